@@ -1,0 +1,8 @@
+"""The error that a user can put right."""
+
+
+class ScdnetError(Exception):
+    """Bad data, file, config or argument: the message says what, where and what was expected.
+
+    The commands print it as one line and end with status 2; every named error of the project derives from it.
+    """

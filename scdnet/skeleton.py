@@ -1,0 +1,68 @@
+"""Facts of the body: which joints exist, how they hang together, which graph they form."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Joint topology of one capture system; joints are counted from 0."""
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]  # parents[v]: the joint that v hangs on (the root: itself)
+    mirror: tuple[int, ...]  # mirror[v]: the same joint on the other side of the body
+
+    @property
+    def num_joints(self) -> int:
+        """V."""
+        return len(self.joints)
+
+    @property
+    def bones(self) -> tuple[tuple[int, int], ...]:
+        """(child, parent) of every joint but the root."""
+        return tuple((v, p) for v, p in enumerate(self.parents) if v != p)
+
+
+_NTU_PARENTS = {  # child: parent, counted from 1 as in the NTU RGB+D release. Source: METHOD.md 2, the published pairs
+    1: 2, 2: 21, 3: 21, 4: 3, 5: 21, 6: 5, 7: 6, 8: 7, 9: 21, 10: 9, 11: 10, 12: 11, 13: 1, 14: 13, 15: 14, 16: 15,
+    17: 1, 18: 17, 19: 18, 20: 19, 21: 21, 22: 23, 23: 8, 24: 25, 25: 12,
+}  # fmt: skip
+
+NTU_25 = Skeleton(  # Kinect v2. Source: Shahroudy et al. 2016, fig. 1
+    name="ntu25",
+    joints=(
+        "base of spine", "middle of spine", "neck", "head",
+        "left shoulder", "left elbow", "left wrist", "left hand",
+        "right shoulder", "right elbow", "right wrist", "right hand",
+        "left hip", "left knee", "left ankle", "left foot",
+        "right hip", "right knee", "right ankle", "right foot",
+        "spine at shoulders", "tip of left hand", "left thumb", "tip of right hand", "right thumb",
+    ),
+    parents=tuple(_NTU_PARENTS[v] - 1 for v in range(1, 26)),
+    mirror=(0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15, 20, 23, 24, 21, 22),
+)  # fmt: skip
+
+
+def neighbour_matrix(skeleton: Skeleton) -> np.ndarray:
+    """(V, V) int64, 1 where two joints are the same or share a bone."""
+    matrix = np.eye(skeleton.num_joints, dtype=np.int64)
+    for child, parent in skeleton.bones:
+        matrix[child, parent] = matrix[parent, child] = 1
+    return matrix
+
+
+def partition_graph(skeleton: Skeleton) -> np.ndarray:
+    """(3, V, V) float32: the subsets self, inward (child to parent) and outward (parent to child).
+
+    An edge i -> j stands at [j, i]; inward and outward are column-normalised, a column of zeros stays zero.
+    Source: Chen et al. 2021 (CTR-GCN), the graph that METHOD.md 3 describes.
+    """
+    inward = np.zeros((skeleton.num_joints, skeleton.num_joints), dtype=np.float32)
+    for child, parent in skeleton.bones:
+        inward[parent, child] = 1
+    subsets = [np.eye(skeleton.num_joints, dtype=np.float32)]
+    for directed in (inward, inward.T):
+        subsets.append(directed / np.maximum(directed.sum(axis=0), 1))
+    return np.stack(subsets)
