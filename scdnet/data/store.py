@@ -147,7 +147,7 @@ class SequenceStore:
             self._check(values.shape == (len(self),), f"{column} of {len(self)} rows", values.shape)
         rising = self.offset[0] == 0 and self.offset[-1] == len(self._frames) and (np.diff(self.offset) > 0).all()
         self._check(rising, f"offsets that rise from 0 to {len(self._frames)}", self.offset)
-        known = (0 <= self.table.label) & (self.table.label < len(self.class_names))
+        known = (self.table.label >= 0) & (self.table.label < len(self.class_names))
         self._check(known.all(), f"labels in 0..{len(self.class_names) - 1}", self.table.label[~known])
 
     def _check(self, holds: bool, expected: str, found: object) -> None:
