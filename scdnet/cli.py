@@ -1,13 +1,24 @@
-"""What all commands share at their outer edge: how an error is shown."""
+"""What all commands share at their outer edge: arguments, and how an error is shown."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from scdnet.errors import ScdnetError
 
 BAD_INPUT = 2  # exit status, as argparse uses it
+
+
+def config_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser for `-c CONFIG [key=value ...] [--debug]`; parse with `parse_intermixed_args`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("-c", "--config", type=Path, required=True, help="YAML file, e.g. configs/ntu60_xsub.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="config values, e.g. optim.lr=0.02")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:

@@ -1,0 +1,113 @@
+"""The config: one tree of values with defaults (the paper's), ranges and a meaning each."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Milestones = tuple[Annotated[int, Field(ge=1)], ...]
+
+
+class Section(BaseModel):
+    """A part of the tree: frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ViewsConfig(Section):
+    """The augmentations of a training view (METHOD.md 2); the first five numbers are probabilities."""
+
+    rotate: Probability = 0.5
+    flip: Probability = 0.5
+    shear: Probability = 0.5
+    joint_mask: Probability = 0.5
+    frame_mask: Probability = 0.5
+    crop_fraction: float = Field(0.1, gt=0, le=1)  # the shortest crop, as a share of the recording
+    crop_frames: int = Field(64, ge=1)  # but at least so many frames, where the recording has them
+    angle_deg: float = Field(30, ge=0)  # largest angle about the main axis
+    minor_angle_deg: float = Field(1, ge=0)  # and about the two others
+    shear_size: float = Field(1, ge=0)  # largest off-diagonal of the shear matrix
+    seed_joints: int = Field(5, ge=1)
+    masked_joints: int = Field(8, ge=0, le=25)
+    segments: int = Field(16, ge=1)
+    masked_segments: int = Field(6, ge=0)
+
+
+class DataConfig(Section):
+    """Which sequences, and how they are cut into clips."""
+
+    store: Path = Path("data/ntu60.h5")
+    benchmark: str = "xsub"
+    batch_size: int = Field(64, ge=2)
+    frames: int = Field(64, ge=1)  # T of a clip
+    bodies: int = Field(2, ge=1, le=2)  # M of a clip: the first of the store's two, or both
+    views: ViewsConfig = ViewsConfig()
+
+    @model_validator(mode="after")
+    def _segments_fit(self) -> Self:
+        views = self.views
+        if self.frames % views.segments and views.frame_mask:
+            raise ValueError(f"data.frames {self.frames} is no multiple of data.views.segments {views.segments}")
+        if views.masked_segments > views.segments:
+            raise ValueError(f"views.masked_segments {views.masked_segments} exceeds views.segments {views.segments}")
+        return self
+
+
+class ModelConfig(Section):
+    """Sizes of the encoder and of the contrast (METHOD.md 3 and 4)."""
+
+    base_channels: int = Field(64, ge=8, multiple_of=8)  # b of the stems
+    width: int = Field(2048, ge=1)  # D
+    heads: int = Field(8, ge=1)
+    layers: int = Field(1, ge=1)
+    dropout: Probability = 0.1
+    projection: int = Field(128, ge=1)  # width of the contrast space
+    queue_size: int = Field(8192, ge=1)  # K
+    momentum: Probability = 0.999  # of the key encoder
+    temperature: float = Field(0.2, gt=0)
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"model.width {self.width} is no multiple of model.heads {self.heads}")
+        return self
+
+
+class OptimConfig(Section):
+    """Optimiser and schedule (METHOD.md 4)."""
+
+    name: Literal["sgd", "adamw"] = "sgd"  # sgd: with momentum, without Nesterov
+    lr: float = Field(0.01, gt=0)  # at the start, or after the warm-up
+    momentum: Probability = 0.9  # adamw: beta 1
+    weight_decay: float = Field(1e-4, ge=0)  # on every parameter, biases and norms too
+    epochs: int = Field(451, ge=1)
+    schedule: Literal["multistep", "cosine"] = "multistep"
+    milestones: Milestones = (351,)  # multistep: the epochs from which on lr is a tenth; epochs count from 0
+    warmup_epochs: int = Field(0, ge=0)  # lr rises linearly to its start value
+
+
+class Config(Section):
+    """A run."""
+
+    name: str = Field("scdnet", min_length=1, pattern=r"^[\w.+-]+$")  # of the folder in runs_dir
+    runs_dir: Path = Path("runs")
+    seed: int = Field(0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    stream: Literal["joint", "bone", "motion"] = "joint"
+    eval_every: int = Field(0, ge=0)  # epochs between two 1-NN scores on the test split; 0: never
+    save_every: int = Field(10, ge=1)  # epochs between two checkpoints; the last epoch is always saved
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    optim: OptimConfig = OptimConfig()
+
+    @model_validator(mode="after")
+    def _queue_holds_batch(self) -> Self:
+        if self.data.batch_size > self.model.queue_size:
+            raise ValueError(f"data.batch_size {self.data.batch_size} exceeds model.queue_size {self.model.queue_size}")
+        return self
+
+    @property
+    def run_dir(self) -> Path:
+        """Where everything of this run is written."""
+        return self.runs_dir / self.name

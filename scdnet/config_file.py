@@ -1,0 +1,103 @@
+"""From YAML files and `key=value` overrides to a config, and back. A file only overrides the tree in config.py."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from scdnet.config import Config
+from scdnet.errors import ScdnetError
+
+Flat = dict[str, Any]  # dotted key: value
+
+
+class ConfigError(ScdnetError):
+    """A config file or override that cannot be used."""
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read YAML, apply `a.b=c` overrides, validate. Raises ConfigError naming the dotted key and where it stands."""
+    values, origin = _read_yaml(path, seen=())
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not (separator and key):
+            raise ConfigError(f"{override}: expected an override of the form key=value")
+        for dotted, value in _flatten(_parse_yaml(text, where=override), key).items():
+            values[dotted], origin[dotted] = value, "on the command line"
+    try:
+        return Config.model_validate(_unflatten(values, path))
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path, origin)) from None
+
+
+def dump_config(config: Config) -> dict[str, Any]:
+    """The resolved config as plain values, for YAML, JSON and checkpoints."""
+    return config.model_dump(mode="json")
+
+
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The dotted keys in which two dumped configs differ."""
+    before, after = _flatten(old), _flatten(new)
+    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+
+
+def _read_yaml(path: Path, seen: tuple[Path, ...]) -> tuple[Flat, dict[str, str]]:
+    """The values of a file and of the files it builds on, and where each stands."""
+    path = path.resolve() if seen else path
+    if path.resolve() in seen:
+        raise ConfigError(f"{path}: its `base:` leads back to itself")
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such config file")
+    tree = _parse_yaml(path.read_text(encoding="utf-8"), where=path) or {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys to values, found {type(tree).__name__}")
+    base = tree.pop("base", None)
+    values, origin = _read_yaml(path.parent / base, (*seen, path.resolve())) if base else ({}, {})
+    own = _flatten(tree)
+    return {**values, **own}, {**origin, **dict.fromkeys(own, f"in {path}")}
+
+
+def _parse_yaml(text: str, where: object) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+def _flatten(tree: Any, prefix: str = "") -> Flat:
+    if not isinstance(tree, Mapping):
+        return {prefix: tree}
+    flat: Flat = {}
+    for key, value in tree.items():
+        flat |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def _unflatten(values: Flat, path: Path) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for dotted, value in values.items():
+        *sections, leaf = dotted.split(".")
+        node = tree
+        for section in sections:
+            node = node.setdefault(section, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"{dotted}: {section!r} in {path} is a value, not a section")
+        node[leaf] = value
+    return tree
+
+
+def _explain(error: ValidationError, path: Path, origin: Mapping[str, str]) -> str:
+    first = error.errors()[0]
+    dotted = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
+    where = next(
+        (place for key, place in origin.items() if key == dotted or key.startswith(dotted + ".")), f"in {path}"
+    )
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(dotted, _flatten(dump_config(Config())), n=1)
+        return f"{dotted}: unknown key {where}" + (f"; did you mean {near[0]!r}?" if near else "")
+    if first["type"] == "value_error":  # the message of a validator above: it names its keys
+        return f"{first['ctx']['error']} ({path})"
+    return f"{dotted}: {first['msg']}, found {first['input']!r} {where}"

@@ -1,0 +1,132 @@
+"""Views of recordings: clips of T frames, cut and augmented for a whole batch at once, on any device.
+
+Source: SCD-Net, sec. 3.4 and 4.1; METHOD.md 2. Chance (`draw_views`, on the CPU) is kept apart from what is
+computed with it (`augment`), so that a seed gives the same views on every device.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from einops import einsum, rearrange
+from torch import Generator, Tensor
+
+from scdnet.config import ViewsConfig
+from scdnet.data.masks import draw_frame_masks, draw_joint_masks
+from scdnet.skeleton import Skeleton
+
+EVALUATION_MARGIN = 0.05  # share of a recording that the evaluation view leaves out, half at each end
+
+
+class Crop(NamedTuple):
+    """A stretch of each recording; all (N,) int64."""
+
+    start: Tensor  # its first frame, counted from the recording's first
+    length: Tensor  # its number of frames
+
+
+class ViewDraws(NamedTuple):
+    """What chance decides about N training views."""
+
+    crop_fraction: Tensor  # (N,) rho, share of the recording
+    crop_place: Tensor  # (N,) in [0, 1): where among the legal starts
+    rotation: Tensor  # (N, 3, 3), the identity where there is none
+    flip: Tensor  # (N,) bool
+    shear: Tensor  # (N, 3, 3), the identity where there is none
+    keep_joints: Tensor  # (N, V) bool
+    keep_frames: Tensor  # (N, T) bool
+
+    def to(self, device: torch.device) -> "ViewDraws":
+        """The same draws on another device."""
+        return ViewDraws(*(values.to(device, non_blocking=True) for values in self))
+
+
+def draw_views(n: int, frames: int, views: ViewsConfig, skeleton: Skeleton, generator: Generator) -> ViewDraws:
+    """Draw everything that `n` training views of `frames` frames need; `generator` is one of the CPU."""
+
+    def happens(probability: float) -> Tensor:
+        return torch.rand(n, generator=generator) < probability
+
+    fraction = torch.rand(n, generator=generator, dtype=torch.float64)
+    place = torch.rand(n, generator=generator, dtype=torch.float64)
+    rotate, flip, shear, hide_joints, hide_frames = (
+        happens(p) for p in (views.rotate, views.flip, views.shear, views.joint_mask, views.frame_mask)
+    )
+    identity = torch.eye(3)
+    rotation = draw_rotations(n, views, generator)
+    shearing = torch.where(
+        identity > 0, identity, (torch.rand(n, 3, 3, generator=generator) * 2 - 1) * views.shear_size
+    )
+    keep_joints = draw_joint_masks(
+        n, skeleton, seeds=views.seed_joints, masked=views.masked_joints, generator=generator
+    )
+    keep_frames = torch.ones(n, frames, dtype=torch.bool)
+    if views.frame_mask:  # else the number of segments need not divide the frames
+        keep_frames = draw_frame_masks(
+            n, frames, segments=views.segments, masked=views.masked_segments, generator=generator
+        )
+    return ViewDraws(
+        crop_fraction=views.crop_fraction + (1 - views.crop_fraction) * fraction,
+        crop_place=place,
+        rotation=torch.where(rotate[:, None, None], rotation, identity),
+        flip=flip,
+        shear=torch.where(shear[:, None, None], shearing, identity),
+        keep_joints=keep_joints | ~hide_joints[:, None],
+        keep_frames=keep_frames | ~hide_frames[:, None],
+    )
+
+
+def draw_rotations(n: int, views: ViewsConfig, generator: Generator) -> Tensor:
+    """(N, 3, 3) R = R_z R_y R_x for p' = R p: a large angle about one axis, small ones about the others.
+
+    R_x = [[1,0,0],[0,c,s],[0,-s,c]], R_y = [[c,0,-s],[0,1,0],[s,0,c]], R_z = [[c,s,0],[-s,c,0],[0,0,1]].
+    """
+    main = torch.randint(3, (n, 1), generator=generator) == torch.arange(3)
+    largest = torch.where(main, views.angle_deg, views.minor_angle_deg)
+    angle_rad = torch.rand(n, 3, generator=generator) * largest * (math.pi / 180)
+    (cx, cy, cz), (sx, sy, sz) = angle_rad.cos().T, angle_rad.sin().T
+    one, zero = torch.ones(n), torch.zeros(n)
+    about_x = torch.stack([one, zero, zero, zero, cx, sx, zero, -sx, cx], dim=1)
+    about_y = torch.stack([cy, zero, -sy, zero, one, zero, sy, zero, cy], dim=1)
+    about_z = torch.stack([cz, sz, zero, -sz, cz, zero, zero, zero, one], dim=1)
+    x, y, z = (matrix.view(n, 3, 3) for matrix in (about_x, about_y, about_z))
+    return z @ y @ x
+
+
+def training_crop(length: Tensor, draws: ViewDraws, crop_frames: int) -> Crop:
+    """The drawn stretch of recordings of `length` (N,) frames."""
+    wanted = (length * draws.crop_fraction).long().clamp(min=crop_frames)
+    crop = torch.minimum(wanted, length)
+    return Crop(start=((length - crop + 1) * draws.crop_place).long(), length=crop)
+
+
+def evaluation_crop(length: Tensor) -> Crop:
+    """The stretch of recordings of `length` (N,) frames without a small margin at both ends."""
+    start = (EVALUATION_MARGIN * length.double() / 2).long()
+    return Crop(start=start, length=length - 2 * start)
+
+
+def resample(frames: Tensor, first: Tensor, length: Tensor, num_frames: int) -> Tensor:
+    """Cut `length` (N,) rows from row `first` (N,) of `frames` (F, M, V, C) and resize them to T frames.
+
+    Linear, half-pixel centres, clamped at the edges, as `interpolate(mode="linear", align_corners=False)`.
+    Returns (N, C, T, V, M).
+    """
+    last = (length - 1)[:, None]
+    centre = torch.arange(num_frames, device=frames.device) + 0.5
+    position = centre * (length / num_frames)[:, None] - 0.5  # (N, T) in frames of the crop
+    position = position.clamp(min=0).minimum(last)
+    before = position.long()
+    after = (before + 1).minimum(last)
+    weight = (position - before).to(frames.dtype)[:, :, None, None, None]
+    clips = torch.lerp(frames[first[:, None] + before], frames[first[:, None] + after], weight)
+    return rearrange(clips, "n t m v c -> n c t v m")
+
+
+def augment(x: Tensor, draws: ViewDraws, skeleton: Skeleton) -> Tensor:
+    """Rotate, flip, shear and mask clips (N, C, T, V, M) as drawn."""
+    # one matrix: rotation and shear act on coordinates, the flip between them on joints, so they commute
+    x = einsum(draws.shear @ draws.rotation, x, "n d c, n c t v m -> n d t v m")
+    x = torch.where(draws.flip[:, None, None, None, None], x[:, :, :, list(skeleton.mirror)], x)
+    keep = draws.keep_frames[:, :, None] & draws.keep_joints[:, None, :]  # (N, T, V)
+    return x * keep[:, None, :, :, None]

@@ -1,0 +1,53 @@
+"""What a run leaves to be looked at: progress bar, metrics.jsonl, TensorBoard."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+Metrics = dict[str, float]
+
+
+class RunLog:
+    """Logs the epochs of a run; a context manager. Lines of epochs from `first_epoch` on are dropped (resuming)."""
+
+    def __init__(self, run_dir: Path, *, first_epoch: int, epochs: int, steps: int) -> None:
+        self._path = run_dir / "metrics.jsonl"
+        _keep_epochs_before(self._path, first_epoch)
+        self._board = SummaryWriter(run_dir / "tensorboard", purge_step=first_epoch)
+        self._bar = tqdm(total=epochs * steps, initial=first_epoch * steps, unit="step", disable=None)
+        self._epochs = epochs
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        self._board.close()
+
+    def step(self) -> None:
+        """One training step is done."""
+        self._bar.update()
+
+    def epoch(self, epoch: int, metrics: Metrics, *, show: bool) -> None:
+        """Write the metrics of `epoch`; with `show`, as a line above the bar too."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
+        for name, value in metrics.items():
+            self._board.add_scalar(name, value, epoch)
+        text = {name: f"{value:.4g}" for name, value in metrics.items()}
+        self._bar.set_postfix(text)
+        if show:
+            values = "  ".join(f"{name} {value}" for name, value in text.items())
+            tqdm.write(f"epoch {epoch + 1}/{self._epochs}  {values}")
+
+
+def _keep_epochs_before(path: Path, epoch: int) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] < epoch]
+    path.write_text("".join(kept), encoding="utf-8")

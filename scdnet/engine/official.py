@@ -1,0 +1,98 @@
+"""The authors' checkpoints in our names.
+
+Theirs hold one module per subset and branch where ours holds one for all, and convolve over (T, V) where ours
+convolves over (V, T). Source: the SCD-Net release, `checkpoint.pth.tar`.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+Weights = Mapping[str, Tensor]
+
+NUM_UNITS, NUM_SUBSETS = 3, 3
+PATHS = {"temporal": "t", "spatial": "s"}  # ours: theirs
+DOMAINS = {**PATHS, "instance": "i"}
+
+
+def _subset_convs(*convs: int) -> list[str]:
+    return [f"gcn1.convs.{subset}.conv{conv}" for conv in convs for subset in range(NUM_SUBSETS)]
+
+
+UNIT_MODULES = {  # our module of a unit: their modules, whose output channels follow one another in ours
+    "gcn.norm": ["gcn1.bn"],
+    "gcn.skip.0": ["gcn1.down.0"],
+    "gcn.skip.1": ["gcn1.down.1"],
+    "tcn.reduce": [f"tcn1.branches.{branch}.0" for branch in range(4)],
+    "tcn.reduce_norm": [f"tcn1.branches.{branch}.1" for branch in range(4)],
+    "tcn.convs.0": ["tcn1.branches.0.3.conv"],
+    "tcn.convs.1": ["tcn1.branches.1.3.conv"],
+    "tcn.norm": ["tcn1.branches.0.3.bn", "tcn1.branches.1.3.bn", "tcn1.branches.2.4"],
+    "residual.0": ["residual.conv"],
+    "residual.1": ["residual.bn"],
+}
+UNIT_TENSORS = {  # our tensor of a unit: their modules, the tensor there, how their tensors make up ours
+    "gcn.adjacency": (["gcn1"], "PA", "1 s u v -> u s v"),
+    "gcn.relation_weight": (_subset_convs(1, 2), "weight", "(p s) r c 1 1 -> p s r c"),
+    "gcn.relation_bias": (_subset_convs(1, 2), "bias", "(p s) r -> p s r"),
+    "gcn.topology_weight": (_subset_convs(4), "weight", "s c r 1 1 -> s c r"),
+    "gcn.topology_bias": (_subset_convs(4), "bias", "s c -> s c"),
+    "gcn.values.weight": (_subset_convs(3), "weight", "s c i 1 1 -> (c s) i 1 1"),
+    "gcn.values.bias": (_subset_convs(3), "bias", "s c -> (c s)"),
+}
+
+
+def _join(parts: list[Tensor]) -> Tensor:
+    if parts[0].dim() == 0:  # a count of batches, the same in all parts
+        return parts[0]
+    whole = torch.cat(parts)
+    return whole.transpose(2, 3) if whole.dim() == 4 else whole  # (out, in, T, V) -> (out, in, V, T)
+
+
+def _unit(theirs: Weights) -> dict[str, Tensor]:
+    ours = {"gcn.alpha": theirs["gcn1.alpha"]}
+    for name, modules in UNIT_MODULES.items():
+        start = modules[0] + "."
+        for leaf in [key.removeprefix(start) for key in theirs if key.startswith(start)]:
+            ours[f"{name}.{leaf}"] = _join([theirs[f"{module}.{leaf}"] for module in modules])
+    for name, (modules, leaf, pattern) in UNIT_TENSORS.items():
+        parts = [theirs[f"{module}.{leaf}"] for module in modules]
+        ours[name] = rearrange(parts, pattern, s=NUM_SUBSETS)
+    return ours
+
+
+def _within(weights: Weights, prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+
+
+def _place(weights: Weights, prefix: str) -> dict[str, Tensor]:
+    return {prefix + key: value for key, value in weights.items()}
+
+
+def encoder_weights(theirs: Weights) -> dict[str, Tensor]:
+    """Our names for the weights of their module `encoder`. Raises KeyError where one is missing."""
+    ours = {}
+    for path, short in PATHS.items():
+        stem = _within(theirs, f"gcn_{short}.")
+        ours |= _place(_within(stem, "data_bn."), f"{path}_stem.input_norm.")
+        for unit in range(NUM_UNITS):
+            ours |= _place(_unit(_within(stem, f"l{unit + 1}.")), f"{path}_stem.units.{unit}.")
+        ours |= _place(_within(theirs, f"channel_{short}."), f"{path}_path.project.")
+        ours |= _place(_within(theirs, f"{short}_encoder."), f"{path}_path.transformer.")
+    return ours
+
+
+def scdnet_weights(theirs: Weights) -> dict[str, Tensor]:
+    """The state of our `SCDNet` from that of theirs: both encoders, heads, queues."""
+    ours = {}
+    for side, short in (("query", "encoder_q."), ("key", "encoder_k.")):
+        half = _within(theirs, short)
+        ours |= _place(encoder_weights(_within(half, "encoder.")), f"{side}.encoder.")
+        for domain, letter in DOMAINS.items():
+            ours |= _place(_within(half, f"{letter}_proj."), f"{side}.{domain}.")
+    for domain, letter in DOMAINS.items():
+        ours[f"queues.{domain}.keys"] = theirs[f"{letter}_queue"].T.contiguous()
+        ours[f"queues.{domain}.cursor"] = theirs[f"{letter}_queue_ptr"].squeeze()
+    return ours

@@ -1,0 +1,31 @@
+"""Optimiser and learning-rate schedule, from timm."""
+
+from collections.abc import Iterable
+
+from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
+from timm.scheduler.scheduler import Scheduler
+from torch import nn
+from torch.optim import Optimizer
+
+from scdnet.config import OptimConfig
+
+TIMM_NAMES = {"sgd": "momentum", "adamw": "adamw"}  # timm's own `sgd` is Nesterov
+
+
+def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> Optimizer:
+    """The optimiser over `parameters`; weight decay falls on every one of them."""
+    kwargs = {"betas": (config.momentum, 0.999)} if config.name == "adamw" else {"momentum": config.momentum}
+    return create_optimizer_v2(
+        list(parameters), opt=TIMM_NAMES[config.name], lr=config.lr, weight_decay=config.weight_decay, **kwargs
+    )
+
+
+def make_schedule(optimizer: Optimizer, config: OptimConfig) -> Scheduler:
+    """The schedule: call `step(epoch)` before each epoch, counted from 0."""
+    first_lr = config.lr / (config.warmup_epochs + 1)
+    warmup = {"warmup_t": config.warmup_epochs, "warmup_lr_init": first_lr, "warmup_prefix": False}
+    if config.schedule == "cosine":
+        return CosineLRScheduler(optimizer, t_initial=config.epochs, **warmup)
+    # timm drops the rate one epoch before its milestone
+    return MultiStepLRScheduler(optimizer, decay_t=[m + 1 for m in config.milestones], decay_rate=0.1, **warmup)

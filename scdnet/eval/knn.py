@@ -1,0 +1,73 @@
+"""kNN retrieval: cosine, gallery = training split, queries = test split. Source: METHOD.md 5."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scdnet.data.clips import Clips
+from scdnet.eval.features import Features, extract_features
+
+VOTES = (1, 5, 10, 20)  # the k of knn@k
+RECALLS = (1, 5, 10)
+CHUNK = 1024  # queries at a time; bounds the memory to CHUNK x gallery similarities
+
+
+@torch.inference_mode()
+def knn_metrics(gallery: Features, queries: Features, device: torch.device | None = None) -> dict[str, float]:
+    """knn@k, recall@k and map in percent.
+
+    knn@k: majority vote of the k nearest, ties to the smallest class id. recall@k: queries with an item of their
+    class among the k nearest. map: mean average precision over the whole gallery; 0 for a query whose class the
+    gallery lacks. A k beyond the gallery is left out.
+    """
+    classes, num_classes = gallery.y.to(device), int(gallery.y.max()) + 1
+    sums: dict[str, Tensor] = {}
+    for similarity, y in similarities(gallery, queries, device):
+        ranked = classes[similarity.argsort(dim=1, descending=True, stable=True)]
+        for name, hits in _rank_metrics(ranked, y, num_classes).items():
+            sums[name] = sums.get(name, 0) + hits.sum(dtype=torch.float64)
+    return {name: 100 * total.item() / len(queries.y) for name, total in sums.items()}
+
+
+def similarities(gallery: Features, queries: Features, device: torch.device | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Chunk by chunk of the queries: cosines (n, gallery) and classes (n,), on `device`."""
+    bank = F.normalize(gallery.x.to(device), dim=1).T  # (D, gallery)
+    for x, y in zip(queries.x.split(CHUNK), queries.y.split(CHUNK), strict=True):
+        yield F.normalize(x.to(device), dim=1) @ bank, y.to(device)
+
+
+def _rank_metrics(ranked: Tensor, y: Tensor, num_classes: int) -> dict[str, Tensor]:
+    """Per query (n,) whether, or how far, it succeeds; `ranked` (n, gallery) holds classes, the nearest first."""
+    relevant = ranked == y[:, None]
+    size = ranked.shape[1]
+    metrics = {f"knn@{k}": vote(ranked[:, :k], num_classes) == y for k in VOTES if k <= size}
+    metrics |= {f"recall@{k}": relevant[:, :k].any(dim=1) for k in RECALLS if k <= size}
+    precision = relevant.cumsum(dim=1) / torch.arange(1, size + 1, device=y.device)
+    metrics["map"] = (precision * relevant).sum(dim=1) / relevant.sum(dim=1).clamp(min=1)
+    return metrics
+
+
+def vote(neighbours: Tensor, num_classes: int) -> Tensor:
+    """The most frequent class of each row (n, k), the smallest one where several are."""
+    counts = torch.zeros(len(neighbours), num_classes, device=neighbours.device)
+    counts.scatter_add_(1, neighbours, torch.ones_like(neighbours, dtype=counts.dtype))
+    return counts.argmax(dim=1)  # the first of equal maxima
+
+
+def split_features(features: Features, clips: Clips) -> tuple[Features, Features]:
+    """(gallery, queries) of the features of all sequences: training and test split of the benchmark."""
+    train = clips.is_train
+    return Features(features.x[train], features.y[train]), Features(features.x[~train], features.y[~train])
+
+
+def score_1nn(encoder: nn.Module, clips: Clips) -> dict[str, float]:
+    """knn@1 in percent on the test split, and nothing else: quick enough to be taken during training."""
+    gallery, queries = split_features(extract_features(encoder, clips), clips)
+    classes, device = gallery.y.to(clips.frames.device), clips.frames.device
+    hits = sum(
+        (classes[similarity.argmax(dim=1)] == y).sum().item()
+        for similarity, y in similarities(gallery, queries, device)
+    )
+    return {"knn@1": 100 * hits / len(queries.y)}

@@ -1,0 +1,38 @@
+"""Heads on the two path features."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scdnet.losses import Projections
+from scdnet.models.encoder import DualPathEncoder, PathFeatures
+
+
+class ProjectionHead(nn.Sequential):
+    """Linear to D, relu, linear to the contrast space. Source: METHOD.md 4."""
+
+    def __init__(self, in_width: int, width: int, out_width: int) -> None:
+        super().__init__(nn.Linear(in_width, width), nn.ReLU(), nn.Linear(width, out_width))
+        for layer in (self[0], self[2]):
+            nn.init.xavier_uniform_(layer.weight)
+
+
+class ProjectedEncoder(nn.Module):
+    """An encoder with its three heads; `instance` is the global anchor on both features together."""
+
+    def __init__(self, encoder: DualPathEncoder, projection: int) -> None:
+        super().__init__()
+        width = encoder.sizes.width
+        self.encoder = encoder
+        self.temporal = ProjectionHead(width, width, projection)
+        self.spatial = ProjectionHead(width, width, projection)
+        self.instance = ProjectionHead(2 * width, width, projection)
+
+    def project(self, features: PathFeatures) -> Projections:
+        """The heads' outputs, (N, projection) each, before they are normalised."""
+        anchor = torch.cat(features, dim=1)
+        return Projections(self.temporal(features.temporal), self.spatial(features.spatial), self.instance(anchor))
+
+    def forward(self, clips: Tensor) -> Projections:
+        """Clips (N, C, T, V, M) -> unit-length float32 projections, (N, projection) each."""
+        return Projections(*(F.normalize(z.float(), dim=1) for z in self.project(self.encoder(clips))))
