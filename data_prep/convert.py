@@ -1,0 +1,144 @@
+"""Many raw files to one sequence store: what to work on, the run itself, its lists and its summary."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from data_prep.benchmarks import Rule
+from data_prep.raw_files import RawFileError
+from data_prep.worker_pool import default_workers, map_ordered
+from scdnet import __version__
+from scdnet.data.store import SkeletonSequence, StoreWriter
+from scdnet.errors import ScdnetError
+
+NOTHING_KEPT = 1  # exit status
+_ONE_CELL = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+class Rejection(NamedTuple):
+    """One row of the list of what was rejected."""
+
+    file: str
+    line: int  # from 1; 0 where there is none
+    reason: str
+
+
+class Outcome(NamedTuple):
+    """What became of one item: one recording may hold several sequences, and several that are rejected."""
+
+    sequences: list[SkeletonSequence]
+    rejected: list[Rejection]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A conversion: what to work on, how, and what the store says about itself."""
+
+    dataset: str
+    class_names: tuple[str, ...]
+    rules: Mapping[str, Rule]  # by benchmark: which sequences train
+    items: Sequence[Any]  # in such an order that the names of their sequences rise
+    convert_item: Callable[[Any], Outcome]  # in a worker process; a RawFileError rejects the whole item
+    rejected: list[Rejection]  # known before any item is worked on
+    num_missing: int = 0  # recordings left out because they are on the published list
+
+
+class Summary(NamedTuple):
+    """Counts of a finished conversion."""
+
+    kept: int
+    missing: int
+    rejected: int
+
+
+class ConvertError(ScdnetError):
+    """A conversion that cannot be started."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that all converters share."""
+    parser.add_argument("--raw", type=Path, action="append", required=True, help="folder or zip; may be repeated")
+    parser.add_argument("--out", type=Path, required=True, help="the sequence store to write")
+    parser.add_argument("--workers", type=_positive, default=default_workers(), help="processes (default %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the store if it exists")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def check_output(out: Path, *, overwrite: bool) -> None:
+    """Raise ConvertError if `out` cannot be written or must not be overwritten."""
+    if out.is_dir():
+        raise ConvertError(f"--out {out}: is a folder, expected the name of a file")
+    if out.exists() and not overwrite:
+        raise ConvertError(f"--out {out}: exists; give another name or --overwrite")
+
+
+def convert(job: Job, out: Path, *, workers: int) -> Summary:
+    """Work on all items of `job`, write the store `out` and, if anything was rejected, `<out>.rejected.tsv`.
+
+    `out` is written aside and renamed at the end, and only if a sequence was kept. Memory does not grow with the data.
+    """
+    rejected = list(job.rejected)
+    outcomes = map_ordered(partial(_convert_item, job.convert_item), job.items, workers)
+    writer = StoreWriter(out, dataset=job.dataset, class_names=job.class_names, created_by=f"scdnet {__version__}")
+    with closing(outcomes), writer, tqdm(outcomes, total=len(job.items), unit=" files", disable=None) as progress:
+        for outcome in progress:
+            rejected += outcome.rejected
+            for sequence in sorted(outcome.sequences, key=lambda sequence: sequence.name):
+                writer.append(sequence)
+        table = writer.table()
+        write_rejected(out, rejected)
+        if len(table.name) > 0:
+            splits = {benchmark: rule(table) for benchmark, rule in job.rules.items()}
+            writer.finish(splits)
+            warn_of_empty_sides(splits)
+    return Summary(len(table.name), job.num_missing, len(rejected))
+
+
+def write_rejected(out: Path, rejected: Sequence[Rejection]) -> None:
+    """Write `<out>.rejected.tsv`, sorted by file and line; remove that of an earlier run if nothing was rejected."""
+    path = out.with_name(out.name + ".rejected.tsv")
+    if not rejected:
+        path.unlink(missing_ok=True)
+        return
+    rows = [Rejection._fields, *sorted(rejected)]
+    lines = ["\t".join(str(cell).translate(_ONE_CELL) for cell in row) + "\n" for row in rows]
+    path.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+
+
+def warn_of_empty_sides(splits: Mapping[str, np.ndarray]) -> None:
+    """Say on stderr which benchmarks cannot be used because all sequences fall on one side."""
+    for benchmark, is_train in splits.items():
+        if is_train.all() or not is_train.any():
+            side = "test" if is_train.all() else "training"
+            print(f"warning: benchmark {benchmark} has an empty {side} split", file=sys.stderr)
+
+
+def report(out: Path, summary: Summary) -> int:
+    """Print the closing summary and return the exit status."""
+    store = str(out) if summary.kept else "no store written"
+    print(f"kept {summary.kept}, listed missing {summary.missing}, rejected {summary.rejected}: {store}")
+    if summary.rejected:
+        print(f"rejected files: {out}.rejected.tsv")
+    return 0 if summary.kept else NOTHING_KEPT
+
+
+def _convert_item(convert_item: Callable[[Any], Outcome], item: object) -> Outcome:
+    try:
+        return convert_item(item)
+    except RawFileError as error:
+        return Outcome([], [Rejection(error.where, error.line, error.reason)])
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, found {text}")
+    return number

@@ -1,0 +1,98 @@
+"""Raw files of a data set: found in folders and zips, read from there, and what is wrong with them."""
+
+import lzma
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from scdnet.errors import ScdnetError
+
+READ_ERRORS = (  # all that reading a file or a damaged, encrypted or oddly packed zip member may raise
+    OSError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
+class RawFileError(ScdnetError):
+    """A raw file that cannot be used: which one, at which line (from 1; 0 where there is none), and why."""
+
+    def __init__(self, where: str, line: int, reason: str) -> None:
+        super().__init__(where, line, reason)
+        self.where, self.line, self.reason = where, line, reason
+
+    def __str__(self) -> str:
+        return f"{self.where}:{self.line}: {self.reason}" if self.line else f"{self.where}: {self.reason}"
+
+
+class RawFile(NamedTuple):
+    """A file on disk, or a member of a zip."""
+
+    path: str  # of the file or of the zip
+    inner: str = ""  # path inside the zip
+    member: int = -1  # the zip's entry number; two entries may have one name
+
+    @property
+    def where(self) -> str:
+        """How messages and lists name the file."""
+        return f"{self.path}/{self.inner}" if self.inner else self.path
+
+    @property
+    def stem(self) -> str:
+        """File name without folders and suffix."""
+        return Path(self.inner or self.path).stem
+
+    def read(self) -> bytes:
+        """The whole content. Raises RawFileError."""
+        try:
+            if not self.inner:
+                return Path(self.path).read_bytes()
+            archive, members = _open_zip(self.path)
+            return archive.read(members[self.member])
+        except READ_ERRORS as error:
+            raise RawFileError(self.where, 0, f"cannot be read: {error or type(error).__name__}") from error
+
+
+def find_raw_files(root: Path, suffix: str) -> list[RawFile]:
+    """All files below the folder or inside the zip `root` whose name ends in `suffix`, sorted by path.
+
+    Raises RawFileError if `root` is neither a folder nor a readable zip.
+    """
+    if root.is_dir():
+        return sorted(RawFile(path) for path in _walk(root) if path.endswith(suffix))
+    if not root.exists():
+        raise RawFileError(str(root), 0, "no such folder or zip")
+    try:
+        with zipfile.ZipFile(root) as archive:
+            members = archive.infolist()
+    except READ_ERRORS as error:
+        raise RawFileError(str(root), 0, f"expected a folder or a zip ({error})") from error
+    return sorted(
+        RawFile(str(root), member.filename, number)
+        for number, member in enumerate(members)
+        if member.filename.endswith(suffix)
+    )
+
+
+def _walk(root: Path) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for folder, _, names in os.walk(root, onerror=refuse):
+        yield from (os.path.join(folder, name) for name in names)  # noqa: PTH118 (a Path per file is slow)
+
+
+@lru_cache(maxsize=4)
+def _open_zip(path: str) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    # Kept open for the next member. Workers are started before anything is read, so none shares a file position.
+    archive = zipfile.ZipFile(path)
+    return archive, archive.infolist()
