@@ -92,9 +92,7 @@ def _unflatten(values: Flat, path: Path) -> dict[str, Any]:
 def _explain(error: ValidationError, path: Path, origin: Mapping[str, str]) -> str:
     first = error.errors()[0]
     dotted = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
-    where = next(
-        (place for key, place in origin.items() if key == dotted or key.startswith(dotted + ".")), f"in {path}"
-    )
+    where = origin.get(dotted) or f"in {path}"
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(dotted, _flatten(dump_config(Config())), n=1)
         return f"{dotted}: unknown key {where}" + (f"; did you mean {near[0]!r}?" if near else "")

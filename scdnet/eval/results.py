@@ -12,7 +12,7 @@ from scdnet.eval.features import Source
 def append_results(
     config: Config, metrics: Mapping[str, float], *, protocol: str, dataset: str, source: Source, config_name: str
 ) -> Path:
-    """Add a line for each metric to the run's results.jsonl; `config_name` is how the config was named. Returns the file."""
+    """Add a line for each metric to the run's results.jsonl; `config_name` is what the user typed. Returns its path."""
     record: dict[str, Any] = {
         "protocol": protocol,
         "dataset": dataset,
