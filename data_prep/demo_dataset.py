@@ -1,0 +1,78 @@
+"""The demo's recordings: which there are, how they are called, what is in them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data_prep.benchmarks import NTU60_TRAIN_SUBJECTS
+from data_prep.demo_actions import ACTIONS
+from data_prep.demo_motion import Performance, perform
+from data_prep.demo_people import sample_style
+from data_prep.demo_sensor import choose_window, place_camera, record, view
+from data_prep.skeleton_file import format_skeleton
+
+_TEST_SUBJECTS = tuple(number for number in range(1, 41) if number not in NTU60_TRAIN_SUBJECTS)
+# In turn from the two sides of NTU-60's x-sub, so that any number of subjects is halved
+SUBJECTS = tuple(number for pair in zip(NTU60_TRAIN_SUBJECTS, _TEST_SUBJECTS, strict=True) for number in pair)
+
+SETUPS = (3, 4, 5, 7, 9, 10, 12, 13, 14, 15, 16, 17)  # those whose names here are on no list of missing recordings
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """The size of a demo data set. Every number in it says what it says in the file names."""
+
+    subjects: int = 8
+    cameras: int = 3
+    setups: int = 2
+    replications: int = 2  # in each setup
+    seed: int = 0
+
+    def takes(self) -> Iterator["Take"]:
+        """All performances."""
+        people, setups = SUBJECTS[: self.subjects], SETUPS[: self.setups]
+        for setup, subject, replication, action in product(setups, people, range(1, self.replications + 1), ACTIONS):
+            yield Take(setup, subject, replication, action)
+
+
+class Take(NamedTuple):
+    """One performance, as NTU RGB+D numbers it."""
+
+    setup: int
+    subject: int
+    replication: int
+    action: int
+
+    def file_name(self, camera: int) -> str:
+        """What the recording of one camera is called."""
+        setup, subject, replication, action = self
+        return f"S{setup:03d}C{camera:03d}P{subject:03d}R{replication:03d}A{action:03d}.skeleton"
+
+
+def stage(take: Take, plan: DemoPlan) -> Performance:
+    """What happens in `take`; the subject acts, the next one is the second person where it takes two."""
+    action = ACTIONS[take.action]
+    people = SUBJECTS[: plan.subjects]
+    first = people.index(take.subject)
+    cast = [people[(first + 2 * person) % len(people)] for person in range(action.num_bodies)]
+    styles = tuple(sample_style(np.random.default_rng([plan.seed, subject])) for subject in cast)
+    return perform(action, styles, np.random.default_rng([plan.seed, *take]))
+
+
+def write_take(folder: Path, take: Take, plan: DemoPlan) -> int:
+    """Write what each camera records of `take`; returns the number of files.
+
+    All randomness comes from the seed and the numbers of the take, so neither order nor company of the takes matters.
+    """
+    performance = stage(take, plan)
+    for number in range(1, plan.cameras + 1):
+        rng = np.random.default_rng([plan.seed, *take, number])
+        camera = place_camera(number, num_cameras=plan.cameras, setup=take.setup)
+        window = choose_window(performance, ACTIONS[take.action].cut, rng)
+        frames = record(view(performance.joints[window], camera), rng)
+        (folder / take.file_name(number)).write_text(format_skeleton(frames))
+    return plan.cameras
