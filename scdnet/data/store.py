@@ -16,6 +16,7 @@ FORMAT, VERSION = "scdnet-sequences", 1
 MAX_BODIES = 2
 FRAME_SHAPE = (MAX_BODIES, NTU_25.num_joints, 3)  # M, V, C
 CHUNK_FRAMES = 512  # 300 kB a chunk: whole sequences are read with few seeks, and little is read in vain
+WRITE_FRAMES = 16 * CHUNK_FRAMES  # 5 MB written at a time: a write per sequence costs more than it holds
 NUMBERS = ("label", "subject", "camera", "setup", "replication")  # the int64 columns, one value a sequence
 
 
@@ -67,6 +68,7 @@ class StoreWriter:
         }
         self._rows: list[tuple] = []
         self._offsets = [0]
+        self._waiting: list[np.ndarray] = []  # frames of the last sequences, not yet in the file
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,11 +82,17 @@ class StoreWriter:
         """Add one sequence of at least one frame."""
         assert sequence.frames.shape[1:] == FRAME_SHAPE and len(sequence.frames) > 0, sequence.frames.shape
         assert not self._rows or self._rows[-1][0] < sequence.name, "sequences must come in rising order of name"
-        start, end = self._offsets[-1], self._offsets[-1] + len(sequence.frames)
-        self._frames.resize(end, axis=0)
-        self._frames[start:end] = sequence.frames
-        self._offsets.append(end)
+        self._offsets.append(self._offsets[-1] + len(sequence.frames))
         self._rows.append((sequence.name, *(getattr(sequence, column) for column in NUMBERS)))
+        self._waiting.append(sequence.frames)
+        if self._offsets[-1] - len(self._frames) >= WRITE_FRAMES:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        start = len(self._frames)
+        self._frames.resize(self._offsets[-1], axis=0)
+        self._frames[start:] = np.concatenate([np.empty((0, *FRAME_SHAPE), np.float32), *self._waiting])
+        self._waiting.clear()
 
     def table(self) -> SequenceTable:
         """The rows appended so far."""
@@ -93,6 +101,7 @@ class StoreWriter:
 
     def finish(self, splits: Mapping[str, np.ndarray]) -> None:
         """Write the tables and the splits (benchmark -> bool (N,), True = training), close and rename."""
+        self._write_waiting()
         table = self.table()
         self._file["offset"] = np.array(self._offsets, dtype=np.int64)
         self._file.create_dataset("name", data=table.name.tolist(), dtype=h5py.string_dtype())
@@ -108,8 +117,10 @@ class StoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+        try:
+            self._file.close()  # fails where the disk is full
+        finally:
+            self._partial.unlink(missing_ok=True)
 
 
 class SequenceStore:
