@@ -34,8 +34,9 @@ def normalise(bodies: np.ndarray) -> np.ndarray:
     for body in bodies:
         fill_absent(body)
     centre_on_spine(bodies)
-    bodies = bodies @ upright_rotation(bodies[0, 0]).T.astype(np.float32)
-    return np.ascontiguousarray(bodies.swapaxes(0, 1))
+    rotation = upright_rotation(bodies[0, 0]).astype(np.float32)
+    frames = np.ascontiguousarray(bodies.swapaxes(0, 1))
+    return (frames.reshape(-1, 3) @ rotation.T).reshape(frames.shape)
 
 
 def fill_absent(body: np.ndarray) -> None:
@@ -56,9 +57,10 @@ def centre_on_spine(bodies: np.ndarray) -> None:
 
     Joints with x + y + z == 0 become zero (the original's test of absence).
     """
-    present = bodies.sum(axis=-1, keepdims=True) != 0
+    x, y, z = np.moveaxis(bodies, -1, 0)
+    absent = x + y + z == 0
     bodies -= bodies[0, :, MIDDLE_OF_SPINE, None].copy()
-    bodies *= present
+    bodies[absent] = 0
 
 
 def upright_rotation(joints: np.ndarray) -> np.ndarray:
@@ -77,7 +79,8 @@ def rotation_between(vector: np.ndarray, target: np.ndarray) -> np.ndarray:
     """
     if np.abs(vector).sum() < TINY:
         return np.eye(3)
-    axis = np.cross(vector, target)
+    (x, y, z), (a, b, c) = vector, target
+    axis = np.array([y * c - z * b, z * a - x * c, x * b - y * a])  # the cross product
     angle = np.arccos(np.clip(vector @ target / np.linalg.norm(vector), -1, 1))
     if np.abs(axis).sum() < TINY or angle < TINY:
         return np.eye(3)
