@@ -1,6 +1,7 @@
 """The sequence store: one HDF5 file per data set, all its benchmarks inside (DATA.md)."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -72,7 +73,7 @@ class StoreWriter:
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(self._partial, "w")
+        self._file = h5py.File(self._partial, "w", rdcc_nbytes=0)  # no cache: on a full disk HDF5 crashes over it
         self._frames = self._file.create_dataset(
             "frames", (0, *FRAME_SHAPE), "float32", maxshape=(None, *FRAME_SHAPE), chunks=(CHUNK_FRAMES, *FRAME_SHAPE)
         )
@@ -117,10 +118,9 @@ class StoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._file.close()  # fails where the disk is full
-        finally:
-            self._partial.unlink(missing_ok=True)
+        with suppress(OSError, RuntimeError):  # after a failed write it cannot be closed properly either
+            self._file.close()
+        self._partial.unlink(missing_ok=True)
 
 
 class SequenceStore:
