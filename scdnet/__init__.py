@@ -1,5 +1,7 @@
 """Self-supervised skeleton-based action recognition."""
 
+from typing import Any
+
 from scdnet.data.store import open_sequences
 
 __version__ = "0.1.0"
@@ -7,8 +9,8 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load_encoder", "open_sequences"]
 
 
-def __getattr__(name: str) -> object:
-    # Only when asked for: torch takes seconds and hundreds of megabytes, and the converters do without it.
+def __getattr__(name: str) -> Any:
+    """`load_encoder`, imported at its first use: reading a store and converting need no torch."""
     if name == "load_encoder":
         from scdnet.engine.checkpoint import load_encoder
 

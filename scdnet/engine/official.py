@@ -34,7 +34,7 @@ UNIT_MODULES = {  # our module of a unit: their modules, whose output channels f
     "residual.1": ["residual.bn"],
 }
 UNIT_TENSORS = {  # our tensor of a unit: their modules, the tensor there, how their tensors make up ours
-    "gcn.adjacency": (["gcn1"], "PA", "1 s u v -> u s v"),
+    "gcn.adjacency": (["gcn1"], "PA", "1 s u v -> s u v"),
     "gcn.relation_weight": (_subset_convs(1, 2), "weight", "(p s) r c 1 1 -> p s r c"),
     "gcn.relation_bias": (_subset_convs(1, 2), "bias", "(p s) r -> p s r"),
     "gcn.topology_weight": (_subset_convs(4), "weight", "s c r 1 1 -> s c r"),

@@ -48,8 +48,7 @@ class GraphConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, skeleton: Skeleton) -> None:
         super().__init__()
         relation = MIN_RELATION_CHANNELS if in_channels == COORDINATES else in_channels // 8
-        graph = torch.from_numpy(partition_graph(skeleton))
-        self.adjacency = nn.Parameter(rearrange(graph, "s u v -> u s v").contiguous())  # (V, S, V)
+        self.adjacency = nn.Parameter(torch.from_numpy(partition_graph(skeleton)))  # A: (S, U, V)
         self.alpha = nn.Parameter(torch.zeros(1))
         # conv1 and conv2 of all subsets, applied to the mean over time: (query or key, subset, channel)
         self.relation_weight = _kaiming(relation, 2, NUM_SUBSETS, relation, in_channels)
@@ -62,20 +61,23 @@ class GraphConv(nn.Module):
         self.skip = nn.Identity() if in_channels == out_channels else _conv1x1_norm(in_channels, out_channels)
 
     def topology(self, x: Tensor) -> Tensor:
-        """(N, C, V, T) -> R (N, C_out, U, S, V): the weight of joint v in the sum for joint u, by subset."""
+        """(N, C, V, T) -> R (N, C_out, S*V, U): the weight of joint v, by subset, in the sum for joint u."""
         mean = x.mean(dim=3)  # conv1 and conv2 are linear, so the mean over time may come first
         relation = einsum(self.relation_weight, mean, "p s r c, n c v -> p n s r v")
         query, key = relation + rearrange(self.relation_bias, "p s r -> p 1 s r 1")
-        affinity = torch.tanh(query[..., :, None] - key[..., None, :])  # (N, S, r, U, V)
-        refined = einsum(self.topology_weight, affinity, "s c r, n s r u v -> n c u s v")
-        refined = refined + rearrange(self.topology_bias, "s c -> c 1 s 1")
-        return self.alpha * refined + self.adjacency
+        affinity = torch.tanh(query[..., None, :] - key[..., :, None])  # (N, S, r, V, U)
+        # alpha goes into the small factors, so that R is written once and added to once
+        refined = (self.alpha * self.topology_weight) @ rearrange(affinity, "n s r v u -> n s r (v u)")
+        base = rearrange(self.alpha * self.topology_bias, "s c -> s c 1 1") + rearrange(
+            self.adjacency, "s u v -> s 1 v u"
+        )
+        refined = refined + rearrange(base, "s c v u -> s c (v u)")
+        return rearrange(refined, "n s c (v u) -> n c (s v) u", v=x.shape[2])
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, V, T) -> (N, C_out, V, T)."""
         values = rearrange(self.values(x), "n (c s) v t -> n c (s v) t", s=NUM_SUBSETS)
-        weights = rearrange(self.topology(x), "n c u s v -> n c u (s v)")
-        return F.relu(self.norm(weights @ values) + self.skip(x))
+        return F.relu(self.norm(self.topology(x).transpose(2, 3) @ values) + self.skip(x))
 
 
 class TemporalConv(nn.Module):

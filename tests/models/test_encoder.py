@@ -1,0 +1,63 @@
+import pytest
+import torch
+from torch import nn
+
+from scdnet.models.encoder import DualPathEncoder, EncoderSizes, TokenPath
+from scdnet.models.heads import ProjectedEncoder
+
+SMALL = EncoderSizes(base_channels=8, width=16, heads=2, layers=2, frames=12, bodies=1)
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_the_paper_sizes_have_the_paper_weight_counts():
+    with torch.device("meta"):
+        projected = ProjectedEncoder(DualPathEncoder(EncoderSizes()), projection=128)
+    assert round(count(projected) / 1e6, 1) == 92.0  # METHOD.md 3
+    assert round(count(projected.encoder) / 1e6, 1) == 74.4
+
+
+def test_features_have_one_row_a_clip_and_path():
+    out = DualPathEncoder(SMALL)(torch.randn(5, 3, 12, 25, 1))
+    assert out.temporal.shape == out.spatial.shape == (5, 16)
+
+
+def test_sizes_are_read_from_the_weights():
+    weights = DualPathEncoder(SMALL).state_dict()
+    assert EncoderSizes.from_weights(weights, heads=2) == SMALL
+
+
+def test_eval_features_do_not_depend_on_the_rest_of_the_batch():
+    encoder, clips = DualPathEncoder(SMALL).eval(), torch.randn(4, 3, 12, 25, 1)
+    whole, part = encoder(clips), encoder(clips[:2])
+    assert torch.allclose(whole.temporal[:2], part.temporal, atol=1e-5)
+    assert torch.allclose(whole.spatial[:2], part.spatial, atol=1e-5)
+
+
+def test_paths_share_no_weight():
+    encoder = DualPathEncoder(SMALL)
+    encoder(torch.randn(4, 3, 12, 25, 1)).temporal.sum().backward()
+    with_gradient = {name.split("_")[0] for name, p in encoder.named_parameters() if p.grad is not None}
+    assert with_gradient == {"temporal"}
+
+
+def test_path_ignores_the_order_of_its_tokens():  # no position embedding, a maximum at the end
+    path, tokens = TokenPath(6, SMALL).eval(), torch.randn(2, 10, 6)
+    assert torch.allclose(path(tokens), path(tokens.flip(1)), atol=1e-5)
+
+
+def test_transformer_is_post_norm_with_feed_forward_of_the_width_and_relu():
+    layer = TokenPath(6, SMALL).transformer.layers[0]
+    assert not layer.norm_first
+    assert layer.linear1.out_features == SMALL.width
+    assert layer.dropout.p == pytest.approx(0.1)
+
+
+def test_linear_and_attention_weights_start_xavier_uniform():
+    path = TokenPath(300, EncoderSizes(width=100, heads=2))
+    bound = (6 / (300 + 100)) ** 0.5
+    assert path.project[0].weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+    bound = (6 / (3 * 100 + 100)) ** 0.5  # query, key and value weights are one matrix
+    assert path.transformer.layers[0].self_attn.in_proj_weight.abs().max().item() == pytest.approx(bound, rel=0.01)
