@@ -56,7 +56,7 @@ class RawFile(NamedTuple):
         try:
             if not self.inner:
                 return Path(self.path).read_bytes()
-            archive, members = _open_zip(self.path)
+            archive, members = _open_zip(self.path, os.getpid())
             return archive.read(members[self.member])
         except READ_ERRORS as error:
             raise RawFileError(self.where, 0, f"cannot be read: {error or type(error).__name__}") from error
@@ -92,7 +92,7 @@ def _walk(root: Path) -> Iterator[str]:
 
 
 @lru_cache(maxsize=4)
-def _open_zip(path: str) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
-    # Kept open for the next member. Workers are started before anything is read, so none shares a file position.
+def _open_zip(path: str, process: int) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    # Kept open for the next member, by each process its own: forked ones would share one file position.
     archive = zipfile.ZipFile(path)
     return archive, archive.infolist()

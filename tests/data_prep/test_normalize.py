@@ -110,7 +110,7 @@ def test_in_the_first_frame_the_spine_points_up_and_the_shoulders_along_x(bodies
 
 
 def test_shoulders_aslant_to_the_spine_tilt_it_again(bodies):
-    bodies[0, 0, [0, 1]] = [[0, 0, 0], [0, 0, 1]]  # upright already
+    bodies[0, 0, [0, 1]] = [[1, 1, 1], [1, 1, 2]]  # upright already
     bodies[0, 0, [4, 8]] = [[0, 0, 1], [1, 0, 2]]  # 45 degrees above x: turned down to it, the spine with them
     frames = normalise(bodies)
     assert frames[0, 0, 8] - frames[0, 0, 4] == pytest.approx([2**0.5, 0, 0], abs=1e-6)
@@ -124,7 +124,7 @@ def test_normalisation_keeps_all_distances_within_a_frame(bodies):
 
 
 def test_normalisation_does_not_see_where_the_bodies_stand(bodies):
-    np.testing.assert_allclose(normalise(bodies + [5, -1, 2]), normalise(bodies), atol=2e-5)
+    np.testing.assert_allclose(normalise(bodies + np.array([5, -1, 2])), normalise(bodies), atol=2e-5)
 
 
 def test_an_absent_second_body_stays_zero(bodies):
