@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from scdnet.config import Config
+from scdnet.data.store import SkeletonSequence, StoreWriter
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +17,38 @@ def shared() -> Path:
     if not (folder / "golden").is_dir():
         pytest.skip(f"no golden numbers in {folder}; set SCDNET_SHARED to the folder that holds golden/ and data/")
     return folder
+
+
+def write_made_up_store(path: Path, *, per_split: int = 8, classes: int = 2, frames: int = 70, seed: int = 0) -> Path:
+    """A store of random motion around a pose per class; subject 1 trains (x-sub), subject 3 tests."""
+    rng = np.random.default_rng(seed)
+    poses = rng.normal(size=(classes, 1, 2, 25, 3))
+    names = tuple(f"class {number}" for number in range(classes))
+    with StoreWriter(path, dataset="ntu60", class_names=names, created_by="a test") as writer:
+        for subject in (1, 3):
+            for i in range(per_split):
+                label = i % classes
+                motion = poses[label] + 0.3 * rng.normal(size=(frames + i, 2, 25, 3))
+                name = f"S001C001P{subject:03}R{i + 1:03}A{label + 1:03}"
+                writer.append(SkeletonSequence(motion.astype(np.float32), name, label, subject, 1, 1, i + 1))
+        writer.finish({"xsub": writer.table().subject == 1, "nobody": np.zeros(2 * per_split, dtype=bool)})
+    return path
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    """A made-up store of 8 training and 8 test sequences of 2 classes, 70 frames and more each."""
+    return write_made_up_store(tmp_path / "made_up.h5")
+
+
+@pytest.fixture
+def small_config(store_path: Path, tmp_path: Path) -> Config:
+    """A run on `store_path` that takes a second or two."""
+    return Config(
+        name="small",
+        runs_dir=tmp_path / "runs",
+        device="cpu",
+        data={"store": store_path, "batch_size": 4, "frames": 16},
+        model={"base_channels": 8, "width": 16, "heads": 2, "projection": 8, "queue_size": 4},
+        optim={"epochs": 2},
+    )

@@ -1,0 +1,149 @@
+"""Views against a clip-by-clip writing of METHOD.md 2, and their invariants."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from scdnet.config import ViewsConfig
+from scdnet.data.streams import STREAMS
+from scdnet.data.views import (
+    augment,
+    draw_rotations,
+    draw_views,
+    evaluation_crop,
+    resample,
+    training_crop,
+)
+from scdnet.skeleton import NTU_25
+
+ALWAYS = ViewsConfig(rotate=1, flip=1, shear=1, joint_mask=1, frame_mask=1)
+NEVER = ViewsConfig(rotate=0, flip=0, shear=0, joint_mask=0, frame_mask=0)
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_evaluation_views_equal_the_authors(shared: Path):
+    cases = np.load(shared / "golden/ntu_cases.npz")
+    names = sorted({key.split(".")[0] for key in cases.files})
+    for name in names:
+        num_frames = int(cases[f"{name}.num_frame"])
+        sequence = torch.from_numpy(cases[f"{name}.normalised"][:, :num_frames]).float().permute(1, 3, 2, 0)
+        crop = evaluation_crop(torch.tensor([num_frames]))
+        view = resample(sequence.contiguous(), crop.start, crop.length, 64)
+        for stream, convert in STREAMS.items():
+            expected = torch.from_numpy(cases[f"{name}.eval_{stream}"])
+            assert torch.allclose(convert(view, NTU_25)[0], expected, atol=1e-5), (name, stream)
+
+
+@pytest.mark.parametrize("crop", [1, 2, 31, 64, 150])
+@pytest.mark.parametrize("num_frames", [16, 64])
+def test_resample_equals_torch_interpolate(crop: int, num_frames: int):
+    frames = torch.randn(200, 2, 25, 3, generator=generator())
+    own = resample(frames, torch.tensor([7]), torch.tensor([crop]), num_frames)
+    flat = frames[7 : 7 + crop].flatten(1).T[None]  # (1, M*V*C, crop)
+    expected = F.interpolate(flat, size=num_frames, mode="linear", align_corners=False)
+    assert torch.allclose(own[0], expected[0].view(2, 25, 3, num_frames).permute(2, 3, 1, 0), atol=1e-5)
+
+
+def test_training_crop_follows_its_formula():
+    length = torch.arange(1, 400)
+    draws = draw_views(len(length), 64, NEVER, NTU_25, generator())
+    crop = training_crop(length, draws, 64)
+    for n, rho, own in zip(length.tolist(), draws.crop_fraction.tolist(), crop.length.tolist(), strict=True):
+        assert own == min(max(math.floor(n * rho), 64), n)
+    assert (crop.start >= 0).all()
+    assert (crop.start + crop.length <= length).all()
+
+
+def test_every_legal_start_is_drawn():
+    length = torch.full((2000,), 67)
+    crop = training_crop(length, draw_views(2000, 64, NEVER, NTU_25, generator()), 64)
+    assert set(crop.start[crop.length == 64].tolist()) == {0, 1, 2, 3}
+
+
+def test_evaluation_crop_leaves_a_margin():
+    crop = evaluation_crop(torch.tensor([10, 40, 100, 300]))
+    assert crop.start.tolist() == [0, 1, 2, 7]  # int(0.05 * length / 2)
+    assert crop.length.tolist() == [10, 38, 96, 286]
+
+
+def test_rotations_are_one_large_and_two_small_angles():
+    matrices = draw_rotations(5000, ViewsConfig(), generator()).double()
+    assert torch.allclose(matrices @ matrices.mT, torch.eye(3).double().expand(5000, 3, 3), atol=1e-5)
+    angle = torch.rad2deg(torch.arccos((matrices.diagonal(dim1=1, dim2=2).sum(dim=1).clamp(max=3) - 1) / 2))
+    assert 28 < angle.max() < 31
+    # about which axis: the largest of the three off-diagonal differences, and a third of the time each
+    difference = matrices - matrices.mT
+    sines = torch.stack([difference[:, 1, 2], difference[:, 2, 0], difference[:, 0, 1]])  # x, y, z
+    share = torch.bincount(sines.argmax(dim=0), minlength=3) / 5000
+    assert (share - 1 / 3).abs().max() < 0.03
+
+
+def test_rotation_turns_in_the_written_sense():
+    # Only about x, by 90 degrees: R_x = [[1,0,0],[0,0,1],[0,-1,0]], so p' = R p takes +y to -z
+    x_only = ViewsConfig(angle_deg=90, minor_angle_deg=0)
+    matrices = draw_rotations(100, x_only, generator())
+    about_x = matrices[(matrices[:, 0, 0] == 1) & (matrices[:, 1, 1] < 0.999)]
+    assert len(about_x) > 10
+    assert (about_x @ torch.tensor([0.0, 1.0, 0.0]))[:, 2].max() < 0
+
+
+def test_rotation_composes_x_then_y_then_z(monkeypatch: pytest.MonkeyPatch):
+    angle = math.radians(30)
+    c, s = math.cos(angle), math.sin(angle)
+    about_x = torch.tensor([[1, 0, 0], [0, c, s], [0, -s, c]])
+    about_y = torch.tensor([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+    about_z = torch.tensor([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+    monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.ones(*shape))  # every angle at its largest
+    drawn = draw_rotations(1, ViewsConfig(angle_deg=30, minor_angle_deg=30), generator())
+    assert torch.allclose(drawn[0], about_z @ about_y @ about_x, atol=1e-6)
+
+
+def test_augmentation_equals_the_literal_order_clip_by_clip():
+    x = torch.randn(40, 3, 64, 25, 2, generator=generator())
+    draws = draw_views(40, 64, ViewsConfig(), NTU_25, generator())
+    own = augment(x, draws, NTU_25)
+    for i, clip in enumerate(x):
+        clip = torch.einsum("dc,ctvm->dtvm", draws.rotation[i], clip)
+        if draws.flip[i]:
+            clip = clip[:, :, list(NTU_25.mirror)]
+        clip = torch.einsum("dc,ctvm->dtvm", draws.shear[i], clip)
+        clip[:, :, ~draws.keep_joints[i]] = 0
+        clip[:, ~draws.keep_frames[i]] = 0
+        assert torch.allclose(own[i], clip, atol=1e-5)
+
+
+def test_shear_has_ones_on_its_diagonal_and_stays_in_range():
+    shear = draw_views(500, 64, ALWAYS, NTU_25, generator()).shear
+    assert (shear.diagonal(dim1=1, dim2=2) == 1).all()
+    beside = shear[:, ~torch.eye(3, dtype=torch.bool)]
+    assert -1 <= beside.min() < -0.95
+    assert 0.95 < beside.max() <= 1
+
+
+def test_each_augmentation_happens_half_of_the_time_and_apart_from_the_others():
+    draws = draw_views(4000, 64, ViewsConfig(), NTU_25, generator())
+    eye = torch.eye(3)
+    happened = torch.stack(
+        [
+            (draws.rotation != eye).any(dim=(1, 2)),
+            draws.flip,
+            (draws.shear != eye).any(dim=(1, 2)),
+            ~draws.keep_joints.all(dim=1),
+            ~draws.keep_frames.all(dim=1),
+        ]
+    ).double()
+    assert (happened.mean(dim=1) - 0.5).abs().max() < 0.03  # 4 standard errors
+    off_diagonal = torch.corrcoef(happened) - torch.eye(5)
+    assert off_diagonal.abs().max() < 0.07
+
+
+def test_without_augmentation_a_clip_stays_as_it_is():
+    x = torch.randn(4, 3, 64, 25, 2)
+    assert torch.equal(augment(x, draw_views(4, 64, NEVER, NTU_25, generator()), NTU_25), x)
