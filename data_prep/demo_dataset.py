@@ -13,7 +13,7 @@ from data_prep.demo_actions import ACTIONS
 from data_prep.demo_motion import Performance, perform
 from data_prep.demo_people import sample_style
 from data_prep.demo_sensor import choose_window, place_camera, record, view
-from data_prep.skeleton_file import format_skeleton
+from data_prep.skeleton_file import Body, format_skeleton
 
 _TEST_SUBJECTS = tuple(number for number in range(1, 41) if number not in NTU60_TRAIN_SUBJECTS)
 # In turn from the two sides of NTU-60's x-sub, so that any number of subjects is halved
@@ -31,6 +31,7 @@ class DemoPlan:
     setups: int = 2
     replications: int = 2  # in each setup
     seed: int = 0
+    ideal: bool = False  # sensors without error that record the action and nothing else: to look at
 
     def takes(self) -> Iterator["Take"]:
         """All performances."""
@@ -63,6 +64,17 @@ def stage(take: Take, plan: DemoPlan) -> Performance:
     return perform(action, styles, np.random.default_rng([plan.seed, *take]))
 
 
+def film(performance: Performance, take: Take, plan: DemoPlan, *, number: int) -> list[list[Body]]:
+    """What camera `number` lists, frame by frame, of the performance of `take`."""
+    camera = place_camera(number, num_cameras=plan.cameras, setup=take.setup)
+    if plan.ideal:
+        seen = view(performance.joints[slice(*performance.action)], camera)
+        return [[Body(m, joints) for m, joints in enumerate(frame)] for frame in seen]
+    rng = np.random.default_rng([plan.seed, *take, number])
+    window = choose_window(performance, ACTIONS[take.action].cut, rng)
+    return record(view(performance.joints[window], camera), rng)
+
+
 def write_take(folder: Path, take: Take, plan: DemoPlan) -> int:
     """Write what each camera records of `take`; returns the number of files.
 
@@ -70,9 +82,6 @@ def write_take(folder: Path, take: Take, plan: DemoPlan) -> int:
     """
     performance = stage(take, plan)
     for number in range(1, plan.cameras + 1):
-        rng = np.random.default_rng([plan.seed, *take, number])
-        camera = place_camera(number, num_cameras=plan.cameras, setup=take.setup)
-        window = choose_window(performance, ACTIONS[take.action].cut, rng)
-        frames = record(view(performance.joints[window], camera), rng)
+        frames = film(performance, take, plan, number=number)
         (folder / take.file_name(number)).write_text(format_skeleton(frames))
     return plan.cameras

@@ -24,6 +24,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--setups", type=int, default=plan.setups, help="camera setups (%(default)s)")
     parser.add_argument("--replications", type=int, default=plan.replications, help="times each (%(default)s)")
     parser.add_argument("--seed", type=int, default=plan.seed, help="of everything random (%(default)s)")
+    parser.add_argument("--ideal", action="store_true", help="no sensor errors, no idle time: motions to look at")
     parser.add_argument("--workers", type=int, default=None, help="processes (as many as cores)")
     parser.add_argument("--overwrite", action="store_true", help="replace the .skeleton files of an earlier run")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -68,7 +69,7 @@ def write_demo(folder: Path, plan: DemoPlan, *, workers: int | None = None) -> i
 def main(argv: Sequence[str] | None = None) -> None:
     """Make up recordings of people in motion: real .skeleton files under real NTU RGB+D names."""
     args = parse_arguments(argv)
-    plan = DemoPlan(args.subjects, args.cameras, args.setups, args.replications, args.seed)
+    plan = DemoPlan(args.subjects, args.cameras, args.setups, args.replications, args.seed, args.ideal)
     check_plan(plan)
     check_folder(args.out, overwrite=args.overwrite)
     num_files = write_demo(args.out, plan, workers=args.workers)

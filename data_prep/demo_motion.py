@@ -10,7 +10,7 @@ from data_prep.demo_people import Style
 from scdnet.skeleton import NTU_25
 
 FRAME_RATE = 30  # Hz, Kinect v2
-MAX_IDLE_S = 2.0  # longest rest before and after the action
+MAX_IDLE_S = 2.2  # longest rest before and after the action
 RETURN_S = 0.5  # back from the last key pose, where that is not yet the end
 PACE_SPREAD = 0.25  # standard deviation of the logarithm of the pace between performances; half of it between keys
 REACH_SPREAD = 0.10  # standard deviation of the amplitude between the repetitions, channel by channel
@@ -19,8 +19,8 @@ UNREST = {  # standard deviations of what wanders all the time, for a style's 1.
     "left_hand": (0.08, 0.08, 0.12), "right_hand": (0.08, 0.08, 0.12),
 }  # fmt: skip
 UNREST_HZ = 0.35
-TURN_SPREAD_RAD, TURN_S = 0.7, 0.8  # people face elsewhere at first; how far, and how long they turn to begin
-START_SPREAD_RAD = (0.20, 0.12, 0.25)  # and their trunks are bent, leaning and twisted
+TURN_SPREAD_RAD, TURN_S = 0.8, 0.8  # people face elsewhere at first; how far, and how long they turn to begin
+START_SPREAD_RAD = (0.24, 0.14, 0.30)  # and their trunks are bent, leaning and twisted
 STEP_HEIGHT = 0.06  # of the feet while they turn, leg lengths
 LAGGING = ("head", "left_hand", "right_hand", "left_elbow", "right_elbow")
 

@@ -12,9 +12,10 @@ RIGS = ((1.7, 3.5), (1.4, 2.9), (1.2, 3.2), (0.8, 3.8))  # height and distance o
 AIM_M = 1.0  # height above the floor that the cameras look at
 MIN_FRAMES = 20
 
+SKEW = 0.08  # standard deviation of what a badly calibrated camera adds to an axis, as a share of the other axes
 JITTER_M = 0.006  # standard deviations: white noise of a joint seen well,
 DRIFT_M = 0.012  # its slow wandering,
-OCCLUDED_M = 0.05  # and the wandering of a joint that the body hides
+OCCLUDED_M = 0.06  # and the wandering of a joint that the body hides
 DROPS_PER_BODY = 2.0  # mean number of episodes in which one joint is wrong
 DROP_FRAMES = (4, 25)
 JUMP_M = 0.25
@@ -62,11 +63,17 @@ def view(joints: np.ndarray, camera: Camera) -> np.ndarray:
 
 def record(joints: np.ndarray, rng: np.random.Generator) -> list[list[Body]]:
     """What the sensor lists, frame by frame, of bodies (T, M, V, C) in its own frame."""
-    seen = _drop_joints(_blur(joints, rng), rng)
+    seen = _drop_joints(_blur(_skew(joints, rng), rng), rng)
     present = _lose_bodies(seen.shape[:2], rng)
     orders = _order_bodies(seen.shape[:2], rng)
     ids = FIRST_ID + rng.integers(1000) + np.arange(seen.shape[1])
     return [[Body(int(ids[m]), seen[t, m]) for m in order if present[t, m]] for t, order in enumerate(orders.tolist())]
+
+
+def _skew(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same error of calibration in all frames, about the middle of what is seen."""
+    middle = joints.mean(axis=(0, 1, 2))
+    return middle + (joints - middle) @ (np.eye(3) + SKEW * rng.standard_normal((3, 3))).T
 
 
 def _blur(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:

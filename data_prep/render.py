@@ -5,61 +5,63 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from PIL import Image
 
 from scdnet.errors import ScdnetError
 from scdnet.skeleton import NTU_25
 
-AZIMUTH_DEG, ELEVATION_DEG = 35, 12  # where the viewer stands: from straight ahead of body 0, above the horizontal
+AZIMUTH_DEG = {1: 35, 2: 65}  # by number of bodies: how far the viewer stands to the left of where body 0 faces
+ELEVATION_DEG = 10  # and above the horizontal
 COLOURS = (  # of each body: trunk, left, right. Vermilion and blue of Okabe & Ito: distinct to the colour-blind
     ("#3b3b3b", "#d55e00", "#0072b2"),
-    ("#a8a8a8", "#f0a875", "#7cb8de"),
+    ("#a0a0a0", "#f0a875", "#7cb8de"),
 )
 FRAME_RATE = 30  # Hz, of the recordings
-GIF_RATE = 15  # Hz, of the animation
-MAX_GIF_S = 8.0
+GIF_STEP = 2  # every second frame is shown
+MAX_GIF_FRAMES = 120
+NUM_COLOURS = 48  # of a file, shades at the edges of lines included
 POSES = 8  # in a strip
+MAX_ROWS = 6  # of strips; more stand in two columns
 COLUMNS = 4  # sequences beside each other in an animation
-FIGURE_M = 0.75  # inches that a metre takes in a strip
+STRIP_INCHES, GIF_INCHES = 0.75, 1.0  # that a metre takes
+DPI = {".png": 100, ".gif": 75}
+MARGIN = 0.1  # metres around what is drawn
 
 
 class Drawing(NamedTuple):
     """What is drawn."""
 
     title: str
-    frames: np.ndarray  # (T, M, V, C) metres, normalised: z up, body 0 faces +y
+    frames: np.ndarray  # (T, M, V, C) metres, normalised: z up, body 0 faces +y at first; absent bodies zero
 
 
-class Window(NamedTuple):
-    """The part of the picture plane that is shown, metres."""
+class Picture(NamedTuple):
+    """A drawing as the viewer sees it."""
 
-    left: float
-    right: float
-    low: float
-    high: float
+    title: str
+    points: np.ndarray  # (T, M, V, 2) metres to the right and up; nan for absent bodies
+    low: np.ndarray  # (2,) the corners of what is shown, a joint that jumps far away left out
+    high: np.ndarray
 
 
-def project(frames: np.ndarray) -> np.ndarray:
-    """(..., C) metres -> (..., 2): to the right and up in the picture plane of the viewer."""
-    azimuth, elevation = np.deg2rad([AZIMUTH_DEG, ELEVATION_DEG])
+def project(drawing: Drawing) -> Picture:
+    """Look at a drawing."""
+    present = (drawing.frames != 0).any(axis=(2, 3))  # (T, M)
+    azimuth, elevation = np.deg2rad([AZIMUTH_DEG[1 + int(present[:, 1:].any())], ELEVATION_DEG])
     viewer = np.array([np.sin(azimuth) * np.cos(elevation), np.cos(azimuth) * np.cos(elevation), np.sin(elevation)])
     right = np.array([-np.cos(azimuth), np.sin(azimuth), 0])
-    return frames @ np.stack([right, np.cross(viewer, right)], axis=-1)
+    points = drawing.frames @ np.stack([right, np.cross(viewer, right)], axis=-1)
+    low, high = np.percentile(points[present].reshape(-1, 2), [0.3, 99.7], axis=0)
+    return Picture(drawing.title, np.where(present[..., None, None], points, np.nan), low - MARGIN, high + MARGIN)
 
 
-def find_window(drawings: Sequence[Drawing], margin: float = 0.12) -> Window:
-    """A window that holds all bodies of all frames but for the odd joint that jumped away."""
-    flat = np.concatenate([project(d.frames[present_bodies(d.frames)]).reshape(-1, 2) for d in drawings])
-    (left, low), (right, high) = np.percentile(flat, [0.2, 99.8], axis=0)
-    return Window(left - margin, right + margin, low - margin, high + margin)
-
-
-def present_bodies(frames: np.ndarray) -> np.ndarray:
-    """(T, M) bool: which bodies are there; an absent one is all zero."""
-    return (frames != 0).any(axis=(2, 3))
+def common_size(pictures: Sequence[Picture]) -> np.ndarray:
+    """(2,) metres: width and height that all pictures fit into."""
+    return np.max([picture.high - picture.low for picture in pictures], axis=0)
 
 
 def bone_colours(body: int) -> list[str]:
@@ -69,62 +71,71 @@ def bone_colours(body: int) -> list[str]:
     return [left if "left" in word else right if "right" in word else trunk for word in words]
 
 
-def draw_pose(axes: Axes, pose: np.ndarray, *, shift: float = 0.0) -> list[LineCollection]:
-    """Draw one frame (M, V, C), `shift` metres to the right; returns what was added."""
+def draw_pose(axes: Axes, pose: np.ndarray) -> list[LineCollection]:
+    """Draw one frame (M, V, 2), body 0 in front; returns what was added."""
     added = []
-    for body in np.flatnonzero(present_bodies(pose[None])[0])[::-1]:
-        points = project(pose[body]) + np.array([shift, 0])
-        bones = [points[list(bone)] for bone in NTU_25.bones]
-        lines = LineCollection(bones, colors=bone_colours(body), linewidths=1.8, capstyle="round", zorder=3 - body)
-        added.append(axes.add_collection(lines))
+    for body, points in enumerate(pose):
+        bones = points[np.array(NTU_25.bones)]  # (bones, 2 ends, 2)
+        lines = LineCollection(list(bones), colors=bone_colours(body), linewidths=1.7, capstyle="round")
+        lines.set_zorder(3 - body)
+        added.append(axes.add_collection(lines, autolim=False))
     return added
 
 
-def draw_strips(drawings: Sequence[Drawing], out: Path) -> None:
+def frame_axes(axes: Axes, picture: Picture, size: np.ndarray) -> None:
+    """Show `size` metres around the middle of a picture, without any scale."""
+    middle = (picture.low + picture.high) / 2
+    (left, low), (right, high) = middle - size / 2, middle + size / 2
+    axes.set(xlim=(left, right), ylim=(low, high), aspect="equal")
+    axes.set_title(picture.title, fontsize=8, loc="left", color="#3b3b3b")
+
+
+def grab(canvas: FigureCanvasAgg) -> Image.Image:
+    """What is drawn now, with few colours: small files."""
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(NUM_COLOURS)
+
+
+def make_grid(num_cells: int, columns: int, cell_inches: np.ndarray, dpi: int) -> tuple[FigureCanvasAgg, list[Axes]]:
+    """A figure of empty cells (width, height inches, titles not counted), row by row."""
+    rows = -(-num_cells // columns)
+    figure = Figure(figsize=(columns * cell_inches[0], rows * (cell_inches[1] + 0.22)), dpi=dpi, layout="constrained")
+    cells = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axes in cells:
+        axes.set_axis_off()
+    return FigureCanvasAgg(figure), cells
+
+
+def draw_strips(pictures: Sequence[Picture], out: Path) -> None:
     """A row of poses for each sequence, time from left to right."""
-    window = find_window(drawings)
-    step, height = window.right - window.left, window.high - window.low
-    figure = Figure(figsize=(POSES * step * FIGURE_M, len(drawings) * (height * FIGURE_M + 0.25)), layout="constrained")
-    grid = figure.subplots(len(drawings), squeeze=False)[:, 0]
-    for axes, drawing in zip(grid, drawings, strict=True):
-        _clear(axes, drawing.title)
-        axes.set_xlim(window.left, window.left + POSES * step)
-        axes.set_ylim(window.low, window.high)
-        chosen = np.linspace(0, len(drawing.frames) - 1, POSES).round().astype(int)
-        for place, frame in enumerate(chosen):
-            draw_pose(axes, drawing.frames[frame], shift=place * step)
-    figure.savefig(out, dpi=110)
+    step, height = common_size(pictures)
+    size = np.array([POSES * step, height])
+    columns = 1 + (len(pictures) > MAX_ROWS)
+    canvas, cells = make_grid(len(pictures), columns, size * STRIP_INCHES, DPI[".png"])
+    for axes, picture in zip(cells, pictures, strict=False):
+        frame_axes(axes, picture, size)
+        for place, frame in enumerate(np.linspace(0, len(picture.points) - 1, POSES).round().astype(int)):
+            draw_pose(axes, picture.points[frame] + np.array([(place - (POSES - 1) / 2) * step, 0]))
+    grab(canvas).save(out, optimize=True)
 
 
-def draw_animation(drawings: Sequence[Drawing], out: Path) -> None:
+def draw_animation(pictures: Sequence[Picture], out: Path) -> None:
     """All sequences at once, each from its start, the shorter ones over and over again."""
-    window = find_window(drawings)
-    columns = min(COLUMNS, len(drawings))
-    rows = -(-len(drawings) // columns)
-    size = 1.1 * (window.right - window.left), 1.1 * (window.high - window.low) + 0.25
-    figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid:
-        _clear(axes, "")
-    for axes, drawing in zip(grid, drawings, strict=False):
-        axes.set_title(drawing.title, fontsize=8)
-        axes.set_xlim(window.left, window.right)
-        axes.set_ylim(window.low, window.high)
-    seconds = min(max(len(d.frames) for d in drawings) / FRAME_RATE, MAX_GIF_S)
-    writer = PillowWriter(fps=GIF_RATE)
-    with writer.saving(figure, str(out), dpi=80):
-        for tick in range(int(seconds * GIF_RATE)):
-            now = tick * FRAME_RATE // GIF_RATE
-            poses = [draw_pose(axes, d.frames[now % len(d.frames)]) for axes, d in zip(grid, drawings, strict=False)]
-            writer.grab_frame()
-            for lines in (line for pose in poses for line in pose):
-                lines.remove()
-
-
-def _clear(axes: Axes, title: str) -> None:
-    axes.set_aspect("equal")
-    axes.set_axis_off()
-    axes.set_title(title, fontsize=9, loc="left")
+    size = common_size(pictures)
+    canvas, cells = make_grid(len(pictures), min(COLUMNS, len(pictures)), size * GIF_INCHES, DPI[".gif"])
+    for axes, picture in zip(cells, pictures, strict=False):
+        frame_axes(axes, picture, size)
+    canvas.draw()
+    canvas.figure.set_layout_engine("none")  # found once, kept for all frames
+    longest = max(len(picture.points) for picture in pictures)
+    images = []
+    for frame in range(0, min(longest, GIF_STEP * MAX_GIF_FRAMES), GIF_STEP):
+        poses = [draw_pose(axes, p.points[frame % len(p.points)]) for axes, p in zip(cells, pictures, strict=False)]
+        images.append(grab(canvas))
+        for lines in (line for pose in poses for line in pose):
+            lines.remove()
+    duration_ms = 1000 * GIF_STEP // FRAME_RATE
+    images[0].save(out, save_all=True, append_images=images[1:], duration=duration_ms, loop=0, optimize=True)
 
 
 PAINTERS = {".png": draw_strips, ".gif": draw_animation}
@@ -132,7 +143,8 @@ PAINTERS = {".png": draw_strips, ".gif": draw_animation}
 
 def render(drawings: Sequence[Drawing], out: Path) -> None:
     """Draw into `out`; its suffix says how. Raises ScdnetError if it is none of PAINTERS."""
-    if out.suffix.lower() not in PAINTERS:
+    paint = PAINTERS.get(out.suffix.lower())
+    if paint is None:
         raise ScdnetError(f"{out}: expected a name that ends in {' or '.join(PAINTERS)}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    PAINTERS[out.suffix.lower()](drawings, out)
+    paint([project(drawing) for drawing in drawings], out)
