@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep import inspect_store
+from data_prep.render import Drawing, bone_colours, project
+from scdnet.errors import ScdnetError
+from scdnet.skeleton import NTU_25
+
+NAME, OTHER = "S001C001P001R001A001", "S001C001P003R002A002"
+
+
+def upright_bodies(num_bodies: int) -> np.ndarray:
+    """(2, M, V, C) two frames of bodies that are columns of joints, z up."""
+    frames = np.zeros((2, 2, 25, 3))
+    frames[:, :num_bodies, :, 2] = np.linspace(0.1, 1.8, 25)
+    return frames
+
+
+def test_says_what_a_store_holds(store_path, capsys):
+    inspect_store.main([str(store_path)])
+    printed = capsys.readouterr().out
+    assert "16 sequences of 70 to 77 frames" in printed
+    assert "2 classes with 8 to 8 sequences each" in printed
+    assert "xsub: 8 training, 8 test" in printed
+
+
+@pytest.mark.parametrize("names", [NAME, f"{NAME},{OTHER}"])
+def test_strip_is_a_picture_on_white(store_path, tmp_path, names):
+    out = tmp_path / "new" / "strip.png"
+    inspect_store.main([str(store_path), "--render", names, str(out)])
+    with Image.open(out) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert (pixels[0, 0] == 255).all()
+    assert 0.5 < (pixels == 255).all(axis=-1).mean() < 0.999  # mostly white, but something is drawn
+
+
+def test_animation_shows_every_second_frame(store_path, tmp_path):
+    out = tmp_path / "moving.gif"
+    inspect_store.main([str(store_path), "--render", NAME, str(out)])
+    with Image.open(out) as image:
+        assert image.n_frames == 35 and image.info["loop"] == 0  # of 70 frames; for ever
+
+
+def test_unknown_name_is_refused_with_the_names_most_alike(store_path, tmp_path):
+    with pytest.raises(ScdnetError, match=r"no sequence 'S001C001P001R001A009'; most alike: S001C001P001R001A001"):
+        inspect_store.main([str(store_path), "--render", "S001C001P001R001A009", str(tmp_path / "x.png")])
+
+
+def test_unknown_kind_of_picture_is_refused(store_path, tmp_path):
+    with pytest.raises(ScdnetError, match=r"x\.jpg: expected a name that ends in \.png or \.gif"):
+        inspect_store.main([str(store_path), "--render", NAME, str(tmp_path / "x.jpg")])
+
+
+def test_missing_matplotlib_is_said_with_its_remedy(store_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(inspect_store, "find_spec", lambda name: None)
+    with pytest.raises(ScdnetError, match=r"needs matplotlib: pip install scdnet\[plot\]"):
+        inspect_store.main([str(store_path), "--render", NAME, str(tmp_path / "x.png")])
+
+
+def test_missing_store_is_refused(tmp_path):
+    with pytest.raises(ScdnetError, match="no such sequence store"):
+        inspect_store.main([str(tmp_path / "none.h5")])
+
+
+def test_up_is_up_and_the_right_side_of_who_faces_the_viewer_is_on_the_left():
+    frames = upright_bodies(1)
+    frames[:, 0, 8, 0] = 0.5  # the right shoulder: +x
+    points = project(Drawing("", frames)).points
+    assert (np.diff(points[0, 0, :8, 1]) > 0).all()
+    assert points[0, 0, 8, 0] < points[0, 0, 7, 0]
+
+
+def test_absent_bodies_are_not_drawn():
+    points = project(Drawing("", upright_bodies(1))).points
+    assert np.isnan(points[:, 1]).all() and np.isfinite(points[:, 0]).all()
+
+
+def test_sides_differ_in_colour_and_mirror_each_other():
+    colours = dict(zip((child for child, _ in NTU_25.bones), bone_colours(0), strict=True))
+    trunk, left, right = colours[3], colours[5], colours[9]  # head, left elbow, right elbow
+    swap = {trunk: trunk, left: right, right: left}
+    assert len(swap) == 3
+    assert all(swap[colour] == colours[NTU_25.mirror[child]] for child, colour in colours.items())
+
+
+def test_picture_path_may_have_no_folder(store_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inspect_store.main([str(store_path), "--render", NAME, "plain.png"])
+    assert Path("plain.png").is_file()
