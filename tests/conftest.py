@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from scdnet.config import Config
 from scdnet.data.store import SkeletonSequence, StoreWriter
+
+torch.set_num_threads(1)  # the models here are small: threads would only wait for one another
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from scdnet import load_encoder
+from scdnet.config import Config
+from scdnet.config_file import dump_config
+from scdnet.engine.build import build_model
+from scdnet.engine.checkpoint import CheckpointError, file_sha256, read_checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def saved(small_config: Config, tmp_path: Path) -> Path:
+    state = {"config": dump_config(small_config), "epoch": 3, "model": build_model(small_config).state_dict()}
+    save_checkpoint(tmp_path / "some.pt", state)
+    return tmp_path / "some.pt"
+
+
+def rewrite(path: Path, change) -> None:
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+
+
+def test_encoder_comes_back_with_its_sizes_and_weights(saved: Path):
+    encoder = load_encoder(saved)
+    weights = read_checkpoint(saved)["model"]
+    assert (encoder.sizes.width, encoder.sizes.heads, encoder.sizes.frames, encoder.sizes.bodies) == (16, 2, 16, 2)
+    assert not encoder.training
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(value, weights[f"query.encoder.{name}"])
+
+
+def test_a_write_that_fails_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    before = saved.read_bytes()
+
+    def full_disk(state: dict, file) -> None:
+        file.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(saved, {})
+    assert saved.read_bytes() == before
+
+
+def test_missing_and_torn_files_are_named(saved: Path, tmp_path: Path):
+    with pytest.raises(CheckpointError, match=r"gone\.pt: no such checkpoint"):
+        load_encoder(tmp_path / "gone.pt")
+    saved.write_bytes(saved.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"some\.pt: not a readable checkpoint"):
+        load_encoder(saved)
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path: Path):
+    path = tmp_path / "bad.pt"
+    torch.save({"format": pytest.raises}, path)
+    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+        load_encoder(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.update(model={}), "no query encoder in it"),
+        (lambda state: state.update(version=9), "expected version 1, found 9"),
+        (lambda state: state["model"].pop("query.encoder.spatial_path.project.0.bias"), "do not fit.*project.0.bias"),
+        (lambda state: state["model"].pop("query.encoder.temporal_stem.input_norm.weight"), "do not fit"),
+        (lambda state: state["model"].update({"query.encoder.more": torch.zeros(1)}), "do not fit.*more"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(saved: Path, change, message: str):
+    rewrite(saved, change)
+    with pytest.raises(CheckpointError, match=message):
+        load_encoder(saved)
+
+
+def test_file_sha256_of_a_known_text(tmp_path: Path):
+    (tmp_path / "abc").write_text("abc")
+    assert file_sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")  # FIPS 180-2, appendix B.1

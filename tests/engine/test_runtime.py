@@ -1,0 +1,46 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from scdnet.engine.runtime import (
+    keep_freed_memory,
+    random_states,
+    resolve_device,
+    restore_random_states,
+    seed_everything,
+)
+from scdnet.errors import ScdnetError
+
+
+def test_auto_is_a_gpu_where_there_is_one():
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert resolve_device("cpu").type == "cpu"
+
+
+def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ScdnetError, match="torch finds no GPU"):
+        resolve_device("cuda")
+
+
+def test_seed_reaches_every_source_of_chance():
+    drawn = []
+    for _ in range(2):
+        seed_everything(3)
+        drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
+    assert drawn[0] == drawn[1]
+
+
+def test_random_states_can_be_taken_up_again():
+    states = random_states()
+    first = torch.rand(4)
+    restore_random_states(states)
+    assert torch.equal(torch.rand(4), first)
+
+
+def test_keeping_memory_works_where_the_library_has_no_mallopt(monkeypatch: pytest.MonkeyPatch):
+    keep_freed_memory()
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    keep_freed_memory()

@@ -1,0 +1,127 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from scdnet.config import Config
+from scdnet.engine.build import build_model
+from scdnet.engine.checkpoint import read_checkpoint
+from scdnet.engine.run_dir import RunDirError
+from scdnet.engine.runtime import seed_everything
+from scdnet.engine.trainer import pretrain
+from scdnet.errors import ScdnetError
+from scdnet.eval.knn import score_1nn
+
+
+def changed(config: Config, **values) -> Config:
+    """The config with top-level values, or sections as dicts of values, replaced."""
+    tree = config.model_dump()
+    for key, value in values.items():
+        tree[key] = {**tree[key], **value} if isinstance(value, dict) else value
+    return Config.model_validate(tree)
+
+
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(path)["model"]
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    a, b = weights_of(first), weights_of(second)
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+def metrics_of(config: Config) -> list[dict]:
+    return [json.loads(line) for line in (config.run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_config_metrics_board_and_checkpoint(small_config: Config):
+    path = pretrain(small_config)
+    assert path == small_config.run_dir / "last.pt"
+    assert read_checkpoint(path)["epoch"] == 2
+    lines = metrics_of(small_config)
+    assert [line["epoch"] for line in lines] == [0, 1]
+    assert all(line["clips_per_second"] > 0 and line["lr"] == 0.01 for line in lines)
+    assert 0 < lines[0]["loss"] < 3 * 4 * math.log(1 + 4)  # four terms, chance is log(1 + K) each
+    assert list((small_config.run_dir / "tensorboard").iterdir())
+    assert "queue_size: 4" in (small_config.run_dir / "config.yaml").read_text()
+
+
+def test_training_moves_both_encoders_heads_and_queues(small_config: Config):
+    config = changed(small_config, optim={"lr": 0.1}, model={"momentum": 0.5})
+    seed_everything(config.seed)
+    before = build_model(config).state_dict()
+    after = weights_of(pretrain(config))
+    # every batch of 4 fills the queues of 4: their cursors are back at 0
+    unmoved = {name for name in after if torch.equal(after[name], before[name])}
+    assert {name.rpartition(".")[2] for name in unmoved} <= {"cursor"}, unmoved
+
+
+def test_a_seed_decides_the_run(small_config: Config):
+    first, again = pretrain(changed(small_config, name="a")), pretrain(changed(small_config, name="b"))
+    other = pretrain(changed(small_config, name="c", seed=1))
+    assert_same_weights(first, again)
+    assert not torch.equal(*(weights_of(p)["query.instance.0.weight"] for p in (first, other)))
+
+
+def test_resume_ends_where_the_undisturbed_run_ends(small_config: Config):
+    whole = pretrain(changed(small_config, name="whole", optim={"epochs": 3}))
+    part = changed(small_config, name="part", optim={"epochs": 1})
+    pretrain(part)
+    rest = changed(part, optim={"epochs": 3})
+    assert_same_weights(whole, pretrain(rest, resume=True))
+    assert [line["epoch"] for line in metrics_of(rest)] == [0, 1, 2]
+
+
+def test_scores_during_training_change_nothing(small_config: Config):
+    quiet = pretrain(changed(small_config, name="quiet"))
+    scored_config = changed(small_config, name="scored", eval_every=1)
+    scored = pretrain(scored_config, score=score_1nn)
+    assert_same_weights(quiet, scored)
+    assert all(0 <= line["knn@1"] <= 100 for line in metrics_of(scored_config))
+
+
+def test_the_last_epoch_is_saved_whatever_save_every_says(small_config: Config):
+    path = pretrain(changed(small_config, save_every=100))
+    assert read_checkpoint(path)["epoch"] == 2
+
+
+def test_a_run_that_exists_is_neither_reused_nor_overwritten(small_config: Config):
+    path = pretrain(small_config)
+    before = path.read_bytes()
+    with pytest.raises(RunDirError, match="this run exists; go on with --resume, replace it with --overwrite"):
+        pretrain(small_config)
+    assert path.read_bytes() == before
+    pretrain(changed(small_config, seed=5), overwrite=True)
+    assert path.read_bytes() != before
+
+
+def test_resume_refuses_another_recipe_and_names_it(small_config: Config):
+    pretrain(small_config)
+    with pytest.raises(RunDirError, match=r"cannot resume with another optim\.lr"):
+        pretrain(changed(small_config, optim={"lr": 0.5}), resume=True)
+
+
+def test_resume_with_nothing_there_starts_afresh_and_says_so(small_config: Config, capsys: pytest.CaptureFixture):
+    pretrain(small_config, resume=True)
+    assert "nothing to resume, starting afresh" in capsys.readouterr().out
+
+
+def test_a_batch_larger_than_the_split_is_refused(small_config: Config):
+    config = changed(small_config, data={"batch_size": 9}, model={"queue_size": 9})
+    with pytest.raises(ScdnetError, match=r"data\.batch_size 9 exceeds the training split of 8 sequences"):
+        pretrain(config)
+    assert not config.run_dir.exists()
+
+
+def test_a_queue_as_long_as_the_split_is_warned_of(small_config: Config, capsys: pytest.CaptureFixture):
+    pretrain(changed(small_config, model={"queue_size": 8}))
+    assert "model.queue_size 8 is more than half of the 8 training sequences" in capsys.readouterr().out
+
+
+def test_a_loss_that_is_no_number_ends_the_run(small_config: Config):
+    with pytest.raises(ScdnetError, match=r"the loss became (nan|inf) in epoch \d; lower optim.lr"):
+        pretrain(changed(small_config, optim={"lr": 1e30}))

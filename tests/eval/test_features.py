@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from scdnet.config import Config
+from scdnet.data.clips import load_clips
+from scdnet.engine.build import build_model
+from scdnet.engine.checkpoint import CheckpointError
+from scdnet.engine.trainer import pretrain
+from scdnet.eval import features
+from scdnet.eval.features import RawViews, encoder_of, extract_features, features_of
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def checkpoint(small_config: Config) -> Path:
+    return pretrain(small_config)
+
+
+def test_features_are_both_paths_side_by_side_in_the_order_of_the_store(small_config: Config, checkpoint: Path):
+    own, clips, source = features_of(str(checkpoint), small_config)
+    encoder, _ = encoder_of(str(checkpoint), small_config)
+    with torch.no_grad():
+        out = encoder(clips.evaluation_views(torch.tensor([11])))
+    assert own.x.shape == (16, 2 * 16)
+    assert torch.allclose(own.x[11], torch.cat([out.temporal, out.spatial], dim=1)[0], atol=1e-5)
+    assert torch.equal(own.y, clips.label)
+    assert source.epoch == 2
+
+
+def test_batches_change_no_feature(small_config: Config, checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    whole, *_ = features_of(str(checkpoint), small_config)
+    monkeypatch.setattr(features, "BATCH", 3)
+    parts, *_ = features_of(str(checkpoint), small_config)
+    assert torch.allclose(whole.x, parts.x, atol=1e-5)
+
+
+def test_extraction_leaves_weights_and_statistics_alone(small_config: Config):
+    encoder = build_model(small_config).query.encoder.train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    extract_features(encoder, load_clips(small_config.data, "joint", CPU))
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_raw_control_is_the_flattened_view(small_config: Config):
+    own, clips, source = features_of("raw", small_config)
+    assert torch.equal(own.x[3], clips.evaluation_views(torch.tensor([3])).flatten())
+    assert source.sha256 is None
+    assert isinstance(encoder_of("raw", small_config)[0], RawViews)
+
+
+def test_untrained_control_is_where_training_starts(small_config: Config):
+    start, _ = encoder_of("none", small_config)
+    again, _ = encoder_of("none", small_config)
+    other, _ = encoder_of("none", small_config.model_copy(update={"seed": 1}))
+    name = "spatial_path.project.0.weight"
+    assert torch.equal(start.state_dict()[name], again.state_dict()[name])
+    assert not torch.equal(start.state_dict()[name], other.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("data", {"frames": 32}, "frames is 16 in the checkpoint, 32 in the config"),
+        ("model", {"width": 32}, "width is 16 in the checkpoint, 32 in the config"),
+        ("model", {"heads": 4}, "heads is 2 in the checkpoint, 4 in the config"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_the_config(small_config, checkpoint, section, values, message):
+    part = getattr(small_config, section).model_copy(update=values)
+    with pytest.raises(CheckpointError, match=message):
+        encoder_of(str(checkpoint), small_config.model_copy(update={section: part}))
+
+
+def test_a_checkpoint_of_another_stream(small_config: Config, checkpoint: Path):
+    with pytest.raises(CheckpointError, match="trained on stream joint, the config says bone"):
+        encoder_of(str(checkpoint), small_config.model_copy(update={"stream": "bone"}))

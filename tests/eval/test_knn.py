@@ -1,0 +1,63 @@
+"""kNN retrieval against scikit-learn and by hand."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from scdnet.eval import knn
+from scdnet.eval.features import Features
+from scdnet.eval.knn import knn_metrics, vote
+
+
+def made_up(n: int, seed: int, classes: int = 5) -> Features:
+    """Points around a direction per class, of different lengths: a cosine must not see those."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(classes, size=n)
+    centres = np.random.default_rng(99).normal(size=(classes, 12))
+    x = (centres[y] + 1.5 * rng.normal(size=(n, 12))) * rng.uniform(0.1, 10, size=(n, 1))
+    return Features(torch.from_numpy(x).float(), torch.from_numpy(y))
+
+
+GALLERY, QUERIES = made_up(200, seed=0), made_up(90, seed=1)
+
+
+@pytest.mark.parametrize("k", [1, 5, 10, 20])
+def test_accuracy_is_that_of_scikit_learn(k: int):
+    reference = KNeighborsClassifier(k, metric="cosine").fit(GALLERY.x, GALLERY.y).score(QUERIES.x, QUERIES.y)
+    assert knn_metrics(GALLERY, QUERIES)[f"knn@{k}"] == pytest.approx(100 * reference)
+
+
+def test_map_is_the_mean_average_precision_of_scikit_learn():
+    similarity = torch.nn.functional.cosine_similarity(QUERIES.x[:, None], GALLERY.x[None], dim=2)
+    reference = np.mean(
+        [average_precision_score(GALLERY.y == y, row) for y, row in zip(QUERIES.y, similarity, strict=True)]
+    )
+    assert knn_metrics(GALLERY, QUERIES)["map"] == pytest.approx(100 * reference, abs=1e-3)
+
+
+def test_recall_and_map_by_hand():
+    gallery = Features(torch.tensor([[1.0, 0.0], [1.0, 0.2], [1.0, 0.4], [1.0, 9.0]]), torch.tensor([0, 1, 0, 1]))
+    query = Features(torch.tensor([[2.0, 0.0]]), torch.tensor([1]))  # nearest first: classes 0 1 0 1
+    metrics = knn_metrics(gallery, query)
+    assert metrics["recall@1"] == 0
+    assert metrics["map"] == pytest.approx(100 * (1 / 2 + 2 / 4) / 2)
+    assert "recall@5" not in metrics  # the gallery has four
+
+
+def test_a_query_whose_class_the_gallery_lacks_counts_as_missed():
+    gallery = Features(torch.eye(2), torch.tensor([0, 1]))
+    metrics = knn_metrics(gallery, Features(torch.eye(2), torch.tensor([0, 7])))
+    assert metrics == {"knn@1": 50, "recall@1": 50, "map": 50}
+
+
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch):
+    whole = knn_metrics(GALLERY, QUERIES)
+    monkeypatch.setattr(knn, "CHUNK", 7)
+    assert knn_metrics(GALLERY, QUERIES) == pytest.approx(whole)
+
+
+def test_a_tied_vote_goes_to_the_smallest_class():
+    neighbours = torch.tensor([[4, 2, 4, 2], [3, 0, 1, 2], [4, 4, 4, 0]])
+    assert vote(neighbours, num_classes=5).tolist() == [2, 0, 4]
