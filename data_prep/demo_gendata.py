@@ -54,6 +54,7 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
 def write_demo(folder: Path, plan: DemoPlan, *, workers: int | None = None) -> int:
     """Write all recordings of `plan` aside (`<folder>.tmp`) and rename; returns the number of files."""
     aside = folder.with_name(folder.name + ".tmp")
+    check_folder(aside, overwrite=True)
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     takes = list(plan.takes())
@@ -71,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     plan = DemoPlan(args.subjects, args.cameras, args.setups, args.replications, args.seed, args.ideal)
     check_plan(plan)
+    if args.workers is not None and args.workers < 1:
+        raise ScdnetError(f"--workers: expected 1 or more, got {args.workers}")
     check_folder(args.out, overwrite=args.overwrite)
     num_files = write_demo(args.out, plan, workers=args.workers)
     print(f"{num_files} recordings in {args.out}; next: data_prep/ntu_gendata.py --dataset ntu60 --raw {args.out}")

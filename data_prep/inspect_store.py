@@ -57,7 +57,7 @@ def render_sequences(store: SequenceStore, names: Sequence[str], out: Path) -> N
         raise ScdnetError("--render needs matplotlib: pip install scdnet[plot]")
     from data_prep.render import Drawing, render  # only here: the rest works without matplotlib
 
-    render([Drawing(f"{s.name}: {store.class_names[s.label]}", s.frames) for s in sequences], out)
+    render([Drawing(s.name, store.class_names[s.label], s.frames) for s in sequences], out)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,8 @@ NUM_COLOURS = 48  # of a file, shades at the edges of lines included
 POSES = 8  # in a strip
 MAX_ROWS = 6  # of strips; more stand in two columns
 COLUMNS = 4  # sequences beside each other in an animation
-STRIP_INCHES, GIF_INCHES = 0.75, 1.0  # that a metre takes
+STRIP_INCHES, GIF_INCHES = 0.75, 1.4  # that a metre takes
+TITLE_INCHES = 0.3
 DPI = {".png": 100, ".gif": 75}
 MARGIN = 0.1  # metres around what is drawn
 
@@ -35,14 +37,16 @@ MARGIN = 0.1  # metres around what is drawn
 class Drawing(NamedTuple):
     """What is drawn."""
 
-    title: str
+    name: str
+    class_name: str
     frames: np.ndarray  # (T, M, V, C) metres, normalised: z up, body 0 faces +y at first; absent bodies zero
 
 
 class Picture(NamedTuple):
     """A drawing as the viewer sees it."""
 
-    title: str
+    name: str
+    class_name: str
     points: np.ndarray  # (T, M, V, 2) metres to the right and up; nan for absent bodies
     low: np.ndarray  # (2,) the corners of what is shown, a joint that jumps far away left out
     high: np.ndarray
@@ -56,7 +60,8 @@ def project(drawing: Drawing) -> Picture:
     right = np.array([-np.cos(azimuth), np.sin(azimuth), 0])
     points = drawing.frames @ np.stack([right, np.cross(viewer, right)], axis=-1)
     low, high = np.percentile(points[present].reshape(-1, 2), [0.3, 99.7], axis=0)
-    return Picture(drawing.title, np.where(present[..., None, None], points, np.nan), low - MARGIN, high + MARGIN)
+    points = np.where(present[..., None, None], points, np.nan)
+    return Picture(drawing.name, drawing.class_name, points, low - MARGIN, high + MARGIN)
 
 
 def common_size(pictures: Sequence[Picture]) -> np.ndarray:
@@ -82,12 +87,12 @@ def draw_pose(axes: Axes, pose: np.ndarray) -> list[LineCollection]:
     return added
 
 
-def frame_axes(axes: Axes, picture: Picture, size: np.ndarray) -> None:
+def frame_axes(axes: Axes, picture: Picture, size: np.ndarray, *, title: str) -> None:
     """Show `size` metres around the middle of a picture, without any scale."""
     middle = (picture.low + picture.high) / 2
     (left, low), (right, high) = middle - size / 2, middle + size / 2
     axes.set(xlim=(left, right), ylim=(low, high), aspect="equal")
-    axes.set_title(picture.title, fontsize=8, loc="left", color="#3b3b3b")
+    axes.set_title(title, fontsize=8, loc="left", color="#3b3b3b")
 
 
 def grab(canvas: FigureCanvasAgg) -> Image.Image:
@@ -99,7 +104,8 @@ def grab(canvas: FigureCanvasAgg) -> Image.Image:
 def make_grid(num_cells: int, columns: int, cell_inches: np.ndarray, dpi: int) -> tuple[FigureCanvasAgg, list[Axes]]:
     """A figure of empty cells (width, height inches, titles not counted), row by row."""
     rows = -(-num_cells // columns)
-    figure = Figure(figsize=(columns * cell_inches[0], rows * (cell_inches[1] + 0.22)), dpi=dpi, layout="constrained")
+    inches = columns * cell_inches[0], rows * (cell_inches[1] + TITLE_INCHES)
+    figure = Figure(figsize=inches, dpi=dpi, layout="constrained")
     cells = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for axes in cells:
         axes.set_axis_off()
@@ -113,7 +119,7 @@ def draw_strips(pictures: Sequence[Picture], out: Path) -> None:
     columns = 1 + (len(pictures) > MAX_ROWS)
     canvas, cells = make_grid(len(pictures), columns, size * STRIP_INCHES, DPI[".png"])
     for axes, picture in zip(cells, pictures, strict=False):
-        frame_axes(axes, picture, size)
+        frame_axes(axes, picture, size, title=f"{picture.name}: {picture.class_name}")
         for place, frame in enumerate(np.linspace(0, len(picture.points) - 1, POSES).round().astype(int)):
             draw_pose(axes, picture.points[frame] + np.array([(place - (POSES - 1) / 2) * step, 0]))
     grab(canvas).save(out, optimize=True)
@@ -124,7 +130,7 @@ def draw_animation(pictures: Sequence[Picture], out: Path) -> None:
     size = common_size(pictures)
     canvas, cells = make_grid(len(pictures), min(COLUMNS, len(pictures)), size * GIF_INCHES, DPI[".gif"])
     for axes, picture in zip(cells, pictures, strict=False):
-        frame_axes(axes, picture, size)
+        frame_axes(axes, picture, size, title=f"{picture.name}\n{shorten(picture.class_name, 24, placeholder=' ...')}")
     canvas.draw()
     canvas.figure.set_layout_engine("none")  # found once, kept for all frames
     longest = max(len(picture.points) for picture in pictures)

@@ -68,13 +68,13 @@ def test_missing_store_is_refused(tmp_path):
 def test_up_is_up_and_the_right_side_of_who_faces_the_viewer_is_on_the_left():
     frames = upright_bodies(1)
     frames[:, 0, 8, 0] = 0.5  # the right shoulder: +x
-    points = project(Drawing("", frames)).points
+    points = project(Drawing("", "", frames)).points
     assert (np.diff(points[0, 0, :8, 1]) > 0).all()
     assert points[0, 0, 8, 0] < points[0, 0, 7, 0]
 
 
 def test_absent_bodies_are_not_drawn():
-    points = project(Drawing("", upright_bodies(1))).points
+    points = project(Drawing("", "", upright_bodies(1))).points
     assert np.isnan(points[:, 1]).all() and np.isfinite(points[:, 0]).all()
 
 
