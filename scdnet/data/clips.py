@@ -4,6 +4,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from torch import Generator, Tensor
 
 from scdnet.config import DataConfig
@@ -17,7 +18,7 @@ from scdnet.skeleton import NTU_25
 class Clips:
     """The frames of all sequences, end to end, with what is needed to cut views from them."""
 
-    frames: Tensor  # (F, M, V, C) float32, metres
+    frames: Tensor  # (C, F, M, V) float32, metres: a plane a coordinate
     offset: Tensor  # (N,) int64, the first frame of each sequence
     length: Tensor  # (N,) int64
     label: Tensor  # (N,) int64
@@ -57,9 +58,9 @@ def _make_clips(store: SequenceStore, config: DataConfig, stream: str, device: t
     for split, size in (("training", is_train.sum()), ("test", (~is_train).sum())):
         if size == 0:
             raise StoreError(f"{store.path}: the {split} split of benchmark {config.benchmark!r} is empty")
-    offset = torch.from_numpy(store.offset)
+    frames, offset = torch.from_numpy(store.read_frames()), torch.from_numpy(store.offset)
     return Clips(
-        frames=torch.from_numpy(store.read_frames())[:, : config.bodies].contiguous().to(device),
+        frames=rearrange(frames[:, : config.bodies], "f m v c -> c f m v").contiguous().to(device),
         offset=offset[:-1].to(device),
         length=offset.diff().to(device),
         label=torch.from_numpy(store.table.label),

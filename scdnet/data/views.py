@@ -8,8 +8,9 @@ import math
 from typing import NamedTuple
 
 import torch
-from einops import einsum, rearrange
+from einops import rearrange, repeat
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from scdnet.config import ViewsConfig
 from scdnet.data.masks import draw_frame_masks, draw_joint_masks
@@ -107,7 +108,7 @@ def evaluation_crop(length: Tensor) -> Crop:
 
 
 def resample(frames: Tensor, first: Tensor, length: Tensor, num_frames: int) -> Tensor:
-    """Cut `length` (N,) rows from row `first` (N,) of `frames` (F, M, V, C) and resize them to T frames.
+    """Cut `length` (N,) frames from frame `first` (N,) of `frames` (C, F, M, V) and resize them to T.
 
     Linear, half-pixel centres, clamped at the edges, as `interpolate(mode="linear", align_corners=False)`.
     Returns (N, C, T, V, M).
@@ -118,15 +119,35 @@ def resample(frames: Tensor, first: Tensor, length: Tensor, num_frames: int) -> 
     position = position.clamp(min=0).minimum(last)
     before = position.long()
     after = (before + 1).minimum(last)
-    weight = (position - before).to(frames.dtype)[:, :, None, None, None]
-    clips = torch.lerp(frames[first[:, None] + before], frames[first[:, None] + after], weight)
-    return rearrange(clips, "n t m v c -> n c t v m")
+    weight = (position - before).to(frames.dtype)
+    rows = first[:, None, None] + torch.stack([before, after], dim=2)  # (N, T, 2)
+    return _blend(frames, rows, torch.stack([1 - weight, weight], dim=2))
+
+
+def _blend(frames: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums over the frames `rows` (N, T, 2) in one pass over the memory: each a bag of two embeddings."""
+    c, f, m, v = frames.shape
+    planes = torch.arange(c, device=frames.device)[:, None, None] * f  # C planes of F rows of M*V numbers each
+    clips = F.embedding_bag(
+        rearrange(rows[:, None] + planes, "n c t two -> (n c t) two"),
+        frames.view(c * f, m * v),
+        per_sample_weights=repeat(weights, "n t two -> (n c t) two", c=c),
+        mode="sum",
+    )
+    return rearrange(clips, "(n c t) (m v) -> n c t v m", n=len(rows), c=c, m=m)
 
 
 def augment(x: Tensor, draws: ViewDraws, skeleton: Skeleton) -> Tensor:
-    """Rotate, flip, shear and mask clips (N, C, T, V, M) as drawn."""
-    # one matrix: rotation and shear act on coordinates, the flip between them on joints, so they commute
-    x = einsum(draws.shear @ draws.rotation, x, "n d c, n c t v m -> n d t v m")
-    x = torch.where(draws.flip[:, None, None, None, None], x[:, :, :, list(skeleton.mirror)], x)
-    keep = draws.keep_frames[:, :, None] & draws.keep_joints[:, None, :]  # (N, T, V)
-    return x * keep[:, None, :, :, None]
+    """Rotate, flip, shear and mask clips (N, C, T, V, M) as drawn.
+
+    Rotation and shear act on coordinates, flip and joint mask on joints, so these two pairs commute; the latter are
+    one matrix of joints.
+    """
+    joints = torch.eye(skeleton.num_joints, device=x.device)
+    joints = torch.where(draws.flip[:, None, None], joints[:, list(skeleton.mirror)], joints)  # [n, v, u]: v moves to u
+    joints = joints * draws.keep_joints[:, None, :]
+    c, m = x.shape[1], x.shape[4]
+    x = (draws.shear @ draws.rotation) @ rearrange(x, "n c t v m -> n c (t m v)")
+    x = rearrange(x, "n c (t m v) -> n (c t m) v", m=m, v=skeleton.num_joints) @ joints
+    x = rearrange(x, "n (c t m) v -> n c t v m", c=c, m=m)
+    return x * draws.keep_frames[:, None, :, None, None]

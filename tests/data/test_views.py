@@ -33,7 +33,7 @@ def test_evaluation_views_equal_the_authors(shared: Path):
     names = sorted({key.split(".")[0] for key in cases.files})
     for name in names:
         num_frames = int(cases[f"{name}.num_frame"])
-        sequence = torch.from_numpy(cases[f"{name}.normalised"][:, :num_frames]).float().permute(1, 3, 2, 0)
+        sequence = torch.from_numpy(cases[f"{name}.normalised"][:, :num_frames]).float().permute(0, 1, 3, 2)
         crop = evaluation_crop(torch.tensor([num_frames]))
         view = resample(sequence.contiguous(), crop.start, crop.length, 64)
         for stream, convert in STREAMS.items():
@@ -44,11 +44,11 @@ def test_evaluation_views_equal_the_authors(shared: Path):
 @pytest.mark.parametrize("crop", [1, 2, 31, 64, 150])
 @pytest.mark.parametrize("num_frames", [16, 64])
 def test_resample_equals_torch_interpolate(crop: int, num_frames: int):
-    frames = torch.randn(200, 2, 25, 3, generator=generator())
+    frames = torch.randn(3, 200, 2, 25, generator=generator())
     own = resample(frames, torch.tensor([7]), torch.tensor([crop]), num_frames)
-    flat = frames[7 : 7 + crop].flatten(1).T[None]  # (1, M*V*C, crop)
+    flat = frames[:, 7 : 7 + crop].permute(0, 2, 3, 1).reshape(1, 150, crop)  # (1, C*M*V, crop)
     expected = F.interpolate(flat, size=num_frames, mode="linear", align_corners=False)
-    assert torch.allclose(own[0], expected[0].view(2, 25, 3, num_frames).permute(2, 3, 1, 0), atol=1e-5)
+    assert torch.allclose(own[0], expected[0].view(3, 2, 25, num_frames).permute(0, 3, 2, 1), atol=1e-5)
 
 
 def test_training_crop_follows_its_formula():
