@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test lint format demo bench clean
+.PHONY: test lint format demo
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,3 +21,23 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Everything from nothing to a score: made-up recordings, conversion, pretraining, retrieval beside two controls.
+demo: $(INSTALLED)
+	$(BIN)/python data_prep/demo_gendata.py --out data/demo_raw --overwrite
+	$(BIN)/python data_prep/ntu_gendata.py --dataset ntu60 --raw data/demo_raw --out data/demo.h5 --overwrite
+	$(MAKE) --no-print-directory demo-xsub demo-xview
+	@echo
+	@echo 'Store: data/demo.h5   runs: runs/demo_xsub, runs/demo_xview (config, metrics, TensorBoard, last.pt, results)'
+	@echo 'Next, in this folder:'
+	@echo '  . $(BIN)/activate'
+	@echo '  python data_prep/inspect_store.py data/demo.h5 --render S003C001P003R002A050 punch.gif'
+	@echo '  tensorboard --logdir runs'
+	@echo '  python data_prep/ntu_gendata.py --dataset ntu60 --raw nturgbd_skeletons_s001_to_s017.zip --out data/ntu60.h5'
+
+demo-%: $(INSTALLED)
+	@echo
+	$(BIN)/python tools/train.py -c configs/demo_$*.yaml --overwrite
+	@echo
+	$(BIN)/python tools/eval_knn.py -c configs/demo_$*.yaml \
+	    --checkpoint raw --checkpoint none --checkpoint runs/demo_$*/last.pt

@@ -12,27 +12,11 @@ import numpy as np
 import torch
 
 from scdnet.config import DataConfig, ViewsConfig
-from scdnet.data.clips import Clips
+from scdnet.data.clips import Clips, noise_clips
 from scdnet.engine.runtime import keep_freed_memory
 from scdnet.skeleton import NTU_25, neighbour_matrix
 
 FRAMES = 64
-
-
-def made_up_clips(num: int, bodies: int, seed: int = 0) -> Clips:
-    """Noise in recordings of 40 to 160 frames, as NTU's mostly are."""
-    rng = np.random.default_rng(seed)
-    length = torch.from_numpy(rng.integers(40, 160, size=num))
-    return Clips(
-        frames=torch.from_numpy(rng.normal(size=(3, int(length.sum()), bodies, 25)).astype(np.float32)),
-        offset=length.cumsum(0) - length,
-        length=length,
-        label=torch.zeros(num, dtype=torch.long),
-        is_train=torch.ones(num, dtype=torch.bool),
-        dataset="made up",
-        config=DataConfig(bodies=bodies),
-        stream="joint",
-    )
 
 
 class LiteralViews:
@@ -128,7 +112,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()  # as training does
-    clips = made_up_clips(1000, args.bodies)
+    clips = noise_clips(DataConfig(bodies=args.bodies), 1000)
     generator, literal = torch.Generator().manual_seed(0), LiteralViews(clips, clips.config.views, seed=0)
     ours_ms, literal_ms = [], []
     for _ in range(args.rounds):

@@ -69,3 +69,20 @@ def _make_clips(store: SequenceStore, config: DataConfig, stream: str, device: t
         config=config,
         stream=stream,
     )
+
+
+def noise_clips(config: DataConfig, num: int, *, seed: int = 0) -> Clips:
+    """Noise in `num` recordings of 40 to 159 frames, as long as most of NTU's: for benchmarks."""
+    generator = torch.Generator().manual_seed(seed)
+    length = torch.randint(40, 160, (num,), generator=generator)
+    shape = (3, int(length.sum()), config.bodies, NTU_25.num_joints)
+    return Clips(
+        frames=torch.randn(shape, generator=generator),
+        offset=length.cumsum(0) - length,
+        length=length,
+        label=torch.zeros(num, dtype=torch.long),
+        is_train=torch.ones(num, dtype=torch.bool),
+        dataset="noise",
+        config=config,
+        stream="joint",
+    )
