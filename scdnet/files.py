@@ -1,0 +1,28 @@
+"""Files that appear when they are complete."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scdnet.errors import ScdnetError
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yield `<path>.tmp` to write to; afterwards it is on the disk and renamed to `path`, after an error it is gone.
+
+    Makes the folder of `path`. Raises ScdnetError if `path` itself is a folder.
+    """
+    if path.is_dir():
+        raise ScdnetError(f"{path}: is a folder, expected the name of a file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".tmp")
+    try:
+        yield partial
+        with partial.open("rb+") as file:  # some systems sync only what is open for writing
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

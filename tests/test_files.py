@@ -1,0 +1,62 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from scdnet.errors import ScdnetError
+from scdnet.files import written_aside
+
+
+def write(path: Path, text: str, error: BaseException | None = None) -> None:
+    with written_aside(path) as partial:
+        partial.write_text(text)
+        if error is not None:
+            raise error
+
+
+def test_the_file_appears_when_it_is_complete_in_a_folder_that_is_made(tmp_path):
+    path = tmp_path / "new" / "deep" / "a.txt"
+    with written_aside(path) as partial:
+        partial.write_text("new")
+        assert partial == path.with_name("a.txt.tmp") and not path.exists()
+    assert path.read_text() == "new" and list(path.parent.iterdir()) == [path]
+
+
+def test_an_earlier_file_is_replaced(tmp_path):
+    path = tmp_path / "a.txt"
+    write(path, "old")
+    write(path, "new")
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_after_an_error_the_earlier_file_stays_and_nothing_else(tmp_path, error):
+    path = tmp_path / "a.txt"
+    write(path, "old")
+    with pytest.raises(type(error)):
+        write(path, "new", error)
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_before_anything_was_written_comes_through(tmp_path):
+    with pytest.raises(KeyError), written_aside(tmp_path / "a.txt"):
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    path, seen = tmp_path / "a.txt", []
+
+    def fsync(number: int) -> None:
+        seen.append((os.fstat(number).st_ino == path.with_name("a.txt.tmp").stat().st_ino, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write(path, "new")
+    assert seen == [(True, False)]
+
+
+def test_a_folder_is_not_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ScdnetError, match="folder: is a folder, expected the name of a file"):
+        write(tmp_path / "folder", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
