@@ -1,4 +1,4 @@
-"""The normalisation that every number of SCD-Net is based on (METHOD.md 1, steps 2-8)."""
+"""The normalisation that every number of SCD-Net is based on (docs/method.md 1, steps 2-8)."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The text of NTU RGB+D `.skeleton` files: bodies to text and back (METHOD.md 1)."""
+"""The text of NTU RGB+D `.skeleton` files: bodies to text and back (docs/method.md 1)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from data_prep.decimals import Words, parse_counts, parse_decimals
 from data_prep.raw_files import RawFileError
 from scdnet.skeleton import NTU_25
 
-MAX_LISTED = 4  # bodies of a frame that are kept, in the order in which the frame lists them. Source: METHOD.md 1
+MAX_LISTED = 4  # bodies of a frame that are kept, in the order in which the frame lists them. Source: docs/method.md 1
 NUM_JOINTS = NTU_25.num_joints
 NUM_COLUMNS = 12  # of a joint's line; the first three are x y z
 LARGEST = 1e30  # metres; beyond it float32 arithmetic overflows

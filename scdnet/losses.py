@@ -1,4 +1,4 @@
-"""The pretraining objective: pure functions of projections. Source: SCD-Net, sec. 3.3; METHOD.md 4."""
+"""The pretraining objective: pure functions of projections. Source: SCD-Net, sec. 3.3; docs/method.md 4."""
 
 from typing import NamedTuple
 

@@ -25,7 +25,7 @@ class Skeleton:
         return tuple((v, p) for v, p in enumerate(self.parents) if v != p)
 
 
-_NTU_PARENTS = {  # child: parent, counted from 1 as in the NTU RGB+D release. Source: METHOD.md 2, the published pairs
+_NTU_PARENTS = {  # child: parent, counted from 1 as in the NTU RGB+D release. Source: the pairs of the SCD-Net release
     1: 2, 2: 21, 3: 21, 4: 3, 5: 21, 6: 5, 7: 6, 8: 7, 9: 21, 10: 9, 11: 10, 12: 11, 13: 1, 14: 13, 15: 14, 16: 15,
     17: 1, 18: 17, 19: 18, 20: 19, 21: 21, 22: 23, 23: 8, 24: 25, 25: 12,
 }  # fmt: skip
@@ -57,7 +57,7 @@ def partition_graph(skeleton: Skeleton) -> np.ndarray:
     """(3, V, V) float32: the subsets self, inward (child to parent) and outward (parent to child).
 
     An edge i -> j stands at [j, i]; inward and outward are column-normalised, a column of zeros stays zero.
-    Source: Chen et al. 2021 (CTR-GCN), the graph that METHOD.md 3 describes.
+    Source: Chen et al. 2021 (CTR-GCN), the graph that docs/method.md 3 describes.
     """
     inward = np.zeros((skeleton.num_joints, skeleton.num_joints), dtype=np.float32)
     for child, parent in skeleton.bones:

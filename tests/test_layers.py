@@ -1,4 +1,4 @@
-"""Arrows of import point down only (STYLE.md 3)."""
+"""Arrows of import point down only: engine and eval build on data and models, never the other way."""
 
 import ast
 from pathlib import Path

@@ -21,7 +21,7 @@ def test_24_bones_and_one_root():
 
 def test_outward_edges_of_the_root_share_one_column():
     outward = partition_graph(NTU_25)[2]
-    assert outward[[1, 2, 4, 8], 20].tolist() == [0.25] * 4  # METHOD.md 3: spine, neck and both shoulders hang on 20
+    assert outward[[1, 2, 4, 8], 20].tolist() == [0.25] * 4  # spine, neck and both shoulders hang on 20
     assert outward[:, 3].sum() == 0  # the head is nobody's parent: its column stays zero
 
 

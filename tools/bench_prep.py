@@ -30,7 +30,7 @@ def ours(data: bytes) -> np.ndarray:
 
 
 def literal(data: bytes, padded_frames: int = 300) -> np.ndarray:
-    """METHOD.md 1 step by step, with a loop wherever it says "each": how code that goes with a paper does it."""
+    """docs/method.md 1 step by step, with a loop wherever it says "each": how code that goes with a paper does it."""
     frames = literal_read(data.decode())
     raw = np.zeros((4, len(frames), 25, 3))
     for t, bodies in enumerate(frames):

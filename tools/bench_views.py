@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training views of a whole batch against a literal, clip-by-clip writing of METHOD.md 2. Side by side, A B A B."""
+"""Training views of a whole batch against a clip-by-clip writing of docs/method.md 2. Side by side, A B A B."""
 
 import argparse
 import math
@@ -20,7 +20,7 @@ FRAMES = 64
 
 
 class LiteralViews:
-    """METHOD.md 2 for one clip after the other, in numpy, as a paper's data loader writes it."""
+    """docs/method.md 2 for one clip after the other, in numpy, as a paper's data loader writes it."""
 
     def __init__(self, clips: Clips, views: ViewsConfig, seed: int) -> None:
         self.clips, self.views, self.rng = clips, views, np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Which joints and frames a training view keeps. Source: SCD-Net, sec. 3.4; METHOD.md 2."""
+"""Which joints and frames a training view keeps. Source: SCD-Net, sec. 3.4; docs/method.md 2."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""The sequence store: one HDF5 file per data set, all its benchmarks inside (DATA.md)."""
+"""The sequence store: one HDF5 file per data set, all its benchmarks inside (docs/data.md)."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -64,7 +64,7 @@ class StoreWriter:
             "skeleton": NTU_25.name,
             "class_names": list(class_names),
             "normalisation": "two bodies of largest energy; centred on the spine of body 0 in each frame; "
-            "spine of frame 0 along +z, shoulders along +x (METHOD.md 1)",
+            "spine of frame 0 along +z, shoulders along +x (docs/method.md 1)",
             "created_by": created_by,
         }
         self._rows: list[tuple] = []

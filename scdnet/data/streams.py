@@ -1,4 +1,4 @@
-"""What is taken from the joints: positions, bones or motion. Source: METHOD.md 2."""
+"""What is taken from the joints: positions, bones or motion. Source: docs/method.md 2."""
 
 import torch
 from torch import Tensor

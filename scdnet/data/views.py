@@ -1,6 +1,6 @@
 """Views of recordings: clips of T frames, cut and augmented for a whole batch at once, on any device.
 
-Source: SCD-Net, sec. 3.4 and 4.1; METHOD.md 2. Chance (`draw_views`, on the CPU) is kept apart from what is
+Source: SCD-Net, sec. 3.4 and 4.1; docs/method.md 2. Chance (`draw_views`, on the CPU) is kept apart from what is
 computed with it (`augment`), so that a seed gives the same views on every device.
 """
 

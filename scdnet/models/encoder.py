@@ -1,4 +1,4 @@
-"""The dual-path encoder: one path over frames, one over joints. Source: SCD-Net, sec. 3.1; METHOD.md 3."""
+"""The dual-path encoder: one path over frames, one over joints. Source: SCD-Net, sec. 3.1; docs/method.md 3."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

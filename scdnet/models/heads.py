@@ -9,7 +9,7 @@ from scdnet.models.encoder import DualPathEncoder, PathFeatures
 
 
 class ProjectionHead(nn.Sequential):
-    """Linear to D, relu, linear to the contrast space. Source: METHOD.md 4."""
+    """Linear to D, relu, linear to the contrast space. Source: docs/method.md 4."""
 
     def __init__(self, in_width: int, width: int, out_width: int) -> None:
         super().__init__(nn.Linear(in_width, width), nn.ReLU(), nn.Linear(width, out_width))

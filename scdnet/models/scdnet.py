@@ -13,7 +13,7 @@ from scdnet.skeleton import NTU_25, Skeleton
 
 
 class SCDNet(nn.Module):
-    """Momentum contrast of two views. Source: Wu et al. 2024 (SCD-Net), sec. 3; METHOD.md 4.
+    """Momentum contrast of two views. Source: Wu et al. 2024 (SCD-Net), sec. 3; docs/method.md 4.
 
     A training step calls, in this order: `update_momentum`, `forward`, the loss against `negatives`, the backward
     pass and optimiser step on `query`, `enqueue`. `forward` changes no weights and no queue.

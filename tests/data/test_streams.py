@@ -8,7 +8,7 @@ from scdnet.skeleton import NTU_25
 def test_bone_is_the_joint_minus_its_parent():
     x = torch.randn(2, 3, 5, 25, 2)
     bone = to_bone(x, NTU_25)
-    assert torch.equal(bone[:, :, :, 3], x[:, :, :, 3] - x[:, :, :, 2])  # head - neck (METHOD.md 2: pair 4-3)
+    assert torch.equal(bone[:, :, :, 3], x[:, :, :, 3] - x[:, :, :, 2])  # head - neck
     assert torch.equal(bone[:, :, :, 22], x[:, :, :, 22] - x[:, :, :, 7])  # pair 23-8
     assert bone[:, :, :, 20].abs().max() == 0  # the root
 

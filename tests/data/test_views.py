@@ -1,4 +1,4 @@
-"""Views against a clip-by-clip writing of METHOD.md 2, and their invariants."""
+"""Views against a clip-by-clip writing of docs/method.md 2, and their invariants."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The stem against a literal writing of METHOD.md 3, in float64."""
+"""The stem against a literal writing of docs/method.md 3, in float64."""
 
 import pytest
 import torch
