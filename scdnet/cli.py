@@ -10,11 +10,12 @@ from typing import NoReturn
 from scdnet.errors import ScdnetError
 
 BAD_INPUT = 2  # exit status, as argparse uses it
+INTERRUPTED = 130  # exit status, as shells give it
 
 
 def config_parser(description: str | None) -> argparse.ArgumentParser:
     """A parser for `-c CONFIG [key=value ...] [--debug]`; parse with `parse_intermixed_args`."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.add_argument("-c", "--config", type=Path, required=True, help="YAML file, e.g. configs/ntu60_xsub.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="config values, e.g. optim.lr=0.02")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -32,8 +33,9 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     except (ScdnetError, OSError) as error:
         if "--debug" in sys.argv:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # a library's message may have several lines
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        os._exit(130)
+        sys.stdout.flush()
+        os._exit(INTERRUPTED)  # at once: an ordinary exit would wait for worker threads and processes

@@ -12,11 +12,11 @@ Milestones = tuple[Annotated[int, Field(ge=1)], ...]
 class Section(BaseModel):
     """A part of the tree: frozen, and closed to keys it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ViewsConfig(Section):
-    """The augmentations of a training view (METHOD.md 2); the first five numbers are probabilities."""
+    """The augmentations of a training view (docs/method.md 2); the first five numbers are probabilities."""
 
     rotate: Probability = 0.5
     flip: Probability = 0.5
@@ -50,12 +50,14 @@ class DataConfig(Section):
         if self.frames % views.segments and views.frame_mask:
             raise ValueError(f"data.frames {self.frames} is no multiple of data.views.segments {views.segments}")
         if views.masked_segments > views.segments:
-            raise ValueError(f"views.masked_segments {views.masked_segments} exceeds views.segments {views.segments}")
+            raise ValueError(
+                f"data.views.masked_segments {views.masked_segments} exceeds data.views.segments {views.segments}"
+            )
         return self
 
 
 class ModelConfig(Section):
-    """Sizes of the encoder and of the contrast (METHOD.md 3 and 4)."""
+    """Sizes of the encoder and of the contrast (docs/method.md 3 and 4)."""
 
     base_channels: int = Field(64, ge=8, multiple_of=8)  # b of the stems
     width: int = Field(2048, ge=1)  # D
@@ -75,11 +77,11 @@ class ModelConfig(Section):
 
 
 class OptimConfig(Section):
-    """Optimiser and schedule (METHOD.md 4)."""
+    """Optimiser and schedule (docs/method.md 4)."""
 
     name: Literal["sgd", "adamw"] = "sgd"  # sgd: with momentum, without Nesterov
     lr: float = Field(0.01, gt=0)  # at the start, or after the warm-up
-    momentum: Probability = 0.9  # adamw: beta 1
+    momentum: float = Field(0.9, ge=0, lt=1)  # adamw: beta 1
     weight_decay: float = Field(1e-4, ge=0)  # on every parameter, biases and norms too
     epochs: int = Field(451, ge=1)
     schedule: Literal["multistep", "cosine"] = "multistep"
@@ -90,9 +92,9 @@ class OptimConfig(Section):
 class Config(Section):
     """A run."""
 
-    name: str = Field("scdnet", min_length=1, pattern=r"^[\w.+-]+$")  # of the folder in runs_dir
+    name: str = Field("scdnet", pattern=r"^[\w+-][\w.+-]*$", coerce_numbers_to_str=True)  # of the folder in runs_dir
     runs_dir: Path = Path("runs")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     stream: Literal["joint", "bone", "motion"] = "joint"
     eval_every: int = Field(0, ge=0)  # epochs between two 1-NN scores on the test split; 0: never

@@ -51,16 +51,19 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> tuple[Flat, dict[str, str]
         raise ConfigError(f"{path}: its `base:` leads back to itself")
     if not path.is_file():
         raise ConfigError(f"{path}: no such config file")
-    tree = _parse_yaml(path.read_text(encoding="utf-8"), where=path) or {}
+    tree = _parse_yaml(path.read_bytes(), where=path)
+    tree = {} if tree is None else tree
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected a mapping of keys to values, found {type(tree).__name__}")
     base = tree.pop("base", None)
+    if not isinstance(base, str | None):
+        raise ConfigError(f"{path}: base: expected the name of a file, found {base!r}")
     values, origin = _read_yaml(path.parent / base, (*seen, path.resolve())) if base else ({}, {})
     own = _flatten(tree)
     return {**values, **own}, {**origin, **dict.fromkeys(own, f"in {path}")}
 
 
-def _parse_yaml(text: str, where: object) -> Any:
+def _parse_yaml(text: str | bytes, where: object) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -92,7 +95,7 @@ def _unflatten(values: Flat, path: Path) -> dict[str, Any]:
 def _explain(error: ValidationError, path: Path, origin: Mapping[str, str]) -> str:
     first = error.errors()[0]
     dotted = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
-    where = origin.get(dotted) or f"in {path}"
+    where = origin.get(dotted) or next((place for key, place in origin.items() if key.startswith(dotted)), f"in {path}")
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(dotted, _flatten(dump_config(Config())), n=1)
         return f"{dotted}: unknown key {where}" + (f"; did you mean {near[0]!r}?" if near else "")

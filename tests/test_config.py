@@ -21,7 +21,7 @@ def test_the_paper_recipe_is_the_default():
 
 def test_the_paper_recipe_has_the_numbers_of_the_paper():
     config = load_config(PAPER)
-    model, optim = config.model, config.optim  # METHOD.md 3 and 4
+    model, optim = config.model, config.optim  # docs/method.md 3 and 4
     assert (model.base_channels, model.width, model.heads, model.layers, model.dropout) == (64, 2048, 8, 1, 0.1)
     assert (model.projection, model.queue_size, model.momentum, model.temperature) == (128, 8192, 0.999, 0.2)
     assert (optim.name, optim.lr, optim.momentum, optim.weight_decay) == ("sgd", 0.01, 0.9, 1e-4)
@@ -72,6 +72,9 @@ def test_a_list_is_replaced_as_a_whole():
         ("data.frames=30", r"data\.frames 30 is no multiple of data\.views\.segments 16"),
         ("name=a/b", r"name: .*pattern"),
         ("seed", r"seed: expected an override of the form key=value"),
+        ("seed=5000000000", r"seed: .*less than 4294967296"),
+        ("optim.lr=.inf", r"optim\.lr: .*finite number"),
+        ("name=..", r"name: .*pattern"),
         ("seed=[1", r"seed=\[1: not valid YAML"),
     ],
 )
@@ -95,6 +98,8 @@ def test_an_unknown_key_names_the_file_it_stands_in(tmp_path: Path):
         ("base: own.yaml\n", "leads back to itself"),
         ("base: gone.yaml\n", "no such config file"),
         ("optim: 3\n", "optim: .*dictionary"),
+        ("false\n", "expected a mapping"),
+        ("base: [a]\n", "base: expected the name of a file"),
     ],
 )
 def test_a_file_that_cannot_be_a_config(tmp_path: Path, text: str, message: str):

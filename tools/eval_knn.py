@@ -3,8 +3,9 @@ from collections.abc import Sequence
 
 from scdnet.cli import config_parser, run_command
 from scdnet.config_file import load_config
-from scdnet.engine.runtime import resolve_device
-from scdnet.eval.features import RAW, UNTRAINED, features_of
+from scdnet.data.clips import load_clips
+from scdnet.engine.runtime import keep_freed_memory, resolve_device
+from scdnet.eval.features import RAW, UNTRAINED, extract_features, load_source
 from scdnet.eval.knn import knn_metrics, split_features
 from scdnet.eval.results import append_results, format_table
 
@@ -24,12 +25,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
+    command = " ".join([str(args.config), *args.overrides])
+    sources = [load_source(name, config) for name in args.checkpoint]
+    clips = load_clips(config.data, config.stream, resolve_device(config.device))
+    keep_freed_memory()
     rows = {}
-    for checkpoint in args.checkpoint:
-        features, clips, source = features_of(checkpoint, config)
-        metrics = knn_metrics(*split_features(features, clips), resolve_device(config.device))
-        rows[CONTROLS.get(checkpoint, checkpoint)] = metrics
-        command = " ".join([str(args.config), *args.overrides])
+    for encoder, source in sources:
+        gallery, queries = split_features(extract_features(encoder, clips), clips)
+        metrics = knn_metrics(gallery, queries, clips.frames.device)
+        rows[CONTROLS.get(source.checkpoint, source.checkpoint)] = metrics
         path = append_results(
             config, metrics, protocol="knn", dataset=clips.dataset, source=source, config_name=command
         )

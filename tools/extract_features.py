@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import h5py
 
 from scdnet.cli import config_parser, run_command
 from scdnet.config_file import load_config
+from scdnet.data.clips import load_clips
 from scdnet.data.store import open_sequences
-from scdnet.engine.checkpoint import file_sha256
-from scdnet.eval.features import Features, Source, features_of
+from scdnet.engine.runtime import keep_freed_memory, resolve_device
+from scdnet.errors import ScdnetError
+from scdnet.eval.features import Features, Source, extract_features, load_source
+from scdnet.files import file_sha256, written_aside
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -19,16 +21,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the file to write, replaced if it exists")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    features, _, source = features_of(args.checkpoint, config)
-    write_features(args.out, features, config.data.store, source)
-    print(f"wrote {args.out}: {len(features.x)} x {features.x.shape[1]} float32")
+    store_path, out = config.data.store, args.out
+    if out.resolve() in (store_path.resolve(), Path(args.checkpoint).resolve()):
+        raise ScdnetError(f"{out}: is what the features are made from, it would be overwritten")
+    with written_aside(out) as partial:  # before the work: a place that cannot be written to is an error at once
+        encoder, source = load_source(args.checkpoint, config)
+        clips = load_clips(config.data, config.stream, resolve_device(config.device))
+        keep_freed_memory()
+        features = extract_features(encoder, clips)
+        write_features(partial, features, store_path=store_path, source=source)
+    print(f"wrote {out}: {len(features.x)} x {features.x.shape[1]} float32")
 
 
-def write_features(out: Path, features: Features, store_path: Path, source: Source) -> None:
-    """Write features with the names, labels and splits of their store; `out` is whole at any time."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".tmp")
-    with closing(open_sequences(store_path)) as store, h5py.File(partial, "w") as file:
+def write_features(path: Path, features: Features, *, store_path: Path, source: Source) -> None:
+    """Write features (N, 2D) with the names, labels and splits of their store."""
+    with open_sequences(store_path) as store, h5py.File(path, "w") as file:
         file["features"] = features.x.numpy()
         file["label"] = features.y.numpy()
         file.create_dataset("name", data=store.table.name.tolist(), dtype=h5py.string_dtype())
@@ -36,7 +43,6 @@ def write_features(out: Path, features: Features, store_path: Path, source: Sour
             file[f"split/{benchmark}"] = store.is_train(benchmark)
         file.attrs["checkpoint_sha256"] = source.sha256 or source.checkpoint
         file.attrs["store_sha256"] = file_sha256(store_path)
-    partial.replace(out)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ from scdnet.eval.knn import score_1nn
 def main(argv: Sequence[str] | None = None) -> None:
     """Pretrain an encoder: writes config.yaml, metrics.jsonl, TensorBoard files and last.pt to runs/<name>."""
     parser = config_parser(main.__doc__)
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
-    parser.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
+    existing.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     path = pretrain(config, resume=args.resume, overwrite=args.overwrite, score=score_1nn)
-    print(f"saved {path}")
+    print(f"last checkpoint: {path}")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
 """Checkpoints: whole or not at all; strict or an error."""
 
 import hashlib
-import os
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from scdnet.engine import official
 from scdnet.errors import ScdnetError
+from scdnet.files import written_aside
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 
 FORMAT, VERSION = "scdnet-checkpoint", 1
+CONTENT = {"config": dict, "epoch": int, "model": dict, "optimizer": dict, "random": dict}  # of our checkpoints
 ENCODER = "query.encoder."  # where our checkpoints hold what is used downstream
 
 
@@ -21,62 +22,85 @@ class CheckpointError(ScdnetError):
     """A checkpoint that is missing, damaged, of another kind, or that does not fit."""
 
 
+class Checkpoint(NamedTuple):
+    """A checkpoint that has been read."""
+
+    path: Path
+    sha256: str  # of the very bytes that were read
+    state: dict[str, Any]
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was written by `save_checkpoint` (else: by the authors' code, or by something unknown)."""
+        return self.state.get("format") == FORMAT
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The dumped config of the run that wrote it; None if that was not ours."""
+        return self.state["config"] if self.is_ours else None
+
+
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state`; `path` is at any time the whole old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".tmp")
-    with partial.open("wb") as file:
-        torch.save({"format": FORMAT, "version": VERSION, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Write `state`, which has the keys of CONTENT; `path` is at any time the whole old file or the whole new one."""
+    assert state.keys() == CONTENT.keys(), state.keys()
+    with written_aside(path) as partial:
+        torch.save({"format": FORMAT, "version": VERSION, **state}, partial)
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> Checkpoint:
     """The content of a checkpoint, ours or the authors', on the CPU; code in the file is not run."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError) as error:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # torch's own message advises to run the code
+        raise CheckpointError(f"{path}: not a checkpoint, or one that would run code") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
-    if not isinstance(state, dict):
-        raise CheckpointError(f"{path}: expected a checkpoint, found a {type(state).__name__}")
-    if state.get("format") == FORMAT and state.get("version") != VERSION:
-        raise CheckpointError(f"{path}: expected version {VERSION}, found {state.get('version')}")
-    return state
+    checkpoint = Checkpoint(path, sha256, state if isinstance(state, dict) else {})
+    if checkpoint.is_ours:
+        _check_content(checkpoint)
+    return checkpoint
 
 
-def is_ours(state: dict[str, Any]) -> bool:
-    """Whether `state` was written by `save_checkpoint` (else: by the authors' code, or by something unknown)."""
-    return state.get("format") == FORMAT
+def _check_content(checkpoint: Checkpoint) -> None:
+    state = checkpoint.state
+    if state.get("version") != VERSION:
+        raise CheckpointError(f"{checkpoint.path}: expected version {VERSION}, found {state.get('version')}")
+    for key, kind in CONTENT.items():
+        if not isinstance(state.get(key), kind):
+            found = type(state[key]).__name__ if key in state else "nothing"
+            raise CheckpointError(f"{checkpoint.path}: expected {key} to be a {kind.__name__}, found {found}")
 
 
-def query_encoder_weights(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
-    """The query encoder's weights in our names."""
-    weights = state.get("model" if is_ours(state) else "state_dict", {})
-    prefix = ENCODER if is_ours(state) else "encoder_q.encoder."
-    weights = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+def query_encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The query encoder's weights in our names. Raises CheckpointError if they are not all there."""
+    ours = checkpoint.is_ours
+    weights = checkpoint.state.get("model" if ours else "state_dict")
+    prefix = ENCODER if ours else "encoder_q.encoder."
+    weights = official.within(weights if isinstance(weights, dict) else {}, prefix)
     if not weights:
-        raise CheckpointError(f"{path}: no query encoder in it; is this a pretraining checkpoint?")
-    try:
-        return weights if is_ours(state) else official.encoder_weights(weights)
-    except KeyError as error:
-        raise CheckpointError(f"{path}: the query encoder lacks the weight {error}") from None
+        raise CheckpointError(f"{checkpoint.path}: no query encoder in it; is this a pretraining checkpoint?")
+    return weights if ours else official.encoder_weights(weights)
 
 
-def encoder_from_state(state: dict[str, Any], path: Path, *, num_heads: int | None) -> DualPathEncoder:
-    """The query encoder of a checkpoint that has been read from `path`, in eval mode."""
-    weights = query_encoder_weights(state, path)
-    if is_ours(state):
-        num_heads = state["config"]["model"]["heads"]
+def build_encoder(checkpoint: Checkpoint, *, num_heads: int | None) -> DualPathEncoder:
+    """The query encoder of a checkpoint, in eval mode. Raises CheckpointError."""
+    path = checkpoint.path
+    if checkpoint.is_ours:
+        num_heads = checkpoint.state["config"]["model"]["heads"]
     if num_heads is None:
         raise CheckpointError(f"{path}: the file does not say how many attention heads it has; give num_heads")
     try:
+        weights = query_encoder_weights(checkpoint)
         encoder = DualPathEncoder(EncoderSizes.from_weights(weights, heads=num_heads))
         encoder.load_state_dict(weights, strict=True)
-    except (RuntimeError, KeyError, AssertionError) as error:
-        raise CheckpointError(f"{path}: the weights do not fit the encoder ({' '.join(str(error).split())})") from None
+    except (RuntimeError, KeyError, AssertionError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CheckpointError(f"{path}: the weights do not fit an encoder of {num_heads} heads ({reason})") from None
     return encoder.eval()
 
 
@@ -86,10 +110,4 @@ def load_encoder(path: str | Path, *, num_heads: int | None = None) -> DualPathE
     Sizes come from the weights, every one of which must match; `num_heads` is needed where the file does not say
     (the authors'). Raises CheckpointError.
     """
-    return encoder_from_state(read_checkpoint(Path(path)), Path(path), num_heads=num_heads)
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return build_encoder(read_checkpoint(Path(path)), num_heads=num_heads)

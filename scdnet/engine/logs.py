@@ -1,6 +1,7 @@
 """What a run leaves to be looked at: progress bar, metrics.jsonl, TensorBoard."""
 
 import json
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -8,7 +9,14 @@ from typing import Self
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from scdnet.files import written_aside
+
 Metrics = dict[str, float]
+
+
+def say(text: str) -> None:
+    """A line for whoever watches, on stderr, above a progress bar if there is one."""
+    tqdm.write(text, file=sys.stderr)
 
 
 class RunLog:
@@ -44,10 +52,11 @@ class RunLog:
         self._bar.set_postfix(text)
         if show:
             values = "  ".join(f"{name} {value}" for name, value in text.items())
-            tqdm.write(f"epoch {epoch + 1}/{self._epochs}  {values}")
+            say(f"epoch {epoch + 1}/{self._epochs}  {values}")
 
 
 def _keep_epochs_before(path: Path, epoch: int) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
     kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] < epoch]
-    path.write_text("".join(kept), encoding="utf-8")
+    with written_aside(path) as partial:
+        partial.write_text("".join(kept), encoding="utf-8")

@@ -63,7 +63,8 @@ def _unit(theirs: Weights) -> dict[str, Tensor]:
     return ours
 
 
-def _within(weights: Weights, prefix: str) -> dict[str, Tensor]:
+def within(weights: Weights, prefix: str) -> dict[str, Tensor]:
+    """The weights whose name starts with `prefix`, without it."""
     return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
 
 
@@ -75,12 +76,12 @@ def encoder_weights(theirs: Weights) -> dict[str, Tensor]:
     """Our names for the weights of their module `encoder`. Raises KeyError where one is missing."""
     ours = {}
     for path, short in PATHS.items():
-        stem = _within(theirs, f"gcn_{short}.")
-        ours |= _place(_within(stem, "data_bn."), f"{path}_stem.input_norm.")
+        stem = within(theirs, f"gcn_{short}.")
+        ours |= _place(within(stem, "data_bn."), f"{path}_stem.input_norm.")
         for unit in range(NUM_UNITS):
-            ours |= _place(_unit(_within(stem, f"l{unit + 1}.")), f"{path}_stem.units.{unit}.")
-        ours |= _place(_within(theirs, f"channel_{short}."), f"{path}_path.project.")
-        ours |= _place(_within(theirs, f"{short}_encoder."), f"{path}_path.transformer.")
+            ours |= _place(_unit(within(stem, f"l{unit + 1}.")), f"{path}_stem.units.{unit}.")
+        ours |= _place(within(theirs, f"channel_{short}."), f"{path}_path.project.")
+        ours |= _place(within(theirs, f"{short}_encoder."), f"{path}_path.transformer.")
     return ours
 
 
@@ -88,10 +89,10 @@ def scdnet_weights(theirs: Weights) -> dict[str, Tensor]:
     """The state of our `SCDNet` from that of theirs: both encoders, heads, queues."""
     ours = {}
     for side, short in (("query", "encoder_q."), ("key", "encoder_k.")):
-        half = _within(theirs, short)
-        ours |= _place(encoder_weights(_within(half, "encoder.")), f"{side}.encoder.")
+        half = within(theirs, short)
+        ours |= _place(encoder_weights(within(half, "encoder.")), f"{side}.encoder.")
         for domain, letter in DOMAINS.items():
-            ours |= _place(_within(half, f"{letter}_proj."), f"{side}.{domain}.")
+            ours |= _place(within(half, f"{letter}_proj."), f"{side}.{domain}.")
     for domain, letter in DOMAINS.items():
         ours[f"queues.{domain}.keys"] = theirs[f"{letter}_queue"].T.contiguous()
         ours[f"queues.{domain}.cursor"] = theirs[f"{letter}_queue_ptr"].squeeze()

@@ -27,8 +27,9 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory that it frees, instead of giving it back and faulting it in at every step.
 
     By itself glibc serves each large tensor from fresh pages; on a CPU a training step spends much of its time on
-    them (docs/benchmarks.md). The same as setting MALLOC_MMAP_MAX_=0 and MALLOC_TRIM_THRESHOLD_ before the start.
-    Does nothing where the C library has no `mallopt`.
+    them (docs/benchmarks.md). The same as setting MALLOC_MMAP_MAX_=0, MALLOC_TRIM_THRESHOLD_ and MALLOC_TOP_PAD_
+    before the start; call it after the data are loaded, whose copies on the way should go back to the system. Does
+    nothing where the C library has no `mallopt`.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,4 +1,4 @@
-"""Pretraining. Source: METHOD.md 4."""
+"""Pretraining. Source: docs/method.md 4."""
 
 import math
 import time
@@ -16,10 +16,10 @@ from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.data.clips import Clips, load_clips
 from scdnet.engine.build import build_model
-from scdnet.engine.checkpoint import read_checkpoint, save_checkpoint
-from scdnet.engine.logs import Metrics, RunLog
+from scdnet.engine.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
+from scdnet.engine.logs import Metrics, RunLog, say
 from scdnet.engine.optim import make_optimizer, make_schedule
-from scdnet.engine.run_dir import LAST, check_resumable, open_run_dir
+from scdnet.engine.run_dir import LAST, check_resumable, find_start, prepare_run_dir
 from scdnet.engine.runtime import (
     keep_freed_memory,
     random_states,
@@ -57,12 +57,18 @@ class Training:
 
     def restore(self, path: Path, config: Config) -> None:
         """Take everything up from a checkpoint. Raises RunDirError if it is of a run with another config."""
-        state = read_checkpoint(path)
-        check_resumable(state["config"], config, path)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        checkpoint = read_checkpoint(path)
+        if checkpoint.config is None:
+            raise CheckpointError(f"{path}: cannot resume from it, it was not written by this program")
+        check_resumable(checkpoint.config, config, path)
+        state = checkpoint.state
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            restore_random_states(state["random"])
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise CheckpointError(f"{path}: cannot resume from it ({' '.join(str(error).split())})") from None
         self.epoch = state["epoch"]
-        restore_random_states(state["random"])
 
 
 def pretrain(config: Config, *, resume: bool = False, overwrite: bool = False, score: Score | None = None) -> Path:
@@ -71,15 +77,17 @@ def pretrain(config: Config, *, resume: bool = False, overwrite: bool = False, s
     `score` is what `eval_every` calls. Raises ScdnetError (config, store, run folder that do not fit).
     """
     device = resolve_device(config.device)
-    keep_freed_memory()
-    seed_everything(config.seed)
+    start = find_start(config, resume=resume, overwrite=overwrite)
     clips = load_clips(config.data, config.stream, device)
     train = clips.split(train=True)
     _check_sizes(config, len(train))
+    keep_freed_memory()
+    seed_everything(config.seed)
     training = start_training(config, device)
-    last = open_run_dir(config, resume=resume, overwrite=overwrite)
-    if last is not None:
-        training.restore(last, config)
+    if start is not None:
+        training.restore(start, config)
+        say(f"{start}: going on after {training.epoch} of {config.optim.epochs} epochs")
+    prepare_run_dir(config, fresh=start is None)
 
     path, epochs = config.run_dir / LAST, config.optim.epochs
     steps = len(train) // config.data.batch_size
@@ -145,12 +153,12 @@ def _check_sizes(config: Config, num_train: int) -> None:
     if batch > num_train:
         raise ScdnetError(f"data.batch_size {batch} exceeds the training split of {num_train} sequences")
     if queue > num_train // 2:
-        print(
+        say(
             f"warning: model.queue_size {queue} is more than half of the {num_train} training sequences; "
             "clips will meet their own old keys among the negatives"
         )
     chance = len(CROSS_DOMAIN_PAIRS) * math.log(1 + queue)
-    print(f"{num_train} training sequences, loss at chance level {chance:.2f}, run folder {config.run_dir}")
+    say(f"{num_train} training sequences, loss at chance level {chance:.2f}, run folder {config.run_dir}")
 
 
 def _epoch_generator(seed: int, epoch: int) -> Generator:

@@ -1,25 +1,21 @@
 """Clips to features: the one path that all evaluations share."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips, load_clips
+from scdnet.data.clips import Clips
 from scdnet.engine.build import build_model, encoder_sizes
-from scdnet.engine.checkpoint import (
-    CheckpointError,
-    encoder_from_state,
-    file_sha256,
-    is_ours,
-    read_checkpoint,
-)
-from scdnet.engine.runtime import keep_freed_memory, resolve_device, seed_everything
+from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
+from scdnet.engine.runtime import seed_everything
+from scdnet.errors import ScdnetError
+from scdnet.models.encoder import DualPathEncoder
 
-BATCH = 256  # clips a forward; no result depends on it
+BATCH = 64  # clips a forward; no result depends on it
 UNTRAINED, RAW = "none", "raw"  # what may stand in the place of a checkpoint, as controls
 
 
@@ -35,6 +31,7 @@ class Source(NamedTuple):
 
     checkpoint: str  # path, `none` or `raw`
     sha256: str | None
+    seed: int | None  # of the pretraining, or of the untrained weights; None where unknown
     epoch: int | None  # completed epochs of pretraining
 
 
@@ -46,51 +43,49 @@ class RawViews(nn.Module):
         return (clips.flatten(1),)
 
 
-@torch.inference_mode()
-def extract_features(encoder: nn.Module, clips: Clips, index: Tensor | None = None) -> Features:
-    """Features of the sequences `index` (N,), all by default, in that order; the encoder is put in eval mode.
+def load_source(name: str, config: Config) -> tuple[nn.Module, Source]:
+    """The encoder, or control, that `name` stands for, on the CPU.
 
-    The parts that the encoder returns are put side by side: [v_t ; v_s], (N, 2D).
+    `name` is the path of a checkpoint, `none` (the encoder as `config.seed` initialises it) or `raw` (evaluation
+    views). Raises CheckpointError if a checkpoint does not fit `config`.
     """
-    index = torch.arange(len(clips.label)) if index is None else index
-    encoder.eval()
-    x = []
-    for batch in tqdm(index.split(BATCH), desc="features", unit="batch", leave=False, disable=None):
-        out = encoder(clips.evaluation_views(batch.to(clips.frames.device)))
-        x.append(torch.cat(tuple(out), dim=1).float().cpu())
-    return Features(torch.cat(x), clips.label[index])
-
-
-def features_of(checkpoint: str, config: Config) -> tuple[Features, Clips, Source]:
-    """Features of all sequences of the config's store, with its clips, by an encoder or a control.
-
-    `checkpoint` is a path, `none` (the encoder as `config.seed` initialises it) or `raw` (evaluation views).
-    """
-    device = resolve_device(config.device)
-    keep_freed_memory()
-    encoder, source = encoder_of(checkpoint, config)
-    clips = load_clips(config.data, config.stream, device)
-    return extract_features(encoder.to(device), clips), clips, source
-
-
-def encoder_of(checkpoint: str, config: Config) -> tuple[nn.Module, Source]:
-    """The encoder, or control, that `checkpoint` names. Raises CheckpointError if it does not fit `config`."""
-    if checkpoint == RAW:
-        return RawViews(), Source(checkpoint, None, None)
-    if checkpoint == UNTRAINED:
+    if name == RAW:
+        return RawViews(), Source(name, None, None, None)
+    if name == UNTRAINED:
         seed_everything(config.seed)
-        return build_model(config).query.encoder, Source(checkpoint, None, 0)
-    path = Path(checkpoint)
-    state = read_checkpoint(path)
-    encoder = encoder_from_state(state, path, num_heads=config.model.heads)
-    _check_fits(state, encoder, config, path)
-    return encoder, Source(checkpoint, file_sha256(path), state.get("epoch"))
+        return build_model(config).query.encoder, Source(name, None, config.seed, 0)
+    checkpoint = read_checkpoint(Path(name))
+    encoder = build_encoder(checkpoint, num_heads=config.model.heads)
+    _check_fits(checkpoint, encoder, config)
+    seed = checkpoint.config["seed"] if checkpoint.config else None
+    return encoder, Source(name, checkpoint.sha256, seed, checkpoint.state.get("epoch"))
 
 
-def _check_fits(state: dict[str, Any], encoder: nn.Module, config: Config, path: Path) -> None:
+def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config) -> None:
     wanted, found = vars(encoder_sizes(config)), vars(encoder.sizes)
-    differing = [name for name in wanted if name != "dropout" and wanted[name] != found[name]]
-    for name in differing:
-        raise CheckpointError(f"{path}: {name} is {found[name]} in the checkpoint, {wanted[name]} in the config")
-    if is_ours(state) and state["config"]["stream"] != config.stream:
-        raise CheckpointError(f"{path}: trained on stream {state['config']['stream']}, the config says {config.stream}")
+    path, stream = checkpoint.path, (checkpoint.config or {}).get("stream", config.stream)
+    for name in wanted:
+        if name != "dropout" and wanted[name] != found[name]:
+            raise CheckpointError(f"{path}: {name} is {found[name]} in the checkpoint, {wanted[name]} in the config")
+    if stream != config.stream:
+        raise CheckpointError(f"{path}: trained on stream {stream}, the config says {config.stream}")
+
+
+@torch.inference_mode()
+def extract_features(encoder: nn.Module, clips: Clips) -> Features:
+    """Features of all sequences in the order of the store; the encoder is put in eval mode, on the device of the clips.
+
+    The parts that the encoder returns are put side by side: [v_t ; v_s], (N, 2D). Raises ScdnetError if one is no
+    finite number.
+    """
+    device = clips.frames.device
+    encoder.to(device).eval()
+    x = []
+    batches = torch.arange(len(clips.label), device=device).split(BATCH)
+    for batch in tqdm(batches, desc="features", unit="batch", leave=False, disable=None):
+        out = encoder(clips.evaluation_views(batch))
+        x.append(torch.cat(tuple(out), dim=1).float().cpu())
+    features = Features(torch.cat(x), clips.label)
+    if not features.x.isfinite().all():
+        raise ScdnetError("the encoder gives features that are no finite numbers: its training has diverged")
+    return features

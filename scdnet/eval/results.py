@@ -18,7 +18,7 @@ def append_results(
         "dataset": dataset,
         "benchmark": config.data.benchmark,
         "stream": config.stream,
-        "seed": config.seed,
+        "seed": source.seed,
         "epoch": source.epoch,
         "checkpoint": source.checkpoint,
         "checkpoint_sha256": source.sha256,

@@ -1,6 +1,6 @@
 """The stem of each path: channel-wise topology refinement GCN and multi-branch TCN.
 
-Source: Chen et al. 2021 (CTR-GCN) with the changes that METHOD.md 3 lists. Inside the stem the layout is
+Source: Chen et al. 2021 (CTR-GCN) as docs/method.md 3 describes it. Inside the stem the layout is
 (N, C, V, T), time innermost: the aggregation over joints is then one matrix product on contiguous memory.
 The 1x1 convolutions that read the same input are stored as one; the sums are the same as with one each.
 """
@@ -20,7 +20,7 @@ NUM_BRANCHES = 4  # of the temporal convolution
 MIN_RELATION_CHANNELS = 8
 
 
-def _kaiming(fan_out: int, *shape: int) -> nn.Parameter:
+def _kaiming(*shape: int, fan_out: int) -> nn.Parameter:
     """Normal weights of variance 2 / fan_out."""
     return nn.Parameter(torch.randn(*shape) * (2 / fan_out) ** 0.5)
 
@@ -28,7 +28,7 @@ def _kaiming(fan_out: int, *shape: int) -> nn.Parameter:
 def _conv1x1(in_channels: int, out_channels: int, *, parts: int = 1) -> nn.Conv2d:
     """A 1x1 convolution that stands for `parts` equal ones side by side: Kaiming fan out of one part, zero bias."""
     conv = nn.Conv2d(in_channels, out_channels, kernel_size=1)
-    conv.weight = _kaiming(out_channels // parts, *conv.weight.shape)
+    conv.weight = _kaiming(*conv.weight.shape, fan_out=out_channels // parts)
     nn.init.zeros_(conv.bias)
     return conv
 
@@ -51,9 +51,9 @@ class GraphConv(nn.Module):
         self.adjacency = nn.Parameter(torch.from_numpy(partition_graph(skeleton)))  # A: (S, U, V)
         self.alpha = nn.Parameter(torch.zeros(1))
         # conv1 and conv2 of all subsets, applied to the mean over time: (query or key, subset, channel)
-        self.relation_weight = _kaiming(relation, 2, NUM_SUBSETS, relation, in_channels)
+        self.relation_weight = _kaiming(2, NUM_SUBSETS, relation, in_channels, fan_out=relation)
         self.relation_bias = nn.Parameter(torch.zeros(2, NUM_SUBSETS, relation))
-        self.topology_weight = _kaiming(out_channels, NUM_SUBSETS, out_channels, relation)  # conv4
+        self.topology_weight = _kaiming(NUM_SUBSETS, out_channels, relation, fan_out=out_channels)  # conv4
         self.topology_bias = nn.Parameter(torch.zeros(NUM_SUBSETS, out_channels))
         self.values = _conv1x1(in_channels, out_channels * NUM_SUBSETS, parts=NUM_SUBSETS)  # conv3, channels (c s)
         self.norm = nn.BatchNorm2d(out_channels)

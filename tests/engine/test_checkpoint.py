@@ -7,12 +7,17 @@ from scdnet import load_encoder
 from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.build import build_model
-from scdnet.engine.checkpoint import CheckpointError, file_sha256, read_checkpoint, save_checkpoint
+from scdnet.engine.checkpoint import CONTENT, CheckpointError, read_checkpoint, save_checkpoint
+from scdnet.files import file_sha256
+
+INPUT_NORM = "query.encoder.temporal_stem.input_norm.weight"
+FIRST_NORM = "query.encoder.temporal_stem.units.0.gcn.norm.weight"
 
 
 @pytest.fixture
 def saved(small_config: Config, tmp_path: Path) -> Path:
-    state = {"config": dump_config(small_config), "epoch": 3, "model": build_model(small_config).state_dict()}
+    model = build_model(small_config).state_dict()
+    state = {"config": dump_config(small_config), "epoch": 3, "model": model, "optimizer": {}, "random": {}}
     save_checkpoint(tmp_path / "some.pt", state)
     return tmp_path / "some.pt"
 
@@ -25,7 +30,7 @@ def rewrite(path: Path, change) -> None:
 
 def test_encoder_comes_back_with_its_sizes_and_weights(saved: Path):
     encoder = load_encoder(saved)
-    weights = read_checkpoint(saved)["model"]
+    weights = read_checkpoint(saved).state["model"]
     assert (encoder.sizes.width, encoder.sizes.heads, encoder.sizes.frames, encoder.sizes.bodies) == (16, 2, 16, 2)
     assert not encoder.training
     for name, value in encoder.state_dict().items():
@@ -35,14 +40,15 @@ def test_encoder_comes_back_with_its_sizes_and_weights(saved: Path):
 def test_a_write_that_fails_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch):
     before = saved.read_bytes()
 
-    def full_disk(state: dict, file) -> None:
-        file.write(b"half")
+    def full_disk(state: dict, path: Path) -> None:
+        path.write_bytes(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
     with pytest.raises(OSError, match="No space"):
-        save_checkpoint(saved, {})
+        save_checkpoint(saved, dict.fromkeys(CONTENT))
     assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir() if path.suffix == ".tmp"] == []
 
 
 def test_missing_and_torn_files_are_named(saved: Path, tmp_path: Path):
@@ -56,14 +62,24 @@ def test_missing_and_torn_files_are_named(saved: Path, tmp_path: Path):
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path):
     path = tmp_path / "bad.pt"
     torch.save({"format": pytest.raises}, path)
-    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+    with pytest.raises(CheckpointError, match="not a checkpoint, or one that would run code") as error:
         load_encoder(path)
+    assert "weights_only" not in str(error.value)  # torch advises to switch the protection off
+
+
+def test_the_hash_is_that_of_the_bytes(saved: Path):
+    assert read_checkpoint(saved).sha256 == file_sha256(saved)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda state: state.update(model={}), "no query encoder in it"),
+        (lambda state: state.update(model=3), "expected model to be a dict, found int"),
+        (lambda state: state.pop("config"), "expected config to be a dict, found nothing"),
+        (lambda state: state.update(format="other"), "does not say how many attention heads"),
+        (lambda state: state["model"].update({INPUT_NORM: torch.zeros(2, 2)}), "do not fit"),
+        (lambda state: state["model"].update({FIRST_NORM: torch.zeros(0)}), "do not fit"),
         (lambda state: state.update(version=9), "expected version 1, found 9"),
         (lambda state: state["model"].pop("query.encoder.spatial_path.project.0.bias"), "do not fit.*project.0.bias"),
         (lambda state: state["model"].pop("query.encoder.temporal_stem.input_norm.weight"), "do not fit"),
@@ -74,8 +90,3 @@ def test_weights_that_do_not_fit_are_refused(saved: Path, change, message: str):
     rewrite(saved, change)
     with pytest.raises(CheckpointError, match=message):
         load_encoder(saved)
-
-
-def test_file_sha256_of_a_known_text(tmp_path: Path):
-    (tmp_path / "abc").write_text("abc")
-    assert file_sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")  # FIPS 180-2, appendix B.1

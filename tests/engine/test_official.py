@@ -30,7 +30,7 @@ def golden(shared: Path) -> dict[str, Tensor]:
 def model(shared: Path) -> SCDNet:
     sizes = EncoderSizes(width=32, heads=4, dropout=0)
     model = SCDNet(sizes, projection=16, queue_size=32, momentum=0.99)
-    model.load_state_dict(scdnet_weights(read_checkpoint(shared / CHECKPOINT)["state_dict"]))
+    model.load_state_dict(scdnet_weights(read_checkpoint(shared / CHECKPOINT).state["state_dict"]))
     return model
 
 
@@ -97,7 +97,7 @@ def test_three_training_steps_are_the_authors(model: SCDNet, golden: dict[str, T
 
 
 def test_every_weight_of_the_file_is_used(shared: Path):
-    theirs = read_checkpoint(shared / CHECKPOINT)["state_dict"]
+    theirs = read_checkpoint(shared / CHECKPOINT).state["state_dict"]
     ours = scdnet_weights(theirs)
     assert sum(v.numel() for k, v in ours.items() if "num_batches" not in k) == sum(
         v.numel() for k, v in theirs.items() if "num_batches" not in k

@@ -1,4 +1,6 @@
 import random
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,7 +42,14 @@ def test_random_states_can_be_taken_up_again():
     assert torch.equal(torch.rand(4), first)
 
 
-def test_keeping_memory_works_where_the_library_has_no_mallopt(monkeypatch: pytest.MonkeyPatch):
+def test_keeping_memory_tells_malloc(monkeypatch: pytest.MonkeyPatch):
+    calls = []
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace(mallopt=lambda *call: calls.append(call)))
     keep_freed_memory()
+    assert calls == [(-4, 0), (-1, 2**31 - 1), (-2, 64 * 2**20)]  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD of malloc.h
+
+
+def test_keeping_memory_is_left_out_where_the_library_has_no_mallopt(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
-    keep_freed_memory()
+    keep_freed_memory()  # no error

@@ -7,7 +7,7 @@ import torch
 
 from scdnet.config import Config
 from scdnet.engine.build import build_model
-from scdnet.engine.checkpoint import read_checkpoint
+from scdnet.engine.checkpoint import CheckpointError, read_checkpoint
 from scdnet.engine.run_dir import RunDirError
 from scdnet.engine.runtime import seed_everything
 from scdnet.engine.trainer import pretrain
@@ -24,7 +24,7 @@ def changed(config: Config, **values) -> Config:
 
 
 def weights_of(path: Path) -> dict[str, torch.Tensor]:
-    return read_checkpoint(path)["model"]
+    return read_checkpoint(path).state["model"]
 
 
 def assert_same_weights(first: Path, second: Path) -> None:
@@ -41,11 +41,11 @@ def metrics_of(config: Config) -> list[dict]:
 def test_a_run_leaves_config_metrics_board_and_checkpoint(small_config: Config):
     path = pretrain(small_config)
     assert path == small_config.run_dir / "last.pt"
-    assert read_checkpoint(path)["epoch"] == 2
+    assert read_checkpoint(path).state["epoch"] == 2
     lines = metrics_of(small_config)
     assert [line["epoch"] for line in lines] == [0, 1]
     assert all(line["clips_per_second"] > 0 and line["lr"] == 0.01 for line in lines)
-    assert 0 < lines[0]["loss"] < 3 * 4 * math.log(1 + 4)  # four terms, chance is log(1 + K) each
+    assert 0 < lines[0]["loss"] < 4 * (math.log(1 + 4) + 2 / 0.2)  # four terms: chance, and cosines at most 2 apart
     assert list((small_config.run_dir / "tensorboard").iterdir())
     assert "queue_size: 4" in (small_config.run_dir / "config.yaml").read_text()
 
@@ -86,7 +86,7 @@ def test_scores_during_training_change_nothing(small_config: Config):
 
 def test_the_last_epoch_is_saved_whatever_save_every_says(small_config: Config):
     path = pretrain(changed(small_config, save_every=100))
-    assert read_checkpoint(path)["epoch"] == 2
+    assert read_checkpoint(path).state["epoch"] == 2
 
 
 def test_a_run_that_exists_is_neither_reused_nor_overwritten(small_config: Config):
@@ -107,7 +107,7 @@ def test_resume_refuses_another_recipe_and_names_it(small_config: Config):
 
 def test_resume_with_nothing_there_starts_afresh_and_says_so(small_config: Config, capsys: pytest.CaptureFixture):
     pretrain(small_config, resume=True)
-    assert "nothing to resume, starting afresh" in capsys.readouterr().out
+    assert "nothing to resume, starting afresh" in capsys.readouterr().err
 
 
 def test_a_batch_larger_than_the_split_is_refused(small_config: Config):
@@ -119,9 +119,57 @@ def test_a_batch_larger_than_the_split_is_refused(small_config: Config):
 
 def test_a_queue_as_long_as_the_split_is_warned_of(small_config: Config, capsys: pytest.CaptureFixture):
     pretrain(changed(small_config, model={"queue_size": 8}))
-    assert "model.queue_size 8 is more than half of the 8 training sequences" in capsys.readouterr().out
+    assert "model.queue_size 8 is more than half of the 8 training sequences" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_no_number_ends_the_run(small_config: Config):
     with pytest.raises(ScdnetError, match=r"the loss became (nan|inf) in epoch \d; lower optim.lr"):
         pretrain(changed(small_config, optim={"lr": 1e30}))
+
+
+def test_controls_may_be_evaluated_before_the_training(small_config: Config):
+    small_config.run_dir.mkdir(parents=True)
+    results = small_config.run_dir / "results.jsonl"
+    results.write_text("{}\n")
+    pretrain(small_config)
+    assert results.read_text() == "{}\n"
+
+
+def test_overwrite_spares_a_folder_that_is_no_run(small_config: Config):
+    small_config.run_dir.mkdir(parents=True)
+    (small_config.run_dir / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunDirError, match=r"holds no config\.yaml and so is not a run"):
+        pretrain(small_config, overwrite=True)
+    assert (small_config.run_dir / "thesis.tex").exists()
+
+
+def test_metrics_after_the_last_checkpoint_are_dropped_on_resume(small_config: Config):
+    pretrain(changed(small_config, optim={"epochs": 1}))
+    with (small_config.run_dir / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 1, "loss": -1}\n{"epoch": 2, "lo')  # a run that was killed before it saved
+    pretrain(small_config, resume=True)
+    lines = metrics_of(small_config)
+    assert [line["epoch"] for line in lines] == [0, 1]
+    assert all(line["loss"] > 0 for line in lines)
+
+
+def test_a_resumed_run_writes_the_config_that_it_goes_on_with(small_config: Config):
+    pretrain(small_config)
+    pretrain(changed(small_config, optim={"epochs": 3}), resume=True)
+    assert "epochs: 3" in (small_config.run_dir / "config.yaml").read_text()
+
+
+def test_a_cosine_schedule_cannot_be_bent_by_more_epochs(small_config: Config):
+    config = changed(small_config, optim={"schedule": "cosine"})
+    pretrain(config)
+    with pytest.raises(RunDirError, match=r"another optim\.epochs"):
+        pretrain(changed(config, optim={"epochs": 3}), resume=True)
+
+
+def test_a_checkpoint_without_its_optimiser_cannot_be_resumed(small_config: Config):
+    path = pretrain(small_config)
+    state = torch.load(path, weights_only=True)
+    state["optimizer"] = {}
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=r"last\.pt: cannot resume from it"):
+        pretrain(changed(small_config, optim={"epochs": 3}), resume=True)

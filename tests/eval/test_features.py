@@ -8,8 +8,9 @@ from scdnet.data.clips import load_clips
 from scdnet.engine.build import build_model
 from scdnet.engine.checkpoint import CheckpointError
 from scdnet.engine.trainer import pretrain
+from scdnet.errors import ScdnetError
 from scdnet.eval import features
-from scdnet.eval.features import RawViews, encoder_of, extract_features, features_of
+from scdnet.eval.features import extract_features, load_source
 
 CPU = torch.device("cpu")
 
@@ -20,20 +21,23 @@ def checkpoint(small_config: Config) -> Path:
 
 
 def test_features_are_both_paths_side_by_side_in_the_order_of_the_store(small_config: Config, checkpoint: Path):
-    own, clips, source = features_of(str(checkpoint), small_config)
-    encoder, _ = encoder_of(str(checkpoint), small_config)
+    clips = load_clips(small_config.data, "joint", CPU)
+    encoder, source = load_source(str(checkpoint), small_config)
+    own = extract_features(encoder, clips)
     with torch.no_grad():
         out = encoder(clips.evaluation_views(torch.tensor([11])))
     assert own.x.shape == (16, 2 * 16)
     assert torch.allclose(own.x[11], torch.cat([out.temporal, out.spatial], dim=1)[0], atol=1e-5)
     assert torch.equal(own.y, clips.label)
-    assert source.epoch == 2
+    assert (source.epoch, source.seed) == (2, 0)
 
 
 def test_batches_change_no_feature(small_config: Config, checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
-    whole, *_ = features_of(str(checkpoint), small_config)
+    clips = load_clips(small_config.data, "joint", CPU)
+    encoder, _ = load_source(str(checkpoint), small_config)
+    whole = extract_features(encoder, clips)
     monkeypatch.setattr(features, "BATCH", 3)
-    parts, *_ = features_of(str(checkpoint), small_config)
+    parts = extract_features(encoder, clips)
     assert torch.allclose(whole.x, parts.x, atol=1e-5)
 
 
@@ -46,16 +50,17 @@ def test_extraction_leaves_weights_and_statistics_alone(small_config: Config):
 
 
 def test_raw_control_is_the_flattened_view(small_config: Config):
-    own, clips, source = features_of("raw", small_config)
+    clips = load_clips(small_config.data, "joint", CPU)
+    encoder, source = load_source("raw", small_config)
+    own = extract_features(encoder, clips)
     assert torch.equal(own.x[3], clips.evaluation_views(torch.tensor([3])).flatten())
     assert source.sha256 is None
-    assert isinstance(encoder_of("raw", small_config)[0], RawViews)
 
 
 def test_untrained_control_is_where_training_starts(small_config: Config):
-    start, _ = encoder_of("none", small_config)
-    again, _ = encoder_of("none", small_config)
-    other, _ = encoder_of("none", small_config.model_copy(update={"seed": 1}))
+    start, _ = load_source("none", small_config)
+    again, _ = load_source("none", small_config)
+    other, _ = load_source("none", small_config.model_copy(update={"seed": 1}))
     name = "spatial_path.project.0.weight"
     assert torch.equal(start.state_dict()[name], again.state_dict()[name])
     assert not torch.equal(start.state_dict()[name], other.state_dict()[name])
@@ -72,9 +77,21 @@ def test_untrained_control_is_where_training_starts(small_config: Config):
 def test_a_checkpoint_that_does_not_fit_the_config(small_config, checkpoint, section, values, message):
     part = getattr(small_config, section).model_copy(update=values)
     with pytest.raises(CheckpointError, match=message):
-        encoder_of(str(checkpoint), small_config.model_copy(update={section: part}))
+        load_source(str(checkpoint), small_config.model_copy(update={section: part}))
 
 
 def test_a_checkpoint_of_another_stream(small_config: Config, checkpoint: Path):
     with pytest.raises(CheckpointError, match="trained on stream joint, the config says bone"):
-        encoder_of(str(checkpoint), small_config.model_copy(update={"stream": "bone"}))
+        load_source(str(checkpoint), small_config.model_copy(update={"stream": "bone"}))
+
+
+def test_the_seed_on_record_is_the_checkpoint_s(small_config: Config, checkpoint: Path):
+    _, source = load_source(str(checkpoint), small_config.model_copy(update={"seed": 9}))
+    assert source.seed == 0
+
+
+def test_features_that_are_no_numbers_are_an_error(small_config: Config):
+    encoder = build_model(small_config).query.encoder
+    encoder.spatial_path.project[0].weight.data.fill_(float("nan"))
+    with pytest.raises(ScdnetError, match="features that are no finite numbers"):
+        extract_features(encoder, load_clips(small_config.data, "joint", CPU))
