@@ -6,6 +6,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: test lint format demo
 
 $(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
@@ -26,7 +27,8 @@ format: $(INSTALLED)
 demo: $(INSTALLED)
 	$(BIN)/python data_prep/demo_gendata.py --out data/demo_raw --overwrite
 	$(BIN)/python data_prep/ntu_gendata.py --dataset ntu60 --raw data/demo_raw --out data/demo.h5 --overwrite
-	$(MAKE) --no-print-directory demo-xsub demo-xview
+	$(MAKE) --no-print-directory demo-xsub
+	$(MAKE) --no-print-directory demo-xview
 	@echo
 	@echo 'Store: data/demo.h5   runs: runs/demo_xsub, runs/demo_xview (config, metrics, TensorBoard, last.pt, results)'
 	@echo 'Next, in this folder:'

@@ -42,7 +42,7 @@ class ViewDraws(NamedTuple):
         return ViewDraws(*(values.to(device, non_blocking=True) for values in self))
 
 
-def draw_views(n: int, frames: int, views: ViewsConfig, skeleton: Skeleton, generator: Generator) -> ViewDraws:
+def draw_views(n: int, frames: int, *, views: ViewsConfig, skeleton: Skeleton, generator: Generator) -> ViewDraws:
     """Draw everything that `n` training views of `frames` frames need; `generator` is one of the CPU."""
 
     def happens(probability: float) -> Tensor:
@@ -107,7 +107,7 @@ def evaluation_crop(length: Tensor) -> Crop:
     return Crop(start=start, length=length - 2 * start)
 
 
-def resample(frames: Tensor, first: Tensor, length: Tensor, num_frames: int) -> Tensor:
+def resample(frames: Tensor, first: Tensor, length: Tensor, *, num_frames: int) -> Tensor:
     """Cut `length` (N,) frames from frame `first` (N,) of `frames` (C, F, M, V) and resize them to T.
 
     Linear, half-pixel centres, clamped at the edges, as `interpolate(mode="linear", align_corners=False)`.

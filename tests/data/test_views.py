@@ -35,7 +35,7 @@ def test_evaluation_views_equal_the_authors(shared: Path):
         num_frames = int(cases[f"{name}.num_frame"])
         sequence = torch.from_numpy(cases[f"{name}.normalised"][:, :num_frames]).float().permute(0, 1, 3, 2)
         crop = evaluation_crop(torch.tensor([num_frames]))
-        view = resample(sequence.contiguous(), crop.start, crop.length, 64)
+        view = resample(sequence.contiguous(), crop.start, crop.length, num_frames=64)
         for stream, convert in STREAMS.items():
             expected = torch.from_numpy(cases[f"{name}.eval_{stream}"])
             assert torch.allclose(convert(view, NTU_25)[0], expected, atol=1e-5), (name, stream)
@@ -45,7 +45,7 @@ def test_evaluation_views_equal_the_authors(shared: Path):
 @pytest.mark.parametrize("num_frames", [16, 64])
 def test_resample_equals_torch_interpolate(crop: int, num_frames: int):
     frames = torch.randn(3, 200, 2, 25, generator=generator())
-    own = resample(frames, torch.tensor([7]), torch.tensor([crop]), num_frames)
+    own = resample(frames, torch.tensor([7]), torch.tensor([crop]), num_frames=num_frames)
     flat = frames[:, 7 : 7 + crop].permute(0, 2, 3, 1).reshape(1, 150, crop)  # (1, C*M*V, crop)
     expected = F.interpolate(flat, size=num_frames, mode="linear", align_corners=False)
     assert torch.allclose(own[0], expected[0].view(3, 2, 25, num_frames).permute(0, 3, 2, 1), atol=1e-5)
@@ -53,7 +53,7 @@ def test_resample_equals_torch_interpolate(crop: int, num_frames: int):
 
 def test_training_crop_follows_its_formula():
     length = torch.arange(1, 400)
-    draws = draw_views(len(length), 64, NEVER, NTU_25, generator())
+    draws = draw_views(len(length), 64, views=NEVER, skeleton=NTU_25, generator=generator())
     crop = training_crop(length, draws, 64)
     for n, rho, own in zip(length.tolist(), draws.crop_fraction.tolist(), crop.length.tolist(), strict=True):
         assert own == min(max(math.floor(n * rho), 64), n)
@@ -63,7 +63,7 @@ def test_training_crop_follows_its_formula():
 
 def test_every_legal_start_is_drawn():
     length = torch.full((2000,), 67)
-    crop = training_crop(length, draw_views(2000, 64, NEVER, NTU_25, generator()), 64)
+    crop = training_crop(length, draw_views(2000, 64, views=NEVER, skeleton=NTU_25, generator=generator()), 64)
     assert set(crop.start[crop.length == 64].tolist()) == {0, 1, 2, 3}
 
 
@@ -107,7 +107,7 @@ def test_rotation_composes_x_then_y_then_z(monkeypatch: pytest.MonkeyPatch):
 
 def test_augmentation_equals_the_literal_order_clip_by_clip():
     x = torch.randn(40, 3, 64, 25, 2, generator=generator())
-    draws = draw_views(40, 64, ViewsConfig(), NTU_25, generator())
+    draws = draw_views(40, 64, views=ViewsConfig(), skeleton=NTU_25, generator=generator())
     own = augment(x, draws, NTU_25)
     for i, clip in enumerate(x):
         clip = torch.einsum("dc,ctvm->dtvm", draws.rotation[i], clip)
@@ -120,7 +120,7 @@ def test_augmentation_equals_the_literal_order_clip_by_clip():
 
 
 def test_shear_has_ones_on_its_diagonal_and_stays_in_range():
-    shear = draw_views(500, 64, ALWAYS, NTU_25, generator()).shear
+    shear = draw_views(500, 64, views=ALWAYS, skeleton=NTU_25, generator=generator()).shear
     assert (shear.diagonal(dim1=1, dim2=2) == 1).all()
     beside = shear[:, ~torch.eye(3, dtype=torch.bool)]
     assert -1 <= beside.min() < -0.95
@@ -128,7 +128,7 @@ def test_shear_has_ones_on_its_diagonal_and_stays_in_range():
 
 
 def test_each_augmentation_happens_half_of_the_time_and_apart_from_the_others():
-    draws = draw_views(4000, 64, ViewsConfig(), NTU_25, generator())
+    draws = draw_views(4000, 64, views=ViewsConfig(), skeleton=NTU_25, generator=generator())
     eye = torch.eye(3)
     happened = torch.stack(
         [
@@ -146,4 +146,4 @@ def test_each_augmentation_happens_half_of_the_time_and_apart_from_the_others():
 
 def test_without_augmentation_a_clip_stays_as_it_is():
     x = torch.randn(4, 3, 64, 25, 2)
-    assert torch.equal(augment(x, draw_views(4, 64, NEVER, NTU_25, generator()), NTU_25), x)
+    assert torch.equal(augment(x, draw_views(4, 64, views=NEVER, skeleton=NTU_25, generator=generator()), NTU_25), x)
