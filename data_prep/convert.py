@@ -16,7 +16,8 @@ from data_prep.benchmarks import Rule
 from data_prep.raw_files import RawFileError
 from data_prep.worker_pool import default_workers, map_ordered
 from scdnet import __version__
-from scdnet.data.store import SkeletonSequence, StoreWriter
+from scdnet.data.store import SkeletonSequence
+from scdnet.data.store_writer import StoreWriter
 from scdnet.errors import ScdnetError
 
 NOTHING_KEPT = 1  # exit status

@@ -1,6 +1,5 @@
 import argparse
 from collections.abc import Sequence
-from contextlib import closing
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,7 +62,7 @@ def render_sequences(store: SequenceStore, names: Sequence[str], out: Path) -> N
 def main(argv: Sequence[str] | None = None) -> None:
     """Say what a sequence store holds, or draw sequences of it."""
     args = parse_arguments(argv)
-    with closing(open_sequences(args.store)) as store:
+    with open_sequences(args.store) as store:
         if args.render is None:
             print(describe(store))
             return

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from scdnet.config import Config
-from scdnet.data.store import SkeletonSequence, StoreWriter
+from scdnet.data.store import SkeletonSequence
+from scdnet.data.store_writer import StoreWriter
 
 torch.set_num_threads(1)  # the models here are small: threads would only wait for one another
 

@@ -15,7 +15,7 @@ BELOW = {  # who may import whom, besides the leaves and its own package
     "scdnet.models": set(),
     "scdnet.engine": {"scdnet.config_file", "scdnet.data", "scdnet.models"},
     "scdnet.eval": {"scdnet.data", "scdnet.models", "scdnet.engine"},
-    "data_prep": {"scdnet.data.store", "scdnet.cli"},
+    "data_prep": {"scdnet.data.store", "scdnet.data.store_writer", "scdnet.cli"},
 }
 SOURCES = sorted([*ROOT.glob("scdnet/**/*.py"), *ROOT.glob("data_prep/**/*.py")])
 

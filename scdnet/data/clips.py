@@ -1,6 +1,5 @@
 """All sequences of a store, resident on one device, and the views of them."""
 
-from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -34,7 +33,9 @@ class Clips:
     def training_views(self, index: Tensor, generator: Generator) -> Tensor:
         """Freshly drawn training views (N, C, T, V, M) of the sequences `index` (N,)."""
         config = self.config
-        draws = draw_views(len(index), config.frames, config.views, NTU_25, generator).to(self.frames.device)
+        draws = draw_views(len(index), config.frames, views=config.views, skeleton=NTU_25, generator=generator).to(
+            self.frames.device
+        )
         crop = training_crop(self.length[index], draws, config.views.crop_frames)
         return augment(self._cut(index, crop), draws, NTU_25)
 
@@ -43,13 +44,13 @@ class Clips:
         return self._cut(index, evaluation_crop(self.length[index]))
 
     def _cut(self, index: Tensor, crop: Crop) -> Tensor:
-        joints = resample(self.frames, self.offset[index] + crop.start, crop.length, self.config.frames)
+        joints = resample(self.frames, self.offset[index] + crop.start, crop.length, num_frames=self.config.frames)
         return STREAMS[self.stream](joints, NTU_25)
 
 
 def load_clips(config: DataConfig, stream: str, device: torch.device) -> Clips:
     """Read the store of `config` onto `device`. Raises StoreError if it lacks the benchmark or a split is empty."""
-    with closing(open_sequences(config.store)) as store:
+    with open_sequences(config.store) as store:
         return _make_clips(store, config, stream, device)
 
 

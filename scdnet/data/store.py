@@ -1,7 +1,7 @@
 """The sequence store: one HDF5 file per data set, all its benchmarks inside (docs/data.md)."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +16,8 @@ from scdnet.skeleton import NTU_25
 FORMAT, VERSION = "scdnet-sequences", 1
 MAX_BODIES = 2
 FRAME_SHAPE = (MAX_BODIES, NTU_25.num_joints, 3)  # M, V, C
-CHUNK_FRAMES = 512  # 300 kB a chunk: whole sequences are read with few seeks, and little is read in vain
-WRITE_FRAMES = 16 * CHUNK_FRAMES  # 5 MB written at a time: a write per sequence costs more than it holds
 NUMBERS = ("label", "subject", "camera", "setup", "replication")  # the int64 columns, one value a sequence
+READ_ERRORS = (OSError, RuntimeError, TypeError, ValueError, KeyError)  # what h5py raises over damaged bytes
 
 
 class StoreError(ScdnetError):
@@ -49,128 +48,106 @@ class SequenceTable(NamedTuple):
     replication: np.ndarray
 
 
-class StoreWriter:
-    """Writes a store sequence by sequence, aside (`<path>.tmp`), and renames it in `finish`.
-
-    Use as a context manager: what is not finished is removed. Sequences come in rising order of name.
-    """
-
-    def __init__(self, path: Path, *, dataset: str, class_names: tuple[str, ...], created_by: str) -> None:
-        self.path, self._partial = path, path.with_name(path.name + ".tmp")
-        self._attributes = {
-            "format": FORMAT,
-            "version": VERSION,
-            "dataset": dataset,
-            "skeleton": NTU_25.name,
-            "class_names": list(class_names),
-            "normalisation": "two bodies of largest energy; centred on the spine of body 0 in each frame; "
-            "spine of frame 0 along +z, shoulders along +x (docs/method.md 1)",
-            "created_by": created_by,
-        }
-        self._rows: list[tuple] = []
-        self._offsets = [0]
-        self._waiting: list[np.ndarray] = []  # frames of the last sequences, not yet in the file
-
-    def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(self._partial, "w", rdcc_nbytes=0)  # no cache: on a full disk HDF5 crashes over it
-        self._frames = self._file.create_dataset(
-            "frames", (0, *FRAME_SHAPE), "float32", maxshape=(None, *FRAME_SHAPE), chunks=(CHUNK_FRAMES, *FRAME_SHAPE)
-        )
-        return self
-
-    def append(self, sequence: SkeletonSequence) -> None:
-        """Add one sequence of at least one frame."""
-        assert sequence.frames.shape[1:] == FRAME_SHAPE and len(sequence.frames) > 0, sequence.frames.shape
-        assert not self._rows or self._rows[-1][0] < sequence.name, "sequences must come in rising order of name"
-        self._offsets.append(self._offsets[-1] + len(sequence.frames))
-        self._rows.append((sequence.name, *(getattr(sequence, column) for column in NUMBERS)))
-        self._waiting.append(sequence.frames)
-        if self._offsets[-1] - len(self._frames) >= WRITE_FRAMES:
-            self._write_waiting()
-
-    def _write_waiting(self) -> None:
-        start = len(self._frames)
-        self._frames.resize(self._offsets[-1], axis=0)
-        self._frames[start:] = np.concatenate([np.empty((0, *FRAME_SHAPE), np.float32), *self._waiting])
-        self._waiting.clear()
-
-    def table(self) -> SequenceTable:
-        """The rows appended so far."""
-        names, *numbers = zip(*self._rows, strict=True) if self._rows else [()] * len(SequenceTable._fields)
-        return SequenceTable(np.array(names, dtype=str), *(np.array(column, dtype=np.int64) for column in numbers))
-
-    def finish(self, splits: Mapping[str, np.ndarray]) -> None:
-        """Write the tables and the splits (benchmark -> bool (N,), True = training), close and rename."""
-        self._write_waiting()
-        table = self.table()
-        self._file["offset"] = np.array(self._offsets, dtype=np.int64)
-        self._file.create_dataset("name", data=table.name.tolist(), dtype=h5py.string_dtype())
-        for column in NUMBERS:
-            self._file[column] = getattr(table, column)
-        self._file.create_group("split")
-        for benchmark, is_train in splits.items():
-            self._file[f"split/{benchmark}"] = np.asarray(is_train, dtype=bool)
-        self._file.attrs.update(self._attributes)
-        self._file.close()
-        self._partial.replace(self.path)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with suppress(OSError, RuntimeError):  # after a failed write it cannot be closed properly either
-            self._file.close()
-        self._partial.unlink(missing_ok=True)
-
-
 class SequenceStore:
-    """Read access to a store; `len(store)`, `store[i]`, `store.is_train("xsub")`. Open with `open_sequences`."""
+    """Read access to a store; `len(store)`, `store[i]`, `store.is_train("xsub")`. Open with `open_sequences`.
+
+    As a context manager it closes the file. Reading raises StoreError where the file is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            self._check(not path.is_dir(), "a sequence store", "a folder")
             self._file = h5py.File(path, "r")
         except FileNotFoundError:
             raise StoreError(f"{path}: no such sequence store; make one with data_prep/*_gendata.py") from None
-        except OSError as error:
-            raise StoreError(f"{path}: not a readable HDF5 file ({error})") from None
+        except READ_ERRORS as error:
+            raise StoreError(f"{path}: not a readable HDF5 file ({_one_line(error)})") from error
         try:
+            self._read_attributes()
             self._read_tables()
-        except (KeyError, OSError) as error:
-            raise StoreError(f"{path}: damaged sequence store ({error})") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_attributes(self) -> None:
+        with self._reading("the attributes"):
+            names = ("format", "version", "skeleton", "dataset", "class_names")
+            found = {name: self._file.attrs.get(name) for name in names}
+        for name, value, expected in (
+            ("format", FORMAT, f"attribute format is {FORMAT!r}"),
+            ("version", VERSION, f"version {VERSION}"),
+            ("skeleton", NTU_25.name, f"attribute skeleton is {NTU_25.name!r}"),
+        ):
+            self._check(np.ndim(found[name]) == 0 and found[name] == value, expected, found[name])
+        self.dataset, class_names = found["dataset"], found["class_names"]
+        self._check(_is_text(self.dataset), "attribute dataset is text", self.dataset)
+        are_texts = np.ndim(class_names) == 1 and all(map(_is_text, class_names))
+        self._check(are_texts, "attribute class_names is a list of texts", class_names)
+        self.class_names = tuple(class_names)
 
     def _read_tables(self) -> None:
-        attributes = dict(self._file.attrs)
-        self._check(attributes.get("format") == FORMAT, f"attribute format is {FORMAT!r}", attributes.get("format"))
-        self._check(attributes.get("version") == VERSION, f"version {VERSION}", attributes.get("version"))
-        self._frames, self.offset = self._file["frames"], self._file["offset"][:]
-        self._check(self._frames.shape[1:] == FRAME_SHAPE, f"frames of shape (F, {FRAME_SHAPE})", self._frames.shape)
-        self._check(self._frames.dtype == np.float32, "float32 frames", self._frames.dtype)
-        self.dataset, self.class_names = str(attributes["dataset"]), tuple(map(str, attributes["class_names"]))
-        numbers = {column: self._file[column][:] for column in NUMBERS}
-        self.table = SequenceTable(np.array(self._file["name"].asstr()[:], dtype=str), **numbers)
-        self._splits = {benchmark: values[:] for benchmark, values in self._file["split"].items()}
-        self._check_rows()
-
-    def _check_rows(self) -> None:
-        columns = {**self.table._asdict(), **{f"split/{key}": value for key, value in self._splits.items()}}
-        for column, values in columns.items():
-            self._check(values.shape == (len(self),), f"{column} of {len(self)} rows", values.shape)
-        rising = self.offset[0] == 0 and self.offset[-1] == len(self._frames) and (np.diff(self.offset) > 0).all()
-        self._check(rising, f"offsets that rise from 0 to {len(self._frames)}", self.offset)
+        self._frames, shape, dtype = self._dataset("frames")
+        self._check(shape[1:] == FRAME_SHAPE, f"frames of shape (F, {FRAME_SHAPE})", shape)
+        self._check(dtype == np.float32, "float32 frames", dtype)
+        _, shape, _ = self._dataset("offset")
+        self._check(len(shape) == 1 and shape[0] > 1, "offset of N + 1 values, N > 0", shape)
+        self.offset = self._read_column("offset", np.int64, shape[0])
+        rises = self.offset[0] == 0 and self.offset[-1] == len(self._frames) and _is_rising(self.offset)
+        self._check(rises, f"offsets that rise from 0 to {len(self._frames)}", self.offset)
+        numbers = {key: self._read_column(key, np.int64, len(self)) for key in NUMBERS}
+        self.table = SequenceTable(self._read_names(), **numbers)
         known = (self.table.label >= 0) & (self.table.label < len(self.class_names))
         self._check(known.all(), f"labels in 0..{len(self.class_names) - 1}", self.table.label[~known])
+        with self._reading("split"):
+            benchmarks = list(self._member("split", h5py.Group))
+        self._check(all(map(_is_text, benchmarks)), "benchmarks named in UTF-8", benchmarks)
+        self._splits = {key: self._read_column(f"split/{key}", np.bool_, len(self)) for key in benchmarks}
+
+    def _read_names(self) -> np.ndarray:
+        dataset, shape, dtype = self._dataset("name")
+        self._check(h5py.check_string_dtype(dtype) is not None, "name of text", dtype)
+        self._check(shape == (len(self),), f"name of {len(self)} rows", shape)
+        with self._reading("name"):
+            names = np.array(dataset.asstr()[:], dtype=str)
+        self._check(_is_rising(names), "names that rise", names)
+        return names
+
+    def _read_column(self, key: str, dtype: type[np.generic], rows: int) -> np.ndarray:
+        dataset, shape, found = self._dataset(key)
+        self._check(found == dtype, f"{key} of {np.dtype(dtype)}", found)
+        self._check(shape == (rows,), f"{key} of {rows} rows", shape)
+        with self._reading(key):
+            return dataset[:]
+
+    def _dataset(self, key: str) -> tuple[h5py.Dataset, tuple[int, ...], np.dtype]:
+        with self._reading(key):
+            dataset = self._member(key, h5py.Dataset)
+            return dataset, dataset.shape or (), dataset.dtype
+
+    def _member(self, key: str, kind: type) -> h5py.Dataset | h5py.Group:
+        found = self._file.get(key)
+        self._check(isinstance(found, kind), f"a {kind.__name__.lower()} {key}", "nothing" if found is None else found)
+        return found
+
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except READ_ERRORS as error:
+            raise StoreError(f"{self.path}: damaged sequence store: cannot read {what} ({_one_line(error)})") from error
 
     def _check(self, holds: bool, expected: str, found: object) -> None:
         if not holds:
-            raise StoreError(f"{self.path}: expected {expected}, found {found}")
+            raise StoreError(f"{self.path}: expected {expected}, found {_one_line(found)}")
 
     def __len__(self) -> int:
         return len(self.offset) - 1
 
     def __getitem__(self, index: int) -> SkeletonSequence:
         index = range(len(self))[index]  # negative counts from the end; IndexError beyond it
-        frames = self._frames[self.offset[index] : self.offset[index + 1]]
+        with self._reading("frames"):
+            frames = self._frames[self.offset[index] : self.offset[index + 1]]
         row = {column: values[index].item() for column, values in self.table._asdict().items()}
         return SkeletonSequence(frames, **row)
 
@@ -187,13 +164,36 @@ class SequenceStore:
 
     def read_frames(self) -> np.ndarray:
         """All frames end to end: float32 (F, M, V, C), metres. `offset` says where each sequence lies."""
-        return self._frames[:]
+        with self._reading("frames"):
+            return self._frames[:]
 
     def close(self) -> None:
         """Release the file."""
         self._file.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
 
 def open_sequences(path: str | Path) -> SequenceStore:
     """Open the sequence store at `path` for reading. Raises StoreError, naming the check that failed."""
     return SequenceStore(Path(path))
+
+
+def _is_rising(values: np.ndarray) -> bool:
+    return bool((values[1:] > values[:-1]).all())  # not by differences: those of int64 may overflow
+
+
+def _is_text(value: object) -> bool:
+    # bytes that are no UTF-8 come from h5py as bytes or with lone surrogates
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _one_line(value: object) -> str:
+    text = " ".join(str(value).encode(errors="backslashreplace").decode().split())
+    return text if len(text) <= 120 else text[:117] + "..."

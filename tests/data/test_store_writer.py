@@ -1,0 +1,101 @@
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from scdnet.data.store import SkeletonSequence, open_sequences
+from scdnet.data.store_writer import WRITE_FRAMES, StoreWriter
+from scdnet.errors import ScdnetError
+
+
+def writer_of(path):
+    return StoreWriter(path, dataset="made up", class_names=("a", "b", "ü"), created_by="a test")
+
+
+def write(path, sequences, error: BaseException | None = None):
+    with writer_of(path) as writer:
+        for sequence in sequences:
+            writer.append(sequence)
+        if error is not None:
+            raise error
+        writer.finish({})
+
+
+def test_sequences_longer_and_shorter_than_what_is_written_at_a_time(tmp_path, make_sequences):
+    lengths = (WRITE_FRAMES + 1, 1, WRITE_FRAMES - 1, 7)
+    write(tmp_path / "store.h5", make_sequences(lengths))
+    with open_sequences(tmp_path / "store.h5") as store:
+        for read, written in zip(store, make_sequences(lengths), strict=True):
+            np.testing.assert_array_equal(read.frames, written.frames)
+
+
+def test_datasets_and_types_are_those_of_the_contract(path):
+    with h5py.File(path) as file:
+        assert file["frames"].shape == (9, 2, 25, 3) and file["frames"].dtype == np.float32
+        assert file["offset"].shape == (4,) and file["offset"].dtype == np.int64
+        assert {
+            key: file[key].dtype for key in ("label", "subject", "camera", "setup", "replication")
+        } == dict.fromkeys(("label", "subject", "camera", "setup", "replication"), np.dtype(np.int64))
+        assert file["split/xsub"].dtype == bool
+        assert set(file.attrs) == {
+            "format",
+            "version",
+            "dataset",
+            "skeleton",
+            "class_names",
+            "normalisation",
+            "created_by",
+        }
+        assert (file.attrs["format"], file.attrs["version"]) == ("scdnet-sequences", 1)
+        assert (file.attrs["skeleton"], file.attrs["created_by"]) == ("ntu25", "a test")
+
+
+def test_the_store_appears_when_it_is_complete_and_leaves_nothing_else(tmp_path, make_sequences):
+    path = tmp_path / "new" / "store.h5"
+    with writer_of(path) as writer:
+        writer.append(make_sequences()[0])
+        assert not path.exists()
+        writer.finish({})
+        assert path.exists()
+    assert [file.name for file in path.parent.iterdir()] == ["store.h5"]
+
+
+def test_the_store_is_on_the_disk_before_it_has_its_name(tmp_path, make_sequences, monkeypatch):
+    path, existed = tmp_path / "store.h5", []
+    monkeypatch.setattr(os, "fsync", lambda number: existed.append(path.exists()))
+    write(path, make_sequences())
+    assert existed == [False] and path.exists()
+
+
+def test_what_is_not_finished_is_removed_and_an_earlier_store_stays(path, make_sequences):
+    before = path.read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        write(path, make_sequences(), error=KeyboardInterrupt())
+    with writer_of(path) as writer:
+        writer.append(make_sequences()[0])
+    assert [file.name for file in path.parent.iterdir()] == ["store.h5"] and path.read_bytes() == before
+
+
+def test_a_file_that_cannot_be_started_leaves_nothing(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no space")
+
+    monkeypatch.setattr(h5py.File, "create_dataset", refuse)
+    with pytest.raises(OSError, match="no space"):
+        write(tmp_path / "store.h5", [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_not_replaced(tmp_path, make_sequences):
+    with pytest.raises(ScdnetError, match="is a folder, expected the name of a file"):
+        write(tmp_path, make_sequences())
+
+
+@pytest.mark.parametrize("name", ["seq0000", "seq"])
+def test_names_must_rise(tmp_path, make_sequences, name):
+    first = make_sequences()[0]
+    with writer_of(tmp_path / "store.h5") as writer:
+        writer.append(first)
+        with pytest.raises(AssertionError, match="rising order"):
+            writer.append(SkeletonSequence(first.frames, name, 0))
