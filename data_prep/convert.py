@@ -19,6 +19,7 @@ from scdnet import __version__
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
 from scdnet.errors import ScdnetError
+from scdnet.files import written_aside
 
 NOTHING_KEPT = 1  # exit status
 _ONE_CELL = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -95,11 +96,11 @@ def convert(job: Job, out: Path, *, workers: int) -> Summary:
             for sequence in sorted(outcome.sequences, key=lambda sequence: sequence.name):
                 writer.append(sequence)
         table = writer.table()
-        write_rejected(out, rejected)
         if len(table.name) > 0:
             splits = {benchmark: rule(table) for benchmark, rule in job.rules.items()}
             writer.finish(splits)
             warn_of_empty_sides(splits)
+    write_rejected(out, rejected)  # not before: a run that ends early leaves the old list with the old store
     return Summary(len(table.name), job.num_missing, len(rejected))
 
 
@@ -111,7 +112,8 @@ def write_rejected(out: Path, rejected: Sequence[Rejection]) -> None:
         return
     rows = [Rejection._fields, *sorted(rejected)]
     lines = ["\t".join(str(cell).translate(_ONE_CELL) for cell in row) + "\n" for row in rows]
-    path.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+    with written_aside(path) as partial:
+        partial.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
 
 
 def warn_of_empty_sides(splits: Mapping[str, np.ndarray]) -> None:

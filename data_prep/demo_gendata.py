@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data_prep.demo_dataset import SETUPS, SUBJECTS, DemoPlan, write_take
+from data_prep.worker_pool import default_workers
 from scdnet.cli import run_command
 from scdnet.errors import ScdnetError
 
@@ -15,7 +16,7 @@ from scdnet.errors import ScdnetError
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     plan = DemoPlan()
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
     parser.add_argument("--out", type=Path, required=True, help="folder for the .skeleton files")
     parser.add_argument(
         "--subjects", type=int, default=plan.subjects, help=f"people, 2 to {len(SUBJECTS)} (%(default)s)"
@@ -25,7 +26,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--replications", type=int, default=plan.replications, help="times each (%(default)s)")
     parser.add_argument("--seed", type=int, default=plan.seed, help="of everything random (%(default)s)")
     parser.add_argument("--ideal", action="store_true", help="no sensor errors, no idle time: motions to look at")
-    parser.add_argument("--workers", type=int, default=None, help="processes (as many as cores)")
+    parser.add_argument("--workers", type=int, default=default_workers(), help="processes (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace the .skeleton files of an earlier run")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
@@ -51,7 +52,7 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
         raise ScdnetError(f"{folder}: --overwrite replaces only a folder of .skeleton files, found {foreign[0].name}")
 
 
-def write_demo(folder: Path, plan: DemoPlan, *, workers: int | None = None) -> int:
+def write_demo(folder: Path, plan: DemoPlan, *, workers: int) -> int:
     """Write all recordings of `plan` aside (`<folder>.tmp`) and rename; returns the number of files."""
     aside = folder.with_name(folder.name + ".tmp")
     check_folder(aside, overwrite=True)
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     plan = DemoPlan(args.subjects, args.cameras, args.setups, args.replications, args.seed, args.ideal)
     check_plan(plan)
-    if args.workers is not None and args.workers < 1:
+    if args.workers < 1:
         raise ScdnetError(f"--workers: expected 1 or more, got {args.workers}")
     check_folder(args.out, overwrite=args.overwrite)
     num_files = write_demo(args.out, plan, workers=args.workers)

@@ -13,7 +13,7 @@ from scdnet.errors import ScdnetError
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
     parser.add_argument("store", type=Path, help="sequence store, e.g. data/ntu60.h5")
     parser.add_argument(
         "--render",

@@ -70,7 +70,7 @@ def read_missing_list(path: Path) -> frozenset[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert the `.skeleton` files of NTU RGB+D 60 or 120, in folders or the published zips, to a sequence store."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
     parser.add_argument("--dataset", choices=NTU_DATASETS, required=True)
     add_arguments(parser)
     parser.add_argument("--missing-list", type=Path, help="names to leave out, in place of the published list")

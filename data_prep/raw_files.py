@@ -65,7 +65,8 @@ class RawFile(NamedTuple):
 def find_raw_files(root: Path, suffix: str) -> list[RawFile]:
     """All files below the folder or inside the zip `root` whose name ends in `suffix`, sorted by path.
 
-    Raises RawFileError if `root` is neither a folder nor a readable zip.
+    Links to folders are followed; each folder is searched once. Raises RawFileError if `root` is neither a folder nor
+    a readable zip.
     """
     if root.is_dir():
         return sorted(RawFile(path) for path in _walk(root) if path.endswith(suffix))
@@ -87,7 +88,14 @@ def _walk(root: Path) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         raise error
 
-    for folder, _, names in os.walk(root, onerror=refuse):
+    seen = set()
+    for folder, inner, names in os.walk(root, onerror=refuse, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # links may lead in circles
+            inner.clear()
+            continue
+        seen.add(real)
+        inner.sort()  # of two links to one folder the same is followed everywhere
         yield from (os.path.join(folder, name) for name in names)  # noqa: PTH118 (a Path per file is slow)
 
 

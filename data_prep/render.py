@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from scdnet.errors import ScdnetError
+from scdnet.files import written_aside
 from scdnet.skeleton import NTU_25
 
 AZIMUTH_DEG = {1: 35, 2: 65}  # by number of bodies: how far the viewer stands to the left of where body 0 faces
@@ -122,7 +123,7 @@ def draw_strips(pictures: Sequence[Picture], out: Path) -> None:
         frame_axes(axes, picture, size, title=f"{picture.name}: {picture.class_name}")
         for place, frame in enumerate(np.linspace(0, len(picture.points) - 1, POSES).round().astype(int)):
             draw_pose(axes, picture.points[frame] + np.array([(place - (POSES - 1) / 2) * step, 0]))
-    grab(canvas).save(out, optimize=True)
+    grab(canvas).save(out, format="png", optimize=True)
 
 
 def draw_animation(pictures: Sequence[Picture], out: Path) -> None:
@@ -141,7 +142,8 @@ def draw_animation(pictures: Sequence[Picture], out: Path) -> None:
         for lines in (line for pose in poses for line in pose):
             lines.remove()
     duration_ms = 1000 * GIF_STEP // FRAME_RATE
-    images[0].save(out, save_all=True, append_images=images[1:], duration=duration_ms, loop=0, optimize=True)
+    first, *others = images
+    first.save(out, format="gif", save_all=True, append_images=others, duration=duration_ms, loop=0, optimize=True)
 
 
 PAINTERS = {".png": draw_strips, ".gif": draw_animation}
@@ -152,5 +154,5 @@ def render(drawings: Sequence[Drawing], out: Path) -> None:
     paint = PAINTERS.get(out.suffix.lower())
     if paint is None:
         raise ScdnetError(f"{out}: expected a name that ends in {' or '.join(PAINTERS)}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    paint([project(drawing) for drawing in drawings], out)
+    with written_aside(out) as partial:
+        paint([project(drawing) for drawing in drawings], partial)

@@ -25,8 +25,9 @@ class WorkerError(ScdnetError):
 
 
 def default_workers() -> int:
-    """One worker per core, within reason."""
-    return min(os.cpu_count() or 1, MAX_DEFAULT_WORKERS)
+    """One worker per core that this process may use, within reason."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MAX_DEFAULT_WORKERS)
 
 
 def map_ordered(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:

@@ -85,7 +85,10 @@ def make_group(key):
         (put("offset", [0, 4, 3, 9]), "offsets that rise from 0 to 9"),
         (put("offset", [0, 3, 3, 9]), "offsets that rise from 0 to 9"),
         (put("offset", [1, 3, 4, 9]), "offsets that rise from 0 to 9"),
-        (put("offset", [0, 2**63 - 1, -(2**63), 9]), "offsets that rise from 0 to 9"),  # differences overflow to > 0
+        (
+            put("offset", [0, 2**63 - 1, -(2**63), -1, 9]),
+            "offsets that rise from 0 to 9",
+        ),  # differences overflow to > 0
         (put("offset", np.array([], np.int64)), "offset of N + 1 values, N > 0, found (0,)"),
         (put("offset", np.array([0])), "offset of N + 1 values, N > 0, found (1,)"),
         (put("offset", 3), "offset of N + 1 values, N > 0, found ()"),

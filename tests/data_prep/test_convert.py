@@ -21,6 +21,7 @@ from data_prep.convert import (
 from data_prep.raw_files import RawFileError
 from data_prep.worker_pool import WorkerError
 from scdnet.data.store import SkeletonSequence, open_sequences
+from scdnet.data.store_writer import StoreWriter
 
 FRAMES = np.ones((2, 2, 25, 3), dtype=np.float32)
 
@@ -95,6 +96,33 @@ def test_a_run_that_ends_early_leaves_what_was_there(tmp_path, convert_item, err
     with pytest.raises(error):
         convert(make_job(convert_item=convert_item), out, workers=2)
     assert [path.name for path in tmp_path.iterdir()] == ["store.h5"] and out.read_text() == "an earlier store"
+
+
+def test_a_run_that_ends_while_the_store_is_finished_leaves_the_old_list_with_the_old_store(tmp_path, monkeypatch):
+    def interrupt_finish(*_):
+        raise KeyboardInterrupt
+
+    out, listed = tmp_path / "store.h5", tmp_path / "store.h5.rejected.tsv"
+    out.write_text("an earlier store")
+    listed.write_text("its list")
+    monkeypatch.setattr(StoreWriter, "finish", interrupt_finish)
+    with pytest.raises(KeyboardInterrupt):
+        convert(make_job(), out, workers=1)
+    assert (out.read_text(), listed.read_text()) == ("an earlier store", "its list")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store.h5", "store.h5.rejected.tsv"]
+
+
+def test_a_list_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypatch):
+    def fill_the_disk(path, *_, **__):
+        path.touch()
+        raise OSError("no space")
+
+    write_rejected(tmp_path / "store.h5", [Rejection("a", 1, "b")])
+    before = (tmp_path / "store.h5.rejected.tsv").read_bytes()
+    monkeypatch.setattr(Path, "write_text", fill_the_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_rejected(tmp_path / "store.h5", [Rejection("c", 1, "d")])
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 def test_where_nothing_is_kept_no_store_is_written_and_the_status_is_1(tmp_path, capsys):

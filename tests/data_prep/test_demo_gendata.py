@@ -107,6 +107,12 @@ def test_impossible_sizes_are_refused_by_name(option, value, tmp_path):
         demo_gendata.main(["--out", str(tmp_path / "raw"), f"--{option}={value}"])
 
 
+def test_options_are_not_abbreviated(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        demo_gendata.main(["--out", str(tmp_path / "raw"), "--deb"])  # would parse as --debug
+    assert "unrecognized arguments: --deb" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_nearest_neighbours_of_raw_views_find_about_half_to_two_thirds(tmp_path):
     raw, out = tmp_path / "raw", tmp_path / "demo.h5"
@@ -119,6 +125,9 @@ def test_nearest_neighbours_of_raw_views_find_about_half_to_two_thirds(tmp_path)
         is_train = store.is_train(benchmark)
         nearest = (views[~is_train] @ views[is_train].T).argmax(axis=1)
         accuracy = (store.table.label[is_train][nearest] == store.table.label[~is_train]).mean()
+        # Measured (docs/demo.md): 62.3 to 65.1 % on x-sub, 67.4 to 71.4 % on x-view over three seeds. The upper bound
+        # is the largest of these and a little room: beyond it the demo has become easier, with less left to learn;
+        # the lower one only notices a conversion or a sensor that spoils the motions.
         assert 0.40 < accuracy < 0.72, (benchmark, accuracy)
 
 

@@ -77,14 +77,17 @@ def test_no_recording_misses_more_of_the_action_than_allowed():
 
 def test_sensor_errs_by_centimetres_and_sometimes_loses_a_body():
     joints = view(stage(Take(3, 1, 1, 58), PLAN).joints, place_camera(2, num_cameras=3, setup=3))
-    errors, counts, orders = [], set(), set()
+    errors, counts, first_orders, num_swapped = [], set(), set(), 0
     for seed in range(20):
         frames = record(joints, np.random.default_rng(seed))
         assert len(frames) == len(joints)
         counts |= {len(frame) for frame in frames}
-        orders |= {tuple(body.id for body in frame) for frame in frames if len(frame) == 2 and seed < 20}
         first_id = min(body.id for frame in frames for body in frame)
+        orders = [tuple(body.id - first_id for body in frame) for frame in frames if len(frame) == 2]
+        first_orders.add(orders[0])
+        num_swapped += orders[0] != orders[-1]
         errors += [np.abs(b.joints - joints[t, b.id - first_id]) for t, f in enumerate(frames) for b in f]
     assert 0.01 < np.median(errors) < 0.08
     assert counts == {0, 1, 2}
-    assert any(order[0] > order[1] for order in orders) and any(order[0] < order[1] for order in orders)
+    assert first_orders == {(0, 1), (1, 0)}
+    assert 0 < num_swapped < 20  # in some recordings the bodies change places in the list

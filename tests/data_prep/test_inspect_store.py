@@ -65,6 +65,27 @@ def test_missing_store_is_refused(tmp_path):
         inspect_store.main([str(tmp_path / "none.h5")])
 
 
+def test_options_are_not_abbreviated(store_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        inspect_store.main([str(store_path), "--deb"])  # would parse as --debug, which `run_command` reads by itself
+    assert "unrecognized arguments: --deb" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".PNG"])
+def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(store_path, tmp_path, monkeypatch, suffix):
+    def fill_the_disk(image, path, **_):
+        path.write_bytes(b"half")
+        raise OSError("no space")
+
+    out = tmp_path / "pictures" / f"x{suffix}"
+    inspect_store.main([str(store_path), "--render", NAME, str(out)])
+    before = out.read_bytes()
+    monkeypatch.setattr(Image.Image, "save", fill_the_disk)
+    with pytest.raises(OSError, match="no space"):
+        inspect_store.main([str(store_path), "--render", NAME, str(out)])
+    assert [path.read_bytes() for path in out.parent.iterdir()] == [before]
+
+
 def test_up_is_up_and_the_right_side_of_who_faces_the_viewer_is_on_the_left():
     frames = upright_bodies(1)
     frames[:, 0, 8, 0] = 0.5  # the right shoulder: +x

@@ -127,6 +127,12 @@ def test_a_missing_list_without_a_name_is_refused_and_an_empty_one_is_none(tmp_p
         read_missing_list(path)
 
 
+def test_options_are_not_abbreviated(raw, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run(raw, tmp_path / "a.h5", "--deb")  # would parse as --debug, which `run_command` reads by itself
+    assert "unrecognized arguments: --deb" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("archive", "kept", "xsub"), [("uiprmd", 2000, 1200), ("irds", 188, 0)])
 def test_real_recordings_are_read_without_a_single_one_rejected(shared, tmp_path, archive, kept, xsub, capsys):

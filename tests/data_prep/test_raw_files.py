@@ -30,6 +30,22 @@ def test_a_folder_is_searched_with_all_that_lies_in_it(tmp_path):
     assert [(file.stem, file.read()) for file in found] == [("a", b"a.skeleton"), ("b", b"x/y/b.skeleton")]
 
 
+def test_links_to_folders_are_followed_once_each_and_never_in_circles(tmp_path):
+    root, elsewhere = tmp_path / "raw", tmp_path / "elsewhere"
+    for path in (root / "a.skeleton", elsewhere / "deep" / "b.skeleton"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    (root / "link").symlink_to(elsewhere)
+    (root / "other_link").symlink_to(elsewhere / "deep")
+    (elsewhere / "deep" / "back").symlink_to(root)
+    (elsewhere / "itself").symlink_to(elsewhere / "itself")
+    found = find_raw_files(root, ".skeleton")
+    assert [(file.where, file.read()) for file in found] == [
+        (str(root / "a.skeleton"), b"a.skeleton"),
+        (str(root / "link" / "deep" / "b.skeleton"), b"b.skeleton"),
+    ]
+
+
 def test_of_two_members_of_one_name_each_is_read_itself(tmp_path):
     with zipfile.ZipFile(tmp_path / "raw.zip", "w") as file:
         file.writestr("a.skeleton", "first")

@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from data_prep.worker_pool import BATCH, BATCHES_AHEAD, WorkerError, map_ordered
+from data_prep.worker_pool import BATCH, BATCHES_AHEAD, MAX_DEFAULT_WORKERS, WorkerError, default_workers, map_ordered
 
 
 def double(number: int) -> int:
@@ -51,6 +51,16 @@ def test_little_is_in_flight_however_many_items_wait():
     with closing(map_ordered(double, items, 2)) as results:
         next(results)
         assert items.asked == 2 * BATCHES_AHEAD * BATCH
+
+
+def test_there_is_a_worker_for_each_core_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 5}, raising=False)
+    assert default_workers() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert default_workers() == MAX_DEFAULT_WORKERS
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert default_workers() == 1
 
 
 def test_what_the_work_raises_comes_through():
