@@ -28,8 +28,8 @@ class Action:
     """One action: `cycle` is done `repeats` times, from `start` to `end`."""
 
     cycle: tuple[Key, ...]
-    repeats: tuple[int, int] = (1, 1)  # fewest, most
-    cut: float = 0.0  # the share of the action that a recording may miss, at its start and at its end
+    repeats: tuple[int, int] = (3, 6)  # fewest, most
+    cut: float = 0.4  # the share of the action that a recording may miss, at its start and at its end
     start: Move = field(default_factory=dict)
     end: Move = field(default_factory=dict)
     distance: float | None = None  # between two people, in lengths of their two arms together; None: one person
@@ -73,20 +73,18 @@ ACTIONS: dict[int, Action] = {
                        "trunk": (0.40, 0.05, 0.50), "pelvis": (0.02, -0.06, 0.13), "left_foot": (0, 0, 0.22)}),
             Key(0.55, {}),
         ),
-        repeats=(1, 2), cut=0.12,
     ),
     8: Action(  # sit down
-        cycle=(Key(0.55, RISING), Key(0.50, SEATED)), end=SEATED, cut=0.15,
+        cycle=(Key(0.55, RISING), Key(0.50, SEATED)), end=SEATED, repeats=(1, 1), cut=0.1,
     ),
     9: Action(  # stand up
-        cycle=(Key(0.45, RISING), Key(0.65, {})), start=SEATED, cut=0.15,
+        cycle=(Key(0.45, RISING), Key(0.65, {})), start=SEATED, repeats=(1, 1), cut=0.1,
     ),
     10: Action(  # clap
         cycle=(
             Key(0.20, {"left_hand": (-0.02, -0.30, 0.55), "right_hand": (-0.02, -0.30, 0.55), "trunk": (0.03, 0, 0)}),
             Key(0.16, {"left_hand": (-0.29, -0.25, 0.60), "right_hand": (-0.29, -0.25, 0.60), "trunk": (0.05, 0, 0)}),
         ),
-        repeats=(3, 6), cut=0.3,
     ),
     22: Action(  # cheer up
         cycle=(
@@ -95,14 +93,12 @@ ACTIONS: dict[int, Action] = {
             Key(0.28, {"left_hand": (0.30, 0.25, 0.25), "right_hand": (0.30, 0.25, 0.25), "trunk": (0.05, 0, 0),
                        "pelvis": (0, -0.05, 0), "left_elbow": 0.3, "right_elbow": 0.3}),
         ),
-        repeats=(1, 3), cut=0.2,
     ),
     23: Action(  # wave
         cycle=(
             Key(0.28, {"right_hand": (0.62, 0.42, 0.22), "right_elbow": 0.2, "trunk": (0, -0.05, 0)}),
             Key(0.28, {"right_hand": (0.12, 0.52, 0.32), "right_elbow": 0.2}),
         ),
-        repeats=(2, 4), cut=0.25,
     ),
     24: Action(  # kick
         cycle=(
@@ -115,7 +111,6 @@ ACTIONS: dict[int, Action] = {
             Key(0.35, {"right_foot": (0, 0.12, 0.10), "right_toes": 0.6, "pelvis": (0.06, -0.03, 0)}),
             Key(0.30, {}),
         ),
-        repeats=(1, 3), cut=0.12,
     ),
     26: Action(  # hop on one foot
         cycle=(
@@ -128,7 +123,6 @@ ACTIONS: dict[int, Action] = {
                        "left_foot": (0, 0.12, 0), "trunk": (0.08, 0.08, 0),
                        "left_hand": (0.55, -0.30, 0.30), "right_hand": (0.55, -0.30, 0.30)}),
         ),
-        repeats=(2, 4), cut=0.25,
     ),
     27: Action(  # jump up
         cycle=(
@@ -142,7 +136,6 @@ ACTIONS: dict[int, Action] = {
                        "left_hand": (0.25, -0.60, 0.35), "right_hand": (0.25, -0.60, 0.35)}),
             Key(0.35, {}),
         ),
-        repeats=(1, 3), cut=0.12,
     ),
     35: Action(  # bow
         cycle=(
@@ -152,7 +145,6 @@ ACTIONS: dict[int, Action] = {
                        "left_hand": (0.05, -0.75, 0.55), "right_hand": (0.05, -0.75, 0.55)}),
             Key(0.75, {}),
         ),
-        repeats=(1, 2), cut=0.12,
     ),
     50: Action(  # punch the other person
         cycle=(
@@ -165,7 +157,7 @@ ACTIONS: dict[int, Action] = {
                  "left_hand": (0, 0.10, 0.45), "right_hand": (0.25, -0.4, 0.45), "right_foot": (0, 0, -0.25)}),
             Key(0.30, {**GUARD, "trunk": (0.05, 0, -0.15)}),
         ),
-        repeats=(1, 3), cut=0.15, distance=0.78,
+        distance=0.78,
     ),
     58: Action(  # shake hands
         cycle=(
@@ -174,7 +166,7 @@ ACTIONS: dict[int, Action] = {
             Key(0.22, {"right_hand": (-0.20, -0.50, 0.70), "trunk": (0.16, 0, 0.12), "head": (0.12, 0, 0)},
                 {"right_hand": (-0.20, -0.50, 0.70), "trunk": (0.16, 0, 0.12)}),
         ),
-        repeats=(2, 6), cut=0.3, distance=0.92, handed=False,
+        distance=0.92, handed=False,
     ),
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The demo's recordings: which there are, how they are called, what is in them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +31,7 @@ class DemoPlan:
     setups: int = 2
     replications: int = 2  # in each setup
     seed: int = 0
-    ideal: bool = False  # sensors without error that record the action and nothing else: to look at
+    ideal: bool = False  # sensors without error that record the action, once or twice, and nothing else: to look at
 
     def takes(self) -> Iterator["Take"]:
         """All performances."""
@@ -57,6 +57,8 @@ class Take(NamedTuple):
 def stage(take: Take, plan: DemoPlan) -> Performance:
     """What happens in `take`; the subject acts, the next one is the second person where it takes two."""
     action = ACTIONS[take.action]
+    if plan.ideal:
+        action = replace(action, repeats=(1, min(2, action.repeats[1])))
     people = SUBJECTS[: plan.subjects]
     first = people.index(take.subject)
     cast = [people[(first + 2 * person) % len(people)] for person in range(action.num_bodies)]

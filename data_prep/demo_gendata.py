@@ -25,7 +25,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--setups", type=int, default=plan.setups, help="camera setups (%(default)s)")
     parser.add_argument("--replications", type=int, default=plan.replications, help="times each (%(default)s)")
     parser.add_argument("--seed", type=int, default=plan.seed, help="of everything random (%(default)s)")
-    parser.add_argument("--ideal", action="store_true", help="no sensor errors, no idle time: motions to look at")
+    parser.add_argument("--ideal", action="store_true", help="no sensor errors, nothing but the action: to look at")
     parser.add_argument("--workers", type=int, default=default_workers(), help="processes (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace the .skeleton files of an earlier run")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -10,9 +10,9 @@ from data_prep.demo_people import Style
 from scdnet.skeleton import NTU_25
 
 FRAME_RATE = 30  # Hz, Kinect v2
-MAX_IDLE_S = 2.2  # longest rest before and after the action
+MAX_IDLE_S = 0.3  # longest rest before and after the action
 RETURN_S = 0.5  # back from the last key pose, where that is not yet the end
-PACE_SPREAD = 0.25  # standard deviation of the logarithm of the pace between performances; half of it between keys
+PACE_SPREAD = 0.4  # standard deviation of the logarithm of the pace between performances; half of it between keys
 REACH_SPREAD = 0.10  # standard deviation of the amplitude between the repetitions, channel by channel
 UNREST = {  # standard deviations of what wanders all the time, for a style's 1.0
     "pelvis": (0.015, 0.008, 0.012), "trunk": (0.07, 0.05, 0.22), "head": (0.12, 0.08, 0.30),

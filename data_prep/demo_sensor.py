@@ -12,15 +12,15 @@ RIGS = ((1.7, 3.5), (1.4, 2.9), (1.2, 3.2), (0.8, 3.8))  # height and distance o
 AIM_M = 1.0  # height above the floor that the cameras look at
 MIN_FRAMES = 20
 
-SKEW = 0.08  # standard deviation of what a badly calibrated camera adds to an axis, as a share of the other axes
-JITTER_M = 0.006  # standard deviations: white noise of a joint seen well,
-DRIFT_M = 0.012  # its slow wandering,
-OCCLUDED_M = 0.06  # and the wandering of a joint that the body hides
-DROPS_PER_BODY = 2.0  # mean number of episodes in which one joint is wrong
+SKEW = 0.22  # standard deviation of what a badly calibrated camera adds to an axis, as a share of the other axes
+JITTER_M = 0.005  # standard deviations: white noise of a joint seen well,
+DRIFT_M = 0.006  # its slow wandering,
+OCCLUDED_M = 0.02  # and the wandering of a joint that the body hides
+DROPS_PER_BODY = 0.5  # mean number of episodes in which one joint is wrong
 DROP_FRAMES = (4, 25)
 JUMP_M = 0.25
-LOSS_CHANCE = 0.12  # of a recording in which nobody is seen for a while
-LATE_CHANCE = 0.3  # of a second body that is found late
+LOSS_CHANCE = 0.05  # of a recording in which nobody is seen for a while
+LATE_CHANCE = 0.2  # of a second body that is found late
 SWAP_CHANCE = 0.3  # of two bodies whose order changes along the file
 FIRST_ID = 72057594037927936  # about where Kinect body ids start
 

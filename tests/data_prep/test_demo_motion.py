@@ -87,7 +87,7 @@ def test_sensor_errs_by_centimetres_and_sometimes_loses_a_body():
         first_orders.add(orders[0])
         num_swapped += orders[0] != orders[-1]
         errors += [np.abs(b.joints - joints[t, b.id - first_id]) for t, f in enumerate(frames) for b in f]
-    assert 0.01 < np.median(errors) < 0.08
+    assert 0.02 < np.median(errors) < 0.15  # mostly skew: a fifth of how far a joint is from the middle
     assert counts == {0, 1, 2}
     assert first_orders == {(0, 1), (1, 0)}
     assert 0 < num_swapped < 20  # in some recordings the bodies change places in the list
