@@ -10,6 +10,7 @@ import time
 
 import torch
 
+from scdnet.cli import run_command
 from scdnet.config import Config
 from scdnet.data.clips import noise_clips
 from scdnet.engine.runtime import keep_freed_memory
@@ -59,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

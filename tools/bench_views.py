@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from scdnet.cli import run_command
 from scdnet.config import DataConfig, ViewsConfig
 from scdnet.data.clips import Clips, noise_clips
 from scdnet.engine.runtime import keep_freed_memory
@@ -130,4 +131,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)
