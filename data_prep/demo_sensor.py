@@ -12,7 +12,7 @@ RIGS = ((1.7, 3.5), (1.4, 2.9), (1.2, 3.2), (0.8, 3.8))  # height and distance o
 AIM_M = 1.0  # height above the floor that the cameras look at
 MIN_FRAMES = 20
 
-SKEW = 0.26  # standard deviation of what a badly calibrated camera adds to an axis, as a share of the other axes
+SKEW = 0.22  # standard deviation of what a badly calibrated camera adds to an axis, as a share of the other axes
 JITTER_M = 0.005  # standard deviations: white noise of a joint seen well,
 DRIFT_M = 0.006  # its slow wandering,
 OCCLUDED_M = 0.02  # and the wandering of a joint that the body hides
