@@ -128,3 +128,14 @@ def test_nearest_neighbours_of_raw_views_find_about_half_to_two_thirds(tmp_path)
         # Measured (docs/demo.md): 63.9 % on x-sub, 62.5 % on x-view. Beyond 70 % the demo has become too easy, with
         # little left to learn; below 40 % a conversion or a sensor spoils the motions.
         assert 0.40 < accuracy < 0.70, (benchmark, accuracy)
+
+
+def evaluation_view(frames: np.ndarray, num_frames: int = 64) -> np.ndarray:
+    """The evaluation view of one sequence: (T, M, V, C) -> (64, M, V, C)."""
+    margin = int(0.05 * len(frames) / 2)
+    frames = frames[margin : len(frames) - margin]
+    place = ((np.arange(num_frames) + 0.5) * len(frames) / num_frames - 0.5).clip(0, len(frames) - 1)
+    before = place.astype(int)
+    after = np.minimum(before + 1, len(frames) - 1)
+    share = (place - before)[:, None, None, None]
+    return (1 - share) * frames[before] + share * frames[after]
