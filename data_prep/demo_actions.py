@@ -29,7 +29,7 @@ class Action:
 
     cycle: tuple[Key, ...]
     repeats: tuple[int, int] = (3, 6)  # fewest, most
-    cut: float = 0.48  # the share of the action that a recording may miss, at its start and at its end
+    cut: float = 0.4  # the share of the action that a recording may miss, at its start and at its end
     start: Move = field(default_factory=dict)
     end: Move = field(default_factory=dict)
     distance: float | None = None  # between two people, in lengths of their two arms together; None: one person

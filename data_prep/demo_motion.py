@@ -10,7 +10,7 @@ from data_prep.demo_people import Style
 from scdnet.skeleton import NTU_25
 
 FRAME_RATE = 30  # Hz, Kinect v2
-MAX_IDLE_S = 0.8  # longest rest before and after the action
+MAX_IDLE_S = 0.3  # longest rest before and after the action
 RETURN_S = 0.5  # back from the last key pose, where that is not yet the end
 PACE_SPREAD = 0.4  # standard deviation of the logarithm of the pace between performances; half of it between keys
 REACH_SPREAD = 0.10  # standard deviation of the amplitude between the repetitions, channel by channel
