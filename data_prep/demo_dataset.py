@@ -11,7 +11,7 @@ import numpy as np
 from data_prep.benchmarks import NTU60_TRAIN_SUBJECTS
 from data_prep.demo_actions import ACTIONS
 from data_prep.demo_motion import Performance, perform
-from data_prep.demo_people import sample_style
+from data_prep.demo_people import Style, sample_style
 from data_prep.demo_sensor import choose_window, place_camera, record, view
 from data_prep.skeleton_file import Body, format_skeleton
 
@@ -20,6 +20,7 @@ _TEST_SUBJECTS = tuple(number for number in range(1, 41) if number not in NTU60_
 SUBJECTS = tuple(number for pair in zip(NTU60_TRAIN_SUBJECTS, _TEST_SUBJECTS, strict=True) for number in pair)
 
 SETUPS = (3, 4, 5, 7, 9, 10, 12, 13, 14, 15, 16, 17)  # those whose names here are on no list of missing recordings
+LEFT_HANDED_CHANCE = 0.65  # on x-sub's test side; all others are right-handed, as in UI-PRMD
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,14 @@ def stage(take: Take, plan: DemoPlan) -> Performance:
     people = SUBJECTS[: plan.subjects]
     first = people.index(take.subject)
     cast = [people[(first + 2 * person) % len(people)] for person in range(action.num_bodies)]
-    styles = tuple(sample_style(np.random.default_rng([plan.seed, subject])) for subject in cast)
+    styles = tuple(_style(subject, plan) for subject in cast)
     return perform(action, styles, np.random.default_rng([plan.seed, *take]))
+
+
+def _style(subject: int, plan: DemoPlan) -> Style:
+    """The manner of a subject, the same in all takes."""
+    chance = 0.0 if subject in NTU60_TRAIN_SUBJECTS else LEFT_HANDED_CHANCE
+    return sample_style(np.random.default_rng([plan.seed, subject]), left_handed_chance=chance)
 
 
 def film(performance: Performance, take: Take, plan: DemoPlan, *, number: int) -> list[list[Body]]:

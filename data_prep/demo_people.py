@@ -35,14 +35,14 @@ class Style:
     unrest: float  # factor on swaying while standing
 
 
-def sample_style(rng: np.random.Generator) -> Style:
+def sample_style(rng: np.random.Generator, *, left_handed_chance: float = 0.0) -> Style:
     """A person."""
     stature = rng.uniform(*STATURE_M)
     share = dict(zip(GROUPS, 1 + PROPORTION_SPREAD * rng.standard_normal(len(GROUPS)).clip(-2, 2), strict=True))
     lengths = {name: stature * part * share[group] for name, (part, group) in PROPORTIONS.items()}
     return Style(
         shape=Shape(**lengths),
-        left_handed=bool(rng.random() < 0.3),
+        left_handed=bool(rng.random() < left_handed_chance),
         speed=rng.uniform(0.75, 1.3),
         amplitude=rng.uniform(0.86, 1.04),
         lag_s=rng.uniform(0.0, 0.12),
