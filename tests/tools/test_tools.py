@@ -103,7 +103,7 @@ def change_store(path: Path, change) -> None:
         (lambda file: file.attrs.update(version=7), "expected version 1, found 7"),
         (lambda file: file.attrs.update(format="other"), "expected attribute format"),
         (lambda file: file.move("frames", "elsewhere"), "made_up.h5: "),
-        (lambda file: (file.move("frames", "old"), file.create_dataset("frames", (1, 2, 17, 3))), "frames"),
+        (lambda file: (file.move("frames", "old"), file.create_dataset("frames", (1, 2, 17, 3), "float32")), "frames"),
     ],
 )
 def test_a_store_of_another_kind_is_one_line_and_status_2(run, config_path: Path, store_path: Path, change, message):
