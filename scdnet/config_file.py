@@ -67,7 +67,7 @@ def _parse_yaml(text: str | bytes, where: object) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
+        raise ConfigError(f"{where}: not valid YAML ({error})") from None
 
 
 def _flatten(tree: Any, prefix: str = "") -> Flat:

@@ -99,7 +99,7 @@ def build_encoder(checkpoint: Checkpoint, *, num_heads: int | None) -> DualPathE
         encoder = DualPathEncoder(EncoderSizes.from_weights(weights, heads=num_heads))
         encoder.load_state_dict(weights, strict=True)
     except (RuntimeError, KeyError, AssertionError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(f"{path}: the weights do not fit an encoder of {num_heads} heads ({reason})") from None
     return encoder.eval()
 

@@ -67,7 +67,7 @@ class Training:
             self.optimizer.load_state_dict(state["optimizer"])
             restore_random_states(state["random"])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
-            raise CheckpointError(f"{path}: cannot resume from it ({' '.join(str(error).split())})") from None
+            raise CheckpointError(f"{path}: cannot resume from it ({error})") from None
         self.epoch = state["epoch"]
 
 
