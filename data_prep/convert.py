@@ -71,7 +71,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the sequence store to write")
     parser.add_argument("--workers", type=_positive, default=default_workers(), help="processes (default %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace the store if it exists")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
 def check_output(out: Path, *, overwrite: bool) -> None:

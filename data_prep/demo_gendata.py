@@ -9,14 +9,14 @@ from tqdm import tqdm
 
 from data_prep.demo_dataset import SETUPS, SUBJECTS, DemoPlan, write_take
 from data_prep.worker_pool import default_workers
-from scdnet.cli import run_command
+from scdnet.cli import command_parser, run_command
 from scdnet.errors import ScdnetError
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     plan = DemoPlan()
-    parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
+    parser = command_parser(main.__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the .skeleton files")
     parser.add_argument(
         "--subjects", type=int, default=plan.subjects, help=f"people, 2 to {len(SUBJECTS)} (%(default)s)"
@@ -28,7 +28,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ideal", action="store_true", help="no sensor errors, nothing but the action: to look at")
     parser.add_argument("--workers", type=int, default=default_workers(), help="processes (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace the .skeleton files of an earlier run")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from scdnet.cli import run_command
+from scdnet.cli import command_parser, run_command
 from scdnet.data.store import SequenceStore, open_sequences
 from scdnet.errors import ScdnetError
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
+    parser = command_parser(main.__doc__)
     parser.add_argument("store", type=Path, help="sequence store, e.g. data/ntu60.h5")
     parser.add_argument(
         "--render",
@@ -21,7 +21,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar=("NAME", "OUT"),
         help="draw this sequence, or several with commas between them: OUT.png a strip of poses, OUT.gif in motion",
     )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

@@ -1,4 +1,3 @@
-import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +7,7 @@ from data_prep.convert import Job, Outcome, Rejection, add_arguments, check_outp
 from data_prep.normalize import normalise, select_bodies
 from data_prep.raw_files import RawFile, RawFileError, find_raw_files
 from data_prep.skeleton_file import parse_skeleton
-from scdnet.cli import run_command
+from scdnet.cli import command_parser, run_command
 from scdnet.data.store import SkeletonSequence
 
 SUFFIX = ".skeleton"
@@ -70,7 +69,7 @@ def read_missing_list(path: Path) -> frozenset[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert the `.skeleton` files of NTU RGB+D 60 or 120, in folders or the published zips, to a sequence store."""
-    parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
+    parser = command_parser(main.__doc__)
     parser.add_argument("--dataset", choices=NTU_DATASETS, required=True)
     add_arguments(parser)
     parser.add_argument("--missing-list", type=Path, help="names to leave out, in place of the published list")

@@ -13,12 +13,18 @@ BAD_INPUT = 2  # exit status, as argparse uses it
 INTERRUPTED = 130  # exit status, as shells give it
 
 
+def command_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the option that `run_command` looks for, which must not be abbreviated."""
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
 def config_parser(description: str | None) -> argparse.ArgumentParser:
     """A parser for `-c CONFIG [key=value ...] [--debug]`; parse with `parse_intermixed_args`."""
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser = command_parser(description)
     parser.add_argument("-c", "--config", type=Path, required=True, help="YAML file, e.g. configs/ntu60_xsub.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="config values, e.g. optim.lr=0.02")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 

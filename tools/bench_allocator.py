@@ -10,7 +10,7 @@ import time
 
 import torch
 
-from scdnet.cli import run_command
+from scdnet.cli import command_parser, run_command
 from scdnet.config import Config
 from scdnet.data.clips import noise_clips
 from scdnet.engine.runtime import keep_freed_memory
@@ -33,7 +33,7 @@ def cpu_seconds_a_step(config: Config, steps: int) -> float:
 
 def main() -> None:
     """Time training steps with glibc as it is and with `keep_freed_memory`."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = command_parser(main.__doc__)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--base-channels", type=int, default=64)
     parser.add_argument("--batch", type=int, default=16)

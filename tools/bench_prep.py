@@ -1,4 +1,3 @@
-import argparse
 import math
 import os
 import platform
@@ -17,7 +16,7 @@ from data_prep import ntu_gendata
 from data_prep.normalize import normalise, select_bodies
 from data_prep.raw_files import RawFile, find_raw_files
 from data_prep.skeleton_file import Body, format_skeleton, parse_skeleton
-from scdnet.cli import run_command
+from scdnet.cli import command_parser, run_command
 
 OURS = "data_prep"
 TOLERANCE = 1e-5  # metres
@@ -163,7 +162,7 @@ def describe_machine() -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Time the conversion of `.skeleton` files, per file against a literal version, and with one and two workers."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = command_parser(main.__doc__)
     parser.add_argument("--raw", type=Path, help="folder or zip of recordings (default: made-up ones)")
     parser.add_argument("--files", type=int, default=40, help="files timed one by one (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="the median of so many is shown (default %(default)s)")

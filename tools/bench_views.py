@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Training views of a whole batch against a clip-by-clip writing of docs/method.md 2. Side by side, A B A B."""
 
-import argparse
 import math
 import platform
 import statistics
@@ -11,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from scdnet.cli import run_command
+from scdnet.cli import command_parser, run_command
 from scdnet.config import DataConfig, ViewsConfig
 from scdnet.data.clips import Clips, noise_clips
 from scdnet.engine.runtime import keep_freed_memory
@@ -106,7 +105,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Time pairs of training views: this project's batches against clip by clip."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = command_parser(main.__doc__)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--bodies", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
