@@ -11,7 +11,7 @@ import torch
 from scdnet.errors import ScdnetError
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
-KEPT_BYTES = 2**31 - 1  # mallopt takes an int
+NEVER = -1
 
 
 def resolve_device(name: str) -> torch.device:
@@ -35,7 +35,7 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, KEPT_BYTES), (M_TOP_PAD, 64 << 20)):
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, NEVER), (M_TOP_PAD, 64 << 20)):
             mallopt(option, value)
 
 

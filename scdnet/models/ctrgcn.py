@@ -12,6 +12,8 @@ from einops import einsum, rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scdnet.models.bodies import DistinctBodies
+from scdnet.models.layers import Conv1x1, ConvNorm, CountedNorm, conv_norm, kaiming, peak_of_three
 from scdnet.skeleton import Skeleton, partition_graph
 
 COORDINATES = 3  # C of the input: x y z
@@ -20,22 +22,9 @@ NUM_BRANCHES = 4  # of the temporal convolution
 MIN_RELATION_CHANNELS = 8
 
 
-def _kaiming(*shape: int, fan_out: int) -> nn.Parameter:
-    """Normal weights of variance 2 / fan_out."""
-    return nn.Parameter(torch.randn(*shape) * (2 / fan_out) ** 0.5)
-
-
-def _conv1x1(in_channels: int, out_channels: int, *, parts: int = 1) -> nn.Conv2d:
-    """A 1x1 convolution that stands for `parts` equal ones side by side: Kaiming fan out of one part, zero bias."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size=1)
-    conv.weight = _kaiming(*conv.weight.shape, fan_out=out_channels // parts)
-    nn.init.zeros_(conv.bias)
-    return conv
-
-
-def _conv1x1_norm(in_channels: int, out_channels: int) -> nn.Sequential:
-    """How a skip connection changes the width."""
-    return nn.Sequential(_conv1x1(in_channels, out_channels), nn.BatchNorm2d(out_channels))
+def _for_all(matrix: Tensor, x: Tensor) -> Tensor:
+    """The same matrix for every row of `x`."""
+    return matrix.expand(len(x), -1, -1)
 
 
 class GraphConv(nn.Module):
@@ -51,33 +40,43 @@ class GraphConv(nn.Module):
         self.adjacency = nn.Parameter(torch.from_numpy(partition_graph(skeleton)))  # A: (S, U, V)
         self.alpha = nn.Parameter(torch.zeros(1))
         # conv1 and conv2 of all subsets, applied to the mean over time: (query or key, subset, channel)
-        self.relation_weight = _kaiming(2, NUM_SUBSETS, relation, in_channels, fan_out=relation)
+        self.relation_weight = kaiming(2, NUM_SUBSETS, relation, in_channels, fan_out=relation)
         self.relation_bias = nn.Parameter(torch.zeros(2, NUM_SUBSETS, relation))
-        self.topology_weight = _kaiming(NUM_SUBSETS, out_channels, relation, fan_out=out_channels)  # conv4
+        self.topology_weight = kaiming(NUM_SUBSETS, out_channels, relation, fan_out=out_channels)  # conv4
         self.topology_bias = nn.Parameter(torch.zeros(NUM_SUBSETS, out_channels))
-        self.values = _conv1x1(in_channels, out_channels * NUM_SUBSETS, parts=NUM_SUBSETS)  # conv3, channels (c s)
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.values = Conv1x1(in_channels, out_channels * NUM_SUBSETS, parts=NUM_SUBSETS)  # conv3, channels (c s)
+        self.norm = CountedNorm(out_channels)
         nn.init.constant_(self.norm.weight, 1e-6)  # starts as the skip connection alone
-        self.skip = nn.Identity() if in_channels == out_channels else _conv1x1_norm(in_channels, out_channels)
+        self.skip = ConvNorm(in_channels, out_channels)  # the width changes in every unit
 
     def topology(self, x: Tensor) -> Tensor:
-        """(N, C, V, T) -> R (N, C_out, S*V, U): the weight of joint v, by subset, in the sum for joint u."""
-        mean = x.mean(dim=3)  # conv1 and conv2 are linear, so the mean over time may come first
-        relation = einsum(self.relation_weight, mean, "p s r c, n c v -> p n s r v")
-        query, key = relation + rearrange(self.relation_bias, "p s r -> p 1 s r 1")
-        affinity = torch.tanh(query[..., None, :] - key[..., :, None])  # (N, S, r, V, U)
-        # alpha goes into the small factors, so that R is written once and added to once
-        refined = (self.alpha * self.topology_weight) @ rearrange(affinity, "n s r v u -> n s r (v u)")
-        base = rearrange(self.alpha * self.topology_bias, "s c -> s c 1 1") + rearrange(
-            self.adjacency, "s u v -> s 1 v u"
-        )
-        refined = refined + rearrange(base, "s c v u -> s c (v u)")
-        return rearrange(refined, "n s c (v u) -> n c (s v) u", v=x.shape[2])
+        """(R, C, V, T) -> (R, C_out, S*V, U): the weight of joint v, by subset, in the sum for joint u.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, V, T) -> (N, C_out, V, T)."""
-        values = rearrange(self.values(x), "n (c s) v t -> n c (s v) t", s=NUM_SUBSETS)
-        return F.relu(self.norm(self.topology(x).transpose(2, 3) @ values) + self.skip(x))
+        One product over all pairs of joints, [alpha conv4, 1, alpha bias] [tanh(q_u - k_v); A; 1], writes it in one go.
+        """
+        mean = x.mean(dim=3)  # conv1 and conv2 are linear, so the mean over time may come first
+        relation = einsum(self.relation_weight, mean, "p s k c, r c v -> p r s k v")
+        query, key = relation + rearrange(self.relation_bias, "p s k -> p 1 s k 1")
+        affinity = torch.tanh(query[..., None, :] - key[..., :, None])  # (R, S, k, V, U)
+        adjacency = rearrange(self.adjacency, "s u v -> s (v u)")
+        pairs = [rearrange(affinity, "r s k v u -> r (s k) (v u)"), _for_all(adjacency, x)]
+        pairs.append(torch.ones_like(pairs[1][:, :1]))
+        product = _for_all(self._pair_weights(), x) @ torch.cat(pairs, dim=1)
+        return rearrange(product, "r (c s) (v u) -> r c (s v) u", s=NUM_SUBSETS, v=x.shape[2])
+
+    def _pair_weights(self) -> Tensor:
+        """(C_out*S, S*k + S + 1): for each channel and subset, the weights of the subset's own numbers of a pair."""
+        own = torch.eye(NUM_SUBSETS, dtype=self.alpha.dtype, device=self.alpha.device)
+        refinement = einsum(self.alpha * self.topology_weight, own, "s c k, s z -> c s z k").flatten(2)
+        bias = rearrange(self.alpha * self.topology_bias, "s c -> c s 1")
+        return torch.cat([refinement, own.expand(len(refinement), -1, -1), bias], dim=2).flatten(0, 1)
+
+    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        """(R, C, V, T) -> (R, C_out, V, T)."""
+        channels = F.pad(x.flatten(2), (0, 0, 0, 1), value=1)  # the bias is the weight of one more channel
+        weight = torch.cat([self.values.weight[:, :, 0, 0], self.values.bias[:, None]], dim=1)
+        values = rearrange(_for_all(weight, x) @ channels, "r (c s) (v t) -> r c (s v) t", s=NUM_SUBSETS, v=x.shape[2])
+        return F.relu(self.norm(self.topology(x).transpose(2, 3) @ values, count) + self.skip(x, count))
 
 
 class TemporalConv(nn.Module):
@@ -89,25 +88,25 @@ class TemporalConv(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         width = channels // NUM_BRANCHES
-        self.reduce = _conv1x1(channels, channels, parts=NUM_BRANCHES)  # the 1x1 convolutions of all branches
-        self.reduce_norm = nn.BatchNorm2d(channels)
+        self.reduce = Conv1x1(channels, channels, parts=NUM_BRANCHES)  # the 1x1 convolutions of all branches
+        self.reduce_norm = CountedNorm(channels)
         self.convs = nn.ModuleList(
             nn.Conv2d(width, width, kernel_size=(1, 5), padding=(0, 2 * dilation), dilation=(1, dilation))
             for dilation in (1, 2)
         )
-        self.norm = nn.BatchNorm2d(channels - width)  # of the two convolutions and the maximum
+        self.norm = CountedNorm(channels - width)  # of the two convolutions and the maximum
         for conv in self.convs:
             nn.init.kaiming_normal_(conv.weight, mode="fan_out")
             nn.init.zeros_(conv.bias)
         for norm in (self.reduce_norm, self.norm):
             nn.init.normal_(norm.weight, 1.0, 0.02)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, V, T) -> (N, C, V, T)."""
-        short, long, peak, frame = self.reduce_norm(self.reduce(x)).chunk(NUM_BRANCHES, dim=1)
+    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        """(R, C, V, T) -> (R, C, V, T)."""
+        short, long, peak, frame = conv_norm(self.reduce, self.reduce_norm, x, count).chunk(NUM_BRANCHES, dim=1)
         context = [conv(F.relu(branch)) for conv, branch in zip(self.convs, (short, long), strict=True)]
-        context.append(F.max_pool2d(F.relu(peak), kernel_size=(1, 3), stride=1, padding=(0, 1)))
-        return torch.cat([self.norm(torch.cat(context, dim=1)), frame], dim=1)
+        context.append(peak_of_three(F.relu(peak)))
+        return torch.cat([self.norm(torch.cat(context, dim=1), count), frame], dim=1)
 
 
 class Unit(nn.Module):
@@ -117,12 +116,12 @@ class Unit(nn.Module):
         super().__init__()
         self.gcn = GraphConv(in_channels, out_channels, skeleton)
         self.tcn = TemporalConv(out_channels)
-        self.residual = None if in_channels == COORDINATES else _conv1x1_norm(in_channels, out_channels)
+        self.residual = None if in_channels == COORDINATES else ConvNorm(in_channels, out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, V, T) -> (N, C_out, V, T)."""
-        out = self.tcn(self.gcn(x))
-        return F.relu(out if self.residual is None else out + self.residual(x))
+    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        """(R, C, V, T) -> (R, C_out, V, T)."""
+        out = self.tcn(self.gcn(x, count), count)
+        return F.relu(out if self.residual is None else out + self.residual(x, count))
 
 
 class Stem(nn.Module):
@@ -132,10 +131,15 @@ class Stem(nn.Module):
         super().__init__()
         self.input_norm = nn.BatchNorm1d(bodies * skeleton.num_joints * COORDINATES)
         widths = (COORDINATES, base_channels, 4 * base_channels, base_channels)
-        self.units = nn.Sequential(*(Unit(c, d, skeleton) for c, d in pairwise(widths)))
+        self.units = nn.ModuleList(Unit(c, d, skeleton) for c, d in pairwise(widths))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Clips (N, C, T, V, M) -> features (N*M, b, V, T)."""
-        _, c, _, v, m = x.shape
-        x = self.input_norm(rearrange(x, "n c t v m -> n (m v c) t"))
-        return self.units(rearrange(x, "n (m v c) t -> (n m) c v t", m=m, v=v, c=c))
+    def forward(self, clips: Tensor, bodies: DistinctBodies | None = None) -> Tensor:
+        """Clips (N, C, T, V, M) -> features (R, b, V, T) of the distinct bodies, or of all M*N in the order (m n)."""
+        _, c, _, v, m = clips.shape
+        x = self.input_norm(rearrange(clips, "n c t v m -> n (m v c) t"))
+        x = rearrange(x, "n (m v c) t -> (m n) c v t", m=m, v=v, c=c)
+        if bodies is not None:
+            x = x.index_select(0, bodies.index)
+        for unit in self.units:
+            x = unit(x, None if bodies is None else bodies.count)
+        return x

@@ -1,12 +1,15 @@
 """The dual-path encoder: one path over frames, one over joints. Source: SCD-Net, sec. 3.1; docs/method.md 3."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from scdnet.models.bodies import DistinctBodies, distinct_bodies
 from scdnet.models.ctrgcn import COORDINATES, Stem
 from scdnet.skeleton import NTU_25, Skeleton
 
@@ -56,7 +59,7 @@ class TokenPath(nn.Module):
         self.project = nn.Sequential(
             nn.Linear(token_width, width), nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, width)
         )
-        layer = nn.TransformerEncoderLayer(width, sizes.heads, width, sizes.dropout, batch_first=True)
+        layer = nn.TransformerEncoderLayer(width, sizes.heads, width, sizes.dropout)
         # the nested-tensor path has no use without padding masks and warns about it
         self.transformer = nn.TransformerEncoder(layer, sizes.layers, enable_nested_tensor=False)
         for weight in self.parameters():
@@ -64,8 +67,8 @@ class TokenPath(nn.Module):
                 nn.init.xavier_uniform_(weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(N, tokens, token width) -> (N, D)."""
-        return self.transformer(self.project(tokens)).amax(dim=1)
+        """Projected tokens (tokens, N, D) -> (N, D)."""
+        return self.transformer(tokens).amax(dim=0)
 
 
 class DualPathEncoder(nn.Module):
@@ -74,6 +77,7 @@ class DualPathEncoder(nn.Module):
     def __init__(self, sizes: EncoderSizes, skeleton: Skeleton = NTU_25) -> None:
         super().__init__()
         self.sizes = sizes
+        self.share_empty_bodies = True  # saves work; off where the work of a batch must not depend on its content
         b, m, t, v = sizes.base_channels, sizes.bodies, sizes.frames, skeleton.num_joints
         self.temporal_stem = Stem(b, m, skeleton)
         self.spatial_stem = Stem(b, m, skeleton)
@@ -82,7 +86,34 @@ class DualPathEncoder(nn.Module):
 
     def forward(self, clips: Tensor) -> PathFeatures:
         """Encode clips (N, C, T, V, M), metres, along both paths."""
-        n = len(clips)
-        t = rearrange(self.temporal_stem(clips), "(n m) c v t -> n t (m v c)", n=n)
-        s = rearrange(self.spatial_stem(clips), "(n m) c v t -> n (m v) (t c)", n=n)
-        return PathFeatures(self.temporal_path(t), self.spatial_path(s))
+        bodies = distinct_bodies(clips) if self.share_empty_bodies else None
+        t = rearrange(self.temporal_stem(clips, bodies), "r c v t -> t r (v c)")
+        s = rearrange(self.spatial_stem(clips, bodies), "r c v t -> v r (t c)")
+        t = self.temporal_path(self._frame_tokens(t, len(clips), bodies))
+        s = self.spatial_path(self._joint_tokens(s, len(clips), bodies))
+        return PathFeatures(t, s)
+
+    def _frame_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
+        """Bodies (T, R, V*b) -> a projected token (T, N, D) for each frame, of all bodies together."""
+        first, *rest = self.temporal_path.project
+        weights = first.weight.unflatten(1, (self.sizes.bodies, -1)).unbind(dim=1)  # what each body adds
+        token, *others = _per_clip([F.linear(y, w) for y, w in zip(_by_body(x, n), weights, strict=True)], bodies)
+        token = sum(others, start=token + first.bias)
+        for layer in rest:
+            token = layer(token)
+        return token
+
+    def _joint_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
+        """Bodies (V, R, T*b) -> a projected token (M*V, N, D) for each joint of each body."""
+        return torch.cat(_per_clip(_by_body(self.spatial_path.project(x), n), bodies))
+
+
+def _by_body(x: Tensor, n: int) -> tuple[Tensor, ...]:
+    """Rows (tokens, R, ...) -> those of the N first bodies and, if there are more, those of the second ones."""
+    return (x,) if x.shape[1] == n else x.split([n, x.shape[1] - n], dim=1)
+
+
+def _per_clip(x: Sequence[Tensor], bodies: DistinctBodies | None) -> list[Tensor]:
+    """Rows of the first and of the second bodies -> (tokens, N, ...) each, an empty body wherever it belongs."""
+    first, *second = x
+    return [first, *(y if bodies is None else y.index_select(1, bodies.row) for y in second)]

@@ -34,5 +34,6 @@ class ProjectedEncoder(nn.Module):
         return Projections(self.temporal(features.temporal), self.spatial(features.spatial), self.instance(anchor))
 
     def forward(self, clips: Tensor) -> Projections:
-        """Clips (N, C, T, V, M) -> unit-length float32 projections, (N, projection) each."""
-        return Projections(*(F.normalize(z.float(), dim=1) for z in self.project(self.encoder(clips))))
+        """Clips (N, C, T, V, M) -> unit-length projections, (N, projection) each, in the weights' own precision."""
+        full = self.instance[0].weight.dtype  # mixed precision leaves less
+        return Projections(*(F.normalize(z.to(full), dim=1) for z in self.project(self.encoder(clips))))

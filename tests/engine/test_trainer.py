@@ -57,7 +57,8 @@ def test_training_moves_both_encoders_heads_and_queues(small_config: Config):
     after = weights_of(pretrain(config))
     # every batch of 4 fills the queues of 4: their cursors are back at 0
     unmoved = {name for name in after if torch.equal(after[name], before[name])}
-    assert {name.rpartition(".")[2] for name in unmoved} <= {"cursor"}, unmoved
+    taken_away = ("reduce.bias", "skip.0.bias", "residual.0.bias")  # by the batch norm that follows
+    assert {name for name in unmoved if not name.endswith(("cursor", *taken_away))} == set()
 
 
 def test_a_seed_decides_the_run(small_config: Config):

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from scdnet.models.bodies import distinct_bodies
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes, TokenPath
 from scdnet.models.heads import ProjectedEncoder
 
@@ -44,8 +45,8 @@ def test_paths_share_no_weight():
 
 
 def test_path_ignores_the_order_of_its_tokens():  # no position embedding, a maximum at the end
-    path, tokens = TokenPath(6, SMALL).eval(), torch.randn(2, 10, 6)
-    assert torch.allclose(path(tokens), path(tokens.flip(1)), atol=1e-5)
+    path, tokens = TokenPath(6, SMALL).eval(), torch.randn(10, 2, SMALL.width)
+    assert torch.allclose(path(tokens), path(tokens.flip(0)), atol=1e-5)
 
 
 def test_transformer_is_post_norm_with_feed_forward_of_the_width_and_relu():
@@ -61,3 +62,17 @@ def test_linear_and_attention_weights_start_xavier_uniform():
     assert path.project[0].weight.abs().max().item() == pytest.approx(bound, rel=0.01)
     bound = (6 / (3 * 100 + 100)) ** 0.5  # query, key and value weights are one matrix
     assert path.transformer.layers[0].self_attn.in_proj_weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+
+
+def test_empty_second_bodies_are_looked_for_among_the_second_ones_only():
+    clips = torch.randn(4, 3, 6, 25, 2)
+    clips[0, ..., 0] = 0  # a first body that is not there is like any other
+    assert distinct_bodies(clips) is None
+    clips[1, ..., 1] = 0
+    assert distinct_bodies(clips) is None  # nothing to share
+    clips[3, ..., 1] = 0
+    bodies = distinct_bodies(clips)
+    assert bodies.index.tolist() == [0, 1, 2, 3, 4 + 0, 4 + 2, 4 + 1]  # four first, two second, an empty one
+    assert bodies.count.tolist() == [1, 1, 1, 1, 1, 1, 2]
+    assert bodies.row.tolist() == [0, 2, 1, 2]
+    assert distinct_bodies(clips[..., :1]) is None

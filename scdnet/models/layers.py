@@ -1,0 +1,109 @@
+"""Layers of the stem. Their batch is of bodies; a row may stand for several equal ones, which `count` (R,) tells."""
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional as F
+
+
+def kaiming(*shape: int, fan_out: int) -> nn.Parameter:
+    """Normal weights of variance 2 / fan_out."""
+    return nn.Parameter(torch.randn(*shape) * (2 / fan_out) ** 0.5)
+
+
+class Conv1x1(nn.Conv2d):
+    """A 1x1 convolution that stands for `parts` equal ones side by side: Kaiming fan out of one part, zero bias."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, parts: int = 1) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1)
+        self.weight = kaiming(*self.weight.shape, fan_out=out_channels // parts)
+        nn.init.zeros_(self.bias)
+
+
+class CountedNorm(nn.BatchNorm2d):
+    """Batch norm in which row r weighs as much as `count[r]` equal rows, in means, variances and gradients."""
+
+    def forward(self, x: Tensor, count: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
+        """(R, C, V, T) -> the same; without `count` every row counts once.
+
+        `shift` (C,) stands for numbers added to `x` before: in training they change nothing but the running mean.
+        """
+        if not self.training:
+            return super().forward(x if shift is None else x + shift[:, None, None])
+        weight, mean, var, pace = self.weight, self.running_mean, self.running_var, self.momentum
+        if shift is not None:
+            weight = weight + 0 * shift  # its gradient is 0, not absent: weight decay goes on
+            mean.add_(shift.detach(), alpha=pace / (1 - pace))  # the update below leaves 1 - pace of it
+        self.num_batches_tracked.add_(1)
+        if count is None:
+            return F.batch_norm(x, mean, var, weight, self.bias, True, pace, self.eps)
+        y, batch_mean, batch_var = _CountedNorm.apply(x, weight, self.bias, count, self.eps)
+        n = count.sum() * x[0, 0].numel()
+        mean.lerp_(batch_mean, pace)
+        var.lerp_(batch_var * (n / (n - 1)), pace)
+        return y
+
+
+class _CountedNorm(torch.autograd.Function):
+    """The gradient that reaches row r is that of all rows it stands for, so only its share of the statistics is new."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, count: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        share = (count / (count.sum() * x[0, 0].numel()))[:, None]  # of a number of row r among all numbers
+        mean = (share * x.sum(dim=(2, 3), dtype=weight.dtype)).sum(dim=0)
+        centred = x - mean[:, None, None]
+        var = (share * torch.linalg.vector_norm(centred, dim=(2, 3)).square()).sum(dim=0)
+        scale = (var + eps).rsqrt()
+        ctx.save_for_backward(centred, weight, scale, share)
+        ctx.mark_non_differentiable(mean, var)
+        y = torch.addcmul(bias[:, None, None], centred, (weight * scale)[:, None, None])
+        return y.to(x.dtype), mean, var
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        centred, weight, scale, share = ctx.saved_tensors
+        grad_bias = grad.sum(dim=(0, 2, 3), dtype=weight.dtype)
+        along = (grad * centred).sum(dim=(0, 2, 3))
+        slope = weight * scale
+        through_mean = -share * slope * grad_bias
+        through_var = -share * slope * scale.square() * along
+        grad_x = grad * slope[:, None, None]
+        grad_x.addcmul_(centred, through_var[:, :, None, None]).add_(through_mean[:, :, None, None])
+        return grad_x.to(grad.dtype), along * scale, grad_bias, None, None
+
+
+def conv_norm(conv: Conv1x1, norm: CountedNorm, x: Tensor, count: Tensor | None = None) -> Tensor:
+    """norm(conv(x)) in fewer passes: (R, C, V, T) -> (R, C_out, V, T).
+
+    In training one matrix product a row, whose bias the norm takes away again; else a convolution with the norm in it.
+    """
+    if norm.training:
+        y = conv.weight[:, :, 0, 0].expand(len(x), -1, -1) @ x.flatten(2)
+        return norm(y.unflatten(2, x.shape[2:]), count, shift=conv.bias)
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    bias = (conv.bias - norm.running_mean) * scale + norm.bias
+    return F.conv2d(x, conv.weight * scale[:, None, None, None], bias)
+
+
+class ConvNorm(nn.Sequential):
+    """1x1 convolution and batch norm: how a skip connection changes the width."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(Conv1x1(in_channels, out_channels), CountedNorm(out_channels))
+
+    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        """(R, C, V, T) -> (R, C_out, V, T)."""
+        return conv_norm(*self, x, count)
+
+
+def peak_of_three(x: Tensor) -> Tensor:
+    """(R, C, V, T) -> the same: the maximum of each frame and its two neighbours, of numbers that are not negative.
+
+    The gradient goes to the earliest of equal ones, as with `max_pool2d`, which is many times slower on a CPU.
+    """
+    before, here, after = (F.pad(x, (1, 1))[..., i : i + x.shape[3]] for i in range(3))
+    largest = torch.where(here > before, here, before)
+    return torch.where(after > largest, after, largest)
