@@ -45,7 +45,7 @@ class DataConfig(Section):
     bodies: int = Field(2, ge=1, le=2)  # M of a clip: the first of the store's two, or both
     resident: Annotated[Literal["auto", "gpu", "cpu", "off"], Off] = "auto"  # which memory holds all frames; off: none
     storage: Literal["float32", "float16"] = "float32"  # of frames in memory and on their way there, not in views
-    workers: int = Field(2, ge=0)  # processes that read ahead, unless the device holds all frames; 0: none
+    workers: int = Field(2, ge=0)  # with off: processes that read ahead; 0: none
     views: ViewsConfig = ViewsConfig()
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from scdnet.config import DataConfig
-from scdnet.data.recordings import Batch, HeldRecordings, StreamedRecordings, open_recordings
+from scdnet.data.recordings import Batch, HeldRecordings, Recordings, open_recordings
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.data.streams import STREAMS
 from scdnet.data.transfer import send
@@ -24,7 +24,7 @@ class Clips:
     A seed gives the same views wherever the frames lie.
     """
 
-    recordings: HeldRecordings | StreamedRecordings
+    recordings: Recordings
     place: str  # where their frames lie, in words
     device: torch.device
     label: Tensor  # (N,) int64

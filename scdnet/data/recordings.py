@@ -1,9 +1,8 @@
-"""The recordings that views are cut from: all of them in memory, or a batch at a time from the store or the host."""
+"""The recordings that views are cut from: held by the device, cut out of main memory or read from the store."""
 
 import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -43,16 +42,33 @@ class HeldRecordings:
             yield Batch(self.frames, self.offset[index], self.length[index])
 
 
+class HostRecordings:
+    """All recordings in main memory, for a GPU: what it gets of them is cut out batch by batch.
+
+    By this process, for to cut a batch takes less than to receive it from another one (docs/benchmarks.md).
+    """
+
+    def __init__(self, frames: Tensor, length: Tensor) -> None:
+        self._frames, self._length = frames, length  # (C, F, M, V); (N,)
+        self._offset = _offsets(length)
+
+    def batches(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
+        """The recordings of each batch of indices (N,)."""
+        for index in batches:
+            offset, length = self._offset[index], self._length[index]
+            pieces = zip(offset.tolist(), (offset + length).tolist(), strict=True)
+            frames = torch.cat([self._frames[:, first:end] for first, end in pieces], dim=1)
+            yield Batch(frames, _offsets(length), length)
+
+
 class StreamedRecordings:
-    """Recordings that `workers` processes read ahead, a batch at a time; 0: this one, when they are asked for.
+    """Recordings that `workers` processes read from the store ahead of use; 0: this one, when they are asked for.
 
     For a GPU they arrive in pinned memory.
     """
 
-    def __init__(
-        self, reader: "StoreReader | MemoryReader", length: Tensor, *, workers: int, device: torch.device
-    ) -> None:
-        self.length = length  # (N,)
+    def __init__(self, reader: "StoreReader", length: Tensor, *, workers: int, device: torch.device) -> None:
+        self._length = length  # (N,)
         self._order: list[np.ndarray] = []
         self._pass = 0
         self._loader = DataLoader(
@@ -73,7 +89,7 @@ class StreamedRecordings:
         for index in batches:
             assert this_pass == self._pass, "recordings are streamed to one reader at a time"
             frames = _next_of(loaded)
-            length = self.length[index]
+            length = self._length[index]
             yield Batch(frames, _offsets(length), length)
 
 
@@ -90,12 +106,12 @@ def _next_of(loaded: Iterator[Tensor | StoreError]) -> Tensor:
 class StoreReader:
     """`reader[index]`: the frames of sequences (N,) end to end, from the file, which each process opens for itself."""
 
-    def __init__(self, path: Path, config: DataConfig) -> None:
-        self._path, self._config = path, config
+    def __init__(self, config: DataConfig) -> None:
+        self._config = config
 
     @cached_property
     def _store(self) -> SequenceStore:
-        return open_sequences(self._path)
+        return open_sequences(self._config.store)
 
     def __getitem__(self, index: np.ndarray) -> Tensor | StoreError:
         try:
@@ -106,21 +122,10 @@ class StoreReader:
         return _to_planes(np.concatenate(pieces), self._config)
 
 
-class MemoryReader:
-    """`reader[index]`: the frames of sequences (N,) end to end, from frames (C, F, M, V) in main memory."""
-
-    def __init__(self, frames: Tensor, length: Tensor) -> None:
-        self._frames, self._end = frames, length.cumsum(0)
-        self._offset = self._end - length
-
-    def __getitem__(self, index: np.ndarray) -> Tensor:
-        pieces = zip(self._offset[index].tolist(), self._end[index].tolist(), strict=True)
-        return torch.cat([self._frames[:, first:end] for first, end in pieces], dim=1)
+Recordings = HeldRecordings | HostRecordings | StreamedRecordings
 
 
-def open_recordings(
-    store: SequenceStore, config: DataConfig, device: torch.device
-) -> tuple[HeldRecordings | StreamedRecordings, str]:
+def open_recordings(store: SequenceStore, config: DataConfig, device: torch.device) -> tuple[Recordings, str]:
     """The recordings of `store` for views made on `device`, and in words where their frames lie.
 
     Raises ScdnetError if they do not fit where `config.resident` wants them.
@@ -129,18 +134,15 @@ def open_recordings(
     shape = (3, int(store.offset[-1]), config.bodies, NTU_25.num_joints)
     size = math.prod(shape) * DTYPES[config.storage].itemsize
     place = choose_place(config.resident, size, free_memories(device))
-    streaming = {"workers": config.workers, "device": device}
     if place == OFF:
-        words = f"frames ({size / GB:.2f} GB) read from {store.path} by {config.workers} workers"
-        return StreamedRecordings(StoreReader(store.path, config), length, **streaming), words
+        recordings = StreamedRecordings(StoreReader(config), length, workers=config.workers, device=device)
+        return recordings, f"frames ({size / GB:.2f} GB) read from {store.path} by {config.workers} workers"
     frames = torch.empty(shape, dtype=DTYPES[config.storage], device=device if place == GPU else CPU)
     for first in range(0, shape[1], READ_FRAMES):
         piece = slice(first, first + READ_FRAMES)
         frames[:, piece] = _to_planes(store.read_frames(piece.start, piece.stop), config).to(frames.device)
-    if frames.device.type == device.type:
-        return HeldRecordings(frames, length), f"frames ({size / GB:.2f} GB) on the {place}"
-    words = f"frames ({size / GB:.2f} GB) in main memory, sent by {config.workers} workers"
-    return StreamedRecordings(MemoryReader(frames, length), length, **streaming), words
+    kind = HeldRecordings if frames.device.type == device.type else HostRecordings
+    return kind(frames, length), f"frames ({size / GB:.2f} GB) on the {place}"
 
 
 def _to_planes(frames: np.ndarray, config: DataConfig) -> Tensor:

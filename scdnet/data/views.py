@@ -116,23 +116,23 @@ def resample(frames: Tensor, first: Tensor, length: Tensor, *, num_frames: int) 
     position = position.clamp(min=0).minimum(last)
     before = position.long()
     after = (before + 1).minimum(last)
+    weight = position - before
     rows = first[:, None, None] + torch.stack([before, after], dim=2)  # (N, T, 2)
-    return _blend(frames, rows, position - before)
+    return _blend(frames, rows, torch.stack([1 - weight, weight], dim=2))
 
 
-def _blend(frames: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
-    """Means of the frames `rows` (N, T, 2), of which the second has the weight `weight` (N, T)."""
+def _blend(frames: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """Means of the frames `rows` (N, T, 2), weighted by `weights` (N, T, 2)."""
     c, f, m, v = frames.shape
     table = frames.view(c * f, m * v)  # C planes of F rows of M*V numbers each
     planes = torch.arange(c, device=frames.device)[:, None, None] * f
     bags = rearrange(rows[:, None] + planes, "n c t two -> (n c t) two")
-    weight = repeat(weight, "n t -> (n c t)", c=c)
+    weights = repeat(weights, "n t two -> (n c t) two", c=c)
     if frames.dtype == torch.float32:  # in one pass over the memory: each mean a bag of two embeddings
-        weights = torch.stack([1 - weight, weight], dim=1)
         clips = F.embedding_bag(bags, table, per_sample_weights=weights, mode="sum")
-    else:  # bags of float16 would round weights and means as well
+    else:  # a bag of float16 would round the weights and the mean as well
         before, after = table[bags].float().unbind(dim=1)
-        clips = torch.lerp(before, after, weight[:, None])
+        clips = torch.lerp(before, after, weights[:, 1:])
     return rearrange(clips, "(n c t) (m v) -> n c t v m", n=len(rows), c=c, m=m)
 
 

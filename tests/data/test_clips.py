@@ -7,7 +7,7 @@ import torch
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
-from scdnet.data.recordings import MemoryReader, StoreReader, StreamedRecordings
+from scdnet.data.recordings import HostRecordings, StoreReader
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.errors import ScdnetError
 
@@ -83,9 +83,8 @@ def with_data(config: Config, **values) -> Clips:
 def test_a_seed_gives_the_same_views_wherever_the_frames_lie(small_config: Config, workers: int, storage: str):
     held = with_data(small_config, resident="cpu", storage=storage)
     read = with_data(small_config, resident="off", storage=storage, workers=workers)
-    reader = MemoryReader(held.recordings.frames, held.recordings.length)
-    sent = StreamedRecordings(reader, held.recordings.length, workers=workers, device=CPU)  # as to a GPU
-    for other in (read, replace(held, recordings=sent)):
+    host = HostRecordings(held.recordings.frames, held.recordings.length)  # as for a GPU
+    for other in (read, replace(held, recordings=host)):
         assert torch.equal(training_views(other), training_views(held))
         assert torch.equal(evaluation_views(other), evaluation_views(held))
         assert torch.equal(training_views(other, seed=1), training_views(held, seed=1))
