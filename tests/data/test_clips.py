@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ def clips(small_config: Config) -> Clips:
 
 
 def training_views(clips: Clips, seed: int = 0) -> torch.Tensor:
-    """(4 epochs x batches x views, N, C, T, V, M): two epochs, in an order of their own each, of two batches."""
+    """(8, N, C, T, V, M): two views each of two batches in two epochs, each in an order of its own."""
     views = []
     generator = torch.Generator().manual_seed(seed)
     for _ in range(2):
@@ -115,6 +116,7 @@ def test_a_store_that_is_damaged_while_it_is_streamed_is_one_line(small_config: 
     assert "Traceback" not in str(caught.value)
 
 
+@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="a worker that is not forked is not patched")
 def test_a_worker_that_dies_is_named(small_config: Config, monkeypatch: pytest.MonkeyPatch):
     clips = with_data(small_config, resident="off", workers=1)
     monkeypatch.setattr(StoreReader, "__getitem__", lambda self, index: os._exit(1))
