@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Off = BeforeValidator(lambda value: "off" if value is False else value)  # YAML 1.1 reads `off` as false
 Milestones = tuple[Annotated[int, Field(ge=1)], ...]
 
 
@@ -42,6 +43,9 @@ class DataConfig(Section):
     batch_size: int = Field(64, ge=2)
     frames: int = Field(64, ge=1)  # T of a clip
     bodies: int = Field(2, ge=1, le=2)  # M of a clip: the first of the store's two, or both
+    resident: Annotated[Literal["auto", "gpu", "cpu", "off"], Off] = "auto"  # which memory holds all frames; off: none
+    storage: Literal["float32", "float16"] = "float32"  # of frames in memory and on their way there, not in views
+    workers: int = Field(2, ge=0)  # with off: processes that read ahead; 0: none
     views: ViewsConfig = ViewsConfig()
 
     @model_validator(mode="after")

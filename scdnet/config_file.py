@@ -39,8 +39,8 @@ def dump_config(config: Config) -> dict[str, Any]:
 
 
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The dotted keys in which two dumped configs differ."""
-    before, after = _flatten(old), _flatten(new)
+    """The dotted keys in which two dumped configs differ; a key that is younger than `old` had its default there."""
+    before, after = _flatten(dump_config(Config())) | _flatten(old), _flatten(new)
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
 
 

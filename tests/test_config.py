@@ -60,6 +60,11 @@ def test_a_list_is_replaced_as_a_whole():
     assert load_config(PAPER, ["optim.milestones=[3, 5]"]).optim.milestones == (3, 5)
 
 
+@pytest.mark.parametrize("place", ["auto", "gpu", "cpu", "off"])
+def test_the_places_of_the_frames_are_read_as_they_are_written(place: str):
+    assert load_config(PAPER, [f"data.resident={place}"]).data.resident == place  # YAML 1.1 alone reads off as false
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

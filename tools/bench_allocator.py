@@ -23,11 +23,11 @@ def cpu_seconds_a_step(config: Config, steps: int) -> float:
     """CPU time of a training step, all threads together."""
     training, clips = start_training(config, torch.device("cpu")), noise_clips(config.data, 256)
     generator = torch.Generator().manual_seed(0)
-    for step in range(WARM_UP + steps):
+    batches = torch.randint(len(clips.label), (WARM_UP + steps, config.data.batch_size), generator=generator)
+    for step, views in enumerate(clips.training_views(batches, generator)):
         if step == WARM_UP:
             start = time.process_time()
-        batch = torch.randint(len(clips.label), (config.data.batch_size,), generator=generator)
-        train_step(training, clips, batch, generator, config.model.temperature)
+        train_step(training, views, config.model.temperature)
     return (time.process_time() - start) / steps
 
 

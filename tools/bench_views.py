@@ -13,7 +13,7 @@ import torch
 from scdnet.cli import command_parser, run_command
 from scdnet.config import DataConfig, ViewsConfig
 from scdnet.data.clips import Clips, noise_clips
-from scdnet.engine.runtime import keep_freed_memory
+from scdnet.engine.runtime import keep_freed_memory, resolve_device
 from scdnet.skeleton import NTU_25, neighbour_matrix
 
 FRAMES = 64
@@ -33,8 +33,9 @@ class LiteralViews:
 
     def view(self, i: int) -> np.ndarray:
         """One view (C, T, V, M) of sequence `i`."""
-        offset, length = int(self.clips.offset[i]), int(self.clips.length[i])
-        x = self.clips.frames[:, offset : offset + length].numpy().transpose(0, 1, 3, 2)
+        recordings = self.clips.recordings
+        offset, length = int(recordings.offset[i]), int(recordings.length[i])
+        x = recordings.frames[:, offset : offset + length].numpy().transpose(0, 1, 3, 2)
         x = self.resize(self.crop(x))
         for happens in (self.rotate, self.flip, self.shear, self.mask_joints, self.mask_frames):
             if self.rng.random() < 0.5:
@@ -96,6 +97,19 @@ class LiteralViews:
         return x
 
 
+def pairs_a_second(clips: Clips, batch: int, batches: int) -> float:
+    """Pairs of training views that the device of the clips makes, by the clock."""
+    generator = torch.Generator().manual_seed(0)
+    for count in (10, batches):  # the first to warm up
+        order = torch.randint(1000, (count, batch), generator=generator)
+        torch.accelerator.synchronize()
+        start = time.perf_counter()
+        for _ in clips.training_views(order, generator):
+            pass
+        torch.accelerator.synchronize()
+    return batches * batch / (time.perf_counter() - start)
+
+
 def cpu_seconds(work: Callable[[], object]) -> float:
     """CPU time of one call: other programs on the machine disturb it least."""
     start = time.process_time()
@@ -104,22 +118,29 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Time pairs of training views: this project's batches against clip by clip."""
+    """Time pairs of training views: this project's batches against clip by clip, or on a GPU by themselves."""
     parser = command_parser(main.__doc__)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--bodies", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
+    clips = noise_clips(DataConfig(bodies=args.bodies), 1000, device=resolve_device(args.device))
+    if args.device != "cpu":
+        rate = pairs_a_second(clips, args.batch, batches=500)
+        print(
+            f"torch {torch.__version__}, batch {args.batch}, {args.bodies} bodies: {rate:.0f} pairs of views a second"
+        )
+        return
     torch.set_num_threads(1)
     keep_freed_memory()  # as training does
-    clips = noise_clips(DataConfig(bodies=args.bodies), 1000)
     generator, literal = torch.Generator().manual_seed(0), LiteralViews(clips, clips.config.views, seed=0)
     ours_ms, literal_ms = [], []
     for _ in range(args.rounds):
-        index = torch.randint(1000, (args.batch,), generator=generator).repeat(2)
-        ours = cpu_seconds(lambda index=index: [clips.training_views(index, generator) for _ in range(5)]) / 5
+        index = torch.randint(1000, (args.batch,), generator=generator)
+        ours = cpu_seconds(lambda index=index: list(clips.training_views([index] * 5, generator))) / 5
         ours_ms.append(1000 * ours / args.batch)
-        literal_ms.append(1000 * cpu_seconds(lambda index=index: literal(index.tolist())) / args.batch)
+        literal_ms.append(1000 * cpu_seconds(lambda index=index: literal(index.repeat(2).tolist())) / args.batch)
     ours, theirs = statistics.median(ours_ms[1:]), statistics.median(literal_ms[1:])
     print(
         f"{platform.machine()}, one core, torch {torch.__version__}, numpy {np.__version__}, {args.rounds - 1} rounds"

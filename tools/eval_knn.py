@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from scdnet.cli import config_parser, run_command
 from scdnet.config_file import load_config
 from scdnet.data.clips import load_clips
+from scdnet.engine.logs import say
 from scdnet.engine.runtime import keep_freed_memory, resolve_device
 from scdnet.eval.features import RAW, UNTRAINED, extract_features, load_source
 from scdnet.eval.knn import knn_metrics, split_features
@@ -28,11 +29,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     command = " ".join([str(args.config), *args.overrides])
     sources = [load_source(name, config) for name in args.checkpoint]
     clips = load_clips(config.data, config.stream, resolve_device(config.device))
+    say(clips.place)
     keep_freed_memory()
     rows = {}
     for encoder, source in sources:
         gallery, queries = split_features(extract_features(encoder, clips), clips)
-        metrics = knn_metrics(gallery, queries, clips.frames.device)
+        metrics = knn_metrics(gallery, queries, clips.device)
         rows[CONTROLS.get(source.checkpoint, source.checkpoint)] = metrics
         path = append_results(
             config, metrics, protocol="knn", dataset=clips.dataset, source=source, config_name=command

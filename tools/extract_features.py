@@ -8,6 +8,7 @@ from scdnet.cli import config_parser, run_command
 from scdnet.config_file import load_config
 from scdnet.data.clips import load_clips
 from scdnet.data.store import open_sequences
+from scdnet.engine.logs import say
 from scdnet.engine.runtime import keep_freed_memory, resolve_device
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features, Source, extract_features, load_source
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with written_aside(out) as partial:  # before the work: a place that cannot be written to is an error at once
         encoder, source = load_source(args.checkpoint, config)
         clips = load_clips(config.data, config.stream, resolve_device(config.device))
+        say(clips.place)
         keep_freed_memory()
         features = extract_features(encoder, clips)
         write_features(partial, features, store_path=store_path, source=source)

@@ -1,25 +1,32 @@
-"""All sequences of a store, resident on one device, and the views of them."""
+"""All sequences of a store, and the views of them."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
 from torch import Generator, Tensor
 
 from scdnet.config import DataConfig
-from scdnet.data.store import SequenceStore, StoreError, open_sequences
+from scdnet.data.recordings import Batch, HeldRecordings, Recordings, open_recordings
+from scdnet.data.store import StoreError, open_sequences
 from scdnet.data.streams import STREAMS
+from scdnet.data.transfer import send
 from scdnet.data.views import Crop, augment, draw_views, evaluation_crop, resample, training_crop
 from scdnet.skeleton import NTU_25
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Clips:
-    """The frames of all sequences, end to end, with what is needed to cut views from them."""
+    """The recordings of all sequences, with what is needed to make views of them on `device`.
 
-    frames: Tensor  # (C, F, M, V) float32, metres: a plane a coordinate
-    offset: Tensor  # (N,) int64, the first frame of each sequence
-    length: Tensor  # (N,) int64
+    A seed gives the same views wherever the frames lie.
+    """
+
+    recordings: Recordings
+    place: str  # where their frames lie, in words
+    device: torch.device
     label: Tensor  # (N,) int64
     is_train: Tensor  # (N,) bool: the split of the benchmark
     dataset: str
@@ -30,57 +37,55 @@ class Clips:
         """The indices of the training or the test split, rising."""
         return (self.is_train == train).nonzero()[:, 0]
 
-    def training_views(self, index: Tensor, generator: Generator) -> Tensor:
-        """Freshly drawn training views (N, C, T, V, M) of the sequences `index` (N,)."""
+    def training_views(self, batches: Sequence[Tensor], generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each batch of indices (N,) two freshly drawn training views (N, C, T, V, M) of its sequences."""
         config = self.config
-        draws = draw_views(len(index), config.frames, views=config.views, skeleton=NTU_25, generator=generator).to(
-            self.frames.device
-        )
-        crop = training_crop(self.length[index], draws, config.views.crop_frames)
-        return augment(self._cut(index, crop), draws, NTU_25)
+        for frames, offset, length in self.recordings.batches(batches):
+            batch = Batch(frames, offset.repeat(2), length.repeat(2))
+            draws = draw_views(
+                len(batch.length), config.frames, views=config.views, skeleton=NTU_25, generator=generator
+            )
+            batch, draws = send(batch, self.device), send(draws, self.device)
+            crop = training_crop(batch.length, draws, config.views.crop_frames)
+            query_view, key_view = augment(self._cut(batch, crop), draws, NTU_25).chunk(2)
+            yield query_view, key_view
 
-    def evaluation_views(self, index: Tensor) -> Tensor:
-        """The evaluation views (N, C, T, V, M) of the sequences `index` (N,)."""
-        return self._cut(index, evaluation_crop(self.length[index]))
+    def evaluation_views(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        """For each batch of indices (N,) the evaluation views (N, C, T, V, M) of its sequences."""
+        for batch in self.recordings.batches(batches):
+            batch = send(batch, self.device)
+            yield self._cut(batch, evaluation_crop(batch.length))
 
-    def _cut(self, index: Tensor, crop: Crop) -> Tensor:
-        joints = resample(self.frames, self.offset[index] + crop.start, crop.length, num_frames=self.config.frames)
+    def _cut(self, batch: Batch, crop: Crop) -> Tensor:
+        joints = resample(batch.frames, batch.offset + crop.start, crop.length, num_frames=self.config.frames)
         return STREAMS[self.stream](joints, NTU_25)
 
 
 def load_clips(config: DataConfig, stream: str, device: torch.device) -> Clips:
-    """Read the store of `config` onto `device`. Raises StoreError if it lacks the benchmark or a split is empty."""
+    """The sequences of the store of `config`, for views made on `device`.
+
+    Raises StoreError if the store lacks the benchmark or a split is empty, ScdnetError if the frames do not fit where
+    `config.resident` wants them.
+    """
     with open_sequences(config.store) as store:
-        return _make_clips(store, config, stream, device)
+        is_train = torch.from_numpy(store.is_train(config.benchmark))
+        for split, size in (("training", is_train.sum()), ("test", (~is_train).sum())):
+            if size == 0:
+                raise StoreError(f"{store.path}: the {split} split of benchmark {config.benchmark!r} is empty")
+        recordings, place = open_recordings(store, config, device)
+        label = torch.from_numpy(store.table.label)
+        return Clips(recordings, place, device, label, is_train, store.dataset, config, stream)
 
 
-def _make_clips(store: SequenceStore, config: DataConfig, stream: str, device: torch.device) -> Clips:
-    is_train = torch.from_numpy(store.is_train(config.benchmark))
-    for split, size in (("training", is_train.sum()), ("test", (~is_train).sum())):
-        if size == 0:
-            raise StoreError(f"{store.path}: the {split} split of benchmark {config.benchmark!r} is empty")
-    frames, offset = torch.from_numpy(store.read_frames()), torch.from_numpy(store.offset)
-    return Clips(
-        frames=rearrange(frames[:, : config.bodies], "f m v c -> c f m v").contiguous().to(device),
-        offset=offset[:-1].to(device),
-        length=offset.diff().to(device),
-        label=torch.from_numpy(store.table.label),
-        is_train=is_train,
-        dataset=store.dataset,
-        config=config,
-        stream=stream,
-    )
-
-
-def noise_clips(config: DataConfig, num: int, *, seed: int = 0) -> Clips:
+def noise_clips(config: DataConfig, num: int, *, device: torch.device = CPU, seed: int = 0) -> Clips:
     """Noise in `num` recordings of 40 to 159 frames, as long as most of NTU's: for benchmarks."""
     generator = torch.Generator().manual_seed(seed)
     length = torch.randint(40, 160, (num,), generator=generator)
-    shape = (3, int(length.sum()), config.bodies, NTU_25.num_joints)
+    frames = torch.randn(3, int(length.sum()), config.bodies, NTU_25.num_joints, generator=generator)
     return Clips(
-        frames=torch.randn(shape, generator=generator),
-        offset=length.cumsum(0) - length,
-        length=length,
+        recordings=HeldRecordings(frames.to(device), length),
+        place="noise",
+        device=device,
         label=torch.zeros(num, dtype=torch.long),
         is_train=torch.ones(num, dtype=torch.bool),
         dataset="noise",

@@ -162,10 +162,10 @@ class SequenceStore:
             raise StoreError(f"{self.path}: no benchmark {benchmark!r}; it holds {', '.join(self._splits) or 'none'}")
         return self._splits[benchmark]
 
-    def read_frames(self) -> np.ndarray:
-        """All frames end to end: float32 (F, M, V, C), metres. `offset` says where each sequence lies."""
+    def read_frames(self, first: int = 0, end: int | None = None) -> np.ndarray:
+        """Frames `first` to `end` of all: float32 (F, M, V, C), metres. `offset` says where each sequence lies."""
         with self._reading("frames"):
-            return self._frames[:]
+            return self._frames[first:end]
 
     def close(self) -> None:
         """Release the file."""

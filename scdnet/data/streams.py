@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from scdnet.data.transfer import joint_index
 from scdnet.skeleton import Skeleton
 
 
@@ -13,7 +14,7 @@ def to_joint(x: Tensor, _: Skeleton) -> Tensor:
 
 def to_bone(x: Tensor, skeleton: Skeleton) -> Tensor:
     """(N, C, T, V, M) joints -> (N, C, T, V, M) vectors from the parent joint (root: 0)."""
-    return x - x[:, :, :, list(skeleton.parents)]
+    return x - x[:, :, :, joint_index(skeleton.parents, x.device)]
 
 
 def to_motion(x: Tensor, _: Skeleton) -> Tensor:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from scdnet.config import ViewsConfig
 from scdnet.data.masks import draw_frame_masks, draw_joint_masks
+from scdnet.data.transfer import joint_index
 from scdnet.skeleton import Skeleton
 
 EVALUATION_MARGIN = 0.05  # share of a recording that the evaluation view leaves out, half at each end
@@ -36,10 +37,6 @@ class ViewDraws(NamedTuple):
     shear: Tensor  # (N, 3, 3), the identity where there is none
     keep_joints: Tensor  # (N, V) bool
     keep_frames: Tensor  # (N, T) bool
-
-    def to(self, device: torch.device) -> "ViewDraws":
-        """The same draws on another device."""
-        return ViewDraws(*(values.to(device, non_blocking=True) for values in self))
 
 
 def draw_views(n: int, frames: int, *, views: ViewsConfig, skeleton: Skeleton, generator: Generator) -> ViewDraws:
@@ -111,7 +108,7 @@ def resample(frames: Tensor, first: Tensor, length: Tensor, *, num_frames: int) 
     """Cut `length` (N,) frames from frame `first` (N,) of `frames` (C, F, M, V) and resize them to T.
 
     Linear, half-pixel centres, clamped at the edges, as `interpolate(mode="linear", align_corners=False)`.
-    Returns (N, C, T, V, M).
+    Returns (N, C, T, V, M) float32.
     """
     last = (length - 1)[:, None]
     centre = torch.arange(num_frames, device=frames.device) + 0.5
@@ -119,21 +116,23 @@ def resample(frames: Tensor, first: Tensor, length: Tensor, *, num_frames: int) 
     position = position.clamp(min=0).minimum(last)
     before = position.long()
     after = (before + 1).minimum(last)
-    weight = (position - before).to(frames.dtype)
+    weight = position - before
     rows = first[:, None, None] + torch.stack([before, after], dim=2)  # (N, T, 2)
     return _blend(frames, rows, torch.stack([1 - weight, weight], dim=2))
 
 
 def _blend(frames: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sums over the frames `rows` (N, T, 2) in one pass over the memory: each a bag of two embeddings."""
+    """Means of the frames `rows` (N, T, 2), weighted by `weights` (N, T, 2)."""
     c, f, m, v = frames.shape
-    planes = torch.arange(c, device=frames.device)[:, None, None] * f  # C planes of F rows of M*V numbers each
-    clips = F.embedding_bag(
-        rearrange(rows[:, None] + planes, "n c t two -> (n c t) two"),
-        frames.view(c * f, m * v),
-        per_sample_weights=repeat(weights, "n t two -> (n c t) two", c=c),
-        mode="sum",
-    )
+    table = frames.view(c * f, m * v)  # C planes of F rows of M*V numbers each
+    planes = torch.arange(c, device=frames.device)[:, None, None] * f
+    bags = rearrange(rows[:, None] + planes, "n c t two -> (n c t) two")
+    weights = repeat(weights, "n t two -> (n c t) two", c=c)
+    if frames.dtype == torch.float32:  # in one pass over the memory: each mean a bag of two embeddings
+        clips = F.embedding_bag(bags, table, per_sample_weights=weights, mode="sum")
+    else:  # a bag of float16 would round the weights and the mean as well
+        before, after = table[bags].float().unbind(dim=1)
+        clips = torch.lerp(before, after, weights[:, 1:])
     return rearrange(clips, "(n c t) (m v) -> n c t v m", n=len(rows), c=c, m=m)
 
 
@@ -144,7 +143,8 @@ def augment(x: Tensor, draws: ViewDraws, skeleton: Skeleton) -> Tensor:
     one matrix of joints.
     """
     joints = torch.eye(skeleton.num_joints, device=x.device)
-    joints = torch.where(draws.flip[:, None, None], joints[:, list(skeleton.mirror)], joints)  # [n, v, u]: v moves to u
+    mirrored = joints[:, joint_index(skeleton.mirror, x.device)]
+    joints = torch.where(draws.flip[:, None, None], mirrored, joints)  # [n, v, u]: v moves to u
     joints = joints * draws.keep_joints[:, None, :]
     c, m = x.shape[1], x.shape[4]
     x = (draws.shear @ draws.rotation) @ rearrange(x, "n c t v m -> n c (t m v)")

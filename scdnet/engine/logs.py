@@ -2,9 +2,11 @@
 
 import json
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -12,11 +14,30 @@ from tqdm import tqdm
 from scdnet.files import written_aside
 
 Metrics = dict[str, float]
+Item = TypeVar("Item")
 
 
 def say(text: str) -> None:
     """A line for whoever watches, on stderr, above a progress bar if there is one."""
     tqdm.write(text, file=sys.stderr)
+
+
+class Waited(Generic[Item]):
+    """Hands on the items of an iterable; `seconds` is the time that getting them has taken."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = iter(items)
+        self.seconds = 0.0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Item:
+        start = time.perf_counter()
+        try:
+            return next(self._items)
+        finally:
+            self.seconds += time.perf_counter() - start
 
 
 class RunLog:

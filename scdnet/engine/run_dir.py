@@ -15,7 +15,8 @@ from scdnet.files import written_aside
 
 CONFIG, LAST = "config.yaml", "last.pt"
 MAY_COME_FIRST = {"results.jsonl"}  # of controls that were evaluated before the training
-FREE_TO_CHANGE = {"runs_dir", "device", "eval_every", "save_every"}  # keys that a resumed run may change
+# keys that a resumed run may change
+FREE_TO_CHANGE = {"runs_dir", "device", "eval_every", "save_every", "data.resident", "data.workers"}
 
 
 class RunDirError(ScdnetError):

@@ -17,7 +17,7 @@ from scdnet.config_file import dump_config
 from scdnet.data.clips import Clips, load_clips
 from scdnet.engine.build import build_model
 from scdnet.engine.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
-from scdnet.engine.logs import Metrics, RunLog, say
+from scdnet.engine.logs import Metrics, RunLog, Waited, say
 from scdnet.engine.optim import make_optimizer, make_schedule
 from scdnet.engine.run_dir import LAST, check_resumable, find_start, prepare_run_dir
 from scdnet.engine.runtime import (
@@ -80,7 +80,7 @@ def pretrain(config: Config, *, resume: bool = False, overwrite: bool = False, s
     start = find_start(config, resume=resume, overwrite=overwrite)
     clips = load_clips(config.data, config.stream, device)
     train = clips.split(train=True)
-    _check_sizes(config, len(train))
+    _check_sizes(config, len(train), clips.place)
     keep_freed_memory()
     seed_everything(config.seed)
     training = start_training(config, device)
@@ -116,9 +116,10 @@ def train_epoch(training: Training, clips: Clips, train: Tensor, config: Config,
     training.schedule.step(training.epoch)
     order = train[torch.randperm(len(train), generator=generator)]
     batches = order.split(config.data.batch_size)[: len(train) // config.data.batch_size]
-    total, start = torch.zeros((), device=clips.frames.device), time.perf_counter()
-    for batch in batches:
-        total += train_step(training, clips, batch, generator, config.model.temperature)
+    total, start = torch.zeros((), device=clips.device), time.perf_counter()
+    views = Waited(clips.training_views(batches, generator))
+    for pair in views:
+        total += train_step(training, pair, config.model.temperature)
         log.step()
     training.epoch += 1
     loss = total.item() / len(batches)  # waits for the device
@@ -130,16 +131,15 @@ def train_epoch(training: Training, clips: Clips, train: Tensor, config: Config,
         "lr": training.optimizer.param_groups[0]["lr"],
         "seconds": seconds,
         "clips_per_second": len(batches) * config.data.batch_size / seconds,
+        "data_share": views.seconds / seconds,
     }
 
 
-def train_step(training: Training, clips: Clips, batch: Tensor, generator: Generator, temperature: float) -> Tensor:
-    """One update from two views of the sequences `batch` (N,); returns the loss, on the device."""
+def train_step(training: Training, views: tuple[Tensor, Tensor], temperature: float) -> Tensor:
+    """One update from two views (N, C, T, V, M) of N sequences; returns the loss, on the device."""
     model, optimizer = training.model, training.optimizer
     model.update_momentum()
-    index = batch.to(clips.frames.device)
-    query_view, key_view = clips.training_views(index.repeat(2), generator).chunk(2)
-    query, key = model(query_view, key_view)
+    query, key = model(*views)
     loss = scd_losses(query, key, model.negatives(), temperature).sum()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -148,7 +148,7 @@ def train_step(training: Training, clips: Clips, batch: Tensor, generator: Gener
     return loss.detach()
 
 
-def _check_sizes(config: Config, num_train: int) -> None:
+def _check_sizes(config: Config, num_train: int, place: str) -> None:
     batch, queue = config.data.batch_size, config.model.queue_size
     if batch > num_train:
         raise ScdnetError(f"data.batch_size {batch} exceeds the training split of {num_train} sequences")
@@ -158,7 +158,7 @@ def _check_sizes(config: Config, num_train: int) -> None:
             "clips will meet their own old keys among the negatives"
         )
     chance = len(CROSS_DOMAIN_PAIRS) * math.log(1 + queue)
-    say(f"{num_train} training sequences, loss at chance level {chance:.2f}, run folder {config.run_dir}")
+    say(f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}")
 
 
 def _epoch_generator(seed: int, epoch: int) -> Generator:

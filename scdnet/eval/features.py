@@ -78,12 +78,12 @@ def extract_features(encoder: nn.Module, clips: Clips) -> Features:
     The parts that the encoder returns are put side by side: [v_t ; v_s], (N, 2D). Raises ScdnetError if one is no
     finite number.
     """
-    device = clips.frames.device
-    encoder.to(device).eval()
+    encoder.to(clips.device).eval()
     x = []
-    batches = torch.arange(len(clips.label), device=device).split(BATCH)
-    for batch in tqdm(batches, desc="features", unit="batch", leave=False, disable=None):
-        out = encoder(clips.evaluation_views(batch))
+    batches = torch.arange(len(clips.label)).split(BATCH)
+    all_views = clips.evaluation_views(batches)
+    for views in tqdm(all_views, total=len(batches), desc="features", unit="batch", leave=False, disable=None):
+        out = encoder(views)
         x.append(torch.cat(tuple(out), dim=1).float().cpu())
     features = Features(torch.cat(x), clips.label)
     if not features.x.isfinite().all():

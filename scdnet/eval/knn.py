@@ -65,9 +65,9 @@ def split_features(features: Features, clips: Clips) -> tuple[Features, Features
 def score_1nn(encoder: nn.Module, clips: Clips) -> dict[str, float]:
     """knn@1 in percent on the test split, and nothing else: quick enough to be taken during training."""
     gallery, queries = split_features(extract_features(encoder, clips), clips)
-    classes, device = gallery.y.to(clips.frames.device), clips.frames.device
+    classes = gallery.y.to(clips.device)
     hits = sum(
         (classes[similarity.argmax(dim=1)] == y).sum().item()
-        for similarity, y in similarities(gallery, queries, device)
+        for similarity, y in similarities(gallery, queries, clips.device)
     )
     return {"knn@1": 100 * hits / len(queries.y)}

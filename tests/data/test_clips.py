@@ -1,3 +1,6 @@
+import multiprocessing
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,7 +8,9 @@ import torch
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
+from scdnet.data.recordings import HostRecordings, StoreReader
 from scdnet.data.store import StoreError, open_sequences
+from scdnet.errors import ScdnetError
 
 CPU = torch.device("cpu")
 
@@ -15,6 +20,21 @@ def clips(small_config: Config) -> Clips:
     return load_clips(small_config.data, "joint", CPU)
 
 
+def training_views(clips: Clips, seed: int = 0) -> torch.Tensor:
+    """(8, N, C, T, V, M): two views each of two batches in two epochs, each in an order of its own."""
+    views = []
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(2):
+        batches = torch.randperm(16, generator=generator)[:14].split(7)
+        views += [view for pair in clips.training_views(batches, generator) for view in pair]
+    return torch.stack(views)
+
+
+def evaluation_views(clips: Clips) -> torch.Tensor:
+    """(N, C, T, V, M) of all sequences, in two batches."""
+    return torch.cat(list(clips.evaluation_views(torch.arange(16).split(9))))
+
+
 def test_splits_are_disjoint_and_whole(clips: Clips):
     train, test = clips.split(train=True), clips.split(train=False)
     assert sorted([*train.tolist(), *test.tolist()]) == list(range(16))
@@ -22,7 +42,7 @@ def test_splits_are_disjoint_and_whole(clips: Clips):
 
 
 def test_evaluation_view_is_cut_from_its_own_sequence(clips: Clips, store_path: Path):
-    view = clips.evaluation_views(torch.tensor([5]))
+    view = next(clips.evaluation_views(torch.tensor([[5]])))
     frames = torch.from_numpy(open_sequences(store_path)[5].frames)
     lowest, highest = frames.amin(dim=0), frames.amax(dim=0)  # a view interpolates between frames
     values = view[0].permute(1, 3, 2, 0)
@@ -31,18 +51,16 @@ def test_evaluation_view_is_cut_from_its_own_sequence(clips: Clips, store_path: 
 
 
 def test_views_depend_on_the_generator_alone(clips: Clips):
-    index = torch.tensor([0, 3, 3, 9])
-    first, second, third = (clips.training_views(index, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    first, second, third = (training_views(clips, seed) for seed in (1, 1, 2))
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
-    assert not torch.equal(first[1], first[2])  # two views of one clip
+    assert not torch.equal(first[0], first[1])  # two views of the same clips
 
 
 def test_one_body_is_the_first_of_two(small_config: Config):
     one = load_clips(small_config.data.model_copy(update={"bodies": 1}), "joint", CPU)
     two = load_clips(small_config.data, "joint", CPU)
-    index = torch.arange(4)
-    assert torch.equal(one.evaluation_views(index)[..., 0], two.evaluation_views(index)[..., 0])
+    assert torch.equal(evaluation_views(one)[..., 0], evaluation_views(two)[..., 0])
 
 
 def test_an_empty_split_is_refused(small_config: Config):
@@ -55,3 +73,72 @@ def test_a_benchmark_that_the_store_lacks_is_refused(small_config: Config):
     data = small_config.data.model_copy(update={"benchmark": "xset"})
     with pytest.raises(StoreError, match="no benchmark 'xset'; it holds nobody, xsub"):
         load_clips(data, "joint", CPU)
+
+
+def with_data(config: Config, **values) -> Clips:
+    return load_clips(config.data.model_copy(update=values), "bone", CPU)
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_seed_gives_the_same_views_wherever_the_frames_lie(small_config: Config, workers: int, storage: str):
+    held = with_data(small_config, resident="cpu", storage=storage)
+    read = with_data(small_config, resident="off", storage=storage, workers=workers)
+    host = HostRecordings(held.recordings.frames, held.recordings.length)  # as for a GPU
+    for other in (read, replace(held, recordings=host)):
+        assert torch.equal(training_views(other), training_views(held))
+        assert torch.equal(evaluation_views(other), evaluation_views(held))
+        assert torch.equal(training_views(other, seed=1), training_views(held, seed=1))
+
+
+def test_a_pass_that_is_left_early_does_not_disturb_the_next(small_config: Config):
+    held, streamed = with_data(small_config), with_data(small_config, resident="off", workers=2)
+    abandoned = streamed.evaluation_views(torch.arange(16).split(2))
+    next(abandoned)
+    assert torch.equal(evaluation_views(streamed), evaluation_views(held))
+    with pytest.raises(AssertionError, match="one reader at a time"):
+        next(abandoned)
+
+
+def test_streaming_draws_nothing_from_the_chance_of_the_training(small_config: Config):
+    clips = with_data(small_config, resident="off", workers=1)
+    before = torch.get_rng_state()
+    evaluation_views(clips)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_store_that_is_damaged_while_it_is_streamed_is_one_line(small_config: Config, store_path: Path, workers: int):
+    clips = with_data(small_config, resident="off", workers=workers)
+    store_path.write_bytes(b"")
+    with pytest.raises(StoreError, match=r"made_up\.h5: not a readable HDF5 file") as caught:
+        evaluation_views(clips)
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="a worker that is not forked is not patched")
+def test_a_worker_that_dies_is_named(small_config: Config, monkeypatch: pytest.MonkeyPatch):
+    clips = with_data(small_config, resident="off", workers=1)
+    monkeypatch.setattr(StoreReader, "__getitem__", lambda self, index: os._exit(1))
+    with pytest.raises(ScdnetError, match=r"data\.workers: a process that reads recordings failed .*; 0 does without"):
+        evaluation_views(clips)
+
+
+def test_float16_storage_errs_by_half_a_unit_in_the_last_place(small_config: Config):
+    """Views are means of frames: they err as those do, by at most 2^-11 of a value (of the larger of two)."""
+    exact, half = (with_data(small_config, storage=storage) for storage in ("float32", "float16"))
+    largest = exact.recordings.frames.abs().max()
+    views = [next(clips.evaluation_views(torch.arange(16)[None])) for clips in (exact, half)]
+    assert views[1].dtype == torch.float32
+    error = (views[0] - views[1]).abs().max()
+    assert 0 < error <= 2 * largest * 2**-11  # twice: a bone is the difference of two
+
+
+def test_a_gpu_for_the_frames_needs_a_run_on_it(small_config: Config):
+    with pytest.raises(ScdnetError, match=r"data\.resident: gpu was asked for, but the run is on the CPU"):
+        with_data(small_config, resident="gpu")
+
+
+def test_where_the_frames_lie_is_told(small_config: Config, store_path: Path):
+    assert with_data(small_config).place == "frames (0.00 GB) on the cpu"
+    assert with_data(small_config, resident="off").place == f"frames (0.00 GB) read from {store_path} by 2 workers"

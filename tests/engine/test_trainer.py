@@ -68,6 +68,21 @@ def test_a_seed_decides_the_run(small_config: Config):
     assert not torch.equal(*(weights_of(p)["query.instance.0.weight"] for p in (first, other)))
 
 
+def test_where_the_frames_lie_does_not_change_the_run(small_config: Config):
+    held = pretrain(changed(small_config, name="held"), score=score_1nn)
+    streaming = {"resident": "off", "workers": 2}
+    read = pretrain(changed(small_config, name="read", data=streaming, eval_every=1), score=score_1nn)
+    assert_same_weights(held, read)
+    begun = changed(small_config, name="begun", optim={"epochs": 1})
+    pretrain(begun)
+    assert_same_weights(held, pretrain(changed(begun, optim={"epochs": 2}, data=streaming), resume=True))
+
+
+def test_the_share_of_the_time_that_goes_into_data_is_on_record(small_config: Config):
+    pretrain(small_config)
+    assert all(0 < line["data_share"] < 1 for line in metrics_of(small_config))
+
+
 def test_resume_ends_where_the_undisturbed_run_ends(small_config: Config):
     whole = pretrain(changed(small_config, name="whole", optim={"epochs": 3}))
     part = changed(small_config, name="part", optim={"epochs": 1})
@@ -152,6 +167,16 @@ def test_metrics_after_the_last_checkpoint_are_dropped_on_resume(small_config: C
     lines = metrics_of(small_config)
     assert [line["epoch"] for line in lines] == [0, 1]
     assert all(line["loss"] > 0 for line in lines)
+
+
+def test_a_run_of_before_a_key_was_added_can_be_resumed(small_config: Config):
+    path = pretrain(small_config)
+    state = torch.load(path, weights_only=True)
+    del state["config"]["data"]["storage"]
+    torch.save(state, path)
+    pretrain(changed(small_config, optim={"epochs": 3}), resume=True)
+    with pytest.raises(RunDirError, match=r"another data\.storage"):
+        pretrain(changed(small_config, data={"storage": "float16"}), resume=True)
 
 
 def test_a_resumed_run_writes_the_config_that_it_goes_on_with(small_config: Config):

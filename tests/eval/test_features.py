@@ -25,7 +25,7 @@ def test_features_are_both_paths_side_by_side_in_the_order_of_the_store(small_co
     encoder, source = load_source(str(checkpoint), small_config)
     own = extract_features(encoder, clips)
     with torch.no_grad():
-        out = encoder(clips.evaluation_views(torch.tensor([11])))
+        out = encoder(next(clips.evaluation_views(torch.tensor([[11]]))))
     assert own.x.shape == (16, 2 * 16)
     assert torch.allclose(own.x[11], torch.cat([out.temporal, out.spatial], dim=1)[0], atol=1e-5)
     assert torch.equal(own.y, clips.label)
@@ -53,7 +53,7 @@ def test_raw_control_is_the_flattened_view(small_config: Config):
     clips = load_clips(small_config.data, "joint", CPU)
     encoder, source = load_source("raw", small_config)
     own = extract_features(encoder, clips)
-    assert torch.equal(own.x[3], clips.evaluation_views(torch.tensor([3])).flatten())
+    assert torch.equal(own.x[3], next(clips.evaluation_views(torch.tensor([[3]]))).flatten())
     assert source.sha256 is None
 
 
