@@ -100,6 +100,8 @@ class Config(Section):
     runs_dir: Path = Path("runs")
     seed: int = Field(0, ge=0, lt=2**32)
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"  # of matrix products; tf32: on a GPU, bf16: mixed precision
+    compile: Annotated[Literal["auto", "off"], Off] = "auto"  # auto: on a GPU, compiled kernels, one CUDA graph a step
     stream: Literal["joint", "bone", "motion"] = "joint"
     eval_every: int = Field(0, ge=0)  # epochs between two 1-NN scores on the test split; 0: never
     save_every: int = Field(10, ge=1)  # epochs between two checkpoints; the last epoch is always saved

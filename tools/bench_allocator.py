@@ -14,7 +14,7 @@ from scdnet.cli import command_parser, run_command
 from scdnet.config import Config
 from scdnet.data.clips import noise_clips
 from scdnet.engine.runtime import keep_freed_memory
-from scdnet.engine.trainer import start_training, train_step
+from scdnet.engine.training import start_training
 
 WARM_UP = 3  # steps that are not counted
 
@@ -27,7 +27,7 @@ def cpu_seconds_a_step(config: Config, steps: int) -> float:
     for step, views in enumerate(clips.training_views(batches, generator)):
         if step == WARM_UP:
             start = time.process_time()
-        train_step(training, views, config.model.temperature)
+        training.step(*views)
     return (time.process_time() - start) / steps
 
 

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     def row(name: str, seed: int) -> dict[str, float]:
         encoder, _ = load_source(name, config.model_copy(update={"seed": seed}))
-        features = extract_features(encoder, clips)
+        features = extract_features(encoder, clips, config.precision)
         metrics = {}
         for classes, y in ((20, features.y), (EXERCISES, features.y % EXERCISES)):
             scores = knn_metrics(*split_features(Features(features.x, y), clips))

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     keep_freed_memory()
     rows = {}
     for encoder, source in sources:
-        gallery, queries = split_features(extract_features(encoder, clips), clips)
+        gallery, queries = split_features(extract_features(encoder, clips, config.precision), clips)
         metrics = knn_metrics(gallery, queries, clips.device)
         rows[CONTROLS.get(source.checkpoint, source.checkpoint)] = metrics
         path = append_results(

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         clips = load_clips(config.data, config.stream, resolve_device(config.device))
         say(clips.place)
         keep_freed_memory()
-        features = extract_features(encoder, clips)
+        features = extract_features(encoder, clips, config.precision)
         write_features(partial, features, store_path=store_path, source=source)
     print(f"wrote {out}: {len(features.x)} x {features.x.shape[1]} float32")
 

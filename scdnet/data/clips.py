@@ -77,11 +77,18 @@ def load_clips(config: DataConfig, stream: str, device: torch.device) -> Clips:
         return Clips(recordings, place, device, label, is_train, store.dataset, config, stream)
 
 
-def noise_clips(config: DataConfig, num: int, *, device: torch.device = CPU, seed: int = 0) -> Clips:
-    """Noise in `num` recordings of 40 to 159 frames, as long as most of NTU's: for benchmarks."""
+def noise_clips(
+    config: DataConfig, num: int, *, two_person: float = 1, device: torch.device = CPU, seed: int = 0
+) -> Clips:
+    """Noise in `num` recordings of 40 to 159 frames, as long as most of NTU's: for benchmarks.
+
+    In the share `two_person` of them, evenly spread, there is a second body.
+    """
     generator = torch.Generator().manual_seed(seed)
     length = torch.randint(40, 160, (num,), generator=generator)
     frames = torch.randn(3, int(length.sum()), config.bodies, NTU_25.num_joints, generator=generator)
+    is_alone = (torch.arange(1, num + 1) * two_person).floor().diff(prepend=torch.zeros(1)) == 0
+    frames[:, is_alone.repeat_interleave(length), 1:] = 0
     return Clips(
         recordings=HeldRecordings(frames.to(device), length),
         place="noise",

@@ -1,6 +1,7 @@
 """Optimiser and learning-rate schedule, from timm."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
@@ -10,15 +11,29 @@ from torch.optim import Optimizer
 
 from scdnet.config import OptimConfig
 
+MACHINE_KEYS = ("foreach", "fused", "capturable")  # of a parameter group: how, not what
 TIMM_NAMES = {"sgd": "momentum", "adamw": "adamw"}  # timm's own `sgd` is Nesterov
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> Optimizer:
-    """The optimiser over `parameters`; weight decay falls on every one of them."""
+    """The optimiser over `parameters`; weight decay falls on every one of them. On a GPU it is one kernel, or few."""
+    parameters = list(parameters)
     kwargs = {"betas": (config.momentum, 0.999)} if config.name == "adamw" else {"momentum": config.momentum}
+    if parameters[0].is_cuda:
+        kwargs["fused"] = True
+        if config.name == "adamw":
+            kwargs["capturable"] = True  # in a CUDA graph
     return create_optimizer_v2(
-        list(parameters), opt=TIMM_NAMES[config.name], lr=config.lr, weight_decay=config.weight_decay, **kwargs
+        parameters, opt=TIMM_NAMES[config.name], lr=config.lr, weight_decay=config.weight_decay, **kwargs
     )
+
+
+def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Take up `state`, which may come from another device, without what that one computed by."""
+    own = [{key: group[key] for key in MACHINE_KEYS if key in group} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, values in zip(optimizer.param_groups, own, strict=True):
+        group.update(values)
 
 
 def make_schedule(optimizer: Optimizer, config: OptimConfig) -> Scheduler:

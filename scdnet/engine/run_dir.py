@@ -16,7 +16,7 @@ from scdnet.files import written_aside
 CONFIG, LAST = "config.yaml", "last.pt"
 MAY_COME_FIRST = {"results.jsonl"}  # of controls that were evaluated before the training
 # keys that a resumed run may change
-FREE_TO_CHANGE = {"runs_dir", "device", "eval_every", "save_every", "data.resident", "data.workers"}
+FREE_TO_CHANGE = {"runs_dir", "device", "eval_every", "save_every", "data.resident", "data.workers", "compile"}
 
 
 class RunDirError(ScdnetError):

@@ -1,17 +1,22 @@
-"""The machine: device, allocator, random states. The only file that says `cuda`."""
+"""The machine: device, precision, compilation, allocator, random states. The only file that says `torch.cuda`."""
 
 import ctypes
 import random
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from scdnet.errors import ScdnetError
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 NEVER = -1
+WARM_UP = 3  # steps before one is captured: libraries start up, compilation happens, the optimiser gets its buffers
 
 
 def resolve_device(name: str) -> torch.device:
@@ -21,6 +26,68 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def set_precision(name: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    """Set the GPU's float32 products to `fp32`, `tf32` or `bf16`; gives the context for forward passes."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("highest" if name == "fp32" else "high")
+        torch.backends.cudnn.allow_tf32 = name != "fp32"
+    return partial(torch.autocast, device.type, torch.bfloat16) if name == "bf16" else nullcontext
+
+
+def is_compiled(wanted: str, device: torch.device) -> bool:
+    """Whether training steps are compiled and captured: `auto` does so on a GPU."""
+    return wanted == "auto" and device.type == "cuda"
+
+
+class GraphedStep:
+    """A function of tensors, of fixed shapes, as one CUDA graph: its kernels start without the host launching each.
+
+    The first calls go to the function itself and are steps like any other. Numbers that are no tensors are part of the
+    graph: `forget` it where one has changed, a learning rate, say. The result is overwritten by the next call.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self._function = function
+        self._calls = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._stream = torch.cuda.Stream()  # as capturing wants it, also of the calls before
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """One step."""
+        if self._calls < WARM_UP:
+            self._calls += 1
+            return self._call_aside(inputs)
+        if self._graph is None:
+            self._capture(inputs)
+        for own, given in zip(self._inputs, inputs, strict=True):
+            own.copy_(given)
+        self._graph.replay()
+        return self._output
+
+    def forget(self) -> None:
+        """Capture anew at the next call."""
+        self._graph = None
+
+    def _call_aside(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            output = self._function(*inputs)
+        torch.cuda.current_stream().wait_stream(self._stream)
+        return output
+
+    def _capture(self, inputs: tuple[Tensor, ...]) -> None:
+        self._inputs = [x.clone() for x in inputs]
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, stream=self._stream):
+            self._output = self._function(*self._inputs)
+
+
+def compile_in_place(*modules: nn.Module) -> None:
+    """Let torch compile the modules' forward and backward at their first call; their weights keep their names."""
+    for module in modules:
+        module.compile(dynamic=False)
 
 
 def keep_freed_memory() -> None:

@@ -11,11 +11,11 @@ from scdnet.config import Config
 from scdnet.data.clips import Clips
 from scdnet.engine.build import build_model, encoder_sizes
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
-from scdnet.engine.runtime import seed_everything
+from scdnet.engine.runtime import seed_everything, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
 
-BATCH = 64  # clips a forward; no result depends on it
+BATCH, GPU_BATCH = 64, 512  # clips a forward; no result depends on it
 UNTRAINED, RAW = "none", "raw"  # what may stand in the place of a checkpoint, as controls
 
 
@@ -72,20 +72,21 @@ def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config
 
 
 @torch.inference_mode()
-def extract_features(encoder: nn.Module, clips: Clips) -> Features:
+def extract_features(encoder: nn.Module, clips: Clips, precision: str = "fp32") -> Features:
     """Features of all sequences in the order of the store; the encoder is put in eval mode, on the device of the clips.
 
     The parts that the encoder returns are put side by side: [v_t ; v_s], (N, 2D). Raises ScdnetError if one is no
     finite number.
     """
     encoder.to(clips.device).eval()
-    x = []
-    batches = torch.arange(len(clips.label)).split(BATCH)
+    x, compute = [], set_precision(precision, clips.device)
+    batches = torch.arange(len(clips.label)).split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
     all_views = clips.evaluation_views(batches)
     for views in tqdm(all_views, total=len(batches), desc="features", unit="batch", leave=False, disable=None):
-        out = encoder(views)
-        x.append(torch.cat(tuple(out), dim=1).float().cpu())
-    features = Features(torch.cat(x), clips.label)
+        with compute():
+            out = encoder(views)
+        x.append(torch.cat(tuple(out), dim=1).float())
+    features = Features(torch.cat(x).cpu(), clips.label)
     if not features.x.isfinite().all():
         raise ScdnetError("the encoder gives features that are no finite numbers: its training has diverged")
     return features

@@ -62,9 +62,9 @@ def split_features(features: Features, clips: Clips) -> tuple[Features, Features
     return Features(features.x[train], features.y[train]), Features(features.x[~train], features.y[~train])
 
 
-def score_1nn(encoder: nn.Module, clips: Clips) -> dict[str, float]:
+def score_1nn(encoder: nn.Module, clips: Clips, precision: str = "fp32") -> dict[str, float]:
     """knn@1 in percent on the test split, and nothing else: quick enough to be taken during training."""
-    gallery, queries = split_features(extract_features(encoder, clips), clips)
+    gallery, queries = split_features(extract_features(encoder, clips, precision), clips)
     classes = gallery.y.to(clips.device)
     hits = sum(
         (classes[similarity.argmax(dim=1)] == y).sum().item()

@@ -1,0 +1,108 @@
+"""What a pretraining changes from step to step, and the step."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from timm.scheduler.scheduler import Scheduler
+from torch import Tensor
+from torch.optim import Optimizer
+
+from scdnet.config import Config
+from scdnet.config_file import dump_config
+from scdnet.engine.build import build_model
+from scdnet.engine.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
+from scdnet.engine.optim import load_optimizer, make_optimizer, make_schedule
+from scdnet.engine.run_dir import check_resumable
+from scdnet.engine.runtime import (
+    GraphedStep,
+    compile_in_place,
+    is_compiled,
+    random_states,
+    restore_random_states,
+    set_precision,
+)
+from scdnet.losses import scd_losses
+from scdnet.models.scdnet import SCDNet
+
+
+@dataclass
+class Training:
+    """Everything that changes from step to step."""
+
+    model: SCDNet
+    optimizer: Optimizer
+    schedule: Scheduler
+    step: Callable[[Tensor, Tensor], Tensor]  # from two views (N, C, T, V, M) of N sequences; gives the loss
+    epoch: int = 0  # completed epochs
+
+    def start_epoch(self) -> None:
+        """Set the learning rate of the coming epoch."""
+        before = [group["lr"] for group in self.optimizer.param_groups]
+        self.schedule.step(self.epoch)
+        if isinstance(self.step, GraphedStep) and before != [group["lr"] for group in self.optimizer.param_groups]:
+            self.step.forget()
+
+    def save(self, path: Path, config: Config) -> None:
+        """Write a checkpoint from which `restore` goes on as if nothing had happened."""
+        state = {
+            "config": dump_config(config),
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": random_states(),
+        }
+        save_checkpoint(path, state)
+
+    def restore(self, path: Path, config: Config) -> None:
+        """Take everything up from a checkpoint. Raises RunDirError if it is of a run with another config."""
+        checkpoint = read_checkpoint(path)
+        if checkpoint.config is None:
+            raise CheckpointError(f"{path}: cannot resume from it, it was not written by this program")
+        check_resumable(checkpoint.config, config, path)
+        state = checkpoint.state
+        try:
+            self.model.load_state_dict(state["model"])
+            load_optimizer(self.optimizer, state["optimizer"])
+            restore_random_states(state["random"])
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise CheckpointError(f"{path}: cannot resume from it ({error})") from None
+        self.epoch = state["epoch"]
+
+
+def start_training(config: Config, device: torch.device) -> Training:
+    """A model with fresh weights, its optimiser and schedule, and its step as `precision` and `compile` have it."""
+    model = build_model(config).to(device).train()
+    optimizer = make_optimizer(model.query.parameters(), config.optim)
+    precision = set_precision(config.precision, device)
+    step = partial(train_step, model, optimizer, temperature=config.model.temperature, precision=precision)
+    if is_compiled(config.compile, device):
+        for side in (model.query, model.key):
+            side.encoder.share_empty_bodies = False  # the same kernels whatever the clips show
+        compile_in_place(model.query, model.key)
+        step = GraphedStep(step)
+    return Training(model, optimizer, make_schedule(optimizer, config.optim), step)
+
+
+def train_step(
+    model: SCDNet,
+    optimizer: Optimizer,
+    query_view: Tensor,
+    key_view: Tensor,
+    *,
+    temperature: float,
+    precision: Callable[[], AbstractContextManager[object]],
+) -> Tensor:
+    """One update from two views (N, C, T, V, M) of N sequences; returns the loss, on the device."""
+    model.update_momentum()
+    with precision():
+        query, key = model(query_view, key_view)
+    loss = scd_losses(query, key, model.negatives(), temperature).sum()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    model.enqueue(key)
+    return loss.detach()

@@ -1,0 +1,126 @@
+"""What the benchmarks share: made-up clips, timing in turns, counted work, and the machine's own ceilings."""
+
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from scdnet.config import Config
+from scdnet.data.clips import Clips, noise_clips
+
+TWO_PERSON = 3 / 16  # the share of NTU RGB+D's clips that show two people
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
+
+
+class Work(NamedTuple):
+    """What a computation cannot do without."""
+
+    flops: float  # of matrix products, convolutions and attention
+    bytes: float  # that these read and write, each operand once: what lies between them could be fused into them
+
+
+class CountWork(torch.utils._python_dispatch.TorchDispatchMode):
+    """Adds up the work of what is computed within."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops, self.bytes = 0.0, 0.0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Compute as usual, and count."""
+        out = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.flops += count(*args, **(kwargs or {}), out_val=out)
+            self.bytes += sum(x.numel() * x.itemsize for x in tree_leaves((args, out)) if isinstance(x, Tensor))
+        return out
+
+
+def count_work(computation: Callable[[], object]) -> Work:
+    """The work of one call."""
+    with CountWork() as counted:
+        computation()
+    return Work(counted.flops, counted.bytes)
+
+
+def floor_seconds(work: Work, device: torch.device, precision: str) -> float:
+    """How long `work` takes at the rates of one large product and one large copy, measured here, not overlapping."""
+    n = 8192 if device.type == "cuda" else 2048
+    a, b = torch.randn(2, n, n, device=device, dtype=DTYPES[precision])
+    source = torch.randn(2**29 if device.type == "cuda" else 2**25, device=device)
+    target = torch.empty_like(source)
+    product = statistics.median(seconds(lambda: a @ b, device) for _ in range(7))
+    copy = statistics.median(seconds(lambda: target.copy_(source), device) for _ in range(7))
+    return work.flops * product / (2 * n**3) + work.bytes * copy / (2 * source.numel() * source.itemsize)
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The time of one call by the clock, until the device is done."""
+    wait(device)
+    start = time.perf_counter()
+    work()
+    wait(device)
+    return time.perf_counter() - start
+
+
+def wait(device: torch.device) -> None:
+    """Until the device is done."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def in_turns(works: dict[str, Callable[[], object]], device: torch.device, rounds: int) -> dict[str, float]:
+    """Median seconds of each work; one after the other, again and again, so that what disturbs disturbs all."""
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            taken[name].append(seconds(work, device))
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def made_up_clips(config: Config, device: torch.device) -> tuple[Clips, list[Tensor]]:
+    """Noise with two people in 3 clips of 16, and the batches of one epoch over it."""
+    clips = noise_clips(config.data, 16 * config.data.batch_size, two_person=TWO_PERSON, device=device)
+    return clips, list(torch.arange(len(clips.label)).split(config.data.batch_size))
+
+
+def largest_difference(own: nn.Module, other: nn.Module, clips: Tensor) -> float:
+    """Between the features of two encoders, as a share of the largest feature."""
+    with torch.no_grad():
+        pairs = [(a, b) for a, b in zip(own.eval()(clips), other.eval()(clips), strict=True)]
+    own.train(), other.train()
+    return max(((a - b).abs().max() / b.abs().max()).item() for a, b in pairs)
+
+
+def memory_gb(device: torch.device) -> float:
+    """The most memory that this process has held so far, on the device."""
+    if device.type == "cpu":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return torch.accelerator.max_memory_allocated(device) / 1e9
+
+
+def describe_machine(device: torch.device) -> dict[str, str]:
+    """For the head of a table."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
+    threads = f"{torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    return {"device": f"{name} {threads}".strip(), "torch": torch.__version__, "commit": commit or "unknown"}
+
+
+def write_json(path: Path | None, record: dict[str, Any]) -> None:
+    """The record of a benchmark, if a file was asked for."""
+    if path is not None:
+        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
