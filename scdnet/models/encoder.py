@@ -87,30 +87,26 @@ class DualPathEncoder(nn.Module):
     def forward(self, clips: Tensor) -> PathFeatures:
         """Encode clips (N, C, T, V, M), metres, along both paths."""
         bodies = distinct_bodies(clips) if self.share_empty_bodies else None
-        t = rearrange(self.temporal_stem(clips, bodies), "r c v t -> t r (v c)")
-        s = rearrange(self.spatial_stem(clips, bodies), "r c v t -> v r (t c)")
-        t = self.temporal_path(self._frame_tokens(t, len(clips), bodies))
-        s = self.spatial_path(self._joint_tokens(s, len(clips), bodies))
-        return PathFeatures(t, s)
+        n = len(clips)
+        t = self._frame_tokens(self.temporal_stem(clips, bodies), n, bodies)
+        s = self._joint_tokens(self.spatial_stem(clips, bodies), n, bodies)
+        return PathFeatures(self.temporal_path(t), self.spatial_path(s))
 
     def _frame_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
-        """Bodies (T, R, V*b) -> a projected token (T, N, D) for each frame, of all bodies together."""
+        """Bodies (R, b, V, T) -> a projected token (T, N, D) for each frame, of all bodies together."""
         first, *rest = self.temporal_path.project
+        parts = (rearrange(y, "r c v t -> t r (v c)") for y in x.split([n, len(x) - n][: self.sizes.bodies]))
         weights = first.weight.unflatten(1, (self.sizes.bodies, -1)).unbind(dim=1)  # what each body adds
-        token, *others = _per_clip([F.linear(y, w) for y, w in zip(_by_body(x, n), weights, strict=True)], bodies)
+        token, *others = _per_clip([F.linear(y, w) for y, w in zip(parts, weights, strict=True)], bodies)
         token = sum(others, start=token + first.bias)
         for layer in rest:
             token = layer(token)
         return token
 
     def _joint_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
-        """Bodies (V, R, T*b) -> a projected token (M*V, N, D) for each joint of each body."""
-        return torch.cat(_per_clip(_by_body(self.spatial_path.project(x), n), bodies))
-
-
-def _by_body(x: Tensor, n: int) -> tuple[Tensor, ...]:
-    """Rows (tokens, R, ...) -> those of the N first bodies and, if there are more, those of the second ones."""
-    return (x,) if x.shape[1] == n else x.split([n, x.shape[1] - n], dim=1)
+        """Bodies (R, b, V, T) -> a projected token (M*V, N, D) for each joint of each body."""
+        token = self.spatial_path.project(rearrange(x, "r c v t -> v r (t c)"))
+        return torch.cat(_per_clip(token.split([n, len(x) - n][: self.sizes.bodies], dim=1), bodies))
 
 
 def _per_clip(x: Sequence[Tensor], bodies: DistinctBodies | None) -> list[Tensor]:

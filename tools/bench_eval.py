@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+from pathlib import Path
+
+import torch
+from bench_lib import (
+    count_work,
+    describe_machine,
+    floor_seconds,
+    in_turns,
+    largest_difference,
+    made_up_clips,
+    memory_gb,
+    write_json,
+)
+
+from scdnet.cli import command_parser, run_command
+from scdnet.config import Config
+from scdnet.engine.build import encoder_sizes
+from scdnet.engine.official import encoder_weights
+from scdnet.engine.runtime import keep_freed_memory, resolve_device, seed_everything, set_precision
+from scdnet.eval.features import BATCH, GPU_BATCH
+from scdnet.models.encoder import DualPathEncoder
+from tests import literal  # the measure lies with the tests, which compare with it
+
+
+def main() -> None:
+    """Time the extraction of features, views included, against a literal encoder (fp32), in turns."""
+    parser = command_parser(main.__doc__)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "tf32", "bf16"))
+    parser.add_argument("--batch", type=int, help="clips a forward; by default as evaluation takes them")
+    parser.add_argument("--width", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the record there")
+    args = parser.parse_args()
+    device = resolve_device(args.device)
+    batch = args.batch or (BATCH if device.type == "cpu" else GPU_BATCH)
+    config = Config(data={"batch_size": batch}, model={"width": args.width, "queue_size": batch})
+    keep_freed_memory()
+    seed_everything(0)
+    clips, batches = made_up_clips(config, device)
+    views = next(clips.evaluation_views(batches))
+    reference = literal.Encoder(encoder_sizes(config)).to(device)
+    encoder = DualPathEncoder(encoder_sizes(config)).to(device)
+    encoder.load_state_dict(encoder_weights(reference.state_dict()))
+    set_precision("fp32", device)
+    difference = largest_difference(encoder, reference, views[:16])
+    encoder.eval(), reference.eval()
+
+    @torch.inference_mode()
+    def literal_features() -> None:
+        set_precision("fp32", device)
+        reference(next(clips.evaluation_views(batches)))
+
+    @torch.inference_mode()
+    def features() -> None:
+        with set_precision(args.precision, device)():
+            encoder(next(clips.evaluation_views(batches)))
+
+    works = {"literal": literal_features, "features": features}
+    for _ in range(3):
+        for work in works.values():
+            work()
+    work = count_work(features)
+    record = {
+        **describe_machine(device),
+        **{"precision": args.precision, "batch": batch, "width": args.width},
+        "seconds": in_turns(works, device, args.rounds),
+        "work": work._asdict(),
+        "floor_seconds": floor_seconds(work, device, args.precision),
+        "largest_difference": difference,
+        "memory_gb": memory_gb(device),
+    }
+    taken, floor = record["seconds"], record["floor_seconds"]
+    print(f"{record['device']}, torch {record['torch']}, commit {record['commit']}")
+    print(f"features, views included; batch {batch}, D = {args.width}, 3 of 16 clips with two people")
+    for name, label in (("literal", "literal, fp32"), ("features", args.precision)):
+        ratio = taken["literal"] / taken[name]
+        print(f"{label:16}{1e3 * taken[name]:10.2f} ms{batch / taken[name]:10.0f} clips/s{ratio:8.2f}")
+    print(
+        f"{'floor':16}{1e3 * floor:10.2f} ms{batch / floor:10.0f} clips/s, of which {floor / taken['features']:.0%} reached"
+    )
+    print(f"largest difference of features from the literal ones, in fp32: {difference:.1e}")
+    write_json(args.json, record)
+
+
+if __name__ == "__main__":
+    run_command(main)
