@@ -5,7 +5,9 @@ import torch
 
 from scdnet.config import Config
 from scdnet.data.clips import load_clips
+from scdnet.engine.runtime import WARM_UP, GraphedStep, seed_everything, set_precision
 from scdnet.engine.trainer import pretrain
+from scdnet.engine.training import Training, start_training
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import extract_features, load_source
 from scdnet.eval.knn import knn_metrics, score_1nn, split_features
@@ -71,3 +73,73 @@ def test_retrieval(small_config: Config):
     gallery, queries = split_features(extract_features(encoder, clips), clips)
     on_cpu, on_gpu = (knn_metrics(gallery, queries, torch.device(device)) for device in DEVICES)
     assert on_gpu == pytest.approx(on_cpu, abs=0.1)
+
+
+def trained(config: Config, *, steps: int = 8, **changes: object) -> tuple[Training, list[float]]:
+    """A training on the GPU after some steps on made-up views, and its losses; the learning rate changes on the way."""
+    seed_everything(0)
+    model = config.model.model_copy(update={"dropout": 0.0})
+    optim = config.optim.model_copy(update={"epochs": 2, "milestones": (1,), "name": changes.pop("optimizer", "sgd")})
+    training = start_training(
+        config.model_copy(update={"model": model, "optim": optim, **changes}), torch.device("cuda")
+    )
+    shape = (2, config.data.batch_size, 3, config.data.frames, 25, 2)
+    losses = []
+    for training.epoch in range(2):
+        training.start_epoch()
+        for step in range(steps):
+            views = torch.randn(shape, generator=torch.Generator().manual_seed(step))
+            views[:, 1:, ..., 1] = 0
+            losses.append(training.step(*views.cuda()).item())
+    return training, losses
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_compiled_and_captured_step_is_the_plain_one(small_config: Config, optimizer: str):
+    (plain, expected), (graphed, losses) = (
+        trained(small_config, compile=compile, optimizer=optimizer) for compile in ("off", "auto")
+    )
+    assert isinstance(graphed.step, GraphedStep)
+    assert losses == pytest.approx(expected, rel=1e-2 if optimizer == "adamw" else 1e-3)
+    assert plain.model.state_dict().keys() == graphed.model.state_dict().keys()
+    for domain in ("temporal", "spatial", "instance"):
+        assert graphed.model.queues[domain].cursor == plain.model.queues[domain].cursor
+
+
+def test_dropout_is_drawn_anew_at_each_replay(small_config: Config):
+    seed_everything(0)
+    training = start_training(small_config, torch.device("cuda"))
+    views = torch.randn(2, small_config.data.batch_size, 3, small_config.data.frames, 25, 2).cuda()
+    for group in training.optimizer.param_groups:
+        group["lr"] = 0.0
+    losses = [training.step(*views).item() for _ in range(WARM_UP + 4)]
+    assert len(set(losses[WARM_UP:])) > 1
+
+
+def test_bf16_is_near_fp32(small_config: Config):
+    _, expected = trained(small_config, compile="off")
+    for compiled in ("off", "auto"):
+        _, losses = trained(small_config, compile=compiled, precision="bf16")
+        assert losses == pytest.approx(expected, rel=0.02)
+
+
+def test_steps_do_not_wait_for_the_gpu(small_config: Config):
+    training, _ = trained(small_config)
+    views = torch.randn(2, small_config.data.batch_size, 3, small_config.data.frames, 25, 2).cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            training.step(*views)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_empty_bodies_are_shared_with_the_same_features(small_config: Config):
+    encoder = load_source("none", small_config)[0].cuda().eval()
+    clips = torch.randn(6, 3, small_config.data.frames, 25, 2).cuda()
+    clips[2:, ..., 1] = 0
+    set_precision("fp32", clips.device)
+    shared = encoder(clips)
+    encoder.share_empty_bodies = False
+    for own, expected in zip(shared, encoder(clips), strict=True):
+        assert torch.allclose(own, expected, atol=1e-4)
