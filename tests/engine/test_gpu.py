@@ -97,7 +97,7 @@ def trained(config: Config, *, steps: int = 8, **changes: object) -> tuple[Train
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_compiled_and_captured_step_is_the_plain_one(small_config: Config, optimizer: str):
     (plain, expected), (graphed, losses) = (
-        trained(small_config, compile=compile, optimizer=optimizer) for compile in ("off", "auto")
+        trained(small_config, compile=wanted, optimizer=optimizer) for wanted in ("off", "auto")
     )
     assert isinstance(graphed.step, GraphedStep)
     assert losses == pytest.approx(expected, rel=1e-2 if optimizer == "adamw" else 1e-3)
