@@ -54,16 +54,19 @@ class GraphConv(nn.Module):
         return F.relu(self.bn(y) + (x if self.down is None else self.down(x)))
 
 
-class OverTime(nn.Module):
-    """A convolution of 5 frames and its batch norm."""
+class ConvNorm(nn.Module):
+    """A convolution and its batch norm."""
 
-    def __init__(self, channels: int, dilation: int) -> None:
+    def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, (5, 1), padding=(2 * dilation, 0), dilation=(dilation, 1))
-        self.bn = nn.BatchNorm2d(channels)
+        self.conv, self.bn = conv, nn.BatchNorm2d(conv.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bn(self.conv(x))
+
+
+def over_time(channels: int, dilation: int) -> ConvNorm:
+    return ConvNorm(nn.Conv2d(channels, channels, (5, 1), padding=(2 * dilation, 0), dilation=(dilation, 1)))
 
 
 class TemporalConv(nn.Module):
@@ -79,8 +82,8 @@ class TemporalConv(nn.Module):
         pool = [nn.MaxPool2d((3, 1), stride=1, padding=(1, 0)), nn.BatchNorm2d(quarter)]
         self.branches = nn.ModuleList(
             [
-                nn.Sequential(*entry(), nn.ReLU(), OverTime(quarter, dilation=1)),
-                nn.Sequential(*entry(), nn.ReLU(), OverTime(quarter, dilation=2)),
+                nn.Sequential(*entry(), nn.ReLU(), over_time(quarter, dilation=1)),
+                nn.Sequential(*entry(), nn.ReLU(), over_time(quarter, dilation=2)),
                 nn.Sequential(*entry(), nn.ReLU(), *pool),
                 nn.Sequential(*entry()),
             ]
@@ -90,18 +93,6 @@ class TemporalConv(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], dim=1)
 
 
-class Residual(nn.Module):
-    """The 1x1 convolution beside gcn and tcn."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 1)
-        self.bn = nn.BatchNorm2d(out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.conv(x))
-
-
 class Unit(nn.Module):
     """relu(tcn(gcn(x)) + residual)."""
 
@@ -109,7 +100,7 @@ class Unit(nn.Module):
         super().__init__()
         self.gcn1 = GraphConv(in_channels, out_channels)
         self.tcn1 = TemporalConv(out_channels)
-        self.residual = None if in_channels == 3 else Residual(in_channels, out_channels)
+        self.residual = None if in_channels == 3 else ConvNorm(nn.Conv2d(in_channels, out_channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.tcn1(self.gcn1(x))
@@ -126,7 +117,7 @@ class Stem(nn.Module):
         self.l1, self.l2, self.l3 = Unit(3, b), Unit(b, 4 * b), Unit(4 * b, b)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Clips (N, C, T, V, M) -> (N, M, b, T, V)."""
+        """(N, C, T, V, M) -> (N, M, b, T, V)."""
         n, c, t, v, m = x.shape
         x = self.data_bn(x.permute(0, 4, 3, 1, 2).reshape(n, m * v * c, t))
         x = x.view(n, m, v, c, t).permute(0, 1, 3, 4, 2).reshape(n * m, c, t, v)
@@ -152,14 +143,13 @@ class Encoder(nn.Module):
         self.t_encoder, self.s_encoder = transformer(), transformer()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """A token for each frame on one path, for each joint of each body on the other."""
         t = self.gcn_t(x).permute(0, 3, 1, 4, 2).flatten(2)  # (N, T, M*V*b)
         s = self.gcn_s(x).permute(0, 1, 4, 3, 2).flatten(3).flatten(1, 2)  # (N, M*V, T*b)
         return self.t_encoder(self.channel_t(t)).amax(dim=1), self.s_encoder(self.channel_s(s)).amax(dim=1)
 
 
 class Side(nn.Module):
-    """The encoder with its three heads, as query or as key."""
+    """The encoder with its three heads: z_t, z_s, z_i of unit length."""
 
     def __init__(self, sizes: EncoderSizes, projection: int) -> None:
         super().__init__()
@@ -172,7 +162,6 @@ class Side(nn.Module):
         self.t_proj, self.s_proj, self.i_proj = head(d), head(d), head(2 * d)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z_t, z_s, z_i, of unit length."""
         t, s = self.encoder(x)
         z = self.t_proj(t), self.s_proj(s), self.i_proj(torch.cat([t, s], dim=1))
         return tuple(F.normalize(one, dim=1) for one in z)
@@ -191,7 +180,7 @@ class SCDNet(nn.Module):
             self.register_buffer(f"{letter}_queue_ptr", torch.zeros(1, dtype=torch.long))
 
     def losses(self, query_view: Tensor, key_view: Tensor) -> Tensor:
-        """Momentum update, then the four terms; the keys go into the queues, as they stood before, afterwards."""
+        """Momentum update, the four terms against the queues as they stand, then the keys go into these."""
         with torch.no_grad():
             for key, query in zip(self.encoder_k.parameters(), self.encoder_q.parameters(), strict=True):
                 key.data = self.momentum * key.data + (1 - self.momentum) * query.data

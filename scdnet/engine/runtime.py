@@ -55,12 +55,19 @@ class GraphedStep:
         self._stream = torch.cuda.Stream()  # as capturing wants it, also of the calls before
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """One step."""
-        if self._calls < WARM_UP:
-            self._calls += 1
-            return self._call_aside(inputs)
-        if self._graph is None:
-            self._capture(inputs)
+        """One step. Raises ScdnetError if it cannot be compiled or captured."""
+        try:
+            if self._calls < WARM_UP:
+                self._calls += 1
+                return self._call_aside(inputs)
+            if self._graph is None:
+                self._capture(inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise ScdnetError(
+                f"compile: this step cannot be compiled or captured ({error}); use compile=off"
+            ) from error
         for own, given in zip(self._inputs, inputs, strict=True):
             own.copy_(given)
         self._graph.replay()
@@ -80,7 +87,8 @@ class GraphedStep:
     def _capture(self, inputs: tuple[Tensor, ...]) -> None:
         self._inputs = [x.clone() for x in inputs]
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, stream=self._stream):
+        # thread_local: other threads, one that pins what loaders bring, go on with their calls meanwhile
+        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
             self._output = self._function(*self._inputs)
 
 

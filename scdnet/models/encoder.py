@@ -95,7 +95,7 @@ class DualPathEncoder(nn.Module):
     def _frame_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
         """Bodies (R, b, V, T) -> a projected token (T, N, D) for each frame, of all bodies together."""
         first, *rest = self.temporal_path.project
-        parts = (rearrange(y, "r c v t -> t r (v c)") for y in x.split([n, len(x) - n][: self.sizes.bodies]))
+        parts = (rearrange(y, "r c v t -> t r (v c)") for y in x.split(n))  # the first bodies, the second ones
         weights = first.weight.unflatten(1, (self.sizes.bodies, -1)).unbind(dim=1)  # what each body adds
         token, *others = _per_clip([F.linear(y, w) for y, w in zip(parts, weights, strict=True)], bodies)
         token = sum(others, start=token + first.bias)
@@ -106,7 +106,7 @@ class DualPathEncoder(nn.Module):
     def _joint_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
         """Bodies (R, b, V, T) -> a projected token (M*V, N, D) for each joint of each body."""
         token = self.spatial_path.project(rearrange(x, "r c v t -> v r (t c)"))
-        return torch.cat(_per_clip(token.split([n, len(x) - n][: self.sizes.bodies], dim=1), bodies))
+        return torch.cat(_per_clip(token.split(n, dim=1), bodies))
 
 
 def _per_clip(x: Sequence[Tensor], bodies: DistinctBodies | None) -> list[Tensor]:
