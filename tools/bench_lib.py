@@ -2,7 +2,6 @@
 
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import time
@@ -44,8 +43,13 @@ class CountWork(torch.utils._python_dispatch.TorchDispatchMode):
         count = flop_registry.get(func._overloadpacket)
         if count is not None:
             self.flops += count(*args, **(kwargs or {}), out_val=out)
-            self.bytes += sum(x.numel() * x.itemsize for x in tree_leaves((args, out)) if isinstance(x, Tensor))
+            self.bytes += sum(held_bytes(x) for x in tree_leaves((args, out)) if isinstance(x, Tensor))
         return out
+
+
+def held_bytes(x: Tensor) -> int:
+    """In memory: of one that is expanded, once."""
+    return min(x.numel() * x.itemsize, x.untyped_storage().nbytes())
 
 
 def count_work(computation: Callable[[], object]) -> Work:
@@ -82,11 +86,15 @@ def wait(device: torch.device) -> None:
 
 
 def in_turns(works: dict[str, Callable[[], object]], device: torch.device, rounds: int) -> dict[str, float]:
-    """Median seconds of each work; one after the other, again and again, so that what disturbs disturbs all."""
+    """Median seconds of each work; one after the other, again and again, so that what disturbs disturbs all.
+
+    On a GPU a turn is 20 calls, so that the host may run ahead as it does in training.
+    """
+    calls = 1 if device.type == "cpu" else 20
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            taken[name].append(seconds(work, device))
+            taken[name].append(seconds(lambda work=work: [work() for _ in range(calls)], device) / calls)
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
@@ -104,11 +112,14 @@ def largest_difference(own: nn.Module, other: nn.Module, clips: Tensor) -> float
     return max(((a - b).abs().max() / b.abs().max()).item() for a, b in pairs)
 
 
-def memory_gb(device: torch.device) -> float:
-    """The most memory that this process has held so far, on the device."""
+def peak_gb(computation: Callable[[], object], device: torch.device) -> float | None:
+    """The most memory of a GPU that one call needs beside what is held before; None on a CPU, which does not tell."""
     if device.type == "cpu":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    return torch.accelerator.max_memory_allocated(device) / 1e9
+        return None
+    torch.accelerator.reset_peak_memory_stats(device)
+    before = torch.accelerator.memory_allocated(device)
+    seconds(computation, device)
+    return (torch.accelerator.max_memory_allocated(device) - before) / 1e9
 
 
 def describe_machine(device: torch.device) -> dict[str, str]:

@@ -13,7 +13,7 @@ from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 
-FORMAT, VERSION = "scdnet-checkpoint", 1
+FORMAT, VERSION = "scdnet-checkpoint", 2
 CONTENT = {"config": dict, "epoch": int, "model": dict, "optimizer": dict, "random": dict}  # of our checkpoints
 ENCODER = "query.encoder."  # where our checkpoints hold what is used downstream
 

@@ -39,8 +39,8 @@ UNIT_TENSORS = {  # our tensor of a unit: their modules, the tensor there, how t
     "gcn.relation_bias": (_subset_convs(1, 2), "bias", "(p s) r -> p s r"),
     "gcn.topology_weight": (_subset_convs(4), "weight", "s c r 1 1 -> s c r"),
     "gcn.topology_bias": (_subset_convs(4), "bias", "s c -> s c"),
-    "gcn.values.weight": (_subset_convs(3), "weight", "s c i 1 1 -> (c s) i 1 1"),
-    "gcn.values.bias": (_subset_convs(3), "bias", "s c -> (c s)"),
+    "gcn.value_weight": (_subset_convs(3), "weight", "s c i 1 1 -> (c s) i"),
+    "gcn.value_bias": (_subset_convs(3), "bias", "s c -> (c s) 1"),
 }
 
 
@@ -60,6 +60,7 @@ def _unit(theirs: Weights) -> dict[str, Tensor]:
     for name, (modules, leaf, pattern) in UNIT_TENSORS.items():
         parts = [theirs[f"{module}.{leaf}"] for module in modules]
         ours[name] = rearrange(parts, pattern, s=NUM_SUBSETS)
+    ours["gcn.value_weight"] = torch.cat([ours["gcn.value_weight"], ours.pop("gcn.value_bias")], dim=1)
     return ours
 
 

@@ -29,11 +29,10 @@ def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> O
 
 
 def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Take up `state`, which may come from another device, without what that one computed by."""
+    """Take up `state`, which may come from another device, to go on with it as this one computes."""
     own = [{key: group[key] for key in MACHINE_KEYS if key in group} for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, values in zip(optimizer.param_groups, own, strict=True):
-        group.update(values)
+    groups = [saved | values for saved, values in zip(state["param_groups"], own, strict=True)]
+    optimizer.load_state_dict({**state, "param_groups": groups})
 
 
 def make_schedule(optimizer: Optimizer, config: OptimConfig) -> Scheduler:

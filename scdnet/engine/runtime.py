@@ -29,10 +29,10 @@ def resolve_device(name: str) -> torch.device:
 
 
 def set_precision(name: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    """Set the GPU's float32 products to `fp32`, `tf32` or `bf16`; gives the context for forward passes."""
+    """Set how a GPU multiplies float32, for `fp32`, `tf32` or `bf16`; gives the context for forward passes."""
     if device.type == "cuda":
-        torch.set_float32_matmul_precision("highest" if name == "fp32" else "high")
-        torch.backends.cudnn.allow_tf32 = name != "fp32"
+        torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = name == "tf32"
     return partial(torch.autocast, device.type, torch.bfloat16) if name == "bf16" else nullcontext
 
 
@@ -45,7 +45,8 @@ class GraphedStep:
     """A function of tensors, of fixed shapes, as one CUDA graph: its kernels start without the host launching each.
 
     The first calls go to the function itself and are steps like any other. Numbers that are no tensors are part of the
-    graph: `forget` it where one has changed, a learning rate, say. The result is overwritten by the next call.
+    graph: `forget` it where one has changed, a learning rate, say; the next call is an ordinary one, then a new graph
+    is captured. The result is overwritten by the next call.
     """
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
@@ -55,27 +56,20 @@ class GraphedStep:
         self._stream = torch.cuda.Stream()  # as capturing wants it, also of the calls before
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """One step. Raises ScdnetError if it cannot be compiled or captured."""
-        try:
-            if self._calls < WARM_UP:
-                self._calls += 1
-                return self._call_aside(inputs)
-            if self._graph is None:
-                self._capture(inputs)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            raise ScdnetError(
-                f"compile: this step cannot be compiled or captured ({error}); use compile=off"
-            ) from error
+        """One step. Raises ScdnetError if it cannot be captured."""
+        if self._calls < WARM_UP:
+            self._calls += 1
+            return self._call_aside(inputs)
+        if self._graph is None:
+            self._capture(inputs)
         for own, given in zip(self._inputs, inputs, strict=True):
             own.copy_(given)
         self._graph.replay()
         return self._output
 
     def forget(self) -> None:
-        """Capture anew at the next call."""
-        self._graph = None
+        """Capture anew, after one more ordinary call."""
+        self._graph, self._calls = None, min(self._calls, WARM_UP - 1)
 
     def _call_aside(self, inputs: tuple[Tensor, ...]) -> Tensor:
         self._stream.wait_stream(torch.cuda.current_stream())
@@ -85,11 +79,18 @@ class GraphedStep:
         return output
 
     def _capture(self, inputs: tuple[Tensor, ...]) -> None:
-        self._inputs = [x.clone() for x in inputs]
-        self._graph = torch.cuda.CUDAGraph()
-        # thread_local: other threads, one that pins what loaders bring, go on with their calls meanwhile
-        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
-            self._output = self._function(*self._inputs)
+        self._inputs, graph = [x.clone() for x in inputs], torch.cuda.CUDAGraph()
+        try:
+            # thread_local: other threads, one that pins what loaders bring, go on with their calls meanwhile
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                self._output = self._function(*self._inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise ScdnetError(
+                f"compile: a step cannot be captured as a CUDA graph ({error}); use compile=off"
+            ) from error
+        self._graph = graph
 
 
 def compile_in_place(*modules: nn.Module) -> None:

@@ -79,9 +79,9 @@ def start_training(config: Config, device: torch.device) -> Training:
     optimizer = make_optimizer(model.query.parameters(), config.optim)
     precision = set_precision(config.precision, device)
     step = partial(train_step, model, optimizer, temperature=config.model.temperature, precision=precision)
+    for side in (model.query, model.key):
+        side.encoder.share_empty_bodies = device.type == "cpu"  # to look at the clips would make the host wait
     if is_compiled(config.compile, device):
-        for side in (model.query, model.key):
-            side.encoder.share_empty_bodies = False  # the same kernels whatever the clips show
         compile_in_place(model.query, model.key)
         step = GraphedStep(step)
     return Training(model, optimizer, make_schedule(optimizer, config.optim), step)

@@ -15,7 +15,7 @@ from scdnet.engine.runtime import seed_everything, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
 
-BATCH, GPU_BATCH = 64, 512  # clips a forward; no result depends on it
+BATCH, GPU_BATCH = 64, 256  # clips a forward; no result depends on it
 UNTRAINED, RAW = "none", "raw"  # what may stand in the place of a checkpoint, as controls
 
 

@@ -44,7 +44,9 @@ class GraphConv(nn.Module):
         self.relation_bias = nn.Parameter(torch.zeros(2, NUM_SUBSETS, relation))
         self.topology_weight = kaiming(NUM_SUBSETS, out_channels, relation, fan_out=out_channels)  # conv4
         self.topology_bias = nn.Parameter(torch.zeros(NUM_SUBSETS, out_channels))
-        self.values = Conv1x1(in_channels, out_channels * NUM_SUBSETS, parts=NUM_SUBSETS)  # conv3, channels (c s)
+        # conv3 of all subsets, channels (c s); its bias is the weight of one more input channel, which is 1
+        self.value_weight = kaiming(out_channels * NUM_SUBSETS, in_channels + 1, fan_out=out_channels)
+        nn.init.zeros_(self.value_weight.data[:, -1])
         self.norm = CountedNorm(out_channels)
         nn.init.constant_(self.norm.weight, 1e-6)  # starts as the skip connection alone
         self.skip = ConvNorm(in_channels, out_channels)  # the width changes in every unit
@@ -73,9 +75,9 @@ class GraphConv(nn.Module):
 
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
         """(R, C, V, T) -> (R, C_out, V, T)."""
-        channels = F.pad(x.flatten(2), (0, 0, 0, 1), value=1)  # the bias is the weight of one more channel
-        weight = torch.cat([self.values.weight[:, :, 0, 0], self.values.bias[:, None]], dim=1)
-        values = rearrange(_for_all(weight, x) @ channels, "r (c s) (v t) -> r c (s v) t", s=NUM_SUBSETS, v=x.shape[2])
+        channels = F.pad(x.flatten(2), (0, 0, 0, 1), value=1)
+        values = _for_all(self.value_weight, x) @ channels
+        values = rearrange(values, "r (c s) (v t) -> r c (s v) t", s=NUM_SUBSETS, v=x.shape[2])
         return F.relu(self.norm(self.topology(x).transpose(2, 3) @ values, count) + self.skip(x, count))
 
 

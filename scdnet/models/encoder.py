@@ -77,7 +77,7 @@ class DualPathEncoder(nn.Module):
     def __init__(self, sizes: EncoderSizes, skeleton: Skeleton = NTU_25) -> None:
         super().__init__()
         self.sizes = sizes
-        self.share_empty_bodies = True  # saves work; off where the work of a batch must not depend on its content
+        self.share_empty_bodies = True  # saves work; off where what is done must not depend on what the clips show
         b, m, t, v = sizes.base_channels, sizes.bodies, sizes.frames, skeleton.num_joints
         self.temporal_stem = Stem(b, m, skeleton)
         self.spatial_stem = Stem(b, m, skeleton)

@@ -26,10 +26,10 @@ class CountedNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor, count: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """(R, C, V, T) -> the same; without `count` every row counts once.
 
-        `shift` (C,) stands for numbers added to `x` before: in training they change nothing but the running mean.
+        `shift` (C,), in training only: numbers that were to be added to `x`, which change nothing but the running mean.
         """
         if not self.training:
-            return super().forward(x if shift is None else x + shift[:, None, None])
+            return super().forward(x)
         weight, mean, var, pace = self.weight, self.running_mean, self.running_var, self.momentum
         if shift is not None:
             weight = weight + 0 * shift  # its gradient is 0, not absent: weight decay goes on

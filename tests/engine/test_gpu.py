@@ -64,7 +64,7 @@ def test_training_resuming_and_scoring(small_config: Config):
     for device in DEVICES:
         encoder, _ = load_source(str(path), config)
         features.append(extract_features(encoder, load_clips(config.data, "joint", torch.device(device))))
-    assert torch.allclose(features[0].x, features[1].x, atol=1e-2)  # convolutions in TF32
+    assert torch.allclose(features[0].x, features[1].x, atol=1e-3)
 
 
 def test_retrieval(small_config: Config):
@@ -73,6 +73,11 @@ def test_retrieval(small_config: Config):
     gallery, queries = split_features(extract_features(encoder, clips), clips)
     on_cpu, on_gpu = (knn_metrics(gallery, queries, torch.device(device)) for device in DEVICES)
     assert on_gpu == pytest.approx(on_cpu, abs=0.1)
+
+
+@pytest.fixture(autouse=True)
+def _no_limit_of_recompilations_across_tests():
+    torch.compiler.reset()
 
 
 def trained(config: Config, *, steps: int = 8, **changes: object) -> tuple[Training, list[float]]:
@@ -100,7 +105,10 @@ def test_a_compiled_and_captured_step_is_the_plain_one(small_config: Config, opt
         trained(small_config, compile=wanted, optimizer=optimizer) for wanted in ("off", "auto")
     )
     assert isinstance(graphed.step, GraphedStep)
-    assert losses == pytest.approx(expected, rel=1e-2 if optimizer == "adamw" else 1e-3)
+    # rounding grows from step to step: relative noise of 1e-6 in the weights becomes 1e-3 in the losses
+    assert losses[0] == pytest.approx(expected[0], rel=1e-5)
+    assert losses[1:4] == pytest.approx(expected[1:4], rel=1e-3)
+    assert losses[4:] == pytest.approx(expected[4:], rel=0.02)
     assert plain.model.state_dict().keys() == graphed.model.state_dict().keys()
     for domain in ("temporal", "spatial", "instance"):
         assert graphed.model.queues[domain].cursor == plain.model.queues[domain].cursor
@@ -120,7 +128,8 @@ def test_bf16_is_near_fp32(small_config: Config):
     _, expected = trained(small_config, compile="off")
     for compiled in ("off", "auto"):
         _, losses = trained(small_config, compile=compiled, precision="bf16")
-        assert losses == pytest.approx(expected, rel=0.02)
+        assert losses[0] == pytest.approx(expected[0], rel=0.01)
+        assert losses == pytest.approx(expected, rel=0.1)  # the difference grows from step to step
 
 
 def test_steps_do_not_wait_for_the_gpu(small_config: Config):

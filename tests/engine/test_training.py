@@ -36,7 +36,8 @@ def test_bf16_is_near_fp32_and_leaves_weights_queues_and_statistics_in_float32(s
     for precision in ("fp32", "tf32", "bf16"):
         training = started(small_config, precision=precision)
         losses[precision] = [training.step(*views_of(small_config, seed=step)).item() for step in range(3)]
-    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.01)
+    assert losses["bf16"][0] == pytest.approx(losses["fp32"][0], rel=0.01)
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.1)  # the difference grows from step to step
     assert losses["bf16"] != losses["fp32"]
     assert losses["tf32"] == losses["fp32"]  # there is no such thing on a CPU
     assert {x.dtype for x in training.model.state_dict().values() if x.is_floating_point()} == {torch.float32}
@@ -62,6 +63,7 @@ def forward_and_gradient(model: SCDNet, views: tuple[Tensor, Tensor]) -> list[Te
 
 @pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
 def test_both_encoders_compile_without_a_break_to_the_same_numbers(small_config: Config, backend: str):
+    torch.compiler.reset()
     small = small_config.model.model_copy(update={"dropout": 0.0})
     results = []
     for compiled in (False, True):
@@ -117,8 +119,9 @@ def test_a_graphed_step_warms_up_captures_and_replays():
     assert torch.equal(seen[-1], inputs[WARM_UP + 1])  # the graph's own input has the latest values
     assert step._graph.replays == 2
     step.forget()
+    assert step(inputs[-1]) is inputs[-1]  # an ordinary step first
     step(inputs[-1])
-    assert len(seen) == WARM_UP + 2
+    assert len(seen) == WARM_UP + 3
     assert step._graph.replays == 1
 
 
@@ -131,6 +134,17 @@ def test_the_graph_is_forgotten_when_the_learning_rate_changes(small_config: Con
     for training.epoch in range(4):
         training.start_epoch()
     assert forgotten == [2]
+
+
+def test_an_optimiser_state_of_a_cpu_follows_its_parameters():
+    on_cpu, elsewhere = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3, device="meta"))
+    optimizer = torch.optim.AdamW([on_cpu])
+    on_cpu.grad = torch.ones(3)
+    optimizer.step()
+    there = torch.optim.AdamW([elsewhere], capturable=True)
+    load_optimizer(there, optimizer.state_dict())
+    assert there.state[elsewhere]["step"].device.type == "meta"
+    assert there.param_groups[0]["capturable"]
 
 
 def test_an_optimiser_state_of_a_gpu_is_taken_up_on_a_cpu(small_config: Config):

@@ -44,7 +44,7 @@ def test_initial_values():
     tcn, gcn = TemporalConv(64 * 4), GraphConv(256, 64, NTU_25)
     assert tcn.reduce.weight.std().item() == pytest.approx((2 / 64) ** 0.5, rel=0.05)  # fan out of one of 4 branches
     assert tcn.convs[0].weight.std().item() == pytest.approx((2 / (64 * 5)) ** 0.5, rel=0.05)
-    assert gcn.values.weight.std().item() == pytest.approx((2 / 64) ** 0.5, rel=0.05)  # of one of 3 subsets
+    assert gcn.value_weight[:, :-1].std().item() == pytest.approx((2 / 64) ** 0.5, rel=0.05)  # of one of 3 subsets
     assert gcn.relation_weight.std().item() == pytest.approx((2 / 32) ** 0.5, rel=0.05)
     assert tcn.norm.weight.mean().item() == pytest.approx(1, abs=0.01)
     assert tcn.norm.weight.std().item() == pytest.approx(0.02, rel=0.2)
