@@ -89,8 +89,6 @@ def build(config: Config, views: tuple[Tensor, Tensor]) -> Contestants:
     training, eager = (start_training(c, device) for c in (config, config.model_copy(update={"compile": "off"})))
     for own in (training, eager):
         own.model.load_state_dict(scdnet_weights(reference.state_dict()))
-    for side in (eager.model.query, eager.model.key):
-        side.encoder.share_empty_bodies = training.model.query.encoder.share_empty_bodies
     set_precision("fp32", device)
     difference = largest_difference(eager.model.query.encoder, reference.encoder_q.encoder, views[0])
     step = literal_step(reference, config)

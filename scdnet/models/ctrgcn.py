@@ -1,7 +1,7 @@
 """The stem of each path: channel-wise topology refinement GCN and multi-branch TCN.
 
 Source: Chen et al. 2021 (CTR-GCN) as docs/method.md 3 describes it. Inside the stem the layout is
-(N, C, V, T), time innermost: the aggregation over joints is then one matrix product on contiguous memory.
+(R, C, V, T), a row a body, time innermost: the aggregation over joints is then one matrix product on contiguous memory.
 The 1x1 convolutions that read the same input are stored as one; the sums are the same as with one each.
 """
 
