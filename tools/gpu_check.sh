@@ -55,8 +55,8 @@ print(f"{'':24}{'batch':>6}{'precision':>10}{'clips/s':>10}{'of floor':>10}{'aga
 for path in sorted(folder.glob("*.json")):
     record = json.loads(path.read_text())
     own = record["seconds"].get("step", record["seconds"].get("features"))
-    ratio, reached = record["seconds"]["literal"] / own, record["floor_seconds"] / own
-    rate = record["batch"] / own
+    rate, reached = record["batch"] / own, record["floor_seconds"] / own
+    ratio = rate * record["seconds"]["literal"] / record.get("literal_batch", record["batch"])
     print(f"{path.stem:24}{record['batch']:6}{record['precision']:>10}{rate:10.0f}{reached:10.0%}{ratio:22.2f}")
 epochs = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
 last = epochs[-1]
