@@ -45,8 +45,8 @@ class GraphConv(nn.Module):
         self.topology_weight = kaiming(NUM_SUBSETS, out_channels, relation, fan_out=out_channels)  # conv4
         self.topology_bias = nn.Parameter(torch.zeros(NUM_SUBSETS, out_channels))
         # conv3 of all subsets, channels (c s); its bias is the weight of one more input channel, which is 1
-        self.value_weight = kaiming(out_channels * NUM_SUBSETS, in_channels + 1, fan_out=out_channels)
-        nn.init.zeros_(self.value_weight.data[:, -1])
+        conv3 = Conv1x1(in_channels, out_channels * NUM_SUBSETS, parts=NUM_SUBSETS)
+        self.value_weight = nn.Parameter(torch.cat([conv3.weight.flatten(1), conv3.bias[:, None]], dim=1).detach())
         self.norm = CountedNorm(out_channels)
         nn.init.constant_(self.norm.weight, 1e-6)  # starts as the skip connection alone
         self.skip = ConvNorm(in_channels, out_channels)  # the width changes in every unit
