@@ -16,6 +16,7 @@ from scdnet.losses import Projections, scd_losses
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.scdnet import SCDNet
+from tests import literal
 
 CHECKPOINT, NUMBERS = "golden/official_small.pth.tar", "golden/official_small.npz"
 LETTERS = "tsi"  # temporal, spatial, instance
@@ -102,3 +103,16 @@ def test_every_weight_of_the_file_is_used(shared: Path):
     assert sum(v.numel() for k, v in ours.items() if "num_batches" not in k) == sum(
         v.numel() for k, v in theirs.items() if "num_batches" not in k
     )
+
+
+def test_the_literal_version_gives_the_authors_losses(shared: Path, golden: dict[str, Tensor]):
+    sizes = EncoderSizes(width=32, heads=4, dropout=0)
+    reference = literal.SCDNet(sizes, projection=16, queue_size=32, momentum=0.99).train()
+    reference.load_state_dict(read_checkpoint(shared / CHECKPOINT).state["state_dict"])
+    optimizer = torch.optim.SGD(reference.encoder_q.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    for number, tolerance in enumerate((1e-4, 1e-3, 1e-3)):
+        losses = reference.losses(golden["q_input"], golden["k_input"])
+        assert torch.allclose(losses, golden[f"step{number}_losses"], rtol=tolerance, atol=0)
+        optimizer.zero_grad()
+        losses.sum().backward()
+        optimizer.step()
