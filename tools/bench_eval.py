@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from bench_lib import (
+    bench_parser,
     count_work,
     describe_machine,
     floor_seconds,
@@ -15,7 +15,7 @@ from bench_lib import (
     write_json,
 )
 
-from scdnet.cli import command_parser, run_command
+from scdnet.cli import run_command
 from scdnet.config import Config
 from scdnet.engine.build import encoder_sizes
 from scdnet.engine.official import encoder_weights
@@ -63,13 +63,8 @@ def report(record: dict[str, Any]) -> None:
 
 def main() -> None:
     """Time the extraction of features, views included, against a literal encoder (fp32), in turns."""
-    parser = command_parser(main.__doc__)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "tf32", "bf16"))
+    parser = bench_parser(main.__doc__)
     parser.add_argument("--batch", type=int, help="clips a forward; by default as evaluation takes them")
-    parser.add_argument("--width", type=int, default=2048)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the record there")
     args = parser.parse_args()
     device = resolve_device(args.device)
     batch = args.batch or (BATCH if device.type == "cpu" else GPU_BATCH)

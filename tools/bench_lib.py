@@ -1,5 +1,6 @@
 """What the benchmarks share: made-up clips, timing in turns, counted work, and the machine's own ceilings."""
 
+import argparse
 import json
 import platform
 import statistics
@@ -14,11 +15,23 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from scdnet.cli import command_parser
 from scdnet.config import Config
 from scdnet.data.clips import Clips, noise_clips
 
 TWO_PERSON = 3 / 16  # the share of NTU RGB+D's clips that show two people
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
+
+
+def bench_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the arguments of all benchmarks that compare with the literal version."""
+    parser = command_parser(description)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--precision", default="fp32", choices=tuple(DTYPES))
+    parser.add_argument("--width", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the record there")
+    return parser
 
 
 class Work(NamedTuple):

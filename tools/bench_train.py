@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 import statistics
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from bench_lib import (
+    bench_parser,
     count_work,
     describe_machine,
     floor_seconds,
@@ -18,7 +18,7 @@ from bench_lib import (
 )
 from torch import Tensor
 
-from scdnet.cli import command_parser, run_command
+from scdnet.cli import run_command
 from scdnet.config import Config
 from scdnet.engine.build import encoder_sizes
 from scdnet.engine.official import scdnet_weights
@@ -134,14 +134,9 @@ def report(record: dict[str, Any]) -> None:
 
 def main() -> None:
     """Time training steps against a literal writing of the method (fp32), in turns, and against the machine's floor."""
-    parser = command_parser(main.__doc__)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "tf32", "bf16"))
+    parser = bench_parser(main.__doc__)
     parser.add_argument("--compile", default="auto", choices=("auto", "off"))
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--width", type=int, default=2048)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the record there")
     args = parser.parse_args()
     data, model = {"batch_size": args.batch}, {"width": args.width}
     config = Config(precision=args.precision, compile=args.compile, data=data, model=model)

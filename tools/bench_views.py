@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from bench_lib import seconds
 
 from scdnet.cli import command_parser, run_command
 from scdnet.config import DataConfig, ViewsConfig
@@ -100,14 +101,13 @@ class LiteralViews:
 def pairs_a_second(clips: Clips, batch: int, batches: int) -> float:
     """Pairs of training views that the device of the clips makes, by the clock."""
     generator = torch.Generator().manual_seed(0)
-    for count in (10, batches):  # the first to warm up
-        order = torch.randint(1000, (count, batch), generator=generator)
-        torch.accelerator.synchronize()
-        start = time.perf_counter()
-        for _ in clips.training_views(order, generator):
+
+    def make(count: int) -> None:
+        for _ in clips.training_views(torch.randint(1000, (count, batch), generator=generator), generator):
             pass
-        torch.accelerator.synchronize()
-    return batches * batch / (time.perf_counter() - start)
+
+    make(10)  # to warm up
+    return batches * batch / seconds(lambda: make(batches), clips.device)
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:

@@ -13,18 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scdnet.models.bodies import DistinctBodies
-from scdnet.models.layers import Conv1x1, ConvNorm, CountedNorm, conv_norm, kaiming, peak_of_three
+from scdnet.models.layers import Conv1x1, ConvNorm, CountedNorm, conv_norm, for_all, kaiming, peak_of_three
 from scdnet.skeleton import Skeleton, partition_graph
 
 COORDINATES = 3  # C of the input: x y z
 NUM_SUBSETS = 3  # self, inward, outward
 NUM_BRANCHES = 4  # of the temporal convolution
 MIN_RELATION_CHANNELS = 8
-
-
-def _for_all(matrix: Tensor, x: Tensor) -> Tensor:
-    """The same matrix for every row of `x`."""
-    return matrix.expand(len(x), -1, -1)
 
 
 class GraphConv(nn.Module):
@@ -61,9 +56,9 @@ class GraphConv(nn.Module):
         query, key = relation + rearrange(self.relation_bias, "p s k -> p 1 s k 1")
         affinity = torch.tanh(query[..., None, :] - key[..., :, None])  # (R, S, k, V, U)
         adjacency = rearrange(self.adjacency, "s u v -> s (v u)")
-        pairs = [rearrange(affinity, "r s k v u -> r (s k) (v u)"), _for_all(adjacency, x)]
+        pairs = [rearrange(affinity, "r s k v u -> r (s k) (v u)"), for_all(adjacency, x)]
         pairs.append(torch.ones_like(pairs[1][:, :1]))
-        product = _for_all(self._pair_weights(), x) @ torch.cat(pairs, dim=1)
+        product = for_all(self._pair_weights(), x) @ torch.cat(pairs, dim=1)
         return rearrange(product, "r (c s) (v u) -> r c (s v) u", s=NUM_SUBSETS, v=x.shape[2])
 
     def _pair_weights(self) -> Tensor:
@@ -76,7 +71,7 @@ class GraphConv(nn.Module):
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
         """(R, C, V, T) -> (R, C_out, V, T)."""
         channels = F.pad(x.flatten(2), (0, 0, 0, 1), value=1)
-        values = _for_all(self.value_weight, x) @ channels
+        values = for_all(self.value_weight, x) @ channels
         values = rearrange(values, "r (c s) (v t) -> r c (s v) t", s=NUM_SUBSETS, v=x.shape[2])
         return F.relu(self.norm(self.topology(x).transpose(2, 3) @ values, count) + self.skip(x, count))
 

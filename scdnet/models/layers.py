@@ -11,6 +11,11 @@ def kaiming(*shape: int, fan_out: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(*shape) * (2 / fan_out) ** 0.5)
 
 
+def for_all(matrix: Tensor, x: Tensor) -> Tensor:
+    """The same matrix for every row of `x`, without a copy."""
+    return matrix.expand(len(x), -1, -1)
+
+
 class Conv1x1(nn.Conv2d):
     """A 1x1 convolution that stands for `parts` equal ones side by side: Kaiming fan out of one part, zero bias."""
 
@@ -81,7 +86,7 @@ def conv_norm(conv: Conv1x1, norm: CountedNorm, x: Tensor, count: Tensor | None 
     In training one matrix product a row, whose bias the norm takes away again; else a convolution with the norm in it.
     """
     if norm.training:
-        y = conv.weight[:, :, 0, 0].expand(len(x), -1, -1) @ x.flatten(2)
+        y = for_all(conv.weight[:, :, 0, 0], x) @ x.flatten(2)
         return norm(y.unflatten(2, x.shape[2:]), count, shift=conv.bias)
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     bias = (conv.bias - norm.running_mean) * scale + norm.bias
