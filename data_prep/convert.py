@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.benchmarks import Rule
-from data_prep.raw_files import RawFileError
-from data_prep.worker_pool import default_workers, map_ordered
+from data_prep.raw_files import RawFile, RawFileError, find_raw_files
+from data_prep.worker_pool import BATCH, default_workers, map_ordered
 from scdnet import __version__
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
@@ -51,6 +51,8 @@ class Job:
     convert_item: Callable[[Any], Outcome]  # in a worker process; a RawFileError rejects the whole item
     rejected: list[Rejection]  # known before any item is worked on
     num_missing: int = 0  # recordings left out because they are on the published list
+    batch: int = BATCH  # items that a worker takes at a time; few where an item holds many sequences
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # of the store, besides those that every store has
 
 
 class Summary(NamedTuple):
@@ -73,6 +75,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the store if it exists")
 
 
+def find_all(roots: Sequence[Path], suffixes: str | tuple[str, ...]) -> Iterator[RawFile]:
+    """The files of all `roots`, in their order; says on stderr which of them hold none. Raises RawFileError."""
+    for root in roots:
+        found = find_raw_files(root, suffixes)
+        if not found:
+            print(f"warning: {root}: no file there ends in {suffixes}", file=sys.stderr)
+        yield from found
+
+
 def check_output(out: Path, *, overwrite: bool) -> None:
     """Raise ConvertError if `out` cannot be written or must not be overwritten."""
     if out.is_dir():
@@ -87,8 +98,9 @@ def convert(job: Job, out: Path, *, workers: int) -> Summary:
     `out` is written aside and renamed at the end, and only if a sequence was kept. Memory does not grow with the data.
     """
     rejected = list(job.rejected)
-    outcomes = map_ordered(partial(_convert_item, job.convert_item), job.items, workers)
-    writer = StoreWriter(out, dataset=job.dataset, class_names=job.class_names, created_by=f"scdnet {__version__}")
+    outcomes = map_ordered(partial(_convert_item, job.convert_item), job.items, workers, batch=job.batch)
+    about = {"dataset": job.dataset, "class_names": job.class_names, "created_by": f"scdnet {__version__}"}
+    writer = StoreWriter(out, **about, attributes=job.attributes)
     with closing(outcomes), writer, tqdm(outcomes, total=len(job.items), unit=" files", disable=None) as progress:
         for outcome in progress:
             rejected += outcome.rejected

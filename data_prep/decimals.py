@@ -1,5 +1,6 @@
 """Numbers out of text in bulk: where the words of a file lie, and what numbers they are."""
 
+import codecs
 import re
 from typing import NamedTuple, Self
 
@@ -21,7 +22,8 @@ class Words(NamedTuple):
 
     @classmethod
     def of(cls, data: bytes) -> Self:
-        """Find the words of `data`; lines end with LF or CRLF, the last one with or without."""
+        """Find the words of `data`; lines end with LF or CRLF, the last one perhaps not. A UTF-8 mark is none."""
+        data = data.removeprefix(codecs.BOM_UTF8)
         closing = b"" if data.endswith(b"\n") or not data else b"\n"
         text = np.frombuffer(b"".join((b" " * WIDEST, data, closing)), dtype=np.uint8)
         is_blank = text <= ord(b" ")
@@ -75,6 +77,15 @@ def parse_decimals(words: Words, index: np.ndarray) -> np.ndarray:
     for i in np.flatnonzero(~is_plain):
         values[i] = _parse_decimal(words.text[start[i] : end[i]].tobytes())
     return values
+
+
+def parse_rows(words: Words, width: int) -> np.ndarray:
+    """(lines, width) float64: the numbers on each line, as `parse_decimals` gives them; nan for other widths."""
+    lines = np.flatnonzero(words.columns() == width)
+    rows = np.full((words.num_lines, width), np.nan)
+    index = words.line[lines][:, None] + np.arange(width)
+    rows[lines] = parse_decimals(words, index.ravel()).reshape(-1, width)
+    return rows
 
 
 def parse_counts(words: Words) -> np.ndarray:

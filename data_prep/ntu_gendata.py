@@ -3,9 +3,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.benchmarks import NTU_DATASETS, NtuName, class_names, missing_names, parse_ntu_name
-from data_prep.convert import Job, Outcome, Rejection, add_arguments, check_output, convert, report
+from data_prep.convert import Job, Outcome, Rejection, add_arguments, check_output, convert, find_all, report
 from data_prep.normalize import normalise, select_bodies
-from data_prep.raw_files import RawFile, RawFileError, find_raw_files
+from data_prep.raw_files import RawFile, RawFileError
 from data_prep.skeleton_file import parse_skeleton
 from scdnet.cli import command_parser, run_command
 from scdnet.data.store import SkeletonSequence
@@ -76,8 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     check_output(args.out, overwrite=args.overwrite)
     missing = read_missing_list(args.missing_list) if args.missing_list else missing_names(args.dataset)
-    files = (file for root in args.raw for file in find_raw_files(root, SUFFIX))
-    job = plan_job(files, args.dataset, missing)
+    job = plan_job(find_all(args.raw, SUFFIX), args.dataset, missing)
     return report(args.out, convert(job, args.out, workers=args.workers))
 
 

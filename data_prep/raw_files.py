@@ -2,15 +2,19 @@
 
 import lzma
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from scdnet.errors import ScdnetError
 
+MAX_BYTES = (
+    2**28
+)  # of one file, some 40 minutes of a body as `.skeleton`; what a damaged zip declares may be any number
 READ_ERRORS = (  # all that reading a file or a damaged, encrypted or oddly packed zip member may raise
     OSError,
     EOFError,
@@ -53,25 +57,46 @@ class RawFile(NamedTuple):
 
     def read(self) -> bytes:
         """The whole content. Raises RawFileError."""
+        return self._read(None)
+
+    def read_start(self, num_bytes: int) -> bytes:
+        """The first bytes of it, fewer if it is shorter. Raises RawFileError."""
+        return self._read(num_bytes)
+
+    def _read(self, num_bytes: int | None) -> bytes:
         try:
-            if not self.inner:
-                return Path(self.path).read_bytes()
-            archive, members = _open_zip(self.path, os.getpid())
-            return archive.read(members[self.member])
+            file, size = self._open()
+            with file:
+                if num_bytes is None and size > MAX_BYTES:
+                    raise RawFileError(self.where, 0, f"expected at most {MAX_BYTES} bytes, found {size}")
+                return file.read(-1 if num_bytes is None else num_bytes)
         except READ_ERRORS as error:
             raise RawFileError(self.where, 0, f"cannot be read: {error or type(error).__name__}") from error
 
+    def _open(self) -> tuple[IO[bytes], int]:
+        if self.inner:
+            archive, members = _open_zip(self.path, os.getpid())
+            return archive.open(members[self.member]), members[self.member].file_size
+        status = Path(self.path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("expected a regular file")  # a pipe would let us wait for ever
+        return Path(self.path).open("rb"), status.st_size
 
-def find_raw_files(root: Path, suffix: str) -> list[RawFile]:
-    """All files below the folder or inside the zip `root` whose name ends in `suffix`, sorted by path.
 
-    Links to folders are followed; each folder is searched once. Raises RawFileError if `root` is neither a folder nor
-    a readable zip.
+def find_raw_files(root: Path, suffixes: str | tuple[str, ...]) -> list[RawFile]:
+    """All files below the folder or inside the zip `root` whose name ends in one of `suffixes`, sorted by path.
+
+    Links to folders are followed; each folder is searched once. `root` may also be such a file itself. Raises
+    RawFileError if it is neither that nor a folder nor a readable zip.
     """
     if root.is_dir():
-        return sorted(RawFile(path) for path in _walk(root) if path.endswith(suffix))
+        return sorted(RawFile(path) for path in _walk(root) if path.endswith(suffixes))
     if not root.exists():
         raise RawFileError(str(root), 0, "no such folder or zip")
+    if root.name.endswith(suffixes):
+        return [RawFile(str(root))]
+    if root.suffix == ".7z":
+        raise RawFileError(str(root), 0, "expected a folder or a zip; unpack a 7z first")
     try:
         with zipfile.ZipFile(root) as archive:
             members = archive.infolist()
@@ -80,7 +105,7 @@ def find_raw_files(root: Path, suffix: str) -> list[RawFile]:
     return sorted(
         RawFile(str(root), member.filename, number)
         for number, member in enumerate(members)
-        if member.filename.endswith(suffix)
+        if member.filename.endswith(suffixes) and not member.is_dir()
     )
 
 

@@ -13,6 +13,7 @@ MAX_LISTED = 4  # bodies of a frame that are kept, in the order in which the fra
 NUM_JOINTS = NTU_25.num_joints
 NUM_COLUMNS = 12  # of a joint's line; the first three are x y z
 LARGEST = 1e30  # metres; beyond it float32 arithmetic overflows
+MAX_FRAMES = 216_000  # two hours at 30 Hz; a count alone, with frames of no body, may ask for any amount of memory
 
 
 class SkeletonFileError(RawFileError):
@@ -80,6 +81,8 @@ def scan_layout(words: Words, where: str) -> Layout:
 
     if not counts or counts[0] < 0:
         raise expect(0, "the frame count")
+    if counts[0] > MAX_FRAMES and num_lines > MAX_FRAMES:
+        raise expect(0, f"at most {MAX_FRAMES} frames")
     listed, line = [], 1
     for frame in range(counts[0]):
         if line >= num_lines or counts[line] < 0:

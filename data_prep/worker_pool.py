@@ -14,7 +14,7 @@ from typing import TypeVar
 from scdnet.errors import ScdnetError
 
 BATCH = 16  # items handed over at a time: handing over costs little beside working on them
-BATCHES_AHEAD = 3  # per worker; with BATCH it bounds the results that wait in memory
+BATCHES_AHEAD = 3  # per worker; with their size it bounds the results that wait in memory
 MAX_DEFAULT_WORKERS = 8  # more do not help: the one process that writes is then busy
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -30,9 +30,12 @@ def default_workers() -> int:
     return min(cores, MAX_DEFAULT_WORKERS)
 
 
-def map_ordered(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+def map_ordered(
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int, *, batch: int = BATCH
+) -> Iterator[Result]:
     """`work(item)` of all items in their order, by `workers` processes (1: by this one, no other is started).
 
+    `batch` items are handed over at a time: few where results are large, many where handing over costs more than work.
     `work`, items and results must be picklable. Raises WorkerError if a process dies; what `work` raises comes through.
     Close the iterator to stop early.
     """
@@ -42,8 +45,8 @@ def map_ordered(work: Callable[[Item], Result], items: Sequence[Item], workers: 
     pool = ProcessPoolExecutor(workers, initializer=_start_worker)
     pending = deque()
     try:
-        for start in range(0, len(items), BATCH):
-            pending.append(pool.submit(_work_batch, work, items[start : start + BATCH]))
+        for start in range(0, len(items), batch):
+            pending.append(pool.submit(_work_batch, work, items[start : start + batch]))
             if len(pending) >= BATCHES_AHEAD * workers:
                 yield from pending.popleft().result()
         while pending:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -24,13 +24,22 @@ class _UnfinishedError(Exception):
 class StoreWriter:
     """Writes a store sequence by sequence, aside (`<path>.tmp`), and renames it in `finish`.
 
-    Use as a context manager: what is not finished is removed. Sequences come in rising order of name. Raises
-    ScdnetError if `path` is a folder.
+    Use as a context manager: what is not finished is removed. Sequences come in rising order of name. `attributes` are
+    stored besides those that every store has. Raises ScdnetError if `path` is a folder.
     """
 
-    def __init__(self, path: Path, *, dataset: str, class_names: tuple[str, ...], created_by: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        dataset: str,
+        class_names: tuple[str, ...],
+        created_by: str,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = path
         self._attributes = {
+            **(attributes or {}),
             "format": FORMAT,
             "version": VERSION,
             "dataset": dataset,
