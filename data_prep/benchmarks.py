@@ -1,4 +1,4 @@
-"""NTU RGB+D 60 and 120: names, classes, missing recordings, and which recordings train on which benchmark."""
+"""The classes of NTU RGB+D and PKU-MMD; of NTU also names, missing recordings, and who trains on which benchmark."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,7 +14,8 @@ from scdnet.data.store import SequenceTable
 Rule = Callable[[SequenceTable], np.ndarray]  # sequences (N) -> bool (N,), True = training split
 
 NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
-CLASSES_FILE = Path(__file__).with_name("ntu_classes.tsv")  # id<TAB>name. Source: the NTU RGB+D release page
+NTU_CLASSES = Path(__file__).with_name("ntu_classes.tsv")  # id<TAB>name. Source: the NTU RGB+D release page
+PKU_CLASSES = Path(__file__).with_name("pku_classes.tsv")  # part II uses 41 of them. Source: the PKU-MMD release page
 MISSING_FILE = Path(__file__).with_name("ntu_missing.txt")  # 535 names. Source: the lists of the NTU RGB+D release page
 
 # Source: Shahroudy et al. 2016, sect. 3.2.1
@@ -74,9 +75,10 @@ def parse_ntu_name(name: str) -> NtuName | None:
 
 @cache
 def class_names(dataset: str) -> tuple[str, ...]:
-    """Names of the classes of "ntu60" or "ntu120"; class i of a store is action i + 1."""
-    lines = CLASSES_FILE.read_text(encoding="utf-8").splitlines()
-    return tuple(line.split("\t")[1] for line in lines[: NTU_DATASETS[dataset].num_classes])
+    """Names of the classes of "ntu60", "ntu120", "pku1" or "pku2"; class i of a store is action i + 1."""
+    file, count = (NTU_CLASSES, NTU_DATASETS[dataset].num_classes) if dataset in NTU_DATASETS else (PKU_CLASSES, None)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return tuple(line.split("\t")[1] for line in lines[:count])
 
 
 @cache

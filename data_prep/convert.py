@@ -80,7 +80,8 @@ def find_all(roots: Sequence[Path], suffixes: str | tuple[str, ...]) -> Iterator
     for root in roots:
         found = find_raw_files(root, suffixes)
         if not found:
-            print(f"warning: {root}: no file there ends in {suffixes}", file=sys.stderr)
+            wanted = suffixes if isinstance(suffixes, str) else ", ".join(suffixes)
+            print(f"warning: {root}: no file there ends in {wanted}", file=sys.stderr)
         yield from found
 
 

@@ -41,12 +41,14 @@ class Words(NamedTuple):
         """(lines,) number of words of each line."""
         return np.diff(self.line)
 
-    def show(self, line: int) -> str:
-        """Line `line`, counted from 0, as an error message shows it: printable and short."""
-        words = slice(self.line[line], self.line[line + 1])
-        if len(self.start[words]) == 0:
+    def show(self, line: int, column: int | None = None) -> str:
+        """Line `line`, or one word of it, counted from 0, as an error message shows it: printable and short."""
+        first, end = self.line[line : line + 2]
+        if first == end:
             return "a blank line"
-        shown = self.text[self.start[words][0] : self.end[words][-1]].tobytes().decode("latin-1")
+        if column is not None:
+            first, end = first + column, first + column + 1
+        shown = self.text[self.start[first] : self.end[end - 1]].tobytes().decode("latin-1")
         return repr(shown if len(shown) <= 40 else shown[:37] + "...")
 
 
@@ -102,8 +104,8 @@ def parse_counts(words: Words) -> np.ndarray:
 
 def _digits(text: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """(width, n) uint8: the last `width` <= WIDEST bytes of each word less "0", with 0 before shorter words."""
-    width = min(WIDEST, int((end - start).max(initial=0)))
-    windows = np.lib.stride_tricks.sliding_window_view(text, width) if width else text[:0].reshape(0, 0)
+    width = min(WIDEST, int((end - start).max(initial=1)))
+    windows = np.lib.stride_tricks.sliding_window_view(text, width)
     digits = np.ascontiguousarray(windows[end - width].T) - np.uint8(ord(b"0"))
     digits[np.arange(width)[:, None] < width - (end - start)] = 0
     return digits
