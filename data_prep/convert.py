@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -96,7 +96,8 @@ def check_output(out: Path, *, overwrite: bool) -> None:
 def convert(job: Job, out: Path, *, workers: int) -> Summary:
     """Work on all items of `job`, write the store `out` and, if anything was rejected, `<out>.rejected.tsv`.
 
-    `out` is written aside and renamed at the end, and only if a sequence was kept. Memory does not grow with the data.
+    Both are written aside and renamed at the end, the store only if a sequence was kept. Memory does not grow with the
+    data, but for a row of the tables for each sequence.
     """
     rejected = list(job.rejected)
     outcomes = map_ordered(partial(_convert_item, job.convert_item), job.items, workers, batch=job.batch)
@@ -108,24 +109,31 @@ def convert(job: Job, out: Path, *, workers: int) -> Summary:
             for sequence in sorted(outcome.sequences, key=lambda sequence: sequence.name):
                 writer.append(sequence)
         table = writer.table()
-        if len(table.name) > 0:
-            splits = {benchmark: rule(table) for benchmark, rule in job.rules.items()}
-            writer.finish(splits)
-            warn_of_empty_sides(splits)
-    write_rejected(out, rejected)  # not before: a run that ends early leaves the old list with the old store
+        with rejected_list(out, rejected):
+            if len(table.name) > 0:
+                splits = {benchmark: rule(table) for benchmark, rule in job.rules.items()}
+                writer.finish(splits)
+                warn_of_empty_sides(splits)
     return Summary(len(table.name), job.num_missing, len(rejected))
 
 
-def write_rejected(out: Path, rejected: Sequence[Rejection]) -> None:
-    """Write `<out>.rejected.tsv`, sorted by file and line; remove that of an earlier run if nothing was rejected."""
+@contextmanager
+def rejected_list(out: Path, rejected: Sequence[Rejection]) -> Iterator[None]:
+    """Write `<out>.rejected.tsv`, sorted by file and line, aside; it takes its name when the block has ended well.
+
+    If nothing was rejected, that of an earlier run is then removed. So list and store are of one run, and a disk that
+    is full leaves both as they were.
+    """
     path = out.with_name(out.name + ".rejected.tsv")
     if not rejected:
+        yield
         path.unlink(missing_ok=True)
         return
     rows = [Rejection._fields, *sorted(rejected)]
     lines = ["\t".join(str(cell).translate(_ONE_CELL) for cell in row) + "\n" for row in rows]
     with written_aside(path) as partial:
         partial.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+        yield
 
 
 def warn_of_empty_sides(splits: Mapping[str, np.ndarray]) -> None:

@@ -13,11 +13,14 @@ from scdnet.errors import ScdnetError
 def written_aside(path: Path) -> Iterator[Path]:
     """Yield `<path>.tmp` to write to; afterwards it is on the disk and renamed to `path`, after an error it is gone.
 
-    Makes the folder of `path`. Raises ScdnetError if `path` itself is a folder.
+    Makes the folder of `path`. Raises ScdnetError if that cannot be, or if `path` itself is a folder.
     """
     if path.is_dir():
         raise ScdnetError(f"{path}: is a folder, expected the name of a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ScdnetError(f"{path}: its folder cannot be made ({error.strerror}: {error.filename})") from error
     partial = path.with_name(path.name + ".tmp")
     try:
         yield partial

@@ -1,7 +1,8 @@
 """Writes a sequence store (scdnet/data/store.py), whole or not at all."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +11,7 @@ import h5py
 import numpy as np
 
 from scdnet.data.store import FORMAT, FRAME_SHAPE, NUMBERS, VERSION, SequenceTable, SkeletonSequence
+from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
 from scdnet.skeleton import NTU_25
 
@@ -56,8 +58,8 @@ class StoreWriter:
     def __enter__(self) -> Self:
         with ExitStack() as aside:
             partial = aside.enter_context(written_aside(self.path))
-            # no cache: on a full disk HDF5 crashes over it
-            self._file = h5py.File(partial, "w", rdcc_nbytes=0)
+            with self._writing():
+                self._file = h5py.File(partial, "w", rdcc_nbytes=0)  # no cache: on a full disk HDF5 crashes over it
             aside.callback(self._close)
             self._frames = self._file.create_dataset(
                 "frames",
@@ -81,8 +83,9 @@ class StoreWriter:
 
     def _write_waiting(self) -> None:
         start = len(self._frames)
-        self._frames.resize(self._offsets[-1], axis=0)
-        self._frames[start:] = np.concatenate([np.empty((0, *FRAME_SHAPE), np.float32), *self._waiting])
+        with self._writing():
+            self._frames.resize(self._offsets[-1], axis=0)
+            self._frames[start:] = np.concatenate([np.empty((0, *FRAME_SHAPE), np.float32), *self._waiting])
         self._waiting.clear()
 
     def table(self) -> SequenceTable:
@@ -93,7 +96,12 @@ class StoreWriter:
     def finish(self, splits: Mapping[str, np.ndarray]) -> None:
         """Write the tables and the splits (benchmark -> bool (N,), True = training), close, sync to disk and rename."""
         self._write_waiting()
-        table = self.table()
+        with self._writing():
+            self._write_tables(self.table(), splits)
+            self._file.close()
+        self._aside.close()
+
+    def _write_tables(self, table: SequenceTable, splits: Mapping[str, np.ndarray]) -> None:
         self._file["offset"] = np.array(self._offsets, dtype=np.int64)
         self._file.create_dataset("name", data=table.name.tolist(), dtype=h5py.string_dtype())
         for column in NUMBERS:
@@ -102,8 +110,15 @@ class StoreWriter:
         for benchmark, is_train in splits.items():
             self._file[f"split/{benchmark}"] = np.asarray(is_train, dtype=bool)
         self._file.attrs.update(self._attributes)
-        self._file.close()
-        self._aside.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # over a full disk HDF5 raises either, in many words
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if number else error
+            raise ScdnetError(f"{self.path}: cannot be written ({reason}); nothing was changed") from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -15,8 +15,8 @@ from data_prep.convert import (
     add_arguments,
     check_output,
     convert,
+    rejected_list,
     report,
-    write_rejected,
 )
 from data_prep.raw_files import RawFileError
 from data_prep.worker_pool import WorkerError
@@ -117,11 +117,12 @@ def test_a_list_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypa
         path.touch()
         raise OSError("no space")
 
-    write_rejected(tmp_path / "store.h5", [Rejection("a", 1, "b")])
+    with rejected_list(tmp_path / "store.h5", [Rejection("a", 1, "b")]):
+        pass
     before = (tmp_path / "store.h5.rejected.tsv").read_bytes()
     monkeypatch.setattr(Path, "write_text", fill_the_disk)
-    with pytest.raises(OSError, match="no space"):
-        write_rejected(tmp_path / "store.h5", [Rejection("c", 1, "d")])
+    with pytest.raises(OSError, match="no space"), rejected_list(tmp_path / "store.h5", [Rejection("c", 1, "d")]):
+        pytest.fail("the store must not be finished")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
@@ -148,7 +149,8 @@ def test_a_benchmark_with_an_empty_side_is_written_with_a_warning(tmp_path, caps
 
 def test_a_rejected_row_is_one_line_of_three_cells_whatever_the_names(tmp_path):
     out = tmp_path / "store.h5"
-    write_rejected(out, [Rejection("b\tc\nd\udcff", 0, "why\r\n")])
+    with rejected_list(out, [Rejection("b\tc\nd\udcff", 0, "why\r\n")]):
+        assert not (tmp_path / "store.h5.rejected.tsv").exists()
     assert (tmp_path / "store.h5.rejected.tsv").read_bytes() == b"file\tline\treason\nb\\tc\\nd\\udcff\t0\twhy\\r\\n\n"
 
 
