@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +38,13 @@ class NtuName(NamedTuple):
     action: int  # from 1
 
 
+class SplitSizes(NamedTuple):
+    """Numbers of sequences."""
+
+    train: int
+    test: int
+
+
 @dataclass(frozen=True)
 class DatasetFacts:
     """What is published about one of the NTU data sets."""
@@ -45,6 +52,7 @@ class DatasetFacts:
     num_classes: int
     last_setup: int  # of its recordings; the missing list of NTU-120 holds that of NTU-60
     rules: Mapping[str, Rule]  # by benchmark
+    sizes: Mapping[str, SplitSizes] = field(default_factory=dict)  # by benchmark, as published; none: not known
 
 
 NTU_DATASETS = {
@@ -55,6 +63,7 @@ NTU_DATASETS = {
             "xsub": lambda table: np.isin(table.subject, NTU60_TRAIN_SUBJECTS),
             "xview": lambda table: np.isin(table.camera, NTU60_TRAIN_CAMERAS),
         },
+        sizes={"xsub": SplitSizes(40_091, 16_487), "xview": SplitSizes(37_646, 18_932)},
     ),
     "ntu120": DatasetFacts(
         num_classes=120,
@@ -63,6 +72,8 @@ NTU_DATASETS = {
             "xsub": lambda table: np.isin(table.subject, NTU120_TRAIN_SUBJECTS),
             "xset": lambda table: table.setup % 2 == 0,  # Source: Liu et al. 2019, sect. 3.3: even setups train
         },
+        # some papers have 50,922 to test on x-sub, which are three sequences more than x-set has in all
+        sizes={"xsub": SplitSizes(63_026, 50_919), "xset": SplitSizes(54_468, 59_477)},
     ),
 }
 

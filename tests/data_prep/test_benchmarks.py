@@ -64,3 +64,11 @@ def test_the_missing_lists_have_the_published_lengths():
 def test_the_missing_lists_are_the_published_ones(dataset, shared):
     published = (shared / "reference" / f"{dataset}_missing.txt").read_text().split()
     assert missing_names(dataset) == set(published)
+
+
+@pytest.mark.parametrize(("dataset", "num_recordings"), [("ntu60", 56_880), ("ntu120", 114_480)])
+def test_published_sizes_add_up_to_the_recordings_that_are_not_missing(dataset, num_recordings):
+    # Source of the numbers of recordings: https://github.com/shahroudy/NTURGB-D
+    facts = NTU_DATASETS[dataset]
+    assert facts.sizes.keys() == facts.rules.keys()
+    assert {sum(sizes) for sizes in facts.sizes.values()} == {num_recordings - len(missing_names(dataset))}
