@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from data_prep.skeleton_file import Body, format_skeleton
+from scdnet.data.store import SequenceStore, SkeletonSequence, open_sequences
+from scdnet.data.store_writer import StoreWriter
 
 
 @pytest.fixture(scope="session")
@@ -101,3 +103,24 @@ def pku2(tmp_path) -> PkuTree:
     tree.write_split("cross_subject_v2.txt", ["A01N01-L", "A26N03-R"], ["A01N12-M"])
     tree.write_split("cross_view_v2.txt", ["A01N01-L", "A01N12-M"], ["A26N03-R"])
     return tree
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> Callable[..., SequenceStore]:
+    """Writes a store of the given sequences, whose names rise, and opens it."""
+
+    def make(
+        sequences: Sequence[SkeletonSequence],
+        class_names: Sequence[str],
+        *,
+        dataset: str = "made up",
+        splits: Mapping[str, Sequence[bool]] | None = None,
+    ) -> SequenceStore:
+        path = tmp_path / "store.h5"
+        with StoreWriter(path, dataset=dataset, class_names=tuple(class_names), created_by="a test") as writer:
+            for sequence in sequences:
+                writer.append(sequence)
+            writer.finish({key: np.array(is_train) for key, is_train in (splits or {}).items()})
+        return open_sequences(path)
+
+    return make
