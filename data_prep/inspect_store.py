@@ -1,4 +1,5 @@
 import argparse
+import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.describe import compare_with_published, describe
 from scdnet.cli import command_parser, run_command
 from scdnet.data.store import SequenceStore, open_sequences
 from scdnet.errors import ScdnetError
@@ -15,28 +17,15 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = command_parser(main.__doc__)
     parser.add_argument("store", type=Path, help="sequence store, e.g. data/ntu60.h5")
-    parser.add_argument(
+    pictures = parser.add_mutually_exclusive_group()
+    pictures.add_argument("--contact-sheet", type=Path, metavar="OUT.png", help="draw one sequence of each class")
+    pictures.add_argument(
         "--render",
         nargs=2,
         metavar=("NAME", "OUT"),
         help="draw this sequence, or several with commas between them: OUT.png a strip of poses, OUT.gif in motion",
     )
     return parser.parse_args(argv)
-
-
-def describe(store: SequenceStore) -> str:
-    """A few lines on what a store holds."""
-    classes, per_class = np.unique(store.table.label, return_counts=True)
-    lengths = np.diff(store.offset)
-    lines = [
-        f"{store.path}: {store.dataset}",
-        f"{len(store)} sequences of {lengths.min()} to {lengths.max()} frames (median {np.median(lengths):.0f})",
-        f"{len(classes)} classes with {per_class.min()} to {per_class.max()} sequences each",
-    ]
-    for benchmark in store.benchmarks:
-        is_train = store.is_train(benchmark)
-        lines.append(f"{benchmark}: {is_train.sum()} training, {(~is_train).sum()} test")
-    return "\n".join(lines)
 
 
 def find_sequence(store: SequenceStore, name: str) -> int:
@@ -48,26 +37,45 @@ def find_sequence(store: SequenceStore, name: str) -> int:
     return int(found[0])
 
 
-def render_sequences(store: SequenceStore, names: Sequence[str], out: Path) -> None:
-    """Draw the sequences called `names`. Raises ScdnetError without matplotlib, for unknown names or another suffix."""
+def render_sequences(store: SequenceStore, names: Sequence[str], out: Path) -> int:
+    """Draw the sequences called `names`; returns how many. Raises ScdnetError for unknown names or another suffix."""
     sequences = [store[find_sequence(store, name)] for name in names]
-    if find_spec("matplotlib") is None:
-        raise ScdnetError("--render needs matplotlib: pip install scdnet[plot]")
     from data_prep.render import Drawing, render  # only here: the rest works without matplotlib
 
     render([Drawing(s.name, store.class_names[s.label], s.frames) for s in sequences], out)
+    return len(sequences)
+
+
+def draw_classes(store: SequenceStore, out: Path) -> int:
+    """Draw one sequence of each class; returns how many. Raises ScdnetError for another suffix."""
+    from data_prep.contact_sheet import draw_contact_sheet  # only here, as above
+
+    return draw_contact_sheet(store, out)
+
+
+def report(store: SequenceStore) -> None:
+    """Print what the store holds, and on stderr where it is not what is published."""
+    print(describe(store), flush=True)
+    for line in compare_with_published(store):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Say what a sequence store holds, or draw sequences of it."""
     args = parse_arguments(argv)
     with open_sequences(args.store) as store:
-        if args.render is None:
-            print(describe(store))
+        if not args.render and not args.contact_sheet:
+            report(store)
             return
-        names, out = args.render[0].split(","), Path(args.render[1])
-        render_sequences(store, names, out)
-        print(f"drew {len(names)} of {len(store)} sequences in {out}")
+        if find_spec("matplotlib") is None:
+            raise ScdnetError("drawing needs matplotlib: pip install scdnet[plot]")
+        if args.contact_sheet:
+            out = args.contact_sheet
+            num_drawn = draw_classes(store, out)
+        else:
+            names, out = args.render[0].split(","), Path(args.render[1])
+            num_drawn = render_sequences(store, names, out)
+        print(f"drew {num_drawn} of {len(store)} sequences in {out}")
 
 
 if __name__ == "__main__":

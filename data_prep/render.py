@@ -29,6 +29,7 @@ NUM_COLOURS = 48  # of a file, shades at the edges of lines included
 POSES = 8  # in a strip
 MAX_ROWS = 6  # of strips; more stand in two columns
 COLUMNS = 4  # sequences beside each other in an animation
+BONE_WIDTH = 1.7  # points
 STRIP_INCHES, GIF_INCHES = 0.75, 1.4  # that a metre takes
 TITLE_INCHES = 0.3
 DPI = {".png": 100, ".gif": 75}
@@ -54,8 +55,12 @@ class Picture(NamedTuple):
 
 
 def project(drawing: Drawing) -> Picture:
-    """Look at a drawing."""
+    """Look at a drawing. Raises ScdnetError if there is no body in it."""
     present = (drawing.frames != 0).any(axis=(2, 3))  # (T, M)
+    if not present.any():
+        raise ScdnetError(
+            f"{drawing.name} ({drawing.class_name}): expected something to draw, found no body in any frame"
+        )
     azimuth, elevation = np.deg2rad([AZIMUTH_DEG[1 + int(present[:, 1:].any())], ELEVATION_DEG])
     viewer = np.array([np.sin(azimuth) * np.cos(elevation), np.cos(azimuth) * np.cos(elevation), np.sin(elevation)])
     right = np.array([-np.cos(azimuth), np.sin(azimuth), 0])
@@ -77,12 +82,12 @@ def bone_colours(body: int) -> list[str]:
     return [left if "left" in word else right if "right" in word else trunk for word in words]
 
 
-def draw_pose(axes: Axes, pose: np.ndarray) -> list[LineCollection]:
+def draw_pose(axes: Axes, pose: np.ndarray, *, bone_width: float = BONE_WIDTH) -> list[LineCollection]:
     """Draw one frame (M, V, 2), body 0 in front; returns what was added."""
     added = []
     for body, points in enumerate(pose):
         bones = points[np.array(NTU_25.bones)]  # (bones, 2 ends, 2)
-        lines = LineCollection(list(bones), colors=bone_colours(body), linewidths=1.7, capstyle="round")
+        lines = LineCollection(list(bones), colors=bone_colours(body), linewidths=bone_width, capstyle="round")
         lines.set_zorder(3 - body)
         added.append(axes.add_collection(lines, autolim=False))
     return added

@@ -19,22 +19,33 @@ def upright_bodies(num_bodies: int) -> np.ndarray:
     return frames
 
 
-def test_says_what_a_store_holds(store_path, capsys):
+def assert_is_a_picture_on_white(path: Path) -> None:
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert (pixels[0, 0] == 255).all()
+    assert 0.5 < (pixels == 255).all(axis=-1).mean() < 0.999  # mostly white, but something is drawn
+
+
+def test_prints_what_a_store_holds_and_warns_where_it_is_not_what_is_published(store_path, capsys):
     inspect_store.main([str(store_path)])
-    printed = capsys.readouterr().out
-    assert "16 sequences of 70 to 77 frames" in printed
-    assert "2 classes with 8 to 8 sequences each" in printed
-    assert "xsub: 8 training, 8 test" in printed
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{store_path}: ntu60\n16 sequences, 16 of them (100.0 %) with two bodies")
+    size = "xsub has 8 training and 8 test sequences, not the 40,091 and 16,487 of the published ntu60"
+    assert printed.err == f"warning: {size}\n"
+
+
+def test_contact_sheet_is_drawn_in_place_of_the_text(store_path, tmp_path, capsys):
+    out = tmp_path / "new" / "sheet.PNG"
+    inspect_store.main([str(store_path), "--contact-sheet", str(out)])
+    assert capsys.readouterr().out == f"drew 2 of 16 sequences in {out}\n"
+    assert_is_a_picture_on_white(out)
 
 
 @pytest.mark.parametrize("names", [NAME, f"{NAME},{OTHER}"])
 def test_strip_is_a_picture_on_white(store_path, tmp_path, names):
     out = tmp_path / "new" / "strip.png"
     inspect_store.main([str(store_path), "--render", names, str(out)])
-    with Image.open(out) as image:
-        pixels = np.asarray(image.convert("RGB"))
-    assert (pixels[0, 0] == 255).all()
-    assert 0.5 < (pixels == 255).all(axis=-1).mean() < 0.999  # mostly white, but something is drawn
+    assert_is_a_picture_on_white(out)
 
 
 def test_animation_shows_every_second_frame(store_path, tmp_path):
@@ -49,15 +60,36 @@ def test_unknown_name_is_refused_with_the_names_most_alike(store_path, tmp_path)
         inspect_store.main([str(store_path), "--render", "S001C001P001R001A009", str(tmp_path / "x.png")])
 
 
-def test_unknown_kind_of_picture_is_refused(store_path, tmp_path):
-    with pytest.raises(ScdnetError, match=r"x\.jpg: expected a name that ends in \.png or \.gif"):
-        inspect_store.main([str(store_path), "--render", NAME, str(tmp_path / "x.jpg")])
+DRAWING_COMMANDS = {"--render": [NAME], "--contact-sheet": []}  # and what stands before the name of the file
 
 
-def test_missing_matplotlib_is_said_with_its_remedy(store_path, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("option", "name", "expected"),
+    [("--render", "x.jpg", ".png or .gif"), ("--contact-sheet", "x.gif", ".png"), ("--contact-sheet", "x", ".png")],
+)
+def test_unknown_kind_of_picture_is_refused(store_path, tmp_path, option, name, expected):
+    out = tmp_path / name
+    with pytest.raises(ScdnetError) as raised:
+        inspect_store.main([str(store_path), option, *DRAWING_COMMANDS[option], str(out)])
+    assert str(raised.value) == f"{out}: expected a name that ends in {expected}"
+
+
+@pytest.mark.parametrize("option", DRAWING_COMMANDS)
+def test_missing_matplotlib_is_said_with_its_remedy(store_path, tmp_path, monkeypatch, option):
     monkeypatch.setattr(inspect_store, "find_spec", lambda name: None)
     with pytest.raises(ScdnetError, match=r"needs matplotlib: pip install scdnet\[plot\]"):
-        inspect_store.main([str(store_path), "--render", NAME, str(tmp_path / "x.png")])
+        inspect_store.main([str(store_path), option, *DRAWING_COMMANDS[option], str(tmp_path / "x.png")])
+
+
+def test_one_picture_at_a_time(store_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        inspect_store.main([str(store_path), "--contact-sheet", "x.png", "--render", NAME, "y.png"])
+    assert "--render: not allowed with argument --contact-sheet" in capsys.readouterr().err
+
+
+def test_a_drawing_without_a_body_is_refused():
+    with pytest.raises(ScdnetError, match=r"^S001 \(bow\): .*no body in any frame"):
+        project(Drawing("S001", "bow", upright_bodies(0)))
 
 
 def test_missing_store_is_refused(tmp_path):
