@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -52,7 +52,7 @@ class DatasetFacts:
     num_classes: int
     last_setup: int  # of its recordings; the missing list of NTU-120 holds that of NTU-60
     rules: Mapping[str, Rule]  # by benchmark
-    sizes: Mapping[str, SplitSizes] = field(default_factory=dict)  # by benchmark, as published; none: not known
+    sizes: Mapping[str, SplitSizes]  # by benchmark
 
 
 NTU_DATASETS = {
