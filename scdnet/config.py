@@ -93,6 +93,44 @@ class OptimConfig(Section):
     warmup_epochs: int = Field(0, ge=0)  # lr rises linearly to its start value
 
 
+class LinearOptimConfig(OptimConfig):
+    """Of the linear probe; the paper's."""
+
+    lr: float = Field(2, gt=0)
+    weight_decay: float = Field(0, ge=0)
+    epochs: int = Field(80, ge=1)
+    milestones: Milestones = (50, 70)
+
+
+class FinetuneOptimConfig(LinearOptimConfig):
+    """Of fine-tuning; the paper's."""
+
+    lr: float = Field(0.01, gt=0)
+
+
+class LinearConfig(Section):
+    """The linear probe on stored features (docs/method.md 5)."""
+
+    probe: Literal["sgd", "logistic"] = "sgd"  # logistic: regularised, the strength chosen on training sequences
+    batch_size: int = Field(1024, ge=1)
+    optim: LinearOptimConfig = LinearOptimConfig()
+
+
+class FinetuneConfig(Section):
+    """Fine-tuning of the whole network, with all labels or a share of them (docs/method.md 5)."""
+
+    label_fraction: float = Field(1, gt=0, le=1)  # below 1: semi-supervised
+    draws: int = Field(5, ge=1)  # of the labels that are kept, where they are not all
+    batch_size: int = Field(64, ge=1)
+    augment: bool = True  # training views; else the evaluation view
+    layer_decay: float = Field(1, gt=0, le=1)  # of lr, from the head downwards, for each layer
+    test_every: int = Field(10, ge=1)  # epochs between two looks at the test split; the last is what counts
+    optim: FinetuneOptimConfig = FinetuneOptimConfig()
+
+
+Protocol = Annotated[str, Field(pattern=r"^(knn|linear|finetune|semi@0?\.\d+)$")]
+
+
 class Config(Section):
     """A run."""
 
@@ -108,6 +146,9 @@ class Config(Section):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     optim: OptimConfig = OptimConfig()
+    linear: LinearConfig = LinearConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+    protocols: tuple[Protocol, ...] = ("knn", "linear")  # of tools/evaluate.py; semi@0.01: with 1 % of the labels
 
     @model_validator(mode="after")
     def _queue_holds_batch(self) -> Self:

@@ -1,46 +1,31 @@
 #!/usr/bin/env python3
 from collections.abc import Sequence
+from pathlib import Path
 
-from scdnet.cli import config_parser, run_command
+from eval_lib import evaluator_of, feature_tables, features_parser, print_rows
+
+from scdnet.cli import run_command
 from scdnet.config_file import load_config
-from scdnet.data.clips import load_clips
-from scdnet.engine.logs import say
-from scdnet.engine.runtime import keep_freed_memory, resolve_device
-from scdnet.eval.features import RAW, UNTRAINED, extract_features, load_source
-from scdnet.eval.knn import knn_metrics, split_features
-from scdnet.eval.results import append_results, format_table
-
-CONTROLS = {RAW: "raw evaluation views", UNTRAINED: "untrained encoder"}
+from scdnet.eval.feature_table import read_features
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """kNN retrieval, test split against training split: prints a table, appends to runs/<name>/results.jsonl."""
-    parser = config_parser(main.__doc__)
+    parser = features_parser(main.__doc__)
     parser.add_argument(
-        "--checkpoint",
-        action="append",
-        required=True,
-        metavar="PATH",
-        help=f"a checkpoint, ours or the authors'; or a control: {RAW} (the views themselves), {UNTRAINED} (untrained "
-        "encoder). May be given several times: a row each",
+        "--gallery",
+        type=Path,
+        metavar="FILE",
+        help="features of another data set, by the same encoder: all its sequences in the place of the training split; "
+        "classes are matched by name, queries of others are left out",
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    command = " ".join([str(args.config), *args.overrides])
-    sources = [load_source(name, config) for name in args.checkpoint]
-    clips = load_clips(config.data, config.stream, resolve_device(config.device))
-    say(clips.place)
-    keep_freed_memory()
-    rows = {}
-    for encoder, source in sources:
-        gallery, queries = split_features(extract_features(encoder, clips, config.precision), clips)
-        metrics = knn_metrics(gallery, queries, clips.device)
-        rows[CONTROLS.get(source.checkpoint, source.checkpoint)] = metrics
-        path = append_results(
-            config, metrics, protocol="knn", dataset=clips.dataset, source=source, config_name=command
-        )
-    print(format_table(f"{clips.dataset} {config.data.benchmark}, {config.stream}, percent", rows))
-    print(f"appended to {path}")
+    tables = feature_tables(parser, args, config)
+    gallery = read_features(args.gallery) if args.gallery else None
+    evaluator = evaluator_of(args, config)
+    rows = {table.source.checkpoint: evaluator.knn(table, gallery) for table in tables}
+    print_rows(config, tables[0].dataset, rows)
 
 
 if __name__ == "__main__":

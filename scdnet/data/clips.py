@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -29,6 +30,8 @@ class Clips:
     device: torch.device
     label: Tensor  # (N,) int64
     is_train: Tensor  # (N,) bool: the split of the benchmark
+    name: np.ndarray  # (N,) str
+    class_names: tuple[str, ...]
     dataset: str
     config: DataConfig
     stream: str
@@ -39,16 +42,21 @@ class Clips:
 
     def training_views(self, batches: Sequence[Tensor], generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """For each batch of indices (N,) two freshly drawn training views (N, C, T, V, M) of its sequences."""
+        for views in self.augmented_views(batches, generator, copies=2):
+            query_view, key_view = views.chunk(2)
+            yield query_view, key_view
+
+    def augmented_views(self, batches: Sequence[Tensor], generator: Generator, *, copies: int = 1) -> Iterator[Tensor]:
+        """For each batch of indices (N,) `copies` freshly drawn training views of it, (copies*N, C, T, V, M)."""
         config = self.config
         for frames, offset, length in self.recordings.batches(batches):
-            batch = Batch(frames, offset.repeat(2), length.repeat(2))
+            batch = Batch(frames, offset.repeat(copies), length.repeat(copies))
             draws = draw_views(
                 len(batch.length), config.frames, views=config.views, skeleton=NTU_25, generator=generator
             )
             batch, draws = send(batch, self.device), send(draws, self.device)
             crop = training_crop(batch.length, draws, config.views.crop_frames)
-            query_view, key_view = augment(self._cut(batch, crop), draws, NTU_25).chunk(2)
-            yield query_view, key_view
+            yield augment(self._cut(batch, crop), draws, NTU_25)
 
     def evaluation_views(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """For each batch of indices (N,) the evaluation views (N, C, T, V, M) of its sequences."""
@@ -74,7 +82,18 @@ def load_clips(config: DataConfig, stream: str, device: torch.device) -> Clips:
                 raise StoreError(f"{store.path}: the {split} split of benchmark {config.benchmark!r} is empty")
         recordings, place = open_recordings(store, config, device)
         label = torch.from_numpy(store.table.label)
-        return Clips(recordings, place, device, label, is_train, store.dataset, config, stream)
+        return Clips(
+            recordings,
+            place,
+            device,
+            label,
+            is_train,
+            name=store.table.name,
+            class_names=store.class_names,
+            dataset=store.dataset,
+            config=config,
+            stream=stream,
+        )
 
 
 def noise_clips(
@@ -95,6 +114,8 @@ def noise_clips(
         device=device,
         label=torch.zeros(num, dtype=torch.long),
         is_train=torch.ones(num, dtype=torch.bool),
+        name=np.array([f"noise{i:09}" for i in range(num)]),
+        class_names=("noise",),
         dataset="noise",
         config=config,
         stream="joint",

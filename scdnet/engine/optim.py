@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, param_groups_layer_decay
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
@@ -15,17 +15,30 @@ MACHINE_KEYS = ("foreach", "fused", "capturable")  # of a parameter group: how, 
 TIMM_NAMES = {"sgd": "momentum", "adamw": "adamw"}  # timm's own `sgd` is Nesterov
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> Optimizer:
-    """The optimiser over `parameters`; weight decay falls on every one of them. On a GPU it is one kernel, or few."""
+def make_optimizer(parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], config: OptimConfig) -> Optimizer:
+    """The optimiser over `parameters`, or groups of them; weight decay falls on every one of them.
+
+    On a GPU it is one kernel, or few.
+    """
     parameters = list(parameters)
+    first = parameters[0]["params"][0] if isinstance(parameters[0], dict) else parameters[0]
     kwargs = {"betas": (config.momentum, 0.999)} if config.name == "adamw" else {"momentum": config.momentum}
-    if parameters[0].is_cuda:
+    if first.is_cuda:
         kwargs["fused"] = True
         if config.name == "adamw":
             kwargs["capturable"] = True  # in a CUDA graph
     return create_optimizer_v2(
         parameters, opt=TIMM_NAMES[config.name], lr=config.lr, weight_decay=config.weight_decay, **kwargs
     )
+
+
+def layer_groups(model: nn.Module, config: OptimConfig, layer_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups whose learning rate falls by `layer_decay` from layer to layer, from the head downwards.
+
+    The layers are those of the model's `group_matcher`.
+    """
+    groups = param_groups_layer_decay(model, layer_decay=layer_decay)
+    return [{**group, "weight_decay": config.weight_decay} for group in groups]  # timm leaves norms and biases without
 
 
 def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:

@@ -15,8 +15,18 @@ from scdnet.files import written_aside
 
 CONFIG, LAST = "config.yaml", "last.pt"
 MAY_COME_FIRST = {"results.jsonl"}  # of controls that were evaluated before the training
-# keys that a resumed run may change
-FREE_TO_CHANGE = {"runs_dir", "device", "eval_every", "save_every", "data.resident", "data.workers", "compile"}
+# keys that a resumed run may change, and sections that training does not look at
+FREE_TO_CHANGE = {
+    "runs_dir",
+    "device",
+    "eval_every",
+    "save_every",
+    "data.resident",
+    "data.workers",
+    "compile",
+    "protocols",
+}
+EVALUATION = ("linear.", "finetune.")
 
 
 class RunDirError(ScdnetError):
@@ -54,6 +64,7 @@ def prepare_run_dir(config: Config, *, fresh: bool) -> None:
 def check_resumable(saved: Mapping[str, Any], config: Config, path: Path) -> None:
     """Raise RunDirError if the config of the checkpoint at `path` differs from `config` in a key that matters."""
     free = FREE_TO_CHANGE | ({"optim.epochs"} if config.optim.schedule == "multistep" else set())
-    changed = [key for key in changed_keys(saved, dump_config(config)) if key not in free]
+    changed = changed_keys(saved, dump_config(config))
+    changed = [key for key in changed if key not in free and not key.startswith(EVALUATION)]
     if changed:
         raise RunDirError(f"{path}: cannot resume with another {', '.join(changed)}; start a new run with name=")

@@ -33,6 +33,7 @@ class Source(NamedTuple):
     sha256: str | None
     seed: int | None  # of the pretraining, or of the untrained weights; None where unknown
     epoch: int | None  # completed epochs of pretraining
+    pretrained_on: str | None = None  # file name of the store, without suffix; None where unknown
 
 
 class RawViews(nn.Module):
@@ -57,8 +58,10 @@ def load_source(name: str, config: Config) -> tuple[nn.Module, Source]:
     checkpoint = read_checkpoint(Path(name))
     encoder = build_encoder(checkpoint, num_heads=config.model.heads)
     _check_fits(checkpoint, encoder, config)
-    seed = checkpoint.config["seed"] if checkpoint.config else None
-    return encoder, Source(name, checkpoint.sha256, seed, checkpoint.state.get("epoch"))
+    seed, store = None, None
+    if checkpoint.config:
+        seed, store = checkpoint.config["seed"], Path(checkpoint.config["data"]["store"]).stem
+    return encoder, Source(name, checkpoint.sha256, seed, checkpoint.state.get("epoch"), store)
 
 
 def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config) -> None:

@@ -56,6 +56,22 @@ def vote(neighbours: Tensor, num_classes: int) -> Tensor:
     return counts.argmax(dim=1)  # the first of equal maxima
 
 
+@torch.inference_mode()
+def class_similarities(
+    gallery: Features, queries: Features, *, num_classes: int, device: torch.device | None = None
+) -> Tensor:
+    """(N, classes) scores: the cosine of the nearest gallery item of each class, -1 where there is none.
+
+    The largest is the class that 1-NN gives. As scores they can be added up over streams.
+    """
+    classes = gallery.y.to(device)
+    chunks = []
+    for similarity, y in similarities(gallery, queries, device):
+        scores = similarity.new_full((len(y), num_classes), -1)
+        chunks.append(scores.scatter_reduce_(1, classes.expand(len(y), -1), similarity, "amax").cpu())
+    return torch.cat(chunks)
+
+
 def split_features(features: Features, clips: Clips) -> tuple[Features, Features]:
     """(gallery, queries) of the features of all sequences: training and test split of the benchmark."""
     train = clips.is_train

@@ -1,4 +1,4 @@
-"""Results: one JSON line a number, and a table for the eye."""
+"""Results: one JSON line a number, read back, and a table for the eye."""
 
 import json
 from collections.abc import Mapping
@@ -8,12 +8,17 @@ from typing import Any
 from scdnet.config import Config
 from scdnet.eval.features import Source
 
+RESULTS = "results.jsonl"  # in the folder of a run
 
-def append_results(
-    config: Config, metrics: Mapping[str, float], *, protocol: str, dataset: str, source: Source, config_name: str
-) -> Path:
-    """Add a line for each metric to the run's results.jsonl; `config_name` is what the user typed. Returns its path."""
-    record: dict[str, Any] = {
+
+def describe_evaluation(
+    config: Config, *, protocol: str, dataset: str, source: Source, typed: str, **more: object
+) -> dict[str, Any]:
+    """What is recorded of an evaluation besides its numbers; `typed` is the config as the user named it.
+
+    `more` are keys that only some protocols have, such as `label_fraction` and `draw`.
+    """
+    return {
         "protocol": protocol,
         "dataset": dataset,
         "benchmark": config.data.benchmark,
@@ -22,14 +27,41 @@ def append_results(
         "epoch": source.epoch,
         "checkpoint": source.checkpoint,
         "checkpoint_sha256": source.sha256,
-        "config": config_name,
+        "pretrained_on": source.pretrained_on,
+        "config": typed,
+        **more,
     }
-    path = config.run_dir / "results.jsonl"
+
+
+def append_results(run_dir: Path, evaluation: Mapping[str, Any], metrics: Mapping[str, float]) -> Path:
+    """Add a line for each metric to the run's results.jsonl. Returns its path."""
+    path = run_dir / RESULTS
     path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({**evaluation, "metric": metric, "value": value}) + "\n" for metric, value in metrics.items()]
+    is_torn = path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
     with path.open("a", encoding="utf-8") as file:
-        for metric, value in metrics.items():
-            file.write(json.dumps({**record, "metric": metric, "value": value}) + "\n")
+        file.write("\n" * is_torn + "".join(lines))  # after a line that a killed run left unfinished, on a new one
     return path
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """The records of a results.jsonl; a line that a killed run left unfinished is passed over."""
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and {"protocol", "metric", "value"} <= record.keys():
+            records.append(record)
+    return records
+
+
+def recorded(run_dir: Path, evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics that results.jsonl has of this very evaluation, the last ones if it has them twice; or none."""
+    records = read_results(run_dir / RESULTS)
+    same = [r for r in records if all(r.get(key) == value for key, value in evaluation.items())]
+    return {record["metric"]: record["value"] for record in same}
 
 
 def format_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:

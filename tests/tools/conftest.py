@@ -29,6 +29,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Calla
 
     def call(program: str, *arguments: object) -> Finished:
         monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
+        monkeypatch.syspath_prepend(ROOT / "tools")  # as Python does for a program
         with pytest.raises(SystemExit) as stopped:
             runpy.run_path(str(ROOT / program), run_name="__main__")
         return Finished(stopped.value.code or 0, *capsys.readouterr())

@@ -1,0 +1,137 @@
+"""The evaluation protocols: each computes, records its numbers in results.jsonl and keeps its scores."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from scdnet.config import Config
+from scdnet.data.clips import Clips, load_clips
+from scdnet.engine.logs import say
+from scdnet.engine.runtime import keep_freed_memory, resolve_device
+from scdnet.errors import ScdnetError
+from scdnet.eval.classification import Scores, confusion_matrix, topk_metrics, write_confusion, write_scores
+from scdnet.eval.feature_table import FeatureTable, gallery_across
+from scdnet.eval.features import RAW, Source, load_source
+from scdnet.eval.finetune import draw_labelled, finetune
+from scdnet.eval.knn import class_similarities, knn_metrics
+from scdnet.eval.linear import linear_probe
+from scdnet.eval.results import append_results, describe_evaluation, recorded
+from scdnet.files import written_aside
+
+Compute = Callable[[], tuple[dict[str, float], Tensor]]  # metrics, scores (n, classes)
+BEST = "top1_best_on_test"  # metric: of the best epoch, which the test split has chosen; stands beside that of the last
+
+
+class Evaluator:
+    """Runs protocols for one config; `typed` is how the user named it. Results go to the folder of the run."""
+
+    def __init__(self, config: Config, typed: str, *, skip: bool = False) -> None:
+        self.config, self.typed = config, typed
+        self.skip = skip  # what results.jsonl has already
+        self.device = resolve_device(config.device)
+
+    def knn(self, table: FeatureTable, other: FeatureTable | None = None) -> dict[str, float]:
+        """kNN retrieval: test split against training split, or against all sequences of another data set."""
+        rows = table.rows(self.config.data.benchmark, train=False)
+        if other is None:
+            gallery, more = table.features(table.rows(self.config.data.benchmark, train=True)), {}
+        else:
+            gallery, rows = gallery_across(other, table, rows)
+            more = {"gallery": Path(other.store).stem}
+
+        def compute() -> tuple[dict[str, float], Tensor]:
+            queries, num_classes = table.features(rows), len(table.class_names)
+            scores = class_similarities(gallery, queries, num_classes=num_classes, device=self.device)
+            return knn_metrics(gallery, queries, self.device), scores
+
+        return self._run_on_features("knn", table, rows, compute, **more)
+
+    def linear(self, table: FeatureTable) -> dict[str, float]:
+        """The linear probe on the frozen features."""
+        train, test = (table.rows(self.config.data.benchmark, train=train) for train in (True, False))
+
+        def compute() -> tuple[dict[str, float], Tensor]:
+            probe = linear_probe(
+                table.features(train),
+                table.features(test),
+                self.config.linear,
+                num_classes=len(table.class_names),
+                seed=self.config.seed,
+                device=self.device,
+            )
+            best = {} if probe.best_top1 is None else {BEST: probe.best_top1}
+            return topk_metrics(probe.scores, table.label[test]) | best, probe.scores
+
+        return self._run_on_features("linear", table, test, compute, probe=self.config.linear.probe)
+
+    def finetune(self, checkpoint: str) -> dict[str, dict[str, float]]:
+        """Fine-tuning with all labels, or `finetune.draws` times with a share of them; metrics by name of the run."""
+        if checkpoint == RAW:
+            raise ScdnetError("--checkpoint raw has no weights to fine-tune; give a checkpoint, or none")
+        fraction, rows, clips = self.config.finetune.label_fraction, {}, None
+        for draw in range(self.config.finetune.draws if fraction < 1 else 1):
+            encoder, source = load_source(checkpoint, self.config)
+            clips = clips or self._load_clips()
+            protocol = self._finetune_protocol(source)
+            more = {"label_fraction": fraction, "draw": draw} if fraction < 1 else {}
+            tag = f"{protocol}_{fraction:g}_draw{draw}" if more else protocol
+            about = self._about(protocol, clips.dataset, source, **more)
+            rows[tag] = self._recorded(tag, about)
+            if rows[tag]:
+                continue
+            train, seed = clips.split(train=True), self.config.seed + draw
+            labelled = train[draw_labelled(clips.label[train], fraction, seed)] if fraction < 1 else train
+            self._write_names(f"labelled_{tag}.txt", clips, labelled)
+            result = finetune(encoder, clips, labelled, self.config, seed=seed)
+            test = clips.split(train=False)
+            rows[tag] = topk_metrics(result.scores, clips.label[test]) | {BEST: result.best_top1}
+            self._keep(tag, clips, test, result.scores)
+            append_results(self.config.run_dir, about, rows[tag])
+        return rows
+
+    def _finetune_protocol(self, source: Source) -> str:
+        if self.config.finetune.label_fraction < 1:
+            return "semi"
+        return "finetune" if source.pretrained_on in (None, self.config.data.store.stem) else "transfer"
+
+    def _run_on_features(
+        self, protocol: str, table: FeatureTable, rows: Tensor, compute: Compute, **more: object
+    ) -> dict[str, float]:
+        """Metrics and scores of the test sequences `rows`, unless they are recorded already."""
+        about = self._about(protocol, table.dataset, table.source, **more)
+        metrics = self._recorded(protocol, about)
+        if not metrics:
+            metrics, scores = compute()
+            self._keep(protocol, table, rows, scores)
+            append_results(self.config.run_dir, about, metrics)
+        return metrics
+
+    def _about(self, protocol: str, dataset: str, source: Source, **more: object) -> dict[str, Any]:
+        return describe_evaluation(
+            self.config, protocol=protocol, dataset=dataset, source=source, typed=self.typed, **more
+        )
+
+    def _recorded(self, tag: str, about: dict[str, Any]) -> dict[str, float]:
+        metrics = recorded(self.config.run_dir, about) if self.skip else {}
+        if metrics:
+            say(f"{tag}: in {self.config.run_dir}/results.jsonl already, not computed again")
+        return metrics
+
+    def _load_clips(self) -> Clips:
+        clips = load_clips(self.config.data, self.config.stream, self.device)
+        say(clips.place)
+        keep_freed_memory()
+        return clips
+
+    def _keep(self, tag: str, of: FeatureTable | Clips, rows: Tensor, scores: Tensor) -> None:
+        """Write the scores (n, classes) of the test sequences `rows` (n,), and their confusion matrix."""
+        label, folder = of.label[rows], self.config.run_dir
+        about = (self.config.data.benchmark, of.class_names, of.dataset, of.stream)
+        write_scores(folder / f"scores_{tag}.npz", Scores(scores.numpy(), of.name[rows], label.numpy(), *about))
+        write_confusion(folder / f"confusion_{tag}.tsv", confusion_matrix(scores, label), of.class_names)
+
+    def _write_names(self, file: str, clips: Clips, index: Tensor) -> None:
+        with written_aside(self.config.run_dir / file) as partial:
+            partial.write_text("".join(f"{name}\n" for name in clips.name[index.numpy()]), encoding="utf-8")

@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+from collections.abc import Sequence
+
+from eval_lib import evaluator_of, print_rows
+
+from scdnet.cli import config_parser, run_command
+from scdnet.config_file import load_config
+from scdnet.data.store import open_sequences
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Fine-tune the whole network, with all labels or `finetune.label_fraction` of them; `none`: from scratch.
+
+    Prints a table, appends to runs/<name>/results.jsonl, keeps the scores there. What is recorded there already, draw
+    by draw, is not computed again. A checkpoint that was trained on another store makes it a transfer.
+    """
+    parser = config_parser(main.__doc__)
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="PATH", help="a checkpoint, ours or the authors'; or none"
+    )
+    args = parser.parse_intermixed_args(argv)
+    config = load_config(args.config, args.overrides)
+    with open_sequences(config.data.store) as store:
+        dataset = store.dataset
+    rows = evaluator_of(args, config, skip=True).finetune(args.checkpoint)
+    print_rows(config, dataset, rows)
+
+
+if __name__ == "__main__":
+    run_command(main)

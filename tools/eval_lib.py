@@ -1,0 +1,56 @@
+"""What the evaluation commands share: their arguments, where their features come from, and the table they print."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from scdnet.cli import config_parser
+from scdnet.config import Config
+from scdnet.eval.feature_table import FeatureTable, extract_table, read_features
+from scdnet.eval.features import RAW, UNTRAINED
+from scdnet.eval.protocols import Evaluator
+from scdnet.eval.results import RESULTS, format_table
+
+CONTROLS = {RAW: "raw evaluation views", UNTRAINED: "untrained encoder"}
+
+
+def features_parser(description: str | None) -> argparse.ArgumentParser:
+    """`-c CONFIG [key=value ...]` and where the features come from: checkpoints, or features files."""
+    parser = config_parser(description)
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help=f"a checkpoint, ours or the authors'; or a control: {RAW} (the views themselves), {UNTRAINED} (untrained "
+        "encoder). May be given several times: a row each",
+    )
+    parser.add_argument(
+        "--features",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="features that tools/extract_features.py has written, in the place of a checkpoint",
+    )
+    return parser
+
+
+def feature_tables(parser: argparse.ArgumentParser, args: argparse.Namespace, config: Config) -> list[FeatureTable]:
+    """The features that the arguments ask for, one table for each of them."""
+    if not args.checkpoint and not args.features:
+        parser.error("one of --checkpoint and --features is needed")
+    tables = [read_features(path) for path in args.features]
+    return tables + [extract_table(config, name) for name in args.checkpoint]
+
+
+def evaluator_of(args: argparse.Namespace, config: Config, *, skip: bool = False) -> Evaluator:
+    """What runs protocols for `config`, with the config as it was typed."""
+    return Evaluator(config, " ".join([str(args.config), *args.overrides]), skip=skip)
+
+
+def print_rows(config: Config, dataset: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+    """The table of what was computed, and where it is recorded."""
+    rows = {CONTROLS.get(name, name): metrics for name, metrics in rows.items()}
+    print(format_table(f"{dataset} {config.data.benchmark}, {config.stream}, percent", rows))
+    print(f"recorded in {config.run_dir / RESULTS}")

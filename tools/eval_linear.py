@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+from collections.abc import Sequence
+
+from eval_lib import evaluator_of, feature_tables, features_parser, print_rows
+
+from scdnet.cli import run_command
+from scdnet.config_file import load_config
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Linear probe on frozen features: prints a table, appends to runs/<name>/results.jsonl, keeps the scores there."""
+    parser = features_parser(main.__doc__)
+    args = parser.parse_intermixed_args(argv)
+    config = load_config(args.config, args.overrides)
+    tables = feature_tables(parser, args, config)
+    evaluator = evaluator_of(args, config)
+    rows = {table.source.checkpoint: evaluator.linear(table) for table in tables}
+    print_rows(config, tables[0].dataset, rows)
+
+
+if __name__ == "__main__":
+    run_command(main)
