@@ -5,7 +5,6 @@ from eval_lib import evaluator_of, print_rows
 
 from scdnet.cli import config_parser, run_command
 from scdnet.config_file import load_config
-from scdnet.data.store import open_sequences
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,10 +19,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    with open_sequences(config.data.store) as store:
-        dataset = store.dataset
-    rows = evaluator_of(args, config, skip=True).finetune(args.checkpoint)
-    print_rows(config, dataset, rows)
+    evaluator = evaluator_of(args, config, skip=True)
+    rows = evaluator.finetune(args.checkpoint, label_fraction=config.finetune.label_fraction)
+    print_rows(config, evaluator.clips.dataset, rows)
 
 
 if __name__ == "__main__":

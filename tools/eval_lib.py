@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scdnet.cli import config_parser
 from scdnet.config import Config
-from scdnet.eval.feature_table import FeatureTable, extract_table, read_features
+from scdnet.eval.feature_table import FeatureFileError, FeatureTable, extract_table, read_features
 from scdnet.eval.features import RAW, UNTRAINED
 from scdnet.eval.protocols import Evaluator
 from scdnet.eval.results import RESULTS, format_table
@@ -41,6 +41,9 @@ def feature_tables(parser: argparse.ArgumentParser, args: argparse.Namespace, co
     if not args.checkpoint and not args.features:
         parser.error("one of --checkpoint and --features is needed")
     tables = [read_features(path) for path in args.features]
+    for path, table in zip(args.features, tables, strict=True):
+        if table.stream != config.stream:
+            raise FeatureFileError(f"{path}: of stream {table.stream}, the config says {config.stream}")
     return tables + [extract_table(config, name) for name in args.checkpoint]
 
 

@@ -1,6 +1,7 @@
 """The evaluation protocols: each computes, records its numbers in results.jsonl and keeps its scores."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,35 +67,42 @@ class Evaluator:
 
         return self._run_on_features("linear", table, test, compute, probe=self.config.linear.probe)
 
-    def finetune(self, checkpoint: str) -> dict[str, dict[str, float]]:
-        """Fine-tuning with all labels, or `finetune.draws` times with a share of them; metrics by name of the run."""
+    def finetune(self, checkpoint: str, *, label_fraction: float) -> dict[str, dict[str, float]]:
+        """Fine-tuning with all labels, or `finetune.draws` times with a share of them; metrics by protocol and draw."""
         if checkpoint == RAW:
             raise ScdnetError("--checkpoint raw has no weights to fine-tune; give a checkpoint, or none")
-        fraction, rows, clips = self.config.finetune.label_fraction, {}, None
-        for draw in range(self.config.finetune.draws if fraction < 1 else 1):
-            encoder, source = load_source(checkpoint, self.config)
-            clips = clips or self._load_clips()
-            protocol = self._finetune_protocol(source)
-            more = {"label_fraction": fraction, "draw": draw} if fraction < 1 else {}
-            tag = f"{protocol}_{fraction:g}_draw{draw}" if more else protocol
-            about = self._about(protocol, clips.dataset, source, **more)
-            rows[tag] = self._recorded(tag, about)
-            if rows[tag]:
-                continue
-            train, seed = clips.split(train=True), self.config.seed + draw
-            labelled = train[draw_labelled(clips.label[train], fraction, seed)] if fraction < 1 else train
+        num_draws = self.config.finetune.draws if label_fraction < 1 else 1
+        rows = [self._finetune_once(checkpoint, label_fraction, draw) for draw in range(num_draws)]
+        return dict(rows)
+
+    def _finetune_once(self, checkpoint: str, fraction: float, draw: int) -> tuple[str, dict[str, float]]:
+        encoder, source = load_source(checkpoint, self.config)
+        clips, seed = self.clips, self.config.seed + draw
+        train, test = clips.split(train=True), clips.split(train=False)
+        if fraction < 1:
+            protocol, tag = "semi", f"semi_{fraction:g}_draw{draw}"
+            more = {"label_fraction": fraction, "draw": draw}
+            labelled = train[draw_labelled(clips.label[train], fraction, seed)]
+        else:
+            protocol = tag = "finetune" if source.pretrained_on in (None, self.config.data.store.stem) else "transfer"
+            more, labelled = {}, train
+        about = self._about(protocol, clips.dataset, source, **more)
+        metrics = self._recorded(tag, about)
+        if not metrics:
             self._write_names(f"labelled_{tag}.txt", clips, labelled)
             result = finetune(encoder, clips, labelled, self.config, seed=seed)
-            test = clips.split(train=False)
-            rows[tag] = topk_metrics(result.scores, clips.label[test]) | {BEST: result.best_top1}
+            metrics = topk_metrics(result.scores, clips.label[test]) | {BEST: result.best_top1}
             self._keep(tag, clips, test, result.scores)
-            append_results(self.config.run_dir, about, rows[tag])
-        return rows
+            append_results(self.config.run_dir, about, metrics)
+        return tag, metrics
 
-    def _finetune_protocol(self, source: Source) -> str:
-        if self.config.finetune.label_fraction < 1:
-            return "semi"
-        return "finetune" if source.pretrained_on in (None, self.config.data.store.stem) else "transfer"
+    @cached_property
+    def clips(self) -> Clips:
+        """The sequences of the store, loaded when they are first needed."""
+        clips = load_clips(self.config.data, self.config.stream, self.device)
+        say(clips.place)
+        keep_freed_memory()
+        return clips
 
     def _run_on_features(
         self, protocol: str, table: FeatureTable, rows: Tensor, compute: Compute, **more: object
@@ -118,12 +126,6 @@ class Evaluator:
         if metrics:
             say(f"{tag}: in {self.config.run_dir}/results.jsonl already, not computed again")
         return metrics
-
-    def _load_clips(self) -> Clips:
-        clips = load_clips(self.config.data, self.config.stream, self.device)
-        say(clips.place)
-        keep_freed_memory()
-        return clips
 
     def _keep(self, tag: str, of: FeatureTable | Clips, rows: Tensor, scores: Tensor) -> None:
         """Write the scores (n, classes) of the test sequences `rows` (n,), and their confusion matrix."""

@@ -1,0 +1,129 @@
+"""The evaluation commands from end to end, and what they say to bad input."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from scdnet.config_file import dump_config
+from scdnet.engine.trainer import pretrain
+from scdnet.files import file_sha256
+from tests.conftest import write_made_up_store
+
+QUICK = (
+    "linear.optim.epochs=3",
+    "finetune.optim.epochs=2",
+    "finetune.optim.milestones=[1]",
+    "finetune.draws=2",
+    "linear.batch_size=4",
+)
+
+
+def records(run_dir: Path) -> list[dict]:
+    return [json.loads(line) for line in (run_dir / "results.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def checkpoint(small_config) -> Path:
+    return pretrain(small_config)
+
+
+@pytest.mark.end_to_end
+def test_all_protocols_of_a_config_on_one_extraction_and_nothing_twice(run, config_path, checkpoint, tmp_path):
+    command = ("tools/evaluate.py", "-c", config_path, "--checkpoint", checkpoint, *QUICK)
+    protocols = "protocols=[knn, linear, finetune, semi@0.25]"
+    done = run(*command, protocols)
+    assert done.status == 0, done.err
+    folder = tmp_path / "runs/small"
+    found = records(folder)
+    assert {r["protocol"] for r in found} == {"knn", "linear", "finetune", "semi"}
+    assert {r["checkpoint_sha256"] for r in found} == {file_sha256(checkpoint)}
+    semi = {(r["label_fraction"], r["draw"]) for r in found if r["protocol"] == "semi"}
+    assert semi == {(0.25, 0), (0.25, 1)}
+    for tag in ("knn", "linear", "finetune", "semi_0.25_draw0", "semi_0.25_draw1"):
+        with np.load(folder / f"scores_{tag}.npz") as scores:
+            assert scores["scores"].shape == (8, 2) and scores["scores"].dtype == np.float32
+            assert scores["name"].tolist() == [f"S001C001P003R{i:03}A{2 - i % 2:03}" for i in range(1, 9)]
+            top1 = 100 * (scores["scores"].argmax(axis=1) == scores["label"]).mean()
+        metric = "knn@1" if tag == "knn" else "top1"
+        own = [r for r in found if r["metric"] == metric and (r.get("draw") is None or f"draw{r['draw']}" in tag)]
+        assert top1 in [r["value"] for r in own if tag.startswith(r["protocol"])]
+        assert (folder / f"confusion_{tag}.tsv").is_file()
+    drawn = (folder / "labelled_semi_0.25_draw0.txt").read_text().split()
+    assert len(drawn) == 2 and all("P001" in name for name in drawn)
+
+    before = (folder / "features.h5").stat().st_mtime_ns
+    again = run(*command, protocols)
+    assert again.status == 0 and again.err.count("already, not computed again") == 5
+    assert records(folder) == found and (folder / "features.h5").stat().st_mtime_ns == before
+
+
+def test_features_of_another_checkpoint_are_refused(run, config_path, checkpoint, tmp_path):
+    assert run("tools/evaluate.py", "-c", config_path, "--checkpoint", checkpoint, *QUICK).status == 0
+    result = run("tools/evaluate.py", "-c", config_path, "--checkpoint", "none", *QUICK)
+    assert result.status == 2 and "its checkpoint_sha256 is" in result.err and result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("tool", ["knn", "linear"])
+def test_a_features_file_alone_gives_what_the_checkpoint_gives(
+    run, config_path, checkpoint, store_path, tool, tmp_path
+):
+    out = tmp_path / "features.h5"
+    assert run("tools/extract_features.py", "-c", config_path, "--checkpoint", checkpoint, "--out", out).status == 0
+    command = (f"tools/eval_{tool}.py", "-c", config_path, *QUICK)
+    first = run(*command, "--checkpoint", checkpoint)
+    store_path.unlink()
+    second = run(*command, "--features", out)
+    assert first.status == second.status == 0
+    found = records(tmp_path / "runs/small")
+    half = len(found) // 2
+    assert [{**r, "value": pytest.approx(r["value"])} for r in found[:half]] == found[half:]
+
+
+def test_retrieval_across_data_sets(run, config_path, small_config, checkpoint, tmp_path):
+    other = write_made_up_store(tmp_path / "other.h5", seed=5)
+    for store, out in ((small_config.data.store, "a.h5"), (other, "b.h5")):
+        done = run(
+            "tools/extract_features.py", "-c", config_path, f"data.store={store}", "--checkpoint", checkpoint,
+            "--out", tmp_path / out,
+        )  # fmt: skip
+        assert done.status == 0, done.err
+    done = run("tools/eval_knn.py", "-c", config_path, "--features", tmp_path / "a.h5", "--gallery", tmp_path / "b.h5")
+    assert done.status == 0, done.err
+    assert {r["gallery"] for r in records(tmp_path / "runs/small")} == {"other"}
+    done = run("tools/eval_knn.py", "-c", config_path, "--features", tmp_path / "a.h5", "--gallery", tmp_path / "a.h5")
+    assert done.status == 2 and "of its sequences are queries too" in done.err
+
+
+@pytest.mark.end_to_end
+def test_transfer_to_a_store_of_more_classes_and_training_from_scratch(run, small_config, checkpoint, tmp_path):
+    other = write_made_up_store(tmp_path / "other.h5", classes=3, per_split=9)
+    config = tmp_path / "transfer.yaml"
+    content = dump_config(small_config)
+    content |= {"name": "transfer", "data": {**content["data"], "store": str(other)}}
+    config.write_text(yaml.safe_dump(content))
+    for name in (checkpoint, "none"):
+        done = run("tools/eval_finetune.py", "-c", config, "--checkpoint", name, *QUICK)
+        assert done.status == 0, done.err
+    found = {(r["protocol"], r["checkpoint"], r["pretrained_on"]) for r in records(tmp_path / "runs/transfer")}
+    assert found == {("transfer", str(checkpoint), "made_up"), ("finetune", "none", None)}
+    with np.load(tmp_path / "runs/transfer/scores_transfer.npz") as scores:
+        assert scores["scores"].shape == (9, 3)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "message"),
+    [
+        ("knn", (), "one of --checkpoint and --features is needed"),
+        ("linear", ("--features", "none.h5"), "none.h5: no such features file"),
+        ("finetune", ("--checkpoint", "raw"), "--checkpoint raw has no weights to fine-tune"),
+        ("finetune", ("--checkpoint", "none", "finetune.label_fraction=0"), "finetune.label_fraction: "),
+        ("linear", ("--checkpoint", "none", "linear.prob=logistic"), "did you mean 'linear.probe'?"),
+        ("linear", ("--checkpoint", "none", "protocols=[knn, lineal]"), "protocols"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_2(run, config_path, tool, arguments, message):
+    done = run(f"tools/eval_{tool}.py", "-c", config_path, *arguments)
+    assert done.status == 2 and message in done.err and "Traceback" not in done.err

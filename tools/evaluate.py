@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from eval_lib import evaluator_of, print_rows
+
+from scdnet.cli import config_parser, run_command
+from scdnet.config import Config
+from scdnet.config_file import load_config
+from scdnet.eval.feature_table import FeatureTable, extract_table, read_features, write_features
+from scdnet.eval.protocols import Evaluator
+from scdnet.files import written_aside
+
+ON_FEATURES = {"knn": Evaluator.knn, "linear": Evaluator.linear}  # the others train the encoder
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run all protocols that the config lists (`protocols`), on features that are extracted once.
+
+    What runs/<name>/results.jsonl has of this checkpoint already is not computed again: a run that was stopped goes on.
+    """
+    parser = config_parser(main.__doc__)
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="PATH", help="a checkpoint, ours or the authors'; or none"
+    )
+    parser.add_argument("--features", type=Path, metavar="FILE", help="default: features.h5 in the folder of the run")
+    args = parser.parse_intermixed_args(argv)
+    config = load_config(args.config, args.overrides)
+    table = find_features(args.features or config.run_dir / "features.h5", config, args.checkpoint)
+    for protocol in config.protocols:
+        rows = run_protocol(protocol, table, args.checkpoint, evaluator_of(args, config, skip=True))
+        print_rows(config, table.dataset, rows)
+
+
+def find_features(path: Path, config: Config, checkpoint: str) -> FeatureTable:
+    """The features file `path`, made if it is not there. Raises FeatureFileError if it is of other weights or data."""
+    if not path.exists():
+        with written_aside(path) as partial:
+            write_features(partial, extract_table(config, checkpoint))
+    return read_features(path, like=config, checkpoint=checkpoint)
+
+
+def run_protocol(
+    protocol: str, table: FeatureTable, checkpoint: str, evaluator: Evaluator
+) -> Mapping[str, Mapping[str, float]]:
+    """The metrics of one protocol, by name of the row."""
+    if protocol in ON_FEATURES:
+        return {f"{protocol}, {checkpoint}": ON_FEATURES[protocol](evaluator, table)}
+    fraction = float(protocol.partition("@")[2] or 1)
+    return evaluator.finetune(checkpoint, label_fraction=fraction)
+
+
+if __name__ == "__main__":
+    run_command(main)
