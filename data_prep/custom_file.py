@@ -50,7 +50,7 @@ def check_tracked(bodies: np.ndarray, where: str, layout: Layout) -> None:
     is_absent = is_zero.all(axis=2, keepdims=True)  # (M, T, 1)
     if is_absent.all():
         raise RawFileError(where, 0, f"no body in any of {bodies.shape[1]} frames")
-    is_always = (is_zero | is_absent).all(axis=1, keepdims=True)  # (M, 1, V)
+    is_always = is_zero.all(axis=1, keepdims=True)  # (M, 1, V)
     is_origin = is_always & (is_always.sum(axis=2, keepdims=True) == 1)
     is_untracked = is_zero & ~is_absent & ~is_origin
     if is_untracked.any():

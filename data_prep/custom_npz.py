@@ -21,7 +21,7 @@ def read_npz(data: bytes, where: str, num_joints: int) -> np.ndarray:
         shape, is_fortran, dtype = HEADERS[np.lib.format.read_magic(file)](file)
     except Exception as error:  # of many kinds: numpy evaluates what stands in the header
         raise RawFileError(where, 0, f"expected an array as numpy.savez writes it ({error})") from error
-    if dtype.kind not in "fiu" or dtype.itemsize > 8:
+    if dtype.kind not in "fiu":
         raise RawFileError(where, 0, f"expected an array of real numbers, found one of {dtype}")
     if len(shape) not in (3, 4) or shape[-2:] != (num_joints, 3):
         expected = f"(frames, {num_joints}, 3) or (frames, bodies, {num_joints}, 3)"

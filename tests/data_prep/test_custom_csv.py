@@ -60,6 +60,7 @@ WIDTH = "expected 60 or 120 numbers with commas between them"
         (csv(FRAMES).replace(b"\n", b",\n"), 1, f"{WIDTH}, found 61"),
         (csv(FRAMES) + csv(TWO), 5, "expected 60 numbers with commas between them, found 120"),
         (csv(FRAMES) + b"\n" + csv(FRAMES), 5, "expected 60 numbers with commas between them, found 0"),
+        (csv(FRAMES) + HEADER, 5, "expected a finite number in column 1, found 'centre of hips x'"),
         (HEADER + b"\n" + csv(FRAMES) + b"1,2", 6, "expected 60 numbers with commas between them, found 2"),
         (with_cell(""), 2, "expected a finite number in column 7, found ''"),
         (with_cell(" north "), 2, "expected a finite number in column 7, found 'north'"),

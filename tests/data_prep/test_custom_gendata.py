@@ -20,9 +20,9 @@ TABLE = "name,label,subject,split\nwalk,walk,1,train\nrun.csv,run,,test\nhop,hop
 def raw(tmp_path):
     """A folder of three recordings, one of them a csv in a folder of its own, and their table."""
     folder = tmp_path / "raw"
-    (folder / "more").mkdir(parents=True)
+    (folder / "a").mkdir(parents=True)
     (folder / "walk.npz").write_bytes(npz(joints=walked()))
-    (folder / "more" / "run.csv").write_bytes(csv(walked()[::2]))
+    (folder / "a" / "run.csv").write_bytes(csv(walked()[::2]))
     (folder / "hop.npz").write_bytes(npz(np.stack([walked(), walked() + np.array([1, 0, 0])], axis=1)))
     (folder / "labels.csv").write_text(TABLE)
     return folder
@@ -74,7 +74,7 @@ def test_without_a_table_there_is_one_class_and_all_train(raw, tmp_path, capsys)
 
 def test_a_zip_gives_the_same_store_as_its_folder_with_any_number_of_workers(raw, tmp_path):
     with zipfile.ZipFile(tmp_path / "raw.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in (raw / "walk.npz", raw / "more" / "run.csv", raw / "hop.npz"):
+        for file in (raw / "walk.npz", raw / "a" / "run.csv", raw / "hop.npz"):
             archive.write(file, f"own/{file.name}")
     table = ("--table", str(raw / "labels.csv"))
     assert run(raw, tmp_path / "a.h5", *table) == 0

@@ -86,6 +86,7 @@ MANY = (216_000, 10**9, 20, 3)
         (npz_of(npy_of((216_001, 20, 3), 9)), f"{COUNTS}, found shape (216001, 20, 3)"),
         (npz_of(npy_of((-4, 20, 3), 1920)), f"{COUNTS}, found shape (-4, 20, 3)"),
         (npz_of(npy_of((4, 20, 3), 1919)), "expected 1920 bytes of float64 in shape (4, 20, 3), found 1919"),
+        (npz_of(npy_of((4, 20, 3), 1921)), "expected 1920 bytes of float64 in shape (4, 20, 3), found 1921"),
         (npz_of(npy_of(MANY, 1920)), f"expected 103680000000000000 bytes of float64 in shape {MANY}, found 1920"),
         (npz_of(b"no array"), "expected an array as numpy.savez writes it (the magic string is not correct"),
         (npz_of(npy_of((4, 20, 3), 0)[:50]), "expected an array as numpy.savez writes it (EOF: reading array header"),

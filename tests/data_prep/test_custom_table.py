@@ -42,8 +42,8 @@ def test_a_line_says_what_is_known_of_a_recording(table):
     ],
 )
 def test_name_and_label_are_enough_and_forms_of_csv_do_not_matter(table, content):
-    rows = table(content).rows
-    assert list(rows) == ["a"] and rows["a"]._replace(line=0) == Row("1")
+    _, rows, rejected = table(content)
+    assert list(rows) == ["a"] and rows["a"]._replace(line=0) == Row("1") and not rejected
 
 
 def test_a_suffix_of_a_recording_may_be_written_and_others_belong_to_the_name(table):

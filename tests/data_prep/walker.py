@@ -22,7 +22,7 @@ def walk(num_frames: int = 12) -> dict[str, np.ndarray]:
     body["middle of spine"] = 0.42 * body["base of spine"] + 0.58 * body["spine at shoulders"]
     body["neck"] = 0.65 * body["spine at shoulders"] + 0.35 * body["head"]
     for side, x in (("left", -1), ("right", 1)):
-        body[f"{side} shoulder"] = place(0.17 * x, 0.5, 0)
+        body[f"{side} shoulder"] = place(0.17 * x, 0.5 + 0.02 * x, 0)  # not at right angles to the spine
         body[f"{side} elbow"] = place(0.2 * x, 0.25, 0, swing=0.1 * x)
         body[f"{side} wrist"] = place(0.22 * x, 0.02, -0.02, swing=0.25 * x)
         body[f"{side} hand"] = place(0.22 * x, -0.04, -0.04, swing=0.28 * x)
