@@ -11,7 +11,7 @@ from scdnet.config_file import load_config
 from scdnet.data.clips import load_clips
 from scdnet.engine.runtime import keep_freed_memory, resolve_device
 from scdnet.eval.features import RAW, UNTRAINED, Features, extract_features, load_source
-from scdnet.eval.knn import knn_metrics, split_features
+from scdnet.eval.knn import retrieve, split_features
 from scdnet.eval.results import format_table
 
 EXERCISES = 10  # class c is exercise c % 10
@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         features = extract_features(encoder, clips, config.precision)
         metrics = {}
         for classes, y in ((20, features.y), (EXERCISES, features.y % EXERCISES)):
-            scores = knn_metrics(*split_features(Features(features.x, y), clips))
-            metrics |= {f"1-NN, {classes}": scores["knn@1"], f"map, {classes}": scores["map"]}
+            found = retrieve(*split_features(Features(features.x, y), clips), num_classes=classes).metrics
+            metrics |= {f"1-NN, {classes}": found["knn@1"], f"map, {classes}": found["map"]}
         return metrics
 
     rows = {"raw evaluation views": row(RAW, 0)}

@@ -1,6 +1,7 @@
 """kNN retrieval: cosine, gallery = training split, queries = test split. Source: docs/method.md 5."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,21 +15,33 @@ RECALLS = (1, 5, 10)
 CHUNK = 256  # queries at a time: some 40 bytes for each of CHUNK x gallery pairs, 600 MB on NTU-120
 
 
+class Retrieval(NamedTuple):
+    """What retrieval finds."""
+
+    metrics: dict[str, float]  # percent
+    scores: Tensor  # (N, classes) float32 on the CPU: the cosine of the nearest gallery item of each class, else -1
+
+
 @torch.inference_mode()
-def knn_metrics(gallery: Features, queries: Features, device: torch.device | None = None) -> dict[str, float]:
-    """knn@k, recall@k and map in percent.
+def retrieve(
+    gallery: Features, queries: Features, *, num_classes: int, device: torch.device | None = None
+) -> Retrieval:
+    """knn@k, recall@k and map, and scores of all classes, the largest of which 1-NN answers.
 
     knn@k: majority vote of the k nearest, ties to the smallest class id. recall@k: queries with an item of their
     class among the k nearest. map: mean average precision over the whole gallery; 0 for a query whose class the
     gallery lacks. A k beyond the gallery is left out.
     """
-    classes, num_classes = gallery.y.to(device), int(gallery.y.max()) + 1
+    classes, all_scores = gallery.y.to(device), []
     sums: dict[str, Tensor] = {}
     for similarity, y in similarities(gallery, queries, device):
         ranked = classes[similarity.argsort(dim=1, descending=True, stable=True)]
         for name, hits in _rank_metrics(ranked, y, num_classes).items():
             sums[name] = sums.get(name, 0) + hits.sum(dtype=torch.float64)
-    return {name: 100 * total.item() / len(queries.y) for name, total in sums.items()}
+        scores = similarity.new_full((len(y), num_classes), -1)
+        all_scores.append(scores.scatter_reduce_(1, classes.expand(len(y), -1), similarity, "amax").cpu())
+    metrics = {name: 100 * total.item() / len(queries.y) for name, total in sums.items()}
+    return Retrieval(metrics, torch.cat(all_scores))
 
 
 def similarities(gallery: Features, queries: Features, device: torch.device | None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -54,22 +67,6 @@ def vote(neighbours: Tensor, num_classes: int) -> Tensor:
     counts = torch.zeros(len(neighbours), num_classes, device=neighbours.device)
     counts.scatter_add_(1, neighbours, torch.ones_like(neighbours, dtype=counts.dtype))
     return counts.argmax(dim=1)  # the first of equal maxima
-
-
-@torch.inference_mode()
-def class_similarities(
-    gallery: Features, queries: Features, *, num_classes: int, device: torch.device | None = None
-) -> Tensor:
-    """(N, classes) scores: the cosine of the nearest gallery item of each class, -1 where there is none.
-
-    The largest is the class that 1-NN gives. As scores they can be added up over streams.
-    """
-    classes = gallery.y.to(device)
-    chunks = []
-    for similarity, y in similarities(gallery, queries, device):
-        scores = similarity.new_full((len(y), num_classes), -1)
-        chunks.append(scores.scatter_reduce_(1, classes.expand(len(y), -1), similarity, "amax").cpu())
-    return torch.cat(chunks)
 
 
 def split_features(features: Features, clips: Clips) -> tuple[Features, Features]:

@@ -16,12 +16,12 @@ from scdnet.eval.classification import Scores, confusion_matrix, topk_metrics, w
 from scdnet.eval.feature_table import FeatureTable, gallery_across
 from scdnet.eval.features import RAW, Source, load_source
 from scdnet.eval.finetune import draw_labelled, finetune
-from scdnet.eval.knn import class_similarities, knn_metrics
+from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
 from scdnet.eval.results import append_results, describe_evaluation, recorded
 from scdnet.files import written_aside
 
-Compute = Callable[[], tuple[dict[str, float], Tensor]]  # metrics, scores (n, classes)
+Compute = Callable[[], tuple[dict[str, float], Tensor]]  # metrics and scores (n, classes)
 BEST = "top1_best_on_test"  # metric: of the best epoch, which the test split has chosen; stands beside that of the last
 
 
@@ -43,9 +43,8 @@ class Evaluator:
             more = {"gallery": Path(other.store).stem}
 
         def compute() -> tuple[dict[str, float], Tensor]:
-            queries, num_classes = table.features(rows), len(table.class_names)
-            scores = class_similarities(gallery, queries, num_classes=num_classes, device=self.device)
-            return knn_metrics(gallery, queries, self.device), scores
+            num_classes = len(table.class_names)
+            return retrieve(gallery, table.features(rows), num_classes=num_classes, device=self.device)
 
         return self._run_on_features("knn", table, rows, compute, **more)
 

@@ -10,7 +10,7 @@ from scdnet.engine.trainer import pretrain
 from scdnet.engine.training import Training, start_training
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import extract_features, load_source
-from scdnet.eval.knn import knn_metrics, score_1nn, split_features
+from scdnet.eval.knn import retrieve, score_1nn, split_features
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 DEVICES = ("cpu", "cuda")
@@ -71,7 +71,9 @@ def test_retrieval(small_config: Config):
     encoder, _ = load_source("none", small_config)
     clips = load_clips(small_config.data, "joint", torch.device("cpu"))
     gallery, queries = split_features(extract_features(encoder, clips), clips)
-    on_cpu, on_gpu = (knn_metrics(gallery, queries, torch.device(device)) for device in DEVICES)
+    on_cpu, on_gpu = (
+        retrieve(gallery, queries, num_classes=2, device=torch.device(device)).metrics for device in DEVICES
+    )
     assert on_gpu == pytest.approx(on_cpu, abs=0.1)
 
 

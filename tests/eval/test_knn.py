@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from scdnet.eval import knn
 from scdnet.eval.features import Features
-from scdnet.eval.knn import knn_metrics, vote
+from scdnet.eval.knn import retrieve, vote
 
 
 def made_up(n: int, seed: int, classes: int = 5) -> Features:
@@ -18,6 +18,10 @@ def made_up(n: int, seed: int, classes: int = 5) -> Features:
     centres = np.random.default_rng(99).normal(size=(classes, 12))
     x = (centres[y] + 1.5 * rng.normal(size=(n, 12))) * rng.uniform(0.1, 10, size=(n, 1))
     return Features(torch.from_numpy(x).float(), torch.from_numpy(y))
+
+
+def knn_metrics(gallery: Features, queries: Features) -> dict[str, float]:
+    return retrieve(gallery, queries, num_classes=8).metrics
 
 
 GALLERY, QUERIES = made_up(200, seed=0), made_up(90, seed=1)
@@ -61,3 +65,13 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch):
 def test_a_tied_vote_goes_to_the_smallest_class():
     neighbours = torch.tensor([[4, 2, 4, 2], [3, 0, 1, 2], [4, 4, 4, 0]])
     assert vote(neighbours, num_classes=5).tolist() == [2, 0, 4]
+
+
+def test_scores_are_the_cosine_of_the_nearest_item_of_each_class_and_answer_as_1nn_does():
+    scores = retrieve(GALLERY, QUERIES, num_classes=7).scores
+    similarity = torch.nn.functional.cosine_similarity(QUERIES.x[:, None], GALLERY.x[None], dim=2)
+    for c in range(5):
+        torch.testing.assert_close(scores[:, c], similarity[:, GALLERY.y == c].amax(dim=1))
+    assert (scores[:, 5:] == -1).all()  # classes that the gallery lacks
+    right = (scores.argmax(dim=1) == QUERIES.y).double().mean().item()
+    assert 100 * right == pytest.approx(knn_metrics(GALLERY, QUERIES)["knn@1"])
