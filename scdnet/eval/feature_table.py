@@ -20,6 +20,13 @@ from scdnet.eval.features import Features, Source, extract_features, load_source
 from scdnet.files import file_sha256
 
 FORMAT, VERSION = "scdnet-features", 1
+SOURCE = {  # attribute of the file, by field of Source
+    "checkpoint": "checkpoint",
+    "sha256": "checkpoint_sha256",
+    "seed": "seed",
+    "epoch": "epoch",
+    "pretrained_on": "pretrained_on",
+}
 
 
 class FeatureFileError(ScdnetError):
@@ -106,9 +113,8 @@ def write_features(path: Path, table: FeatureTable) -> None:
         file.create_group("split")
         for benchmark, is_train in table.is_train.items():
             file[f"split/{benchmark}"] = is_train.numpy()
-        source = {f"checkpoint_{key}": value for key, value in table.source._asdict().items() if value is not None}
-        file.attrs.update(source)
-        file.attrs["checkpoint_sha256"] = table.source.sha256 or table.source.checkpoint
+        source = {SOURCE[key]: value for key, value in table.source._asdict().items() if value is not None}
+        file.attrs.update({"checkpoint_sha256": table.source.checkpoint, **source})  # of a control its name
         file.attrs.update(
             format=FORMAT,
             version=VERSION,
@@ -131,9 +137,9 @@ def read_features(path: Path, *, like: Config | None = None, checkpoint: str | N
         if found != (FORMAT, VERSION):
             raise FeatureFileError(f"{path}: expected {FORMAT} of version {VERSION}, found {found[0]} of {found[1]}")
         attrs = dict(file.attrs)
-        source = {key: attrs.get(f"checkpoint_{key}") for key in Source._fields}
+        source = {key: attrs.get(attribute) for key, attribute in SOURCE.items()}
         source |= {key: int(source[key]) for key in ("seed", "epoch") if source[key] is not None}
-        source["sha256"] = None if attrs["checkpoint_sha256"] == source["checkpoint"] else attrs["checkpoint_sha256"]
+        source["sha256"] = None if source["sha256"] == source["checkpoint"] else source["sha256"]
         table = FeatureTable(
             x=torch.from_numpy(file["features"][:]),
             label=torch.from_numpy(file["label"][:]),
