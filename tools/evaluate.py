@@ -27,8 +27,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     table = find_features(args.features or config.run_dir / "features.h5", config, args.checkpoint)
+    evaluator = evaluator_of(args, config, skip=True)
     for protocol in config.protocols:
-        rows = run_protocol(protocol, table, args.checkpoint, evaluator_of(args, config, skip=True))
+        rows = run_protocol(protocol, table, args.checkpoint, evaluator)
         print_rows(config, table.dataset, rows)
 
 

@@ -3,14 +3,16 @@
 import pytest
 import torch
 
-from scdnet.config import Config
+from scdnet.config import Config, FinetuneConfig, LinearConfig
 from scdnet.data.clips import load_clips
 from scdnet.engine.runtime import WARM_UP, GraphedStep, seed_everything, set_precision
 from scdnet.engine.trainer import pretrain
 from scdnet.engine.training import Training, start_training
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import extract_features, load_source
+from scdnet.eval.finetune import finetune
 from scdnet.eval.knn import retrieve, score_1nn, split_features
+from scdnet.eval.linear import linear_probe
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 DEVICES = ("cpu", "cuda")
@@ -65,6 +67,19 @@ def test_training_resuming_and_scoring(small_config: Config):
         encoder, _ = load_source(str(path), config)
         features.append(extract_features(encoder, load_clips(config.data, "joint", torch.device(device))))
     assert torch.allclose(features[0].x, features[1].x, atol=1e-3)
+
+
+def test_fine_tuning_and_linear_probe(small_config: Config):
+    clips = load_clips(small_config.data, "joint", torch.device("cuda"))
+    encoder, _ = load_source("none", small_config)
+    features = extract_features(encoder, clips)
+    probe = {"num_classes": 2, "seed": 0}
+    splits = split_features(features, clips)
+    on_cpu, on_gpu = (linear_probe(*splits, LinearConfig(), **probe, device=torch.device(d)).scores for d in DEVICES)
+    assert torch.allclose(on_cpu, on_gpu, atol=1e-2)
+    optim = {"epochs": 2, "milestones": (1,)}
+    config = small_config.model_copy(update={"precision": "bf16", "finetune": FinetuneConfig(optim=optim)})
+    assert finetune(encoder, clips, clips.split(train=True), config, seed=0).scores.shape == (8, 2)
 
 
 def test_retrieval(small_config: Config):
