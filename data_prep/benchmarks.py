@@ -14,8 +14,13 @@ from scdnet.data.store import SequenceTable
 Rule = Callable[[SequenceTable], np.ndarray]  # sequences (N) -> bool (N,), True = training split
 
 NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
-NTU_CLASSES = Path(__file__).with_name("ntu_classes.tsv")  # id<TAB>name. Source: the NTU RGB+D release page
-PKU_CLASSES = Path(__file__).with_name("pku_classes.tsv")  # part II uses 41 of them. Source: the PKU-MMD release page
+NTU_CLASSES, PKU_CLASSES = "ntu_classes.tsv", "pku_classes.tsv"  # id<TAB>name. Source: the release pages
+CLASSES = {  # the file that lists them, and how many of its lines; part II of PKU-MMD uses 41 of part I's
+    "ntu60": (NTU_CLASSES, 60),
+    "ntu120": (NTU_CLASSES, 120),
+    "pku1": (PKU_CLASSES, 51),
+    "pku2": (PKU_CLASSES, 51),
+}
 MISSING_FILE = Path(__file__).with_name("ntu_missing.txt")  # 535 names. Source: the lists of the NTU RGB+D release page
 
 # Source: Shahroudy et al. 2016, sect. 3.2.1
@@ -49,7 +54,6 @@ class SplitSizes(NamedTuple):
 class DatasetFacts:
     """What is published about one of the NTU data sets."""
 
-    num_classes: int
     last_setup: int  # of its recordings; the missing list of NTU-120 holds that of NTU-60
     rules: Mapping[str, Rule]  # by benchmark
     sizes: Mapping[str, SplitSizes]  # by benchmark
@@ -57,7 +61,6 @@ class DatasetFacts:
 
 NTU_DATASETS = {
     "ntu60": DatasetFacts(
-        num_classes=60,
         last_setup=17,
         rules={
             "xsub": lambda table: np.isin(table.subject, NTU60_TRAIN_SUBJECTS),
@@ -66,7 +69,6 @@ NTU_DATASETS = {
         sizes={"xsub": SplitSizes(40_091, 16_487), "xview": SplitSizes(37_646, 18_932)},
     ),
     "ntu120": DatasetFacts(
-        num_classes=120,
         last_setup=32,
         rules={
             "xsub": lambda table: np.isin(table.subject, NTU120_TRAIN_SUBJECTS),
@@ -87,8 +89,8 @@ def parse_ntu_name(name: str) -> NtuName | None:
 @cache
 def class_names(dataset: str) -> tuple[str, ...]:
     """Names of the classes of "ntu60", "ntu120", "pku1" or "pku2"; class i of a store is action i + 1."""
-    file, count = (NTU_CLASSES, NTU_DATASETS[dataset].num_classes) if dataset in NTU_DATASETS else (PKU_CLASSES, None)
-    lines = file.read_text(encoding="utf-8").splitlines()
+    file, count = CLASSES[dataset]
+    lines = Path(__file__).with_name(file).read_text(encoding="utf-8").splitlines()
     return tuple(line.split("\t")[1] for line in lines[:count])
 
 

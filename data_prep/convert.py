@@ -85,10 +85,17 @@ def find_all(roots: Sequence[Path], suffixes: str | tuple[str, ...]) -> Iterator
         yield from found
 
 
+def found_before(file: RawFile, first: RawFile) -> Rejection:
+    """`file` has the name of one that was met before it, which stays."""
+    return Rejection(file.where, 0, f"found before as {first.where}")
+
+
 def check_output(out: Path, *, overwrite: bool) -> None:
     """Raise ConvertError if `out` cannot be written or must not be overwritten."""
     if out.is_dir():
         raise ConvertError(f"--out {out}: is a folder, expected the name of a file")
+    if _list_path(out).is_dir():
+        raise ConvertError(f"--out {out}: {_list_path(out)} is a folder, expected none")
     if out.exists() and not overwrite:
         raise ConvertError(f"--out {out}: exists; give another name or --overwrite")
 
@@ -124,7 +131,7 @@ def rejected_list(out: Path, rejected: Sequence[Rejection]) -> Iterator[None]:
     If nothing was rejected, that of an earlier run is then removed. So list and store are of one run, and a disk that
     is full leaves both as they were.
     """
-    path = out.with_name(out.name + ".rejected.tsv")
+    path = _list_path(out)
     if not rejected:
         yield
         path.unlink(missing_ok=True)
@@ -149,8 +156,12 @@ def report(out: Path, summary: Summary) -> int:
     store = str(out) if summary.kept else "no store written"
     print(f"kept {summary.kept}, listed missing {summary.missing}, rejected {summary.rejected}: {store}")
     if summary.rejected:
-        print(f"rejected files: {out}.rejected.tsv")
+        print(f"rejected files: {_list_path(out)}")
     return 0 if summary.kept else NOTHING_KEPT
+
+
+def _list_path(out: Path) -> Path:
+    return out.with_name(out.name + ".rejected.tsv")
 
 
 def _convert_item(convert_item: Callable[[Any], Outcome], item: object) -> Outcome:

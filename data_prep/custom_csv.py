@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_prep.raw_files import RawFileError
-from data_prep.skeleton_file import MAX_FRAMES
+from data_prep.raw_files import MAX_FRAMES, RawFileError
 
 BODIES = (1, 2)  # that a line may hold
 

@@ -7,8 +7,7 @@ import numpy as np
 from data_prep.custom_csv import read_csv
 from data_prep.custom_npz import read_npz
 from data_prep.layouts import Layout
-from data_prep.raw_files import RawFileError
-from data_prep.skeleton_file import LARGEST
+from data_prep.raw_files import LARGEST, RawFileError
 
 READERS = {".npz": read_npz, ".csv": read_csv}
 SUFFIXES = tuple(READERS)

@@ -6,7 +6,17 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from data_prep.convert import Job, Outcome, Rejection, add_arguments, check_output, convert, find_all, report
+from data_prep.convert import (
+    Job,
+    Outcome,
+    Rejection,
+    add_arguments,
+    check_output,
+    convert,
+    find_all,
+    found_before,
+    report,
+)
 from data_prep.custom_file import SUFFIXES
 from data_prep.custom_frames import TURNS, UNITS, Capture, read_frames
 from data_prep.custom_table import NOT_STORABLE, NUMBERS, Row, Table, number_classes, read_table
@@ -46,7 +56,7 @@ def plan_job(files: Sequence[RawFile], dataset: str, capture: Capture, table: Ta
         elif file.stem not in table.rows:
             rejected.append(Rejection(file.where, 0, f"no line that can be used in the table {table.where}"))
         elif file.stem in found:
-            rejected.append(Rejection(file.where, 0, f"found before as {found[file.stem].where}"))
+            rejected.append(found_before(file, found[file.stem]))
         else:
             found[file.stem] = file
     classes = number_classes(row.label for row in table.rows.values())

@@ -6,8 +6,7 @@ import zipfile
 
 import numpy as np
 
-from data_prep.raw_files import MAX_BYTES, READ_ERRORS, RawFileError
-from data_prep.skeleton_file import MAX_FRAMES
+from data_prep.raw_files import MAX_BYTES, MAX_FRAMES, READ_ERRORS, RawFileError
 
 ARRAY = "joints"  # its name, where there are several
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}  # by version

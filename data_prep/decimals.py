@@ -6,6 +6,8 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from data_prep.raw_files import MAX_LINES, MAX_WORDS, RawFileError, show
+
 WIDEST = 17  # longest word read in bulk: 10 ** 17 still fits an int64, sign and point included
 DECIMAL = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 POWERS = 10 ** np.arange(WIDEST)
@@ -21,12 +23,16 @@ class Words(NamedTuple):
     line: np.ndarray  # (lines + 1,) int64: the words of line i, counted from 0, are line[i] .. line[i + 1] - 1
 
     @classmethod
-    def of(cls, data: bytes) -> Self:
+    def of(cls, data: bytes, where: str) -> Self:
         """Find the words of `data`; lines end with LF or CRLF, the last one perhaps not. A UTF-8 mark is none."""
+        if (num_lines := data.count(b"\n")) > MAX_LINES:
+            raise RawFileError(where, 0, f"expected at most {MAX_LINES} lines, found {num_lines}")
         data = data.removeprefix(codecs.BOM_UTF8)
         closing = b"" if data.endswith(b"\n") or not data else b"\n"
         text = np.frombuffer(b"".join((b" " * WIDEST, data, closing)), dtype=np.uint8)
         is_blank = text <= ord(b" ")
+        if (num_blanks := np.count_nonzero(is_blank)) > MAX_WORDS:
+            raise RawFileError(where, 0, f"expected at most {MAX_WORDS} blanks, found {num_blanks}")
         start = np.flatnonzero(is_blank[:-1] > is_blank[1:]) + 1
         end = np.flatnonzero(is_blank[:-1] < is_blank[1:]) + 1
         line = np.searchsorted(start, np.flatnonzero(text == ord(b"\n")))
@@ -49,7 +55,7 @@ class Words(NamedTuple):
         if column is not None:
             first, end = first + column, first + column + 1
         shown = self.text[self.start[first] : self.end[end - 1]].tobytes().decode("latin-1")
-        return repr(shown if len(shown) <= 40 else shown[:37] + "...")
+        return show(shown)
 
 
 def parse_decimals(words: Words, index: np.ndarray) -> np.ndarray:

@@ -3,7 +3,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.benchmarks import NTU_DATASETS, NtuName, class_names, missing_names, parse_ntu_name
-from data_prep.convert import Job, Outcome, Rejection, add_arguments, check_output, convert, find_all, report
+from data_prep.convert import (
+    Job,
+    Outcome,
+    Rejection,
+    add_arguments,
+    check_output,
+    convert,
+    find_all,
+    found_before,
+    report,
+)
 from data_prep.normalize import normalise, select_bodies
 from data_prep.raw_files import RawFile, RawFileError
 from data_prep.skeleton_file import parse_skeleton
@@ -38,21 +48,21 @@ def convert_recording(recording: Recording) -> Outcome:
 
 def plan_job(files: Iterable[RawFile], dataset: str, missing: frozenset[str]) -> Job:
     """Sort out which files to work on: by name, each name once, without those in `missing`."""
-    facts, recordings, rejected, num_missing = NTU_DATASETS[dataset], {}, [], 0
+    names, recordings, rejected, num_missing = class_names(dataset), {}, [], 0
     for file in files:
         numbers = parse_ntu_name(file.stem)
         if numbers is None:
             rejected.append(Rejection(file.where, 0, "name is not SxxxCxxxPxxxRxxxAxxx"))
         elif file.stem in missing:
             num_missing += 1
-        elif not 1 <= numbers.action <= facts.num_classes:
-            rejected.append(Rejection(file.where, 0, f"class {numbers.action}, expected 1..{facts.num_classes}"))
+        elif not 1 <= numbers.action <= len(names):
+            rejected.append(Rejection(file.where, 0, f"class {numbers.action}, expected 1..{len(names)}"))
         elif file.stem in recordings:
-            rejected.append(Rejection(file.where, 0, f"found before as {recordings[file.stem].file.where}"))
+            rejected.append(found_before(file, recordings[file.stem].file))
         else:
             recordings[file.stem] = Recording(file, numbers)
     items = [recordings[name] for name in sorted(recordings)]
-    return Job(dataset, class_names(dataset), facts.rules, items, convert_recording, rejected, num_missing)
+    return Job(dataset, names, NTU_DATASETS[dataset].rules, items, convert_recording, rejected, num_missing)
 
 
 def read_missing_list(path: Path) -> frozenset[str]:

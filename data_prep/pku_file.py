@@ -7,20 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data_prep.benchmarks import class_names
 from data_prep.decimals import Words, parse_rows
-from data_prep.raw_files import RawFileError
-from data_prep.skeleton_file import LARGEST, MAX_FRAMES
+from data_prep.raw_files import LARGEST, MAX_FRAMES, RawFileError, show
 from scdnet.data.store import FRAME_SHAPE
 
-NUM_CLASSES = 51
 NUM_COLUMNS = 150  # of a video's line: 2 bodies x 25 joints x (x y z)
 NUM_FIELDS = 4  # of a label's line: class, start, end, confidence
 MAX_FAULTS = 20  # lines of a video that are named one by one
 MAX_ACTIONS = 10_000  # lines of a label file; published ones have some 20
+MAX_BYTES_OF_LISTS = 2**20  # of label and split files
 BLOCK_BYTES = 2**18  # of text whose numbers are looked for at a time
 TRAINING_LINE, TEST_LINE = 2, 4  # of a split file, from 1; the lines before them are headings
-
-
 COUNT = re.compile(r"[0-9]{1,9}")
 
 
@@ -62,7 +60,7 @@ def parse_video(data: bytes, where: str) -> Video:
     data = data.rstrip()
     _check_lines(data, MAX_FRAMES, where)
     rows, faults = [np.empty((0, NUM_COLUMNS))], []
-    for first, words in _blocks_of_words(data):
+    for first, words in _blocks_of_words(data, where):
         block = parse_rows(words, NUM_COLUMNS)
         is_sound = (np.abs(block) < LARGEST).all(axis=1)  # nan is not
         for line in np.flatnonzero(~is_sound)[: MAX_FAULTS - len(faults)].tolist():
@@ -79,10 +77,11 @@ def parse_video(data: bytes, where: str) -> Video:
 def parse_labels(data: bytes, where: str) -> tuple[list[Action], list[Fault]]:
     """Read a label file, an action a line; blank lines are counted, but are none.
 
-    Raises RawFileError if there are more than MAX_ACTIONS lines.
+    Raises RawFileError if there are more than MAX_ACTIONS lines or MAX_BYTES_OF_LISTS.
     """
     data = data.rstrip()
     _check_lines(data, MAX_ACTIONS, where)
+    _check_bytes(data, where)
     actions, faults = [], []
     for number, line in enumerate(_decode(data).split("\n"), start=1):
         found = _parse_action(number, line.strip()) if line.strip() else None
@@ -97,24 +96,26 @@ def parse_split(data: bytes, where: str) -> Split:
     """Read a split file: line 2 names the training videos, line 4 the test videos, with commas between them.
 
     Blanks and suffixes of the names are left out, and so is what follows the last comma. Raises RawFileError if there
-    are fewer lines.
+    are fewer lines, or more than MAX_BYTES_OF_LISTS.
     """
+    _check_bytes(data, where)
     lines = _decode(data).split("\n")
     if len(lines) < TEST_LINE:
         expected = f"training videos in line {TRAINING_LINE} and validation videos in line {TEST_LINE}"
         raise RawFileError(where, len(lines), f"expected {expected}, found the end of the file")
     sides = [lines[number - 1].replace(",", " ").split() for number in (TRAINING_LINE, TEST_LINE)]
-    return Split(*(frozenset(name.removesuffix(".txt") for name in side) for side in sides))
+    return Split(*(frozenset(name.partition(".")[0] for name in side) for side in sides))
 
 
 def _parse_action(number: int, line: str) -> Action | Fault:
     fields = [field.strip() for field in line.split(",")]
     numbers = [int(field) for field in fields[: NUM_FIELDS - 1] if COUNT.fullmatch(field)]
     if len(fields) != NUM_FIELDS or len(numbers) != NUM_FIELDS - 1:
-        return Fault(number, f"expected class,start,end,confidence, found {_shorten(line)}")
+        return Fault(number, f"expected class,start,end,confidence, found {show(line)}")
     label, start, end = numbers
-    if not 1 <= label <= NUM_CLASSES:
-        return Fault(number, f"class {label}, expected 1..{NUM_CLASSES}")
+    num_classes = len(class_names("pku1"))
+    if not 1 <= label <= num_classes:
+        return Fault(number, f"class {label}, expected 1..{num_classes}")
     if start > end:
         return Fault(number, f"frames {start}..{end}, expected an end that is not before the start")
     return Action(number, label - 1, start, end)
@@ -126,6 +127,11 @@ def _check_lines(data: bytes, most: int, where: str) -> None:
         raise RawFileError(where, 0, f"expected at most {most} lines, found {num_lines}")
 
 
+def _check_bytes(data: bytes, where: str) -> None:
+    if len(data) > MAX_BYTES_OF_LISTS:
+        raise RawFileError(where, 0, f"expected at most {MAX_BYTES_OF_LISTS} bytes, found {len(data)}")
+
+
 def _line_fault(words: Words, line: int, row: np.ndarray) -> str:
     found = words.columns()[line]
     if found != NUM_COLUMNS:
@@ -134,19 +140,15 @@ def _line_fault(words: Words, line: int, row: np.ndarray) -> str:
     return f"expected {NUM_COLUMNS} finite numbers, found {words.show(line, column)} as number {column + 1}"
 
 
-def _blocks_of_words(data: bytes) -> Iterator[tuple[int, Words]]:
+def _blocks_of_words(data: bytes, where: str) -> Iterator[tuple[int, Words]]:
     """The words of whole lines, block by block, each with the number of lines before it."""
     start = num_lines = 0
     while start < len(data):
         end = data.find(b"\n", start + BLOCK_BYTES) + 1 or len(data)
-        words = Words.of(data[start:end])
+        words = Words.of(data[start:end], where)
         yield num_lines, words
         start, num_lines = end, num_lines + words.num_lines
 
 
 def _decode(data: bytes) -> str:
     return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="replace")
-
-
-def _shorten(line: str) -> str:
-    return repr(line if len(line) <= 40 else line[:37] + "...")

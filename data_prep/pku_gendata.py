@@ -9,10 +9,11 @@ from data_prep.convert import Job, Outcome, Rejection, add_arguments, check_outp
 from data_prep.normalize import normalise
 from data_prep.pku_file import Action, Video, parse_labels, parse_video
 from data_prep.pku_tree import PARTS, Recording, Tree, find_tree
-from data_prep.skeleton_file import MAX_FRAMES
+from data_prep.raw_files import MAX_FRAMES
 from scdnet.cli import command_parser, run_command
 from scdnet.data.store import SequenceTable, SkeletonSequence
 
+MAX_NAMED = 5  # of the videos that are not there
 SUFFIXES = (".txt", "subject", "view", "v2")  # split files are also met without .txt
 
 
@@ -33,6 +34,8 @@ def convert_recording(recording: Recording) -> Outcome:
             num_frames += len(sequences[-1].frames)
         else:
             rejected.append(Rejection(recording.labels.where, action.line, reason))
+    if not len(video.frames):
+        rejected.append(Rejection(recording.video.where, 0, "no frame in it"))
     if not actions and not label_faults:
         rejected.append(Rejection(recording.labels.where, 0, "no action in it"))
     return Outcome(sequences, rejected)
@@ -74,6 +77,16 @@ def _is_of_videos(table: SequenceTable, videos: frozenset[str]) -> np.ndarray:
     return np.array([name.rsplit("_", 1)[0] in videos for name in table.name.tolist()], dtype=bool)
 
 
+def warn_of_what_lacks(tree: Tree, dataset: str) -> None:
+    """Say on stderr that nothing of the part was found, or which videos of the splits were not."""
+    if not tree.splits:
+        example = PARTS[dataset].example
+        print(f"warning: no file of {dataset}: looked for {example}.txt and cross-subject.txt", file=sys.stderr)
+    if tree.absent:
+        some = ", ".join(tree.absent[:MAX_NAMED]) + (", ..." if len(tree.absent) > MAX_NAMED else "")
+        print(f"warning: listed in the splits, but not there ({len(tree.absent)}): {some}", file=sys.stderr)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Cut the actions out of the videos of PKU-MMD, part I or II, and write them to a sequence store."""
     parser = command_parser(main.__doc__)
@@ -82,9 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     check_output(args.out, overwrite=args.overwrite)
     tree = find_tree(find_all(args.raw, SUFFIXES), args.dataset)
-    if tree.absent:
-        some = ", ".join(tree.absent[:3])
-        print(f"warning: {len(tree.absent)} videos that the splits list are not there: {some} ...", file=sys.stderr)
+    warn_of_what_lacks(tree, args.dataset)
     return report(args.out, convert(plan_job(tree, args.dataset), args.out, workers=args.workers))
 
 

@@ -6,13 +6,14 @@ files are told apart by the pattern of their names and by their content.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import NamedTuple
 
-from data_prep.convert import ConvertError, Rejection
+from data_prep.convert import ConvertError, Rejection, found_before
+from data_prep.decimals import DECIMAL
 from data_prep.pku_file import NUM_FIELDS, Split, parse_split
 from data_prep.raw_files import RawFile, RawFileError
 
@@ -90,13 +91,13 @@ def find_tree(files: Iterable[RawFile], dataset: str) -> Tree:
 
 
 def kind_of(file: RawFile) -> str | None:
-    """Whether a file holds the skeletons of a video or labels, by its first line that is not blank."""
+    """Whether a file holds the skeletons of a video or labels, by its first line that is not blank; None: neither."""
     with suppress(RawFileError):
         for line in file.read_start(START_BYTES).splitlines():
-            num_fields = len(line.replace(b",", b" ").split())
-            if num_fields > 2 * NUM_FIELDS:
-                return VIDEO
-            if num_fields:
+            words = line.split()[: 2 * NUM_FIELDS + 1]
+            if len(words) > 2 * NUM_FIELDS:
+                return VIDEO if sum(bool(DECIMAL.fullmatch(word)) for word in words) > NUM_FIELDS else None
+            if words:
                 return LABELS if line.count(b",") == NUM_FIELDS - 1 else None
     return None
 
@@ -107,14 +108,33 @@ def sort_by_kind(files: Iterable[RawFile], rejected: list[Rejection]) -> dict[st
     for file in files:
         folders[PurePath(file.where).parent].append(file)
     by_kind = {VIDEO: {}, LABELS: {}}
-    for folder, inside in folders.items():
-        found = by_kind[_kind_of_folder(folder, inside)]
-        for file in inside:
+    for folder, kind in find_kinds(folders).items():
+        found = by_kind[kind]
+        for file in folders[folder]:
             if file.stem in found:
-                rejected.append(Rejection(file.where, 0, f"found before as {found[file.stem].where}"))
+                rejected.append(found_before(file, found[file.stem]))
             else:
                 found[file.stem] = file
     return by_kind
+
+
+def find_kinds(folders: Mapping[PurePath, Sequence[RawFile]]) -> dict[PurePath, str]:
+    """The kind of each folder's files: that of most of them, else what its name says, else the one that is lacking."""
+    kinds: dict[PurePath, str | None] = {}
+    for folder, inside in folders.items():
+        counts = Counter(kind_of(file) for file in inside)
+        is_tie = counts[VIDEO] == counts[LABELS]
+        kinds[folder] = _kind_by_name(folder) if is_tie else max((VIDEO, LABELS), key=counts.__getitem__)
+    lacking = LABELS if VIDEO in kinds.values() and LABELS not in kinds.values() else VIDEO
+    return {folder: kind or lacking for folder, kind in kinds.items()}
+
+
+def _kind_by_name(folder: PurePath) -> str | None:
+    for name in reversed(folder.parts[-2:]):
+        for kind, word in ((LABELS, "label"), (VIDEO, "skelet")):
+            if word in name.lower():
+                return kind
+    return None
 
 
 def choose_split(files: Sequence[RawFile], word: str, part: Part) -> Split:
@@ -164,10 +184,3 @@ def _is_listed(recording: Recording, splits: dict[str, Split], rejected: list[Re
             rejected.append(Rejection(recording.video.where, 0, reason))
             return False
     return True
-
-
-def _kind_of_folder(folder: PurePath, files: Iterable[RawFile]) -> str:
-    counts = Counter(kind_of(file) for file in files)
-    if counts[VIDEO] == counts[LABELS]:
-        return LABELS if any("label" in name.lower() for name in folder.parts[-2:]) else VIDEO
-    return VIDEO if counts[VIDEO] > counts[LABELS] else LABELS

@@ -12,9 +12,12 @@ from typing import IO, NamedTuple
 
 from scdnet.errors import ScdnetError
 
-MAX_BYTES = (
-    2**28
-)  # of one file, some 40 minutes of a body as `.skeleton`; what a damaged zip declares may be any number
+# What a raw file may ask for; a damaged or hostile one may claim anything, and must not take the others with it.
+MAX_BYTES = 2**26  # of one file; a body of a `.skeleton` takes some 3 kB a frame
+MAX_LINES, MAX_WORDS = 2**21, 2**23  # of its text
+MAX_FRAMES = 216_000  # two hours at 30 Hz
+LARGEST = 1e30  # metres; beyond it float32 arithmetic overflows
+
 READ_ERRORS = (  # all that reading a file or a damaged, encrypted or oddly packed zip member may raise
     OSError,
     EOFError,
@@ -38,6 +41,11 @@ class RawFileError(ScdnetError):
         return f"{self.where}:{self.line}: {self.reason}" if self.line else f"{self.where}: {self.reason}"
 
 
+def show(text: str) -> str:
+    """A piece of a raw file as an error message shows it: printable and short."""
+    return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
 class RawFile(NamedTuple):
     """A file on disk, or a member of a zip."""
 
@@ -53,7 +61,7 @@ class RawFile(NamedTuple):
     @property
     def stem(self) -> str:
         """File name without folders and suffix."""
-        return Path(self.inner or self.path).stem
+        return Path(self.inner.replace("\\", "/") or self.path).stem  # Windows may have zipped it
 
     def read(self) -> bytes:
         """The whole content. Raises RawFileError."""
@@ -84,16 +92,16 @@ class RawFile(NamedTuple):
 
 
 def find_raw_files(root: Path, suffixes: str | tuple[str, ...]) -> list[RawFile]:
-    """All files below the folder or inside the zip `root` whose name ends in one of `suffixes`, sorted by path.
+    """All files below the folder or inside the zip `root` whose name ends in one of `suffixes`, in any case.
 
-    Links to folders are followed; each folder is searched once. `root` may also be such a file itself. Raises
-    RawFileError if it is neither that nor a folder nor a readable zip.
+    Sorted by path. Links to folders are followed; each folder is searched once. `root` may also be such a file itself.
+    Raises RawFileError if it is neither that nor a folder nor a readable zip.
     """
     if root.is_dir():
-        return sorted(RawFile(path) for path in _walk(root) if path.endswith(suffixes))
+        return sorted(RawFile(path) for path in _walk(root) if path.lower().endswith(suffixes))
     if not root.exists():
         raise RawFileError(str(root), 0, "no such folder or zip")
-    if root.name.endswith(suffixes):
+    if root.name.lower().endswith(suffixes):
         return [RawFile(str(root))]
     if root.suffix == ".7z":
         raise RawFileError(str(root), 0, "expected a folder or a zip; unpack a 7z first")
@@ -105,7 +113,7 @@ def find_raw_files(root: Path, suffixes: str | tuple[str, ...]) -> list[RawFile]
     return sorted(
         RawFile(str(root), member.filename, number)
         for number, member in enumerate(members)
-        if member.filename.endswith(suffixes) and not member.is_dir()
+        if member.filename.lower().endswith(suffixes) and not member.is_dir()
     )
 
 

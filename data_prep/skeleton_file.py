@@ -6,14 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from data_prep.decimals import Words, parse_counts, parse_decimals
-from data_prep.raw_files import RawFileError
+from data_prep.raw_files import LARGEST, MAX_FRAMES, RawFileError
 from scdnet.skeleton import NTU_25
 
 MAX_LISTED = 4  # bodies of a frame that are kept, in the order in which the frame lists them. Source: docs/method.md 1
 NUM_JOINTS = NTU_25.num_joints
 NUM_COLUMNS = 12  # of a joint's line; the first three are x y z
-LARGEST = 1e30  # metres; beyond it float32 arithmetic overflows
-MAX_FRAMES = 216_000  # two hours at 30 Hz; a count alone, with frames of no body, may ask for any amount of memory
 
 
 class SkeletonFileError(RawFileError):
@@ -60,7 +58,7 @@ def parse_skeleton(source: bytes | Sequence[str], where: str) -> np.ndarray:
     Raises SkeletonFileError (`where:line: ...`) if the text is shorter than its counts say, a body has not 25 joints of
     12 columns, a coordinate is no finite number, or no frame has a body.
     """
-    words = Words.of(source if isinstance(source, bytes) else "\n".join(source).encode())
+    words = Words.of(source if isinstance(source, bytes) else "\n".join(source).encode(), where)
     layout = scan_layout(words, where)
     joint_lines = (layout.first_joint[:, None] + np.arange(NUM_JOINTS)).ravel()
     joints = parse_joints(words, joint_lines, where).reshape(-1, NUM_JOINTS, 3)

@@ -1,6 +1,5 @@
 """Writes a sequence store (scdnet/data/store.py), whole or not at all."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
+from scdnet.data.patient_file import PatientFile
 from scdnet.data.store import FORMAT, FRAME_SHAPE, NUMBERS, VERSION, SequenceTable, SkeletonSequence
 from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
@@ -51,6 +51,7 @@ class StoreWriter:
             "spine of frame 0 along +z, shoulders along +x (docs/method.md 1)",
             "created_by": created_by,
         }
+        self._disk: PatientFile | None = None
         self._rows: list[tuple] = []
         self._offsets = [0]
         self._waiting: list[np.ndarray] = []  # frames of the last sequences, not yet in the file
@@ -59,7 +60,9 @@ class StoreWriter:
         with ExitStack() as aside:
             partial = aside.enter_context(written_aside(self.path))
             with self._writing():
-                self._file = h5py.File(partial, "w", rdcc_nbytes=0)  # no cache: on a full disk HDF5 crashes over it
+                self._disk = aside.enter_context(PatientFile(partial))
+            with self._writing():
+                self._file = h5py.File(self._disk, "w", rdcc_nbytes=0)  # no cache: each part is written as it comes
             aside.callback(self._close)
             self._frames = self._file.create_dataset(
                 "frames",
@@ -113,12 +116,15 @@ class StoreWriter:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        failed: Exception | None = None
         try:
             yield
-        except (OSError, RuntimeError) as error:  # over a full disk HDF5 raises either, in many words
-            number = getattr(error, "errno", None)
-            reason = os.strerror(number) if number else error
-            raise ScdnetError(f"{self.path}: cannot be written ({reason}); nothing was changed") from error
+        except (OSError, RuntimeError) as error:  # also of HDF5 that misses what it believes to have written
+            failed = error
+        failed = (self._disk and self._disk.error) or failed
+        if failed is not None:
+            reason = getattr(failed, "strerror", None) or failed
+            raise ScdnetError(f"{self.path}: cannot be written ({reason}); nothing was changed") from failed
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

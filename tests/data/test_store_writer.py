@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -99,3 +101,38 @@ def test_names_must_rise(tmp_path, make_sequences, name):
         writer.append(first)
         with pytest.raises(AssertionError, match="rising order"):
             writer.append(SkeletonSequence(first.frames, name, 0))
+
+
+FILL_THE_DISK = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from scdnet.data.store import SkeletonSequence
+from scdnet.data.store_writer import StoreWriter
+from scdnet.errors import ScdnetError
+
+path, unlimited = Path(sys.argv[1]), resource.getrlimit(resource.RLIMIT_FSIZE)
+
+def write():
+    with StoreWriter(path, dataset="made up", class_names=("a",) * 60, created_by="a test") as writer:
+        for i in range(300):
+            writer.append(SkeletonSequence(np.zeros((2, 2, 25, 3), np.float32), f"seq{i:04}", 0))
+        writer.finish({"xsub": np.zeros(300, bool)})
+
+write()
+whole = path.read_bytes()
+for missing in [*range(1, 20_000, 500), *range(20_000, len(whole), 30_000)]:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) - missing, unlimited[1]))
+    try:
+        write()
+    except ScdnetError as error:
+        assert "cannot be written (File too large); nothing was changed" in str(error), error
+    else:
+        sys.exit(f"no error with {missing} bytes too few")
+    assert path.read_bytes() == whole and len(list(path.parent.iterdir())) == 1
+"""
+
+
+def test_a_disk_that_is_full_at_any_byte_is_one_error_and_leaves_the_earlier_store(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FILL_THE_DISK, str(tmp_path / "a.h5")], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -69,6 +69,7 @@ def test_pku(tmp_path, count, broken):
         file.write_bytes(break_file(file.read_bytes(), number))
         frames = read_video((tree.videos / f"{name}.txt").read_bytes())
         lost += [("skeleton", name, line) for line, frame in enumerate(frames, start=1) if frame is None]
+        lost += [("skeleton", name, 0)] if not frames else []
         actions = read_labels((tree.labels / f"{name}.txt").read_bytes())
         lost += [("label", name, 0)] if not actions else []
         for line, action in actions.items():

@@ -119,7 +119,7 @@ def test_sizes_other_than_the_published_are_named(make_store: MakeStore):
 
 @pytest.mark.parametrize(("test", "num_lines"), [(3, 0), (4, 1)])
 def test_published_sizes_and_benchmarks_without_any_are_no_matter(make_store: MakeStore, monkeypatch, test, num_lines):
-    facts = DatasetFacts(num_classes=3, last_setup=1, rules={}, sizes={"xsub": SplitSizes(1, test)})
+    facts = DatasetFacts(last_setup=1, rules={}, sizes={"xsub": SplitSizes(1, test)})
     monkeypatch.setitem(NTU_DATASETS, "ntu60", facts)
     splits = {"xsub": [True, False, False, False], "another": [True] * 4}
     assert len(compare_with_published(make_store(LITTLE, "abc", dataset="ntu60", splits=splits))) == num_lines

@@ -6,7 +6,7 @@ import pytest
 
 from data_prep.normalize import normalise
 from data_prep.pku_gendata import main
-from data_prep.skeleton_file import MAX_FRAMES
+from data_prep.raw_files import MAX_FRAMES
 from scdnet.data.store import SequenceStore, open_sequences
 
 from .conftest import PKU1, PKU2, PkuTree, PkuVideo
@@ -62,6 +62,26 @@ def test_part_two_has_subjects_and_keeps_the_classes_of_part_one(pku2, tmp_path)
     assert (store.dataset, len(store.class_names), store.class_names[8]) == ("pku2", 51, "drop")
     assert store.is_train("xsub").tolist() == [True, True, False, True]
     assert store.is_train("xview").tolist() == [True, True, True, False]
+
+
+def test_an_upright_body_that_faces_along_x_is_only_centred(tmp_path):
+    frames = np.zeros((3, 2, 25, 3))
+    frames[:, 0] = np.arange(75).reshape(25, 3) / 10 + 1  # joints of no shape, but these:
+    frames[:, 0, [0, 1]] = [[2, 3, 4], [2, 3, 4.5]]  # the spine along +z
+    frames[:, 0, [4, 8]] = [[2, 3, 5], [3, 3, 5]]  # the shoulders along +x
+    frames[2, 0] += 10  # it walks away in the last frame, which cannot be seen once it is centred
+    frames[1:, 1] = 20  # the second body comes late: moved to the front, then looped
+    frames[1, 1] = 19
+    tree = PkuTree.below(tmp_path / "raw")
+    tree.write({"0001-L": PkuVideo(frames, ["7,1,3,2"])})
+    for benchmark in ("subject", "view"):
+        tree.write_split(f"cross-{benchmark}.txt", ["0001-L"], [])
+    assert run(tree, tmp_path / "a.h5") == 0
+    found = open_sequences(tmp_path / "a.h5")[0].frames
+    centre = np.array([[2, 3, 4.5]] * 2 + [[12, 13, 14.5]])[:, None]  # the middle of body 0's spine
+    np.testing.assert_allclose(found[:, 0], frames[:, 0] - centre, atol=1e-5)
+    looped = np.array([19, 20, 19])[:, None, None]
+    np.testing.assert_allclose(found[:, 1], np.broadcast_to(looped - centre, (3, 25, 3)), atol=1e-5)
 
 
 def test_the_form_of_the_texts_changes_nothing(pku1, tmp_path):
@@ -170,7 +190,7 @@ def test_listed_videos_that_are_not_there_are_said(pku2, tmp_path, capsys):
     for folder in (pku2.videos, pku2.labels):
         (folder / "A01N12-M.txt").unlink()
     assert run(pku2, tmp_path / "a.h5", dataset="pku2") == 0
-    assert "1 videos that the splits list are not there: A01N12-M" in capsys.readouterr().err
+    assert "warning: listed in the splits, but not there (1): A01N12-M\n" in capsys.readouterr().err
 
 
 def test_labels_that_ask_for_a_video_many_times_are_bounded(pku1, tmp_path, monkeypatch):
@@ -184,9 +204,12 @@ def test_labels_that_ask_for_a_video_many_times_are_bounded(pku1, tmp_path, monk
     assert MAX_FRAMES == 216_000
 
 
-def test_a_folder_without_anything_of_the_part_keeps_nothing(tmp_path, pku2, capsys):
+def test_a_folder_without_anything_of_the_part_keeps_nothing(tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
     assert run(empty, tmp_path / "a.h5") == 1
     out, err = capsys.readouterr()
     assert "kept 0, listed missing 0, rejected 0: no store written" in out and f"warning: {empty}: no file there" in err
+    (empty / "notes.txt").write_text("nothing\n")
+    assert run(empty, tmp_path / "a.h5") == 1
+    assert "warning: no file of pku1: looked for 0002-L.txt and cross-subject.txt" in capsys.readouterr().err

@@ -106,6 +106,17 @@ def test_where_all_files_of_a_folder_are_broken_its_name_tells_the_kind(pku1):
     for file in pku1.labels.iterdir():
         file.write_text("none\n")
     assert names(find(pku1.root)) == sorted(PKU1)
+    root = pku1.root.rename(pku1.root.with_name("label_and_skeleton"))  # the innermost name counts
+    for file in (root / "skeleton").iterdir():
+        file.write_text("none\n")
+    assert names(find(root)) == sorted(PKU1)
+
+
+def test_where_its_name_tells_nothing_either_a_folder_is_of_the_kind_that_is_lacking(pku1):
+    for file in pku1.labels.iterdir():
+        file.write_text("none\n")
+    pku1.labels.rename(pku1.root / "annotations")
+    assert names(find(pku1.root)) == sorted(PKU1)
 
 
 def test_of_two_files_of_one_name_and_kind_the_first_is_kept(pku1):
@@ -125,6 +136,8 @@ def test_of_two_files_of_one_name_and_kind_the_first_is_kept(pku1):
         (b"\xef\xbb\xbf1, 2, 3, 2\r\n", LABELS),
         (b"Training videos:\n", None),
         (b"", None),
+        (b"This is a file of prose, of more than eight words on its first line.\n", None),
+        (b"\0\5\26\7" + bytes(range(256)), None),
     ],
 )
 def test_the_first_line_tells_the_kind(tmp_path, text, kind):
@@ -170,3 +183,12 @@ def test_split_files_that_differ_are_refused_and_copies_are_not(pku1):
     pku1.write_split("cross_view.txt", ["0002-L"], ["0002-M"])
     with pytest.raises(ConvertError, match=r"cross-view\.txt and .*cross_view\.txt differ"):
         find(pku1.root)
+
+
+def test_suffixes_may_be_in_capitals_and_other_texts_are_passed_over(pku1):
+    for file in [*pku1.videos.iterdir(), *pku1.labels.iterdir()]:
+        file.rename(file.with_suffix(".TXT"))
+    for file in pku1.splits.iterdir():
+        file.write_text(file.read_text().replace("-L,", "-L.TXT,"))
+    (pku1.root / "README.txt").write_text("Please cite the paper if you use these recordings in work of your own.\n")
+    assert names(find(pku1.root)) == sorted(PKU1)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from data_prep.raw_files import RawFileError
 from data_prep.skeleton_file import Body, SkeletonFileError, format_skeleton, parse_skeleton
 
 METRES = st.integers(-999_999, 999_999).map(lambda n: n / 1e5)  # five decimals, as format_skeleton writes them
@@ -123,3 +124,9 @@ def test_a_broken_file_is_refused_with_its_line(skeleton_text, change, message):
 def test_bytes_that_are_no_text_at_all_are_refused():
     with pytest.raises(SkeletonFileError, match="x:1: expected the frame count"):
         parse_skeleton(bytes(range(256)) * 50, where="x")
+
+
+@pytest.mark.parametrize("text", [b"1\n" * 3_000_000, b"1 " * 10_000_000], ids=["lines", "words"])
+def test_a_text_of_far_too_many_lines_or_words_is_refused_before_they_are_looked_for(text):
+    with pytest.raises(RawFileError, match=r"x: expected at most [0-9]+ (lines|blanks), found [0-9]+"):
+        parse_skeleton(text, "x")
