@@ -133,8 +133,9 @@ def test_options_are_not_abbreviated(raw, tmp_path, capsys):
     assert "unrecognized arguments: --deb" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("archive", "kept", "xsub"), [("uiprmd", 2000, 1200), ("irds", 188, 0)])
+@pytest.mark.parametrize(
+    ("archive", "kept", "xsub"), [pytest.param("uiprmd", 2000, 1200, marks=pytest.mark.slow), ("irds", 188, 0)]
+)
 def test_real_recordings_are_read_without_a_single_one_rejected(shared, tmp_path, archive, kept, xsub, capsys):
     assert run(shared / "data" / f"{archive}_skeletons.zip", tmp_path / "a.h5", "--workers", "2") == 0
     out, err = capsys.readouterr()
