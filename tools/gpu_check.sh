@@ -43,6 +43,8 @@ part views_256 60 "$python" tools/bench_views.py --device cuda --batch 256
 # the paper's model and optimiser, stopped by the clock if it has not ended by then (124)
 part training 200 bash -c 'timeout -s INT 180 "$@"; state=$?; [ $state = 0 ] || [ $state = 124 ]' train \
     "$python" tools/train.py -c configs/ntu60_xsub.yaml --overwrite "${options[@]}"
+part linear 120 "$python" tools/eval_linear.py -c configs/ntu60_xsub.yaml "${options[@]}" --checkpoint "$out/run/last.pt"
+part protocols 180 "$python" tools/bench_protocols.py
 part retrieval 180 "$python" tools/eval_knn.py -c configs/ntu60_xsub.yaml "${options[@]}" \
     --checkpoint raw --checkpoint none --checkpoint "$out/run/last.pt"
 
@@ -65,5 +67,6 @@ print(f"training: {len(epochs)} epochs, loss {epochs[0]['loss']:.2f} to {last['l
 TABLE
 grep -h "pairs of views" "$out"/views_*.log
 tail -n 5 "$out/retrieval.log"
+cat "$out/linear.log" "$out/protocols.log"
 grep -hE '[0-9]+ (passed|failed)' "$out/tests.log"
 exit $failures
