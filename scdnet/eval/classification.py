@@ -70,16 +70,23 @@ def read_scores(path: Path) -> Scores:
     try:
         with np.load(path, allow_pickle=False) as file:
             found: dict[str, Any] = {key: file[key] for key in Scores._fields}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except Exception as error:  # of a damaged file numpy hands on those of zipfile, zlib, tokenize and more
         raise ScdnetError(f"{path}: not a readable scores file ({error})") from error
     texts = {key: str(found[key]) for key in ("benchmark", "dataset", "stream")}
-    scores = Scores(**{**found, **texts, "class_names": tuple(found["class_names"].tolist())})
-    shape = (len(scores.name), len(scores.class_names))
-    if scores.scores.shape != shape or scores.label.shape != shape[:1]:
-        raise ScdnetError(f"{path}: expected scores of shape {shape}, found {scores.scores.shape}")
-    if not np.isfinite(scores.scores).all():
-        raise ScdnetError(f"{path}: expected finite scores")
-    return scores
+    names = tuple(np.atleast_1d(found["class_names"]).tolist())
+    _check_arrays(path, found, (found["name"].size, len(names)))
+    return Scores(**{**found, **texts, "class_names": names})
+
+
+def _check_arrays(path: Path, found: Mapping[str, np.ndarray], shape: tuple[int, int]) -> None:
+    """Raise ScdnetError if these are not the arrays of `shape` (sequences, classes) that `write_scores` writes."""
+    scores, label = found["scores"], found["label"]
+    if scores.shape != shape or label.shape != shape[:1] or found["name"].shape != shape[:1]:
+        raise ScdnetError(f"{path}: expected scores of shape {shape}, found {scores.shape}, labels {label.shape}")
+    if scores.dtype.kind != "f" or not np.isfinite(scores).all():
+        raise ScdnetError(f"{path}: expected scores that are finite numbers")
+    if label.dtype.kind != "i" or not ((label >= 0) & (label < shape[1])).all():
+        raise ScdnetError(f"{path}: expected labels in 0..{shape[1] - 1}")
 
 
 def _plain(scores: Scores) -> Mapping[str, np.ndarray]:

@@ -45,14 +45,15 @@ def append_results(run_dir: Path, evaluation: Mapping[str, Any], metrics: Mappin
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """The records of a results.jsonl; a line that a killed run left unfinished is passed over."""
+    """The records of a results.jsonl; what is none, as a line that a killed run left unfinished, is passed over."""
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and {"protocol", "metric", "value"} <= record.keys():
+        is_record = isinstance(record, dict) and {"protocol", "metric", "value"} <= record.keys()
+        if is_record and isinstance(record["value"], int | float):
             records.append(record)
     return records
 

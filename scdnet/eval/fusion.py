@@ -1,0 +1,111 @@
+"""Fusion: the scores of several streams, added up. Source: docs/method.md 5."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scdnet.errors import ScdnetError
+from scdnet.eval.classification import Scores, read_scores
+
+PROTOCOL = "fusion"
+SCORES_FILE = re.compile(r"scores_(?P<fused>.+?)(_(?P<label_fraction>[\d.e-]+)_draw(?P<draw>\d+))?\.npz")
+
+
+class Part(NamedTuple):
+    """One of the streams that are added up."""
+
+    file: Path
+    scores: Scores
+    weight: float
+
+
+def read_parts(files: Sequence[Path], weights: Sequence[float] | None = None) -> list[Part]:
+    """Read scores files, to be added up with `weights` (None: equal). Raises ScdnetError if they do not go together."""
+    if len(files) < 2:
+        raise ScdnetError(f"expected two scores files or more, one for each stream; found {len(files)}")
+    weights = [1.0] * len(files) if weights is None else weights
+    if len(weights) != len(files):
+        raise ScdnetError(f"--weights: expected one for each of the {len(files)} scores files, found {len(weights)}")
+    for weight in weights:
+        if not 0 < weight < float("inf"):
+            raise ScdnetError(f"--weights: expected positive numbers, found {weight:g}")
+    parts = [Part(file, read_scores(file), weight) for file, weight in zip(files, weights, strict=True)]
+    for i, part in enumerate(parts):
+        _check_stream_is_new(parts[:i], part)
+        _check_fits(parts[0], part)
+    return parts
+
+
+def fuse(parts: Sequence[Part]) -> Scores:
+    """The sum of the scores as they are (cosines of knn, else logits), each times its weight."""
+    total = sum(part.weight * part.scores.scores.astype(np.float64) for part in parts)
+    stream = "+".join(part.scores.stream for part in parts)
+    return parts[0].scores._replace(scores=total.astype(np.float32), stream=stream)
+
+
+def describe_fusion(parts: Sequence[Part], fused: Scores) -> dict[str, Any]:
+    """What is recorded of a fusion besides its numbers (docs/data.md)."""
+    return {
+        "protocol": PROTOCOL,
+        "dataset": fused.dataset,
+        "benchmark": fused.benchmark,
+        "stream": fused.stream,
+        "seed": None,
+        "epoch": None,
+        "checkpoint": ", ".join(str(part.file) for part in parts),
+        "checkpoint_sha256": None,
+        "pretrained_on": None,
+        "config": None,
+        "num_test": len(fused.label),
+        "weights": [part.weight for part in parts],
+        **fused_protocol(parts[0].file),
+    }
+
+
+def fused_protocol(file: Path) -> dict[str, Any]:
+    """`fused`, the protocol that a scores file is of by its name, of `semi` also `label_fraction` and `draw`.
+
+    `fused` is None if the file has another name than evaluations give.
+    """
+    match = SCORES_FILE.fullmatch(file.name)
+    if match is None:
+        return {"fused": None}
+    if match["draw"] is None:
+        return {"fused": match["fused"]}
+    return {"fused": match["fused"], "label_fraction": float(match["label_fraction"]), "draw": int(match["draw"])}
+
+
+def _check_stream_is_new(others: Sequence[Part], part: Part) -> None:
+    for other in others:
+        both = set(other.scores.stream.split("+")) & set(part.scores.stream.split("+"))
+        if both:
+            raise ScdnetError(f"{part.file}: stream {both.pop()} is that of {other.file} too; expected another")
+
+
+def _check_fits(first: Part, part: Part) -> None:
+    """Raise ScdnetError where the scores of `part` are not of the same sequences, classes and protocol as `first`."""
+    wanted, found = _identity(first), _identity(part)
+    for key in wanted:
+        if None not in (wanted[key], found[key]) and wanted[key] != found[key]:
+            raise ScdnetError(f"{part.file}: {key} is {found[key]}, but {wanted[key]} in {first.file}")
+    columns = {"class": "class_names", "sequence": "name", "label": "label"}
+    for what, field in columns.items():
+        ours, theirs = (np.asarray(getattr(scores, field)) for scores in (first.scores, part.scores))
+        if not np.array_equal(ours, theirs):
+            i = int((ours != theirs).argmax())
+            raise ScdnetError(f"{part.file}: {what} {i} is {theirs[i]}, but {ours[i]} in {first.file}")
+
+
+def _identity(part: Part) -> dict[str, object]:
+    """What must be the same, in the words of the messages; None where it is not known."""
+    scores, is_named = part.scores, SCORES_FILE.fullmatch(part.file.name)
+    return {
+        "the protocol": part.file.stem.removeprefix("scores_") if is_named else None,
+        "the data set": scores.dataset,
+        "the benchmark": scores.benchmark,
+        "the number of classes": len(scores.class_names),
+        "the number of sequences": len(scores.name),
+    }
