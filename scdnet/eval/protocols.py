@@ -40,13 +40,13 @@ class Evaluator:
             gallery, more = table.features(table.rows(self.config.data.benchmark, train=True)), {}
         else:
             gallery, rows = gallery_across(other, table, rows)
-            more = {"gallery": Path(other.store).stem}
+            more = {"gallery": Path(other.store).stem}  # results and scores of their own
 
         def compute() -> tuple[dict[str, float], Tensor]:
             num_classes = len(table.class_names)
             return retrieve(gallery, table.features(rows), num_classes=num_classes, device=self.device)
 
-        return self._run_on_features("knn", table, rows, compute, **more)
+        return self._run_on_features("knn", "_from_".join(["knn", *more.values()]), table, rows, compute, **more)
 
     def linear(self, table: FeatureTable) -> dict[str, float]:
         """The linear probe on the frozen features."""
@@ -64,7 +64,9 @@ class Evaluator:
             best = {} if probe.best_top1 is None else {BEST: probe.best_top1}
             return topk_metrics(probe.scores, table.label[test]) | best, probe.scores
 
-        return self._run_on_features("linear", table, test, compute, probe=self.config.linear.probe)
+        probe = self.config.linear.probe
+        tag = "linear" if probe == "sgd" else f"linear_{probe}"
+        return self._run_on_features("linear", tag, table, test, compute, probe=probe)
 
     def finetune(self, checkpoint: str, *, label_fraction: float) -> dict[str, dict[str, float]]:
         """Fine-tuning with all labels, or `finetune.draws` times with a share of them; metrics by protocol and draw."""
@@ -85,7 +87,8 @@ class Evaluator:
         else:
             protocol = tag = "finetune" if source.pretrained_on in (None, self.config.data.store.stem) else "transfer"
             more, labelled = {}, train
-        about = self._about(protocol, clips.dataset, source, **more)
+        about = self._about(protocol, clips.dataset, source, num_test=len(test), **more)
+        tag = _tag_of(tag, source)
         metrics = self._recorded(tag, about)
         if not metrics:
             self._write_names(f"labelled_{tag}.txt", clips, labelled)
@@ -104,14 +107,15 @@ class Evaluator:
         return clips
 
     def _run_on_features(
-        self, protocol: str, table: FeatureTable, rows: Tensor, compute: Compute, **more: object
+        self, protocol: str, tag: str, table: FeatureTable, rows: Tensor, compute: Compute, **more: object
     ) -> dict[str, float]:
         """Metrics and scores of the test sequences `rows`, unless they are recorded already."""
-        about = self._about(protocol, table.dataset, table.source, **more)
-        metrics = self._recorded(protocol, about)
+        about = self._about(protocol, table.dataset, table.source, num_test=len(rows), **more)
+        tag = _tag_of(tag, table.source)
+        metrics = self._recorded(tag, about)
         if not metrics:
             metrics, scores = compute()
-            self._keep(protocol, table, rows, scores)
+            self._keep(tag, table, rows, scores)
             append_results(self.config.run_dir, about, metrics)
         return metrics
 
@@ -136,3 +140,8 @@ class Evaluator:
     def _write_names(self, file: str, clips: Clips, index: Tensor) -> None:
         with written_aside(self.config.run_dir / file) as partial:
             partial.write_text("".join(f"{name}\n" for name in clips.name[index.numpy()]), encoding="utf-8")
+
+
+def _tag_of(protocol: str, source: Source) -> str:
+    """What the files of an evaluation are called; those of a control never take the place of an encoder's."""
+    return f"{protocol}_{source.checkpoint}" if source.sha256 is None else protocol

@@ -68,7 +68,9 @@ def recorded(run_dir: Path, evaluation: Mapping[str, Any]) -> dict[str, float]:
 def format_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
     """Rows of values in percent, one column a metric."""
     columns = list(next(iter(rows.values())))
-    width = max(len(name) for name in (title, *rows))
-    lines = [f"{title:<{width}}" + "".join(f"{column:>11}" for column in columns)]
-    lines += [f"{name:<{width}}" + "".join(f"{row[column]:>11.1f}" for column in columns) for name, row in rows.items()]
+    first = max(len(name) for name in (title, *rows))
+    widths = {column: max(11, len(column) + 2) for column in columns}
+    lines = [f"{title:<{first}}" + "".join(f"{column:>{width}}" for column, width in widths.items())]
+    for name, row in rows.items():
+        lines.append(f"{name:<{first}}" + "".join(f"{row[column]:>{width}.1f}" for column, width in widths.items()))
     return "\n".join(lines)
