@@ -26,7 +26,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--every-method", action="store_true", help="published numbers of other methods too")
     args = parser.parse_args(argv)
-    rows, num_changed = summarise(record for path in args.runs for record in records_of(path))
+    records = [record for path in args.runs for record in records_of(path)]
+    if not records:
+        raise ScdnetError(
+            f"{', '.join(map(str, args.runs))}: no results there; the evaluations of a run write {RESULTS}"
+        )
+    rows, num_changed = summarise(records)
     is_comparable = (lambda row: True) if args.published else has_published_size
     print(FORMATS[args.format](add_published(rows, is_comparable, every_method=args.every_method)))
     if num_changed:
@@ -34,13 +39,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def records_of(path: Path) -> list[dict[str, Any]]:
-    """The records of a run, which must have some."""
+    """The records of a run; of one that has none (among runs/*) that is said."""
     file = path / RESULTS if path.is_dir() else path
-    if not file.is_file():
-        raise ScdnetError(f"{file}: no such file; the evaluations of a run write it")
+    if not path.exists():
+        raise ScdnetError(f"{path}: no such folder or file")
     records = read_results(file)
     if not records:
-        raise ScdnetError(f"{file}: no results in it")
+        say(f"{path}: no results yet")
     return records
 
 

@@ -128,14 +128,20 @@ def test_numbers_that_were_replaced_are_told(run, tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [None, "", "{}\n"])
-def test_a_run_without_results_is_one_line_and_status_2(run, tmp_path: Path, content: str | None):
+def test_a_run_without_results_is_told_and_nothing_but_such_runs_is_an_error(run, tmp_path: Path, content: str | None):
     good, bad = linear_run(tmp_path / "seed0", 0, 80.0), tmp_path / "bad"
     bad.mkdir()
     if content is not None:
         (bad / "results.jsonl").write_text(content)
     done = run("tools/results.py", good, bad)
-    assert done.status == 2 and done.out == "" and done.err.count("\n") == 1
-    assert ("no such file" if content is None else "no results in it") in done.err and str(bad) in done.err
+    assert done.status == 0 and "80.0" in done.out and f"{bad}: no results yet" in done.err
+    done = run("tools/results.py", bad)
+    assert done.status == 2 and done.out == "" and f"error: {bad}: no results there" in done.err
+
+
+def test_a_run_that_is_not_there_is_one_line_and_status_2(run, tmp_path: Path):
+    done = run("tools/results.py", linear_run(tmp_path / "seed0", 0, 80.0), tmp_path / "gone")
+    assert done.status == 2 and done.out == "" and done.err == f"error: {tmp_path / 'gone'}: no such folder or file\n"
 
 
 @pytest.mark.end_to_end
