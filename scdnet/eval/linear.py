@@ -6,10 +6,11 @@ the same end: here it has run once.
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Generator, Tensor
 from torch.nn import functional as F
@@ -76,14 +77,15 @@ def logistic_scores(train: Features, test: Features, *, num_classes: int, seed: 
     counts = train.y.bincount()
     stratify = y if counts[counts > 0].min() > 1 and HELD_OUT * len(y) >= len(counts[counts > 0]) else None
     fit_x, held_x, fit_y, held_y = train_test_split(x, y, test_size=HELD_OUT, random_state=seed, stratify=stratify)
-
-    def fitted(strength: float, x: object, y: object) -> object:
-        return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=LOGISTIC_STEPS)).fit(x, y)
-
-    held_out = {strength: fitted(strength, fit_x, fit_y).score(held_x, held_y) for strength in STRENGTHS}
+    held_out = {strength: fit_logistic(fit_x, fit_y, strength).score(held_x, held_y) for strength in STRENGTHS}
     chosen = max(held_out, key=held_out.__getitem__)
     say(f"logistic probe: C = {chosen:g}, {100 * held_out[chosen]:.1f} % on held-out training sequences")
-    model = fitted(chosen, x, y)
+    model = fit_logistic(x, y, chosen)
     scores = torch.full((len(test.x), num_classes), -1e4)
     scores[:, torch.from_numpy(model.classes_)] = torch.from_numpy(model.predict_log_proba(test.x.numpy())).float()
     return scores.clamp(min=-1e4)
+
+
+def fit_logistic(x: np.ndarray, y: np.ndarray, strength: float) -> Pipeline:
+    """A logistic regression of classes (N,) on features (N, D), which it standardises; `strength` is one over L2's."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=LOGISTIC_STEPS)).fit(x, y)
