@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from data_prep.render import Drawing, draw_pose, grab, project
+from data_prep.render import INK, Drawing, draw_pose, grab, project
 from scdnet.data.store import SequenceStore, SkeletonSequence
 from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
@@ -26,7 +26,7 @@ METRE_INCHES = 0.55
 DPI = 150
 SHAPE = 16 / 9  # width to height of the whole sheet, about
 FONT_SIZE, BONE_WIDTH, GROUND_WIDTH = 7, 1.1, 0.6  # points
-INK, PALE = "#3b3b3b", "#d0d0d0"
+PALE = "#d0d0d0"
 BASE, *FEET = map(NTU_25.joints.index, ("base of spine", "left foot", "right foot"))
 
 

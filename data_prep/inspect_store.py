@@ -53,6 +53,12 @@ def draw_classes(store: SequenceStore, out: Path) -> int:
     return draw_contact_sheet(store, out)
 
 
+def check_matplotlib() -> None:
+    """Raise ScdnetError if nothing can be drawn here."""
+    if find_spec("matplotlib") is None:
+        raise ScdnetError("drawing needs matplotlib: pip install scdnet[plot]")
+
+
 def report(store: SequenceStore) -> None:
     """Print what the store holds, and on stderr where it is not what is published."""
     print(describe(store), flush=True)
@@ -67,8 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not args.render and not args.contact_sheet:
             report(store)
             return
-        if find_spec("matplotlib") is None:
-            raise ScdnetError("drawing needs matplotlib: pip install scdnet[plot]")
+        check_matplotlib()
         if args.contact_sheet:
             out = args.contact_sheet
             num_drawn = draw_classes(store, out)

@@ -2,6 +2,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from data_prep.benchmarks import NTU_DATASETS, NtuName, class_names, missing_names, parse_ntu_name
 from data_prep.convert import (
     Job,
@@ -30,12 +32,16 @@ class Recording(NamedTuple):
     numbers: NtuName
 
 
+def read_frames(data: bytes, where: str) -> np.ndarray:
+    """Read and normalise a `.skeleton` file: float32 (T, M, V, C) as a store holds them. Raises RawFileError."""
+    return normalise(select_bodies(parse_skeleton(data, where)))
+
+
 def convert_recording(recording: Recording) -> Outcome:
     """Read one recording and normalise it. Raises RawFileError."""
     file, numbers = recording
-    bodies = select_bodies(parse_skeleton(file.read(), file.where))
     sequence = SkeletonSequence(
-        frames=normalise(bodies),
+        frames=read_frames(file.read(), file.where),
         name=file.stem,
         label=numbers.action - 1,
         subject=numbers.subject,

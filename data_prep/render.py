@@ -1,6 +1,6 @@
 """Draws sequences as stick figures: strips of poses (png) or moving ones (gif). Needs matplotlib."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from scdnet.errors import ScdnetError
@@ -28,10 +29,12 @@ MAX_GIF_FRAMES = 120
 NUM_COLOURS = 48  # of a file, shades at the edges of lines included
 POSES = 8  # in a strip
 MAX_ROWS = 6  # of strips; more stand in two columns
-COLUMNS = 4  # sequences beside each other in an animation
+COLUMNS = 4  # sequences beside each other in an animation, at most
 BONE_WIDTH = 1.7  # points
+INK, MARK = "#3b3b3b", "#009e73"  # of titles; of what is marked: the green of Okabe & Ito
 STRIP_INCHES, GIF_INCHES = 0.75, 1.4  # that a metre takes
 TITLE_INCHES = 0.3
+TITLE_LETTERS = 24  # of each line of a title in an animation
 DPI = {".png": 100, ".gif": 75}
 MARGIN = 0.1  # metres around what is drawn
 
@@ -42,6 +45,7 @@ class Drawing(NamedTuple):
     name: str
     class_name: str
     frames: np.ndarray  # (T, M, V, C) metres, normalised: z up, body 0 faces +y at first; absent bodies zero
+    is_marked: bool = False  # stands in a frame
 
 
 class Picture(NamedTuple):
@@ -52,6 +56,7 @@ class Picture(NamedTuple):
     points: np.ndarray  # (T, M, V, 2) metres to the right and up; nan for absent bodies
     low: np.ndarray  # (2,) the corners of what is shown, a joint that jumps far away left out
     high: np.ndarray
+    is_marked: bool
 
 
 def project(drawing: Drawing) -> Picture:
@@ -67,7 +72,7 @@ def project(drawing: Drawing) -> Picture:
     points = drawing.frames @ np.stack([right, np.cross(viewer, right)], axis=-1)
     low, high = np.percentile(points[present].reshape(-1, 2), [0.3, 99.7], axis=0)
     points = np.where(present[..., None, None], points, np.nan)
-    return Picture(drawing.name, drawing.class_name, points, low - MARGIN, high + MARGIN)
+    return Picture(drawing.name, drawing.class_name, points, low - MARGIN, high + MARGIN, drawing.is_marked)
 
 
 def common_size(pictures: Sequence[Picture]) -> np.ndarray:
@@ -94,11 +99,13 @@ def draw_pose(axes: Axes, pose: np.ndarray, *, bone_width: float = BONE_WIDTH) -
 
 
 def frame_axes(axes: Axes, picture: Picture, size: np.ndarray, *, title: str) -> None:
-    """Show `size` metres around the middle of a picture, without any scale."""
+    """Show `size` metres around the middle of a picture, without any scale; a frame if it is marked."""
     middle = (picture.low + picture.high) / 2
     (left, low), (right, high) = middle - size / 2, middle + size / 2
     axes.set(xlim=(left, right), ylim=(low, high), aspect="equal")
-    axes.set_title(title, fontsize=8, loc="left", color="#3b3b3b")
+    axes.set_title(title, fontsize=8, loc="left", color=MARK if picture.is_marked else INK, parse_math=False)
+    if picture.is_marked:
+        axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor=MARK, linewidth=2))
 
 
 def grab(canvas: FigureCanvasAgg) -> Image.Image:
@@ -134,9 +141,12 @@ def draw_strips(pictures: Sequence[Picture], out: Path) -> None:
 def draw_animation(pictures: Sequence[Picture], out: Path) -> None:
     """All sequences at once, each from its start, the shorter ones over and over again."""
     size = common_size(pictures)
-    canvas, cells = make_grid(len(pictures), min(COLUMNS, len(pictures)), size * GIF_INCHES, DPI[".gif"])
+    rows = -(-len(pictures) // COLUMNS)
+    canvas, cells = make_grid(len(pictures), -(-len(pictures) // rows), size * GIF_INCHES, DPI[".gif"])
     for axes, picture in zip(cells, pictures, strict=False):
-        frame_axes(axes, picture, size, title=f"{picture.name}\n{shorten(picture.class_name, 24, placeholder=' ...')}")
+        name = picture.name if len(picture.name) <= TITLE_LETTERS else picture.name[: TITLE_LETTERS - 1] + "…"
+        class_name = shorten(picture.class_name, TITLE_LETTERS, placeholder=" ...")
+        frame_axes(axes, picture, size, title=f"{name}\n{class_name}")
     canvas.draw()
     canvas.figure.set_layout_engine("none")  # found once, kept for all frames
     longest = max(len(picture.points) for picture in pictures)
@@ -154,10 +164,16 @@ def draw_animation(pictures: Sequence[Picture], out: Path) -> None:
 PAINTERS = {".png": draw_strips, ".gif": draw_animation}
 
 
-def render(drawings: Sequence[Drawing], out: Path) -> None:
-    """Draw into `out`; its suffix says how. Raises ScdnetError if it is none of PAINTERS."""
+def find_painter(out: Path) -> Callable[[Sequence[Picture], Path], None]:
+    """What draws into `out`, as its suffix says. Raises ScdnetError if it is none of PAINTERS."""
     paint = PAINTERS.get(out.suffix.lower())
     if paint is None:
         raise ScdnetError(f"{out}: expected a name that ends in {' or '.join(PAINTERS)}")
+    return paint
+
+
+def render(drawings: Sequence[Drawing], out: Path) -> None:
+    """Draw into `out`; its suffix says how. Raises ScdnetError as `find_painter`."""
+    paint = find_painter(out)
     with written_aside(out) as partial:
         paint([project(drawing) for drawing in drawings], partial)

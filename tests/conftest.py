@@ -45,14 +45,19 @@ def store_path(tmp_path: Path) -> Path:
     return write_made_up_store(tmp_path / "made_up.h5")
 
 
-@pytest.fixture
-def small_config(store_path: Path, tmp_path: Path) -> Config:
-    """A run on `store_path` that takes a second or two."""
+def make_small_config(store: Path, runs_dir: Path) -> Config:
+    """A run on `store` that takes a second or two."""
     return Config(
         name="small",
-        runs_dir=tmp_path / "runs",
+        runs_dir=runs_dir,
         device="cpu",
-        data={"store": store_path, "batch_size": 4, "frames": 16},
+        data={"store": store, "batch_size": 4, "frames": 16},
         model={"base_channels": 8, "width": 16, "heads": 2, "projection": 8, "queue_size": 4},
         optim={"epochs": 2},
     )
+
+
+@pytest.fixture
+def small_config(store_path: Path, tmp_path: Path) -> Config:
+    """A run on `store_path` that takes a second or two."""
+    return make_small_config(store_path, tmp_path / "runs")

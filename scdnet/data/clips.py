@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from scdnet.config import DataConfig
-from scdnet.data.recordings import Batch, HeldRecordings, Recordings, open_recordings
+from scdnet.data.recordings import Batch, HeldRecordings, Recordings, open_recordings, to_planes
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.data.streams import STREAMS
 from scdnet.data.transfer import send
@@ -56,17 +56,24 @@ class Clips:
             )
             batch, draws = send(batch, self.device), send(draws, self.device)
             crop = training_crop(batch.length, draws, config.views.crop_frames)
-            yield augment(self._cut(batch, crop), draws, NTU_25)
+            yield augment(_cut(batch, crop, self.stream, config.frames), draws, NTU_25)
 
     def evaluation_views(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """For each batch of indices (N,) the evaluation views (N, C, T, V, M) of its sequences."""
         for batch in self.recordings.batches(batches):
             batch = send(batch, self.device)
-            yield self._cut(batch, evaluation_crop(batch.length))
+            yield _cut(batch, evaluation_crop(batch.length), self.stream, self.config.frames)
 
-    def _cut(self, batch: Batch, crop: Crop) -> Tensor:
-        joints = resample(batch.frames, batch.offset + crop.start, crop.length, num_frames=self.config.frames)
-        return STREAMS[self.stream](joints, NTU_25)
+
+def _cut(batch: Batch, crop: Crop, stream: str, num_frames: int) -> Tensor:
+    joints = resample(batch.frames, batch.offset + crop.start, crop.length, num_frames=num_frames)
+    return STREAMS[stream](joints, NTU_25)
+
+
+def evaluation_view(frames: np.ndarray, stream: str, *, num_frames: int, bodies: int) -> Tensor:
+    """The evaluation view (1, C, T, V, M) of one recording (any T, M, V, C), float32 metres as a store holds it."""
+    batch = Batch(to_planes(frames, bodies), torch.tensor([0]), torch.tensor([len(frames)]))
+    return _cut(batch, evaluation_crop(batch.length), stream, num_frames)
 
 
 def load_clips(config: DataConfig, stream: str, device: torch.device) -> Clips:

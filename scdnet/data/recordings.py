@@ -119,7 +119,7 @@ class StoreReader:
             pieces = [self._store.read_frames(*piece) for piece in zip(first, end, strict=True)]
         except StoreError as error:
             return error  # to be raised where it is read: raised here, it would arrive with this process's traceback
-        return _to_planes(np.concatenate(pieces), self._config)
+        return to_planes(np.concatenate(pieces), self._config.bodies, DTYPES[self._config.storage])
 
 
 Recordings = HeldRecordings | HostRecordings | StreamedRecordings
@@ -140,15 +140,15 @@ def open_recordings(store: SequenceStore, config: DataConfig, device: torch.devi
     frames = torch.empty(shape, dtype=DTYPES[config.storage], device=device if place == GPU else CPU)
     for first in range(0, shape[1], READ_FRAMES):
         piece = slice(first, first + READ_FRAMES)
-        frames[:, piece] = _to_planes(store.read_frames(piece.start, piece.stop), config).to(frames.device)
+        planes = to_planes(store.read_frames(piece.start, piece.stop), config.bodies, frames.dtype)
+        frames[:, piece] = planes.to(frames.device)
     kind = HeldRecordings if frames.device.type == device.type else HostRecordings
     return kind(frames, length), f"frames ({size / GB:.2f} GB) on the {place}"
 
 
-def _to_planes(frames: np.ndarray, config: DataConfig) -> Tensor:
-    """(F, M, V, C) as stored -> (C, F, M, V), as `config` wants it held."""
-    planes = rearrange(torch.from_numpy(frames)[:, : config.bodies], "f m v c -> c f m v")
-    return planes.to(DTYPES[config.storage]).contiguous()
+def to_planes(frames: np.ndarray, bodies: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(F, M, V, C) as stored -> (C, F, M, V) of the first `bodies`, as views are cut from it."""
+    return rearrange(torch.from_numpy(frames)[:, :bodies], "f m v c -> c f m v").to(dtype).contiguous()
 
 
 def _offsets(length: Tensor) -> Tensor:

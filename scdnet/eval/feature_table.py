@@ -46,6 +46,7 @@ class FeatureTable:
     stream: str
     store: str  # path
     source: Source
+    store_sha256: str | None = None  # of features that were read from a file
 
     def rows(self, benchmark: str, *, train: bool) -> Tensor:
         """The rows of one split of `benchmark`, rising. Raises ScdnetError if there is no such benchmark, or row."""
@@ -146,7 +147,7 @@ def read_features(path: Path, *, like: Config | None = None, checkpoint: str | N
             name=np.array(file["name"].asstr()[:], dtype=str),
             is_train={benchmark: torch.from_numpy(split[:]) for benchmark, split in file["split"].items()},
             class_names=tuple(attrs["class_names"]),
-            **{key: attrs[key] for key in ("dataset", "stream", "store")},
+            **{key: attrs[key] for key in ("dataset", "stream", "store", "store_sha256")},
             source=Source(**source),
         )
     _check_table(path, table)

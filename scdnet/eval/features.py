@@ -75,11 +75,16 @@ def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config
 
 
 @torch.inference_mode()
+def encode(encoder: nn.Module, views: Tensor) -> Tensor:
+    """Clips (N, C, T, V, M) -> the parts that the encoder returns side by side: [v_t ; v_s], (N, 2D) float32."""
+    return torch.cat(tuple(encoder(views)), dim=1).float()
+
+
+@torch.inference_mode()
 def extract_features(encoder: nn.Module, clips: Clips, precision: str = "fp32") -> Features:
     """Features of all sequences in the order of the store; the encoder is put in eval mode, on the device of the clips.
 
-    The parts that the encoder returns are put side by side: [v_t ; v_s], (N, 2D). Raises ScdnetError if one is no
-    finite number.
+    Raises ScdnetError if one is no finite number.
     """
     encoder.to(clips.device).eval()
     x, compute = [], set_precision(precision, clips.device)
@@ -87,8 +92,7 @@ def extract_features(encoder: nn.Module, clips: Clips, precision: str = "fp32") 
     all_views = clips.evaluation_views(batches)
     for views in tqdm(all_views, total=len(batches), desc="features", unit="batch", leave=False, disable=None):
         with compute():
-            out = encoder(views)
-        x.append(torch.cat(tuple(out), dim=1).float())
+            x.append(encode(encoder, views))
     features = Features(torch.cat(x).cpu(), clips.label)
     if not features.x.isfinite().all():
         raise ScdnetError("the encoder gives features that are no finite numbers: its training has diverged")

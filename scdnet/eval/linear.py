@@ -7,24 +7,16 @@ the same end: here it has run once.
 from typing import NamedTuple
 
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from scdnet.config import LinearConfig
-from scdnet.engine.logs import say
 from scdnet.engine.optim import make_optimizer, make_schedule
 from scdnet.errors import ScdnetError
 from scdnet.eval.classification import topk_metrics
 from scdnet.eval.features import Features
+from scdnet.eval.logistic import logistic_scores
 from scdnet.models.heads import LinearClassifier
-
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # C of the logistic probe: the inverse of the regularisation
-HELD_OUT = 0.2  # of the training sequences, to choose between them
-LOGISTIC_STEPS = 1000  # at most
 
 
 class Probe(NamedTuple):
@@ -64,26 +56,3 @@ def linear_probe(
 def epoch_batches(num: int, batch_size: int, generator: Generator) -> tuple[Tensor, ...]:
     """Indices 0..num-1 in a drawn order, in batches; the last may be smaller."""
     return torch.randperm(num, generator=generator).split(batch_size)
-
-
-def logistic_scores(train: Features, test: Features, *, num_classes: int, seed: int) -> Tensor:
-    """Log-probabilities (N, classes) of a logistic regression on standardised features; -inf never: absent classes low.
-
-    Its strength is the one of STRENGTHS that does best on a part of the training sequences which is held out, never the
-    test split; then it is fitted to all of them.
-    """
-    x, y = train.x.numpy(), train.y.numpy()
-    counts = train.y.bincount()
-    stratify = y if counts[counts > 0].min() > 1 and HELD_OUT * len(y) >= len(counts[counts > 0]) else None
-    fit_x, held_x, fit_y, held_y = train_test_split(x, y, test_size=HELD_OUT, random_state=seed, stratify=stratify)
-
-    def fitted(strength: float, x: object, y: object) -> object:
-        return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=LOGISTIC_STEPS)).fit(x, y)
-
-    held_out = {strength: fitted(strength, fit_x, fit_y).score(held_x, held_y) for strength in STRENGTHS}
-    chosen = max(held_out, key=held_out.__getitem__)
-    say(f"logistic probe: C = {chosen:g}, {100 * held_out[chosen]:.1f} % on held-out training sequences")
-    model = fitted(chosen, x, y)
-    scores = torch.full((len(test.x), num_classes), -1e4)
-    scores[:, torch.from_numpy(model.classes_)] = torch.from_numpy(model.predict_log_proba(test.x.numpy())).float()
-    return scores.clamp(min=-1e4)

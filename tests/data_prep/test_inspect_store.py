@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from data_prep import inspect_store
-from data_prep.render import Drawing, bone_colours, project
+from data_prep.render import Drawing, bone_colours, project, render
 from scdnet.errors import ScdnetError
 from scdnet.skeleton import NTU_25
 
@@ -124,6 +124,12 @@ def test_up_is_up_and_the_right_side_of_who_faces_the_viewer_is_on_the_left():
     points = project(Drawing("", "", frames)).points
     assert (np.diff(points[0, 0, :8, 1]) > 0).all()
     assert points[0, 0, 8, 0] < points[0, 0, 7, 0]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+def test_a_name_is_no_formula(tmp_path, suffix):
+    render([Drawing(r"5$ \x$", r"$_$", upright_bodies(1))], tmp_path / f"x{suffix}")
+    assert (tmp_path / f"x{suffix}").is_file()
 
 
 def test_absent_bodies_are_not_drawn():

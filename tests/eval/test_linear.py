@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -8,17 +7,11 @@ from scdnet.config import LinearConfig
 from scdnet.data.clips import load_clips
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features, extract_features, load_source
-from scdnet.eval.linear import epoch_batches, linear_probe, logistic_scores
+from scdnet.eval.linear import epoch_batches, linear_probe
+from tests.eval.points import made_up
 
 CPU = torch.device("cpu")
 SMALL = {"batch_size": 16, "optim": {"epochs": 12, "milestones": (6, 9), "lr": 0.5}}
-
-
-def made_up(n: int, seed: int, classes: int = 3) -> Features:
-    """Points around one direction per class."""
-    generator = torch.Generator().manual_seed(seed)
-    y = torch.randint(classes, (n,), generator=generator)
-    return Features(torch.eye(classes, 8)[y] + 0.3 * torch.randn(n, 8, generator=generator), y)
 
 
 def slow_probe(step_inputs, x_test, num_classes: int, config: LinearConfig, seed: int) -> torch.Tensor:
@@ -85,26 +78,6 @@ def test_a_probe_that_diverges_is_an_error():
     config = LinearConfig(**{**SMALL, "optim": {"epochs": 3, "lr": 1e38}})
     with pytest.raises(ScdnetError, match=r"diverged; lower linear\.optim\.lr"):
         linear_probe(Features(train.x * 1e30, train.y), train, config, num_classes=3, seed=0, device=CPU)
-
-
-def test_the_logistic_probe_gives_log_probabilities_and_never_answers_a_class_it_has_not_seen():
-    train, test = made_up(90, seed=0), made_up(60, seed=1)
-    scores = logistic_scores(Features(train.x, 2 * train.y), Features(test.x, 2 * test.y), num_classes=6, seed=0)
-    np.testing.assert_allclose(scores.exp().sum(dim=1), 1, atol=1e-5)
-    assert (scores[:, 1::2] < -1e3).all() and (scores.argmax(dim=1) == 2 * test.y).double().mean() > 0.9
-
-
-def test_the_strength_of_the_logistic_probe_is_chosen_without_the_test_split(monkeypatch):
-    train, test = made_up(90, seed=0), made_up(60, seed=1)
-    scores = logistic_scores(train, test, num_classes=3, seed=0)
-    shuffled = Features(test.x, test.y.flip(0))
-    assert torch.equal(scores, logistic_scores(train, shuffled, num_classes=3, seed=0))
-
-
-def test_classes_of_a_single_sequence_are_no_trouble_to_the_logistic_probe():
-    train = made_up(20, seed=0)
-    train = Features(torch.cat([train.x, train.x[:1] + 5]), torch.cat([train.y, torch.tensor([3])]))
-    assert logistic_scores(train, train, num_classes=4, seed=0).shape == (21, 4)
 
 
 def test_the_classifier_starts_small_and_by_its_seed():
