@@ -128,7 +128,7 @@ class FinetuneConfig(Section):
     optim: FinetuneOptimConfig = FinetuneOptimConfig()
 
 
-Protocol = Annotated[str, Field(pattern=r"^(knn|linear|finetune|semi@0?\.\d+)$")]
+Protocol = Annotated[str, Field(pattern=r"^(knn|linear|finetune|semi@0?\.\d*[1-9]\d*)$")]
 
 
 class Config(Section):

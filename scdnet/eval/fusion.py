@@ -11,7 +11,7 @@ from scdnet.errors import ScdnetError
 from scdnet.eval.classification import Scores, read_scores
 
 PROTOCOL = "fusion"
-SCORES_FILE = re.compile(r"scores_(?P<fused>.+?)(_(?P<label_fraction>[\d.e-]+)_draw(?P<draw>\d+))?\.npz")
+SCORES_FILE = re.compile(r"scores_(?P<fused>.+?)(_(?P<label_fraction>[\d.e-]+)_draw(?P<draw>\d+))?(_none|_raw)?\.npz")
 
 
 class Part(NamedTuple):

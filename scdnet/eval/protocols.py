@@ -10,7 +10,7 @@ from torch import Tensor
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
 from scdnet.engine.logs import say
-from scdnet.engine.runtime import keep_freed_memory, resolve_device
+from scdnet.engine.runtime import keep_freed_memory, resolve_device, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.eval.classification import Scores, confusion_matrix, topk_metrics, write_confusion, write_scores
 from scdnet.eval.feature_table import FeatureTable, gallery_across
@@ -114,6 +114,7 @@ class Evaluator:
         tag = _tag_of(tag, table.source)
         metrics = self._recorded(tag, about)
         if not metrics:
+            set_precision("fp32", self.device)  # fine-tuning before it may have left another
             metrics, scores = compute()
             self._keep(tag, table, rows, scores)
             append_results(self.config.run_dir, about, metrics)
