@@ -118,6 +118,10 @@ def test_classes_of_two_stores_are_matched_by_name(table):
 def test_a_query_is_never_in_its_own_gallery(table):
     with pytest.raises(ScdnetError, match="8 of its sequences are queries too, S001C001P003R001A001 for one"):
         gallery_across(table, table, table.rows("xsub", train=False))
+    noise = 0.02 * table.x.norm(dim=1, keepdim=True) / table.x.shape[1] ** 0.5
+    in_another_precision = replace(table, x=table.x + noise * torch.randn_like(table.x), store="elsewhere.h5")
+    with pytest.raises(ScdnetError, match="8 of its sequences are queries too"):
+        gallery_across(in_another_precision, table, table.rows("xsub", train=False))
 
 
 def test_galleries_of_another_encoder_or_without_a_common_class_are_refused(table):
