@@ -20,7 +20,7 @@ def read_joints(data: bytes, where: str, layout: Layout) -> np.ndarray:
     all zero. Raises RawFileError for content of another form, numbers that are not finite, joints that were not
     tracked, and where no frame has a body.
     """
-    reader = READERS.get(Path(where).suffix)
+    reader = READERS.get(Path(where).suffix.lower())
     if reader is None:
         raise RawFileError(where, 0, f"expected a name that ends in {' or '.join(SUFFIXES)}")
     bodies = reader(data, where, len(layout.joints)).swapaxes(0, 1).astype(np.float64)

@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 
-from data_prep.raw_files import MAX_BYTES, MAX_FRAMES, READ_ERRORS, RawFileError
+from data_prep.raw_files import MAX_BYTES, MAX_FRAMES, READ_ERRORS, RawFileError, check_at_most
 
 ARRAY = "joints"  # its name, where there are several
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}  # by version
@@ -42,8 +42,7 @@ def read_member(data: bytes, where: str) -> bytes:
             name = next(iter(members)) if len(members) == 1 else ARRAY
             if name not in members:
                 raise RawFileError(where, 0, f"expected an array {ARRAY!r}, found {', '.join(members) or 'none'}")
-            if members[name].file_size > MAX_BYTES:
-                raise RawFileError(where, 0, f"expected at most {MAX_BYTES} bytes, found {members[name].file_size}")
+            check_at_most(MAX_BYTES, members[name].file_size, "bytes", where)
             return archive.read(members[name])
     except READ_ERRORS as error:
         raise RawFileError(where, 0, f"cannot be read: {error or type(error).__name__}") from error

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from data_prep.raw_files import MAX_LINES, MAX_WORDS, RawFileError, show
+from data_prep.raw_files import MAX_LINES, MAX_WORDS, check_at_most, show
 
 WIDEST = 17  # longest word read in bulk: 10 ** 17 still fits an int64, sign and point included
 DECIMAL = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -25,14 +25,12 @@ class Words(NamedTuple):
     @classmethod
     def of(cls, data: bytes, where: str) -> Self:
         """Find the words of `data`; lines end with LF or CRLF, the last one perhaps not. A UTF-8 mark is none."""
-        if (num_lines := data.count(b"\n")) > MAX_LINES:
-            raise RawFileError(where, 0, f"expected at most {MAX_LINES} lines, found {num_lines}")
+        check_at_most(MAX_LINES, data.count(b"\n"), "lines", where)
         data = data.removeprefix(codecs.BOM_UTF8)
         closing = b"" if data.endswith(b"\n") or not data else b"\n"
         text = np.frombuffer(b"".join((b" " * WIDEST, data, closing)), dtype=np.uint8)
         is_blank = text <= ord(b" ")
-        if (num_blanks := np.count_nonzero(is_blank)) > MAX_WORDS:
-            raise RawFileError(where, 0, f"expected at most {MAX_WORDS} blanks, found {num_blanks}")
+        check_at_most(MAX_WORDS, np.count_nonzero(is_blank), "blanks", where)
         start = np.flatnonzero(is_blank[:-1] > is_blank[1:]) + 1
         end = np.flatnonzero(is_blank[:-1] < is_blank[1:]) + 1
         line = np.searchsorted(start, np.flatnonzero(text == ord(b"\n")))

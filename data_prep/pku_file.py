@@ -9,7 +9,7 @@ import numpy as np
 
 from data_prep.benchmarks import class_names
 from data_prep.decimals import Words, parse_rows
-from data_prep.raw_files import LARGEST, MAX_FRAMES, RawFileError, show
+from data_prep.raw_files import LARGEST, MAX_FRAMES, RawFileError, check_at_most, show
 from scdnet.data.store import FRAME_SHAPE
 
 NUM_COLUMNS = 150  # of a video's line: 2 bodies x 25 joints x (x y z)
@@ -58,7 +58,7 @@ def parse_video(data: bytes, where: str) -> Video:
     Of the lines at fault the first MAX_FAULTS are named. Raises RawFileError if there are more than MAX_FRAMES lines.
     """
     data = data.rstrip()
-    _check_lines(data, MAX_FRAMES, where)
+    check_at_most(MAX_FRAMES, data.count(b"\n") + 1, "lines", where)
     rows, faults = [np.empty((0, NUM_COLUMNS))], []
     for first, words in _blocks_of_words(data, where):
         block = parse_rows(words, NUM_COLUMNS)
@@ -80,8 +80,8 @@ def parse_labels(data: bytes, where: str) -> tuple[list[Action], list[Fault]]:
     Raises RawFileError if there are more than MAX_ACTIONS lines or MAX_BYTES_OF_LISTS.
     """
     data = data.rstrip()
-    _check_lines(data, MAX_ACTIONS, where)
-    _check_bytes(data, where)
+    check_at_most(MAX_ACTIONS, data.count(b"\n") + 1, "lines", where)
+    check_at_most(MAX_BYTES_OF_LISTS, len(data), "bytes", where)
     actions, faults = [], []
     for number, line in enumerate(_decode(data).split("\n"), start=1):
         found = _parse_action(number, line.strip()) if line.strip() else None
@@ -98,7 +98,7 @@ def parse_split(data: bytes, where: str) -> Split:
     Blanks and suffixes of the names are left out, and so is what follows the last comma. Raises RawFileError if there
     are fewer lines, or more than MAX_BYTES_OF_LISTS.
     """
-    _check_bytes(data, where)
+    check_at_most(MAX_BYTES_OF_LISTS, len(data), "bytes", where)
     lines = _decode(data).split("\n")
     if len(lines) < TEST_LINE:
         expected = f"training videos in line {TRAINING_LINE} and validation videos in line {TEST_LINE}"
@@ -119,17 +119,6 @@ def _parse_action(number: int, line: str) -> Action | Fault:
     if start > end:
         return Fault(number, f"frames {start}..{end}, expected an end that is not before the start")
     return Action(number, label - 1, start, end)
-
-
-def _check_lines(data: bytes, most: int, where: str) -> None:
-    num_lines = data.count(b"\n") + 1
-    if num_lines > most:
-        raise RawFileError(where, 0, f"expected at most {most} lines, found {num_lines}")
-
-
-def _check_bytes(data: bytes, where: str) -> None:
-    if len(data) > MAX_BYTES_OF_LISTS:
-        raise RawFileError(where, 0, f"expected at most {MAX_BYTES_OF_LISTS} bytes, found {len(data)}")
 
 
 def _line_fault(words: Words, line: int, row: np.ndarray) -> str:

@@ -41,6 +41,12 @@ class RawFileError(ScdnetError):
         return f"{self.where}:{self.line}: {self.reason}" if self.line else f"{self.where}: {self.reason}"
 
 
+def check_at_most(most: int, found: int, what: str, where: str) -> None:
+    """Raise RawFileError if more is `found` of something than a raw file may have."""
+    if found > most:
+        raise RawFileError(where, 0, f"expected at most {most} {what}, found {found}")
+
+
 def show(text: str) -> str:
     """A piece of a raw file as an error message shows it: printable and short."""
     return repr(text if len(text) <= 40 else text[:37] + "...")
@@ -75,8 +81,8 @@ class RawFile(NamedTuple):
         try:
             file, size = self._open()
             with file:
-                if num_bytes is None and size > MAX_BYTES:
-                    raise RawFileError(self.where, 0, f"expected at most {MAX_BYTES} bytes, found {size}")
+                if num_bytes is None:
+                    check_at_most(MAX_BYTES, size, "bytes", self.where)
                 return file.read(-1 if num_bytes is None else num_bytes)
         except READ_ERRORS as error:
             raise RawFileError(self.where, 0, f"cannot be read: {error or type(error).__name__}") from error

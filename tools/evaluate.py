@@ -35,10 +35,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def find_features(path: Path, config: Config, checkpoint: str) -> FeatureTable:
     """The features file `path`, made if it is not there. Raises FeatureFileError if it is of other weights or data."""
-    if not path.exists():
-        with written_aside(path) as partial:
-            write_features(partial, extract_table(config, checkpoint))
-    return read_features(path, like=config, checkpoint=checkpoint)
+    if path.exists():
+        return read_features(path, like=config, checkpoint=checkpoint)
+    with written_aside(path) as partial:
+        table = extract_table(config, checkpoint)
+        write_features(partial, table)
+    return table
 
 
 def run_protocol(

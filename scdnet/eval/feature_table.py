@@ -20,9 +20,7 @@ from scdnet.eval.features import Features, Source, extract_features, load_source
 from scdnet.files import file_sha256
 
 FORMAT, VERSION = "scdnet-features", 1
-SAME = (
-    0.05  # share of its length by which features of one sequence may differ: bf16 against fp32 2 %, two sequences 10 %
-)
+SAME = 0.05  # of its length: features of one sequence differ by less, bf16 against fp32 by 2 %, of two by 10 % and more
 SOURCE = {  # attribute of the file, by field of Source
     "checkpoint": "checkpoint",
     "sha256": "checkpoint_sha256",

@@ -26,6 +26,7 @@ def test_the_name_says_how_a_file_is_read_and_bodies_come_first(name):
     found = read(CONTENTS[name], f"a.zip/some.where/{name}")
     np.testing.assert_array_equal(found, TWO.swapaxes(0, 1))
     assert found.dtype == np.float64
+    np.testing.assert_array_equal(read(CONTENTS[name], name.upper()), found)
 
 
 def test_integers_become_numbers_to_work_with():
