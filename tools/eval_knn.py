@@ -6,7 +6,7 @@ from eval_lib import evaluator_of, feature_tables, features_parser, print_rows
 
 from scdnet.cli import run_command
 from scdnet.config_file import load_config
-from scdnet.eval.feature_table import read_features
+from scdnet.eval.feature_file import read_features
 
 
 def main(argv: Sequence[str] | None = None) -> None:

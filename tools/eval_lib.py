@@ -6,12 +6,26 @@ from pathlib import Path
 
 from scdnet.cli import config_parser
 from scdnet.config import Config
-from scdnet.eval.feature_table import FeatureFileError, FeatureTable, extract_table, read_features
+from scdnet.eval.feature_file import FeatureFileError, read_features
+from scdnet.eval.feature_table import FeatureTable, extract_table
 from scdnet.eval.features import RAW, UNTRAINED
 from scdnet.eval.protocols import Evaluator
 from scdnet.eval.results import RESULTS, format_table
 
 CONTROLS = {RAW: "raw evaluation views", UNTRAINED: "untrained encoder"}
+
+
+def checkpoint_parser(description: str | None) -> argparse.ArgumentParser:
+    """`-c CONFIG [key=value ...]` and the one checkpoint to evaluate."""
+    parser = config_parser(description)
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        metavar="PATH",
+        help=f"a checkpoint, ours or the authors'; or a control: {UNTRAINED} (untrained encoder), {RAW} (the views "
+        "themselves, which cannot be fine-tuned)",
+    )
+    return parser
 
 
 def features_parser(description: str | None) -> argparse.ArgumentParser:

@@ -12,7 +12,8 @@ from scdnet.data.clips import evaluation_view
 from scdnet.data.store import FRAME_SHAPE
 from scdnet.engine.checkpoint import build_encoder, read_checkpoint
 from scdnet.errors import ScdnetError
-from scdnet.eval.feature_table import FeatureFileError, FeatureTable, read_features
+from scdnet.eval.feature_file import FeatureFileError, read_features
+from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.features import encode
 from scdnet.eval.logistic import fit_logistic
 from scdnet.models.encoder import DualPathEncoder

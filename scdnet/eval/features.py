@@ -1,17 +1,18 @@
 """Clips to features: the one path that all evaluations share."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips
+from scdnet.data.clips import Clips, load_clips
 from scdnet.engine.build import build_model, encoder_sizes
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
-from scdnet.engine.runtime import seed_everything, set_precision
+from scdnet.engine.logs import say
+from scdnet.engine.runtime import keep_freed_memory, resolve_device, seed_everything, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
 
@@ -72,6 +73,20 @@ def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config
             raise CheckpointError(f"{path}: {name} is {found[name]} in the checkpoint, {wanted[name]} in the config")
     if stream != config.stream:
         raise CheckpointError(f"{path}: trained on stream {stream}, the config says {config.stream}")
+
+
+def made_with(config: Config) -> dict[str, Any]:
+    """The values of `config` that features depend on, besides the weights and the store; of controls the seed too."""
+    sizes = {key: value for key, value in vars(encoder_sizes(config)).items() if key != "dropout"}
+    return {**sizes, "stream": config.stream, "precision": config.precision, "storage": config.data.storage}
+
+
+def load_all_clips(config: Config) -> Clips:
+    """The sequences of the config's store on its device; says where their frames lie."""
+    clips = load_clips(config.data, config.stream, resolve_device(config.device))
+    say(clips.place)
+    keep_freed_memory()
+    return clips
 
 
 @torch.inference_mode()

@@ -39,7 +39,8 @@ class Repetition(NamedTuple):
     """One evaluation of a row."""
 
     checkpoint: str  # hash, or name
-    seed: object
+    seed: object  # of the pretraining
+    eval_seed: object  # of the evaluation, where it draws anything
     draw: object
 
 
@@ -92,23 +93,24 @@ def protocol_of(record: Record) -> str:
 
 
 def encoder_of(record: Record) -> str:
-    """What was evaluated; nothing for a fusion, whose files do not say."""
+    """What was evaluated; nothing for a fusion of encoders that have nothing in common."""
     checkpoint, trained_on = record.get("checkpoint"), record.get("pretrained_on")
-    if record["protocol"] == "fusion":
-        return ""
-    return CONTROLS.get(checkpoint) or (f"trained on {trained_on}" if trained_on else "trained")
+    unknown = "" if record["protocol"] == "fusion" else "trained"
+    return CONTROLS.get(checkpoint) or (f"trained on {trained_on}" if trained_on else unknown)
 
 
 def repetition_of(record: Record) -> Repetition:
-    """Which of the evaluations of its row a record belongs to; a fusion has its files in the place of a seed."""
-    checkpoint = str(record.get("checkpoint"))
-    seed = checkpoint if record["protocol"] == "fusion" else record.get("seed")
-    return Repetition(record.get("checkpoint_sha256") or checkpoint, seed, record.get("draw"))
+    """Which of the evaluations of its row a record belongs to; a fusion of several seeds is one by its files."""
+    checkpoint, seed = str(record.get("checkpoint")), record.get("seed")
+    if record["protocol"] == "fusion" and seed is None:
+        seed = checkpoint
+    weights = record.get("checkpoint_sha256") or checkpoint
+    return Repetition(weights, seed, record.get("eval_seed"), record.get("draw"))
 
 
 def split_checkpoints(row: Row, evaluations: Evaluations, paths: Mapping[str, str]) -> dict[Row, Evaluations]:
     """One row; where several checkpoints have the same seed and draw, a row for each checkpoint."""
-    if len({(repetition.seed, repetition.draw) for repetition in evaluations}) == len(evaluations):
+    if len({repetition[1:] for repetition in evaluations}) == len(evaluations):
         return {row: evaluations}
     rows: dict[Row, Evaluations] = {}
     for repetition, values in evaluations.items():

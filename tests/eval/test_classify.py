@@ -11,7 +11,8 @@ from scdnet.engine.checkpoint import CheckpointError
 from scdnet.engine.trainer import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.eval.classify import Classifier
-from scdnet.eval.feature_table import FeatureFileError, FeatureTable, extract_table, write_features
+from scdnet.eval.feature_file import FeatureFileError, write_features
+from scdnet.eval.feature_table import FeatureTable, extract_table
 from scdnet.eval.features import encode, load_source
 from scdnet.models.encoder import EncoderSizes
 from tests import literal

@@ -84,12 +84,30 @@ def test_controls_of_several_seeds_are_one_row_each():
     assert found == {("raw views", None): (5, 1), ("untrained", 0): (2, 2)}
 
 
-def test_fusions_of_different_files_are_repetitions():
-    fusion = {"protocol": "fusion", "fused": "knn", "seed": None, "checkpoint_sha256": None, "weights": [1, 1]}
-    rows, _ = summarise([record(90.0, **fusion, checkpoint="a, b"), record(94.0, **fusion, checkpoint="c, d")])
+FUSION = {"protocol": "fusion", "fused": "knn", "checkpoint_sha256": None, "weights": [1, 1]}
+
+
+def test_fusions_of_several_seeds_and_epochs_are_told_apart():
+    first, second = record(90.0, **FUSION, checkpoint="a, b"), record(94.0, **{**FUSION, "seed": 1}, checkpoint="c, d")
+    earlier = record(50.0, **{**FUSION, "epoch": 10}, checkpoint="e, f")
+    rows, _ = summarise([first, second, earlier])
+    found = {(row.protocol, row.encoder, row.epochs): metrics["top1"][::2] for row, metrics in rows.items()}
+    assert found == {
+        ("fusion (knn)", "trained on ntu60", 451): (92, 2),
+        ("fusion (knn)", "trained on ntu60", 10): (50, 1),
+    }
+
+
+def test_fusions_of_files_that_have_nothing_in_common_are_repetitions():
+    unknown = {**FUSION, "seed": None, "epoch": None, "pretrained_on": None}
+    rows, _ = summarise([record(90.0, **unknown, checkpoint="a, b"), record(94.0, **unknown, checkpoint="c, d")])
     ((row, metrics),) = rows.items()
-    assert (row.protocol, row.encoder) == ("fusion (knn)", "")
-    assert metrics["top1"][0] == 92 and metrics["top1"].n == 2
+    assert (row.protocol, row.encoder) == ("fusion (knn)", "") and metrics["top1"][::2] == (92, 2)
+
+
+def test_seeds_of_the_evaluation_are_repetitions():
+    rows, _ = summarise([record(80.0, eval_seed=0), record(82.0, eval_seed=1)])
+    assert rows[LINEAR]["top1"][::2] == (81, 2)
 
 
 @pytest.mark.parametrize(
