@@ -3,11 +3,12 @@ from collections.abc import Sequence
 
 from scdnet.cli import config_parser, run_command
 from scdnet.config_file import load_config
+from scdnet.engine.stopping import stop_on_signals
 from scdnet.engine.trainer import pretrain
 from scdnet.eval.knn import score_1nn
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int | None:
     """Pretrain an encoder: writes config.yaml, metrics.jsonl, TensorBoard files and last.pt to runs/<name>."""
     parser = config_parser(main.__doc__)
     existing = parser.add_mutually_exclusive_group()
@@ -15,8 +16,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     existing.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    path = pretrain(config, resume=args.resume, overwrite=args.overwrite, score=score_1nn)
+    with stop_on_signals() as stop:
+        path = pretrain(config, resume=args.resume, overwrite=args.overwrite, score=score_1nn, stop=stop)
     print(f"last checkpoint: {path}")
+    return stop.status
 
 
 if __name__ == "__main__":
