@@ -40,12 +40,13 @@ class DataConfig(Section):
 
     store: Path = Path("data/ntu60.h5")
     benchmark: str = "xsub"
-    batch_size: int = Field(64, ge=2)
+    batch_size: int = Field(64, ge=2)  # of all ranks together
     frames: int = Field(64, ge=1)  # T of a clip
     bodies: int = Field(2, ge=1, le=2)  # M of a clip: the first of the store's two, or both
     resident: Annotated[Literal["auto", "gpu", "cpu", "off"], Off] = "auto"  # which memory holds all frames; off: none
     storage: Literal["float32", "float16"] = "float32"  # of frames in memory and on their way there, not in views
-    workers: int = Field(2, ge=0)  # with off: processes that read ahead; 0: none
+    workers: int = Field(2, ge=0)  # with off: processes that read ahead, for each rank; 0: none
+    shard: bool = False  # each rank holds its part of the recordings instead of all (docs/scaling.md)
     views: ViewsConfig = ViewsConfig()
 
     @model_validator(mode="after")
@@ -140,6 +141,7 @@ class Config(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"  # of matrix products; tf32: on a GPU, bf16: mixed precision
     compile: Annotated[Literal["auto", "off"], Off] = "auto"  # auto: on a GPU, compiled kernels, one CUDA graph a step
+    sync_batchnorm: bool = True  # of several ranks: statistics of the whole batch, not of each rank's rows of it
     stream: Literal["joint", "bone", "motion"] = "joint"
     eval_every: int = Field(0, ge=0)  # epochs between two 1-NN scores on the test split; 0: never
     save_every: int = Field(10, ge=1)  # epochs between two checkpoints; the last epoch is always saved

@@ -1,6 +1,6 @@
 """All sequences of a store, and the views of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +8,13 @@ import torch
 from torch import Generator, Tensor
 
 from scdnet.config import DataConfig
+from scdnet.data.memory import free_memories
 from scdnet.data.recordings import Batch, HeldRecordings, Recordings, open_recordings, to_planes
+from scdnet.data.shares import WHOLE, Share, deal, stretches
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.data.streams import STREAMS
 from scdnet.data.transfer import send
-from scdnet.data.views import Crop, augment, draw_views, evaluation_crop, resample, training_crop
+from scdnet.data.views import Crop, ViewDraws, augment, draw_views, evaluation_crop, resample, training_crop
 from scdnet.skeleton import NTU_25
 
 CPU = torch.device("cpu")
@@ -22,7 +24,7 @@ CPU = torch.device("cpu")
 class Clips:
     """The recordings of all sequences, with what is needed to make views of them on `device`.
 
-    A seed gives the same views wherever the frames lie.
+    A seed gives the same views wherever the frames lie, and whichever rank makes them.
     """
 
     recordings: Recordings
@@ -35,25 +37,42 @@ class Clips:
     dataset: str
     config: DataConfig
     stream: str
+    share: Share = WHOLE  # of the rank that makes views
+    holder: Tensor | None = None  # (N,) the rank that holds the recording; None: all of them hold all
 
     def split(self, *, train: bool) -> Tensor:
         """The indices of the training or the test split, rising."""
         return (self.is_train == train).nonzero()[:, 0]
 
+    def hands(self, index: Tensor) -> list[Tensor]:
+        """The sequences `index` (n,) rank by rank where each holds its own, else in one piece."""
+        if self.holder is None:
+            return [index]
+        return [index[self.holder[index] == rank] for rank in range(self.share.size)]
+
+    def encoders(self, index: Tensor) -> Tensor:
+        """(n,) the rank that is to see each of the sequences `index` (n,) where they are shared out to be encoded."""
+        return stretches(len(index), self.share.size) if self.holder is None else self.holder[index]
+
     def training_views(self, batches: Sequence[Tensor], generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each batch of indices (N,) two freshly drawn training views (N, C, T, V, M) of its sequences."""
+        """For each batch of indices (N,) two freshly drawn training views (N, C, T, V, M) of its sequences.
+
+        Of several ranks each makes those of its own rows, (N/ranks, C, T, V, M), drawn as if it made all.
+        """
         for views in self.augmented_views(batches, generator, copies=2):
             query_view, key_view = views.chunk(2)
             yield query_view, key_view
 
     def augmented_views(self, batches: Sequence[Tensor], generator: Generator, *, copies: int = 1) -> Iterator[Tensor]:
-        """For each batch of indices (N,) `copies` freshly drawn training views of it, (copies*N, C, T, V, M)."""
-        config = self.config
-        for frames, offset, length in self.recordings.batches(batches):
+        """For each batch of indices (N,) `copies` freshly drawn training views of its own rows, one after the other."""
+        config, share = self.config, self.share
+        own = [share.rows(index) for index in batches]
+        for index, (frames, offset, length) in zip(batches, self.recordings.batches(own), strict=True):
             batch = Batch(frames, offset.repeat(copies), length.repeat(copies))
             draws = draw_views(
-                len(batch.length), config.frames, views=config.views, skeleton=NTU_25, generator=generator
+                copies * len(index), config.frames, views=config.views, skeleton=NTU_25, generator=generator
             )
+            draws = ViewDraws(*(share.rows(drawn, copies=copies) for drawn in draws))
             batch, draws = send(batch, self.device), send(draws, self.device)
             crop = training_crop(batch.length, draws, config.views.crop_frames)
             yield augment(_cut(batch, crop, self.stream, config.frames), draws, NTU_25)
@@ -76,9 +95,17 @@ def evaluation_view(frames: np.ndarray, stream: str, *, num_frames: int, bodies:
     return _cut(batch, evaluation_crop(batch.length), stream, num_frames)
 
 
-def load_clips(config: DataConfig, stream: str, device: torch.device) -> Clips:
+def load_clips(
+    config: DataConfig,
+    stream: str,
+    device: torch.device,
+    *,
+    share: Share = WHOLE,
+    free: Mapping[str, float] | None = None,
+) -> Clips:
     """The sequences of the store of `config`, for views made on `device`.
 
+    `share` is that of this rank; `free` has the free bytes of each memory, by default as measured.
     Raises StoreError if the store lacks the benchmark or a split is empty, ScdnetError if the frames do not fit where
     `config.resident` wants them.
     """
@@ -87,7 +114,10 @@ def load_clips(config: DataConfig, stream: str, device: torch.device) -> Clips:
         for split, size in (("training", is_train.sum()), ("test", (~is_train).sum())):
             if size == 0:
                 raise StoreError(f"{store.path}: the {split} split of benchmark {config.benchmark!r} is empty")
-        recordings, place = open_recordings(store, config, device)
+        holder = deal(is_train, share.size) if config.shard and share.size > 1 else None
+        held = None if holder is None else holder == share.rank
+        free = free_memories(device) if free is None else free
+        recordings, place = open_recordings(store, config, device, free=free, held=held)
         label = torch.from_numpy(store.table.label)
         return Clips(
             recordings,
@@ -100,6 +130,8 @@ def load_clips(config: DataConfig, stream: str, device: torch.device) -> Clips:
             dataset=store.dataset,
             config=config,
             stream=stream,
+            share=share,
+            holder=holder,
         )
 
 

@@ -1,7 +1,7 @@
 """The recordings that views are cut from: held by the device, cut out of main memory or read from the store."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from scdnet.config import DataConfig
-from scdnet.data.memory import CPU, GB, GPU, OFF, choose_place, free_memories
+from scdnet.data.memory import CPU, GB, GPU, OFF, choose_place
 from scdnet.data.store import SequenceStore, StoreError, open_sequences
 from scdnet.errors import ScdnetError
 from scdnet.skeleton import NTU_25
@@ -30,32 +30,34 @@ class Batch(NamedTuple):
 
 
 class HeldRecordings:
-    """All recordings in the memory of the device that makes the views: nothing to read, nothing to send."""
+    """Recordings in the memory of the device that makes the views: nothing to read, nothing to send."""
 
-    def __init__(self, frames: Tensor, length: Tensor) -> None:
+    def __init__(self, frames: Tensor, length: Tensor, held: Tensor | None = None) -> None:
         self.frames, self.length = frames, length  # (C, F, M, V); (N,) on the CPU
-        self.offset = _offsets(length)
+        self.offset = _offsets(length, held)
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
         """The recordings of each batch of indices (N,)."""
         for index in batches:
+            assert (self.offset[index] >= 0).all(), "recordings of another rank"
             yield Batch(self.frames, self.offset[index], self.length[index])
 
 
 class HostRecordings:
-    """All recordings in main memory, for a GPU: what it gets of them is cut out batch by batch.
+    """Recordings in main memory, for a GPU: what it gets of them is cut out batch by batch.
 
     By this process, for to cut a batch takes less than to receive it from another one (docs/benchmarks.md).
     """
 
-    def __init__(self, frames: Tensor, length: Tensor) -> None:
+    def __init__(self, frames: Tensor, length: Tensor, held: Tensor | None = None) -> None:
         self._frames, self._length = frames, length  # (C, F, M, V); (N,)
-        self._offset = _offsets(length)
+        self._offset = _offsets(length, held)
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
         """The recordings of each batch of indices (N,)."""
         for index in batches:
             offset, length = self._offset[index], self._length[index]
+            assert (offset >= 0).all(), "recordings of another rank"
             pieces = zip(offset.tolist(), (offset + length).tolist(), strict=True)
             frames = torch.cat([self._frames[:, first:end] for first, end in pieces], dim=1)
             yield Batch(frames, _offsets(length), length)
@@ -125,25 +127,33 @@ class StoreReader:
 Recordings = HeldRecordings | HostRecordings | StreamedRecordings
 
 
-def open_recordings(store: SequenceStore, config: DataConfig, device: torch.device) -> tuple[Recordings, str]:
+def open_recordings(
+    store: SequenceStore, config: DataConfig, device: torch.device, *, free: Mapping[str, float], held: Tensor | None
+) -> tuple[Recordings, str]:
     """The recordings of `store` for views made on `device`, and in words where their frames lie.
 
-    Raises ScdnetError if they do not fit where `config.resident` wants them.
+    With `held` (N,) bool only those are asked for. `free` has the free bytes of each memory. Raises ScdnetError if they
+    do not fit where `config.resident` wants them.
     """
     length = torch.from_numpy(np.diff(store.offset))
-    shape = (3, int(store.offset[-1]), config.bodies, NTU_25.num_joints)
+    num_frames = int(length.sum() if held is None else length[held].sum())
+    shape = (3, num_frames, config.bodies, NTU_25.num_joints)
     size = math.prod(shape) * DTYPES[config.storage].itemsize
-    place = choose_place(config.resident, size, free_memories(device))
+    place = choose_place(config.resident, size, free)
     if place == OFF:
         recordings = StreamedRecordings(StoreReader(config), length, workers=config.workers, device=device)
         return recordings, f"frames ({size / GB:.2f} GB) read from {store.path} by {config.workers} workers"
     frames = torch.empty(shape, dtype=DTYPES[config.storage], device=device if place == GPU else CPU)
-    for first in range(0, shape[1], READ_FRAMES):
-        piece = slice(first, first + READ_FRAMES)
-        planes = to_planes(store.read_frames(piece.start, piece.stop), config.bodies, frames.dtype)
-        frames[:, piece] = planes.to(frames.device)
+    is_held = None if held is None else held.repeat_interleave(length).numpy()  # by frame
+    end = 0
+    for first in range(0, int(store.offset[-1]), READ_FRAMES):
+        read = store.read_frames(first, first + READ_FRAMES)
+        if is_held is not None:
+            read = read[is_held[first : first + READ_FRAMES]]
+        start, end = end, end + len(read)
+        frames[:, start:end] = to_planes(read, config.bodies, frames.dtype).to(frames.device)
     kind = HeldRecordings if frames.device.type == device.type else HostRecordings
-    return kind(frames, length), f"frames ({size / GB:.2f} GB) on the {place}"
+    return kind(frames, length, held), f"frames ({size / GB:.2f} GB) on the {place}"
 
 
 def to_planes(frames: np.ndarray, bodies: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -151,5 +161,8 @@ def to_planes(frames: np.ndarray, bodies: int, dtype: torch.dtype = torch.float3
     return rearrange(torch.from_numpy(frames)[:, :bodies], "f m v c -> c f m v").to(dtype).contiguous()
 
 
-def _offsets(length: Tensor) -> Tensor:
-    return length.cumsum(0) - length
+def _offsets(length: Tensor, held: Tensor | None = None) -> Tensor:
+    """(N,) the first frame of each recording, where those `held` (N,) lie end to end; -1 for the others."""
+    if held is None:
+        return length.cumsum(0) - length
+    return torch.where(held, (length * held).cumsum(0) - length, -1)
