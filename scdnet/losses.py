@@ -1,22 +1,16 @@
-"""The pretraining objective: pure functions of projections. Source: SCD-Net, sec. 3.3; docs/method.md 4."""
+"""The pretraining objectives: pure functions of projections. Source: SCD-Net, sec. 3.3; docs/method.md 4."""
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import torch
 from einops import einsum
 from torch import Tensor
 from torch.nn import functional as F
 
+Projections = Mapping[str, Tensor]  # by the name of what is projected: of a batch (N, D), or of queues (K, D)
+Pair = tuple[str, str]  # of a query with a key, by these names
 
-class Projections(NamedTuple):
-    """One tensor per domain: of a batch (N, D), or of queues (K, D)."""
-
-    temporal: Tensor
-    spatial: Tensor
-    instance: Tensor
-
-
-CROSS_DOMAIN_PAIRS = (  # (query domain, key domain)
+CROSS_DOMAIN_PAIRS: tuple[Pair, ...] = (
     ("temporal", "instance"),
     ("spatial", "instance"),
     ("instance", "temporal"),
@@ -35,11 +29,13 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
 
 
-def scd_losses(query: Projections, key: Projections, negatives: Projections, temperature: float) -> Tensor:
-    """(4,) the term of each pair in CROSS_DOMAIN_PAIRS; their sum is the objective."""
-    return torch.stack(
-        [
-            info_nce(getattr(query, a), getattr(key, b), getattr(negatives, b), temperature)
-            for a, b in CROSS_DOMAIN_PAIRS
-        ]
-    )
+def contrast_losses(
+    pairs: Sequence[Pair], query: Projections, key: Projections, negatives: Projections, temperature: float
+) -> Tensor:
+    """(pairs,) the InfoNCE of each pair."""
+    return torch.stack([info_nce(query[a], key[b], negatives[b], temperature) for a, b in pairs])
+
+
+def positive_cosines(pairs: Sequence[Pair], query: Projections, key: Projections) -> Tensor:
+    """(pairs,) the mean cosine of the positives of each pair; no gradient."""
+    return torch.stack([einsum(query[a], key[b], "n d, n d -> n").mean() for a, b in pairs]).detach()

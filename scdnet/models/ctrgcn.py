@@ -20,6 +20,7 @@ COORDINATES = 3  # C of the input: x y z
 NUM_SUBSETS = 3  # self, inward, outward
 NUM_BRANCHES = 4  # of the temporal convolution
 MIN_RELATION_CHANNELS = 8
+STEM_WIDTHS = (1, 4, 1)  # of its units, times b
 
 
 class GraphConv(nn.Module):
@@ -122,21 +123,26 @@ class Unit(nn.Module):
 
 
 class Stem(nn.Module):
-    """Batch norm over body, joint and coordinate, then three units of width b, 4b, b."""
+    """Batch norm over body, joint and coordinate, then three units of width b, 4b, b (STEM_WIDTHS)."""
 
     def __init__(self, base_channels: int, bodies: int, skeleton: Skeleton) -> None:
         super().__init__()
         self.input_norm = InputNorm(bodies * skeleton.num_joints * COORDINATES)
-        widths = (COORDINATES, base_channels, 4 * base_channels, base_channels)
+        widths = (COORDINATES, *(times * base_channels for times in STEM_WIDTHS))
         self.units = nn.ModuleList(Unit(c, d, skeleton) for c, d in pairwise(widths))
 
-    def forward(self, clips: Tensor, bodies: DistinctBodies | None = None) -> Tensor:
-        """Clips (N, C, T, V, M) -> features (R, b, V, T) of the distinct bodies, or of all M*N in the order (m n)."""
+    def forward(self, clips: Tensor, bodies: DistinctBodies | None = None) -> list[Tensor]:
+        """Clips (N, C, T, V, M) -> what each unit makes of them, (R, width, V, T).
+
+        A row is one of the distinct bodies, or of all M*N in the order (m n).
+        """
         _, c, _, v, m = clips.shape
         x = self.input_norm(rearrange(clips, "n c t v m -> n (m v c) t"))
         x = rearrange(x, "n (m v c) t -> (m n) c v t", m=m, v=v, c=c)
         if bodies is not None:
             x = x.index_select(0, bodies.index)
+        outputs = []
         for unit in self.units:
             x = unit(x, None if bodies is None else bodies.count)
-        return x
+            outputs.append(x)
+        return outputs

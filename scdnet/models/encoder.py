@@ -10,13 +10,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scdnet.models.bodies import DistinctBodies, distinct_bodies
-from scdnet.models.ctrgcn import COORDINATES, Stem
+from scdnet.models.ctrgcn import COORDINATES, STEM_WIDTHS, Stem
 from scdnet.skeleton import NTU_25, Skeleton
+
+PATHS = ("temporal", "spatial")
+NUM_LEVELS = 4  # of a path at which it can be looked at: after each unit of the stem, and at its end
+POOLINGS = {"max": lambda x: x.amax(dim=0), "mean": lambda x: x.mean(dim=0)}  # over tokens (tokens, N, D)
 
 
 @dataclass(frozen=True)
 class EncoderSizes:
-    """Everything that decides the shapes of the encoder's weights, and its dropout."""
+    """Everything that decides the shapes of the encoder's weights, its dropout and its pooling."""
 
     base_channels: int = 64  # b, the stem's width
     width: int = 2048  # D
@@ -25,10 +29,13 @@ class EncoderSizes:
     frames: int = 64  # T
     bodies: int = 2  # M
     dropout: float = 0.1
+    pooling: str = "max"  # a key of POOLINGS
 
     @classmethod
-    def from_weights(cls, weights: Mapping[str, Tensor], *, heads: int, skeleton: Skeleton = NTU_25) -> Self:
-        """The sizes that an encoder with these weights has; they do not tell the heads. Raises KeyError."""
+    def from_weights(
+        cls, weights: Mapping[str, Tensor], *, heads: int, pooling: str = "max", skeleton: Skeleton = NTU_25
+    ) -> Self:
+        """The sizes that an encoder with these weights has; they do not tell heads and pooling. Raises KeyError."""
         base_channels = len(weights["temporal_stem.units.0.gcn.norm.weight"])
         width, frame_tokens = weights["spatial_path.project.0.weight"].shape
         joints_of_bodies = len(weights["temporal_stem.input_norm.weight"]) // COORDINATES
@@ -40,7 +47,12 @@ class EncoderSizes:
             layers=len(layers),
             frames=frame_tokens // base_channels,
             bodies=joints_of_bodies // skeleton.num_joints,
+            pooling=pooling,
         )
+
+    def level_width(self, level: int) -> int:
+        """The width of a path's feature at `level`, 1 to NUM_LEVELS."""
+        return (*STEM_WIDTHS, 0)[level - 1] * self.base_channels or self.width
 
 
 class PathFeatures(NamedTuple):
@@ -51,7 +63,7 @@ class PathFeatures(NamedTuple):
 
 
 class TokenPath(nn.Module):
-    """Tokens to one vector: linear, layer norm, relu, linear, a post-norm transformer, maximum over the tokens."""
+    """Tokens to one vector: linear, layer norm, relu, linear, a post-norm transformer, a pooling of the tokens."""
 
     def __init__(self, token_width: int, sizes: EncoderSizes) -> None:
         super().__init__()
@@ -62,13 +74,14 @@ class TokenPath(nn.Module):
         layer = nn.TransformerEncoderLayer(width, sizes.heads, width, sizes.dropout)
         # the nested-tensor path has no use without padding masks and warns about it
         self.transformer = nn.TransformerEncoder(layer, sizes.layers, enable_nested_tensor=False)
+        self._pool = POOLINGS[sizes.pooling]
         for weight in self.parameters():
             if weight.dim() > 1:
                 nn.init.xavier_uniform_(weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Projected tokens (tokens, N, D) -> (N, D)."""
-        return self.transformer(tokens).amax(dim=0)
+        return self._pool(self.transformer(tokens))
 
 
 class DualPathEncoder(nn.Module):
@@ -88,9 +101,25 @@ class DualPathEncoder(nn.Module):
         """Encode clips (N, C, T, V, M), metres, along both paths."""
         bodies = distinct_bodies(clips) if self.share_empty_bodies else None
         n = len(clips)
-        t = self._frame_tokens(self.temporal_stem(clips, bodies), n, bodies)
-        s = self._joint_tokens(self.spatial_stem(clips, bodies), n, bodies)
+        t = self._frame_tokens(self.temporal_stem(clips, bodies)[-1], n, bodies)
+        s = self._joint_tokens(self.spatial_stem(clips, bodies)[-1], n, bodies)
         return PathFeatures(self.temporal_path(t), self.spatial_path(s))
+
+    def levels(self, clips: Tensor, path: str) -> list[Tensor]:
+        """What one path says of clips (N, C, T, V, M) at each of its levels: (N, b), (N, 4b), (N, b), (N, D).
+
+        Of the units the mean over bodies, joints and frames. Source: docs/methods.md.
+        """
+        bodies = distinct_bodies(clips) if self.share_empty_bodies else None
+        n = len(clips)
+        stem, to_tokens, end = {
+            "temporal": (self.temporal_stem, self._frame_tokens, self.temporal_path),
+            "spatial": (self.spatial_stem, self._joint_tokens, self.spatial_path),
+        }[path]
+        units = stem(clips, bodies)
+        means = (x.mean(dim=(2, 3))[None].split(n, dim=1) for x in units)
+        pooled = [torch.cat(_per_clip(mean, bodies)).mean(dim=0) for mean in means]
+        return [*pooled, end(to_tokens(units[-1], n, bodies))]
 
     def _frame_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
         """Bodies (R, b, V, T) -> a projected token (T, N, D) for each frame, of all bodies together."""

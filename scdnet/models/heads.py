@@ -1,11 +1,11 @@
-"""Heads on the two path features."""
+"""Heads on the encoder's features."""
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from scdnet.losses import Projections
-from scdnet.models.encoder import DualPathEncoder, PathFeatures
+from scdnet.models.encoder import NUM_LEVELS, PATHS, DualPathEncoder
+from scdnet.models.objective import BOTH_PATHS, INSTANCE, Objective, level_name
 
 
 class ProjectionHead(nn.Sequential):
@@ -50,22 +50,39 @@ class ClassifiedEncoder(nn.Module):
 
 
 class ProjectedEncoder(nn.Module):
-    """An encoder with its three heads; `instance` is the global anchor on both features together."""
+    """An encoder with a head for each projection of an objective."""
 
-    def __init__(self, encoder: DualPathEncoder, projection: int) -> None:
+    def __init__(self, encoder: DualPathEncoder, projection: int, objective: Objective) -> None:
         super().__init__()
-        width = encoder.sizes.width
         self.encoder = encoder
-        self.temporal = ProjectionHead(width, width, projection)
-        self.spatial = ProjectionHead(width, width, projection)
-        self.instance = ProjectionHead(2 * width, width, projection)
+        self.tasks = objective.tasks
+        sizes = encoder.sizes
+        widths = {**dict.fromkeys(PATHS, sizes.width), INSTANCE: 2 * sizes.width}
+        for level in range(1, NUM_LEVELS + 1):
+            widths |= {level_name(path, level): sizes.level_width(level) for path in PATHS}
+        self.heads = nn.ModuleDict(
+            {name: ProjectionHead(widths[name], sizes.width, projection) for name in objective.projections}
+        )
 
-    def project(self, features: PathFeatures) -> Projections:
-        """The heads' outputs, (N, projection) each, before they are normalised."""
-        anchor = torch.cat(features, dim=1)
-        return Projections(self.temporal(features.temporal), self.spatial(features.spatial), self.instance(anchor))
+    def features(self, task: str, clips: Tensor) -> dict[str, Tensor]:
+        """What heads may look at, (N, width of each), of the clips (N, C, T, V, M) of a task."""
+        if task != BOTH_PATHS:
+            return {level_name(task, i): x for i, x in enumerate(self.encoder.levels(clips, task), start=1)}
+        features = self.encoder(clips)
+        return {**features._asdict(), INSTANCE: torch.cat(features, dim=1)}
 
-    def forward(self, clips: Tensor) -> Projections:
-        """Clips (N, C, T, V, M) -> unit-length projections, (N, projection) each, in the weights' own precision."""
-        full = self.instance[0].weight.dtype  # mixed precision leaves less
-        return Projections(*(F.normalize(z.to(full), dim=1) for z in self.project(self.encoder(clips))))
+    def project(self, *clips: Tensor) -> dict[str, Tensor]:
+        """The heads' outputs, (N, projection) each, before they are normalised; of clips for each of the tasks."""
+        features: dict[str, Tensor] = {}
+        for task, views in zip(self.tasks, clips, strict=True):
+            features |= self.features(task, views)
+        return {name: head(features[name]) for name, head in self.heads.items()}
+
+    def forward(self, *clips: Tensor) -> dict[str, Tensor]:
+        """Clips (N, C, T, V, M) of each task -> unit-length projections, (N, projection) each.
+
+        They are in the weights' own precision.
+        """
+        projected = self.project(*clips)
+        full = next(self.heads.parameters()).dtype  # mixed precision leaves less
+        return {name: F.normalize(z.to(full), dim=1) for name, z in projected.items()}

@@ -8,15 +8,18 @@ from torch import Tensor, nn
 from scdnet.losses import Projections
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 from scdnet.models.heads import ProjectedEncoder
+from scdnet.models.objective import Objective, PairWeights
 from scdnet.models.queue import KeyQueue
 from scdnet.skeleton import NTU_25, Skeleton
+
+SCD = Objective()
 
 
 class SCDNet(nn.Module):
     """Momentum contrast of two views. Source: Wu et al. 2024 (SCD-Net), sec. 3; docs/method.md 4.
 
-    A training step calls, in this order: `update_momentum`, `forward`, the loss against `negatives`, the backward
-    pass and optimiser step on `query`, `enqueue`. `forward` changes no weights and no queue.
+    A training step calls, in this order: `update_momentum`, `forward`, the loss against `negatives` with `weights`, the
+    backward pass and optimiser step on `query`, `weights.follow`, `enqueue`. `forward` changes no weights and no queue.
     """
 
     def __init__(
@@ -26,13 +29,15 @@ class SCDNet(nn.Module):
         projection: int,
         queue_size: int,
         momentum: float,
+        objective: Objective = SCD,
         skeleton: Skeleton = NTU_25,
     ) -> None:
         super().__init__()
-        self.momentum = momentum
-        self.query = ProjectedEncoder(DualPathEncoder(sizes, skeleton), projection)
+        self.momentum, self.objective = momentum, objective
+        self.query = ProjectedEncoder(DualPathEncoder(sizes, skeleton), projection, objective)
         self.key = copy.deepcopy(self.query).requires_grad_(False)
-        self.queues = nn.ModuleDict({domain: KeyQueue(queue_size, projection) for domain in Projections._fields})
+        self.queues = nn.ModuleDict({name: KeyQueue(queue_size, projection) for name in objective.keys})
+        self.weights = PairWeights(objective)
 
     @torch.no_grad()
     def update_momentum(self) -> None:
@@ -40,17 +45,20 @@ class SCDNet(nn.Module):
         keys, queries = list(self.key.parameters()), list(self.query.parameters())
         torch._foreach_lerp_(keys, queries, 1 - self.momentum)
 
-    def forward(self, query_view: Tensor, key_view: Tensor) -> tuple[Projections, Projections]:
-        """Two views (N, C, T, V, M) of the same clips -> unit-length queries (with gradient) and keys (without)."""
+    def forward(self, *views: Tensor) -> tuple[Projections, Projections]:
+        """Views (N, C, T, V, M) of the same clips -> unit-length queries (with gradient) and keys (without).
+
+        `views` are a query view and a key view for each task of the objective, one after the other.
+        """
         with torch.no_grad():
-            key = self.key(key_view)
-        return self.query(query_view), key
+            key = self.key(*views[1::2])
+        return self.query(*views[::2]), key
 
     def negatives(self) -> Projections:
         """The queues as they stand, (K, projection) each."""
-        return Projections(*(self.queues[domain].keys for domain in Projections._fields))
+        return {name: queue.keys for name, queue in self.queues.items()}
 
     def enqueue(self, keys: Projections) -> None:
-        """Push the keys of a batch into the queue of their domain."""
-        for domain, values in keys._asdict().items():
-            self.queues[domain].push(values)
+        """Push the keys of a batch into their queues."""
+        for name, queue in self.queues.items():
+            queue.push(keys[name])
