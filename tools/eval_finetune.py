@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = load_config(args.config, args.overrides)
     evaluator = evaluator_of(args, config, skip=True)
     rows = evaluator.finetune(args.checkpoint, label_fraction=config.finetune.label_fraction)
-    print_rows(config, evaluator.clips.dataset, rows)
+    print_rows(config, evaluator.store.dataset, rows)
 
 
 if __name__ == "__main__":

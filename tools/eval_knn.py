@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     tables = feature_tables(parser, args, config)
     gallery = read_features(args.gallery) if args.gallery else None
     evaluator = evaluator_of(args, config)
-    rows = {table.source.checkpoint: evaluator.knn(table, gallery) for table in tables}
-    print_rows(config, tables[0].dataset, rows)
+    rows = {name: evaluator.knn(table, gallery) for name, table in tables.items()}
+    print_rows(config, next(iter(tables.values())).dataset, rows)
 
 
 if __name__ == "__main__":

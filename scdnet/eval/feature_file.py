@@ -75,7 +75,7 @@ def read_features(path: Path, *, like: Config | None = None, checkpoint: str | N
             class_names=tuple(attrs["class_names"]),
             **{key: attrs[key] for key in ("dataset", "stream", "store", "store_sha256")},
             source=Source(**source),
-            made_with=json.loads(attrs.get("made_with", "{}")),
+            made_with=dict(json.loads(attrs.get("made_with", "{}"))),
         )
     _check_table(path, table)
     if like is not None:

@@ -51,6 +51,12 @@ class FeatureTable:
             raise ScdnetError(f"{self.store}: the {side} split of benchmark {benchmark!r} is empty")
         return rows
 
+    @property
+    def weights(self) -> tuple[object, ...]:
+        """What tells one encoder from another: a hash, or of a control its name and all that decides it."""
+        source = self.source
+        return (source.sha256,) if source.sha256 else (source.checkpoint, source.seed, self.made_with)
+
     def features(self, rows: Tensor) -> Features:
         """The features and classes of `rows` (n,)."""
         return Features(self.x[rows], self.label[rows])
@@ -62,7 +68,7 @@ def gallery_across(other: FeatureTable, table: FeatureTable, queries: Tensor) ->
     Classes are matched by name. Raises ScdnetError if there are none, if the encoders differ, or if a sequence is both
     query and in the gallery.
     """
-    if other.x.shape[1:] != table.x.shape[1:] or other.source.sha256 != table.source.sha256:
+    if other.x.shape[1:] != table.x.shape[1:] or other.weights != table.weights:
         raise ScdnetError(f"{other.store} and {table.store}: expected features of one encoder")
     both, theirs, ours = np.intersect1d(other.name, table.name[queries], return_indices=True)
     theirs, ours = other.x[theirs], table.x[queries[ours]]

@@ -18,6 +18,7 @@ from scdnet.models.encoder import DualPathEncoder
 
 BATCH, GPU_BATCH = 64, 256  # clips a forward; no result depends on it
 UNTRAINED, RAW = "none", "raw"  # what may stand in the place of a checkpoint, as controls
+CONTROLS = {RAW: "raw views", UNTRAINED: "untrained"}
 
 
 class Features(NamedTuple):
@@ -57,7 +58,7 @@ def load_source(name: str, config: Config) -> tuple[nn.Module, Source]:
         seed_everything(config.seed)
         return build_model(config).query.encoder, Source(name, None, config.seed, 0)
     checkpoint = read_checkpoint(Path(name))
-    encoder = build_encoder(checkpoint, num_heads=config.model.heads)
+    encoder = build_encoder(checkpoint, num_heads=config.model.heads, dropout=config.model.dropout)
     _check_fits(checkpoint, encoder, config)
     seed, store = None, None
     if checkpoint.config:

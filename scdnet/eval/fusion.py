@@ -8,9 +8,10 @@ import numpy as np
 
 from scdnet.errors import ScdnetError
 from scdnet.eval.classification import Scores, read_scores
+from scdnet.eval.features import CONTROLS
 
 PROTOCOL = "fusion"
-VARIANTS = ("probe", "label_fraction", "draw", "gallery")  # keys that tell variants of a protocol apart
+VARIANTS = ("probe", "label_fraction", "draw", "gallery", "gallery_sha256", "store_sha256")  # must be the same
 
 
 class Part(NamedTuple):
@@ -49,7 +50,7 @@ def fuse(parts: Sequence[Part]) -> Scores:
 def _describe(parts: Sequence[Part], fused: Scores) -> dict[str, Any]:
     """What is recorded of a fusion besides its numbers; what the parts do not have in common is None (docs/data.md)."""
     weights_of = [part.scores.evaluation.get("checkpoint_sha256") for part in parts]
-    variant = {key: _common(parts, key) for key in (*VARIANTS, "eval_seed")}
+    variant = {key: _common(parts, key) for key in (*VARIANTS, "eval_seed", "settings")}
     return {
         "protocol": PROTOCOL,
         "fused": _protocol(parts[0]),
@@ -103,7 +104,9 @@ def _identity(part: Part) -> dict[str, object]:
     scores, evaluation = part.scores, part.scores.evaluation
     return {
         "the protocol": _protocol(part),
+        "the encoder": CONTROLS.get(evaluation.get("checkpoint"), "trained") if evaluation else None,
         **{key: evaluation.get(key) for key in VARIANTS},
+        "the seed of the labels": evaluation.get("eval_seed") if "label_fraction" in evaluation else None,
         "the data set": scores.dataset,
         "the benchmark": scores.benchmark,
         "the number of classes": len(scores.class_names),

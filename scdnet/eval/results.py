@@ -1,6 +1,7 @@
 """Results: one JSON line a number, read back, and a table for the eye."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ def append_results(run_dir: Path, evaluation: Evaluation, metrics: Mapping[str, 
     is_torn = path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" * is_torn + "".join(lines))  # after a line that a killed run left unfinished, on a new one
+        file.flush()
+        os.fsync(file.fileno())  # before the scores, which say that this is here
     return path
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scdnet.data.streams import STREAMS
-from scdnet.eval.features import RAW, UNTRAINED
+from scdnet.eval.features import CONTROLS
 
 Record = Mapping[str, Any]  # a line of results.jsonl
 PROTOCOLS = ("knn", "linear", "finetune", "semi", "transfer", "fusion")  # in the order of the rows
-CONTROLS = {RAW: "raw views", UNTRAINED: "untrained"}  # as an encoder
 
 
 class Row(NamedTuple):
@@ -44,6 +43,7 @@ class Repetition(NamedTuple):
     draw: object
 
 
+MADE_WITH = ("settings", "store_sha256", "gallery_sha256")  # keys that no row shows, but in which its evaluations agree
 Rows = dict[Row, dict[str, Statistic]]  # statistics by metric
 Evaluations = dict[Repetition, dict[str, float]]  # values by metric
 
@@ -52,15 +52,23 @@ def summarise(records: Iterable[Record]) -> tuple[Rows, int]:
     """Rows in the order in which they are shown, and how many numbers were recorded again with another value.
 
     Of an evaluation that was recorded twice the last numbers count. Checkpoints of one seed are no repetitions of each
-    other, whatever differs: they get a row each, named by their path.
+    other, whatever differs: they get a row each, named by their path. So do evaluations with other settings, or on
+    another store, named by their hashes.
     """
+    records = list(records)
+    variants: dict[Row, set[tuple[object, ...]]] = {}
+    for record in records:
+        variants.setdefault(row_of(record), set()).add(_made_with(record))
     groups: dict[Row, Evaluations] = {}
     paths: dict[str, str] = {}
     num_changed = 0
     for record in records:
         repetition = repetition_of(record)
         paths[repetition.checkpoint] = str(record.get("checkpoint"))
-        values = groups.setdefault(row_of(record), {}).setdefault(repetition, {})
+        row = row_of(record)
+        if len(variants[row]) > 1:
+            row = row._replace(encoder=f"{row.encoder}, {_name_variant(record, variants[row])}")
+        values = groups.setdefault(row, {}).setdefault(repetition, {})
         num_changed += values.get(record["metric"], record["value"]) != record["value"]
         values[record["metric"]] = record["value"]
     rows: Rows = {}
@@ -74,6 +82,16 @@ def row_of(record: Record) -> Row:
     dataset, benchmark, stream = (str(record.get(key, "?")) for key in ("dataset", "benchmark", "stream"))
     encoder = encoder_of(record)
     return Row(dataset, benchmark, record.get("num_test"), protocol_of(record), stream, encoder, record.get("epoch"))
+
+
+def _made_with(record: Record) -> tuple[object, ...]:
+    return tuple(record.get(key) for key in MADE_WITH)
+
+
+def _name_variant(record: Record, variants: set[tuple[object, ...]]) -> str:
+    """In which of MADE_WITH the evaluations of a row differ, and what the record has there."""
+    differing = [key for i, key in enumerate(MADE_WITH) if len({variant[i] for variant in variants}) > 1]
+    return ", ".join(f"{key.removesuffix('_sha256')} {str(record.get(key) or 'unknown')[:7]}" for key in differing)
 
 
 def protocol_of(record: Record) -> str:
@@ -109,13 +127,15 @@ def repetition_of(record: Record) -> Repetition:
 
 
 def split_checkpoints(row: Row, evaluations: Evaluations, paths: Mapping[str, str]) -> dict[Row, Evaluations]:
-    """One row; where several checkpoints have the same seed and draw, a row for each checkpoint."""
-    if len({repetition[1:] for repetition in evaluations}) == len(evaluations):
+    """One row; where several checkpoints have the same seed, a row for each checkpoint."""
+    checkpoints = {(repetition.checkpoint, repetition.seed) for repetition in evaluations}
+    if len({seed for _, seed in checkpoints}) == len(checkpoints):
         return {row: evaluations}
     rows: dict[Row, Evaluations] = {}
+    variant = "".join(row.encoder.partition(", ")[1:])
     for repetition, values in evaluations.items():
         name = "/".join(Path(paths[repetition.checkpoint]).parts[-2:])
-        part = row._replace(encoder=f"{name} {repetition.checkpoint[:7]}")
+        part = row._replace(encoder=f"{name} {repetition.checkpoint[:7]}{variant}")
         rows.setdefault(part, {})[repetition] = values
     return rows
 

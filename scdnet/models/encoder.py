@@ -33,9 +33,16 @@ class EncoderSizes:
 
     @classmethod
     def from_weights(
-        cls, weights: Mapping[str, Tensor], *, heads: int, pooling: str = "max", skeleton: Skeleton = NTU_25
+    def from_weights(
+        cls,
+        weights: Mapping[str, Tensor],
+        *,
+        heads: int,
+        dropout: float = 0.1,
+        pooling: str = "max",
+        skeleton: Skeleton = NTU_25,
     ) -> Self:
-        """The sizes that an encoder with these weights has; they do not tell heads and pooling. Raises KeyError."""
+        """The sizes of an encoder with these weights, which do not tell heads, dropout and pooling. Raises KeyError."""
         base_channels = len(weights["temporal_stem.units.0.gcn.norm.weight"])
         width, frame_tokens = weights["spatial_path.project.0.weight"].shape
         joints_of_bodies = len(weights["temporal_stem.input_norm.weight"]) // COORDINATES
@@ -47,6 +54,7 @@ class EncoderSizes:
             layers=len(layers),
             frames=frame_tokens // base_channels,
             bodies=joints_of_bodies // skeleton.num_joints,
+            dropout=dropout,
             pooling=pooling,
         )
 

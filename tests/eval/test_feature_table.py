@@ -147,5 +147,8 @@ def test_galleries_of_another_encoder_or_without_a_common_class_are_refused(tabl
     rows = table.rows("xsub", train=False)
     with pytest.raises(ScdnetError, match="expected features of one encoder"):
         gallery_across(other_table(table, source=table.source._replace(sha256="other")), table, rows)
+    for other in ({"made_with": {**table.made_with, "stream": "bone"}}, {"source": table.source._replace(seed=5)}):
+        with pytest.raises(ScdnetError, match="expected features of one encoder"):
+            gallery_across(other_table(table, **other), table, rows)
     with pytest.raises(ScdnetError, match="no class of one name"):
         gallery_across(other_table(table, class_names=("x", "y")), table, rows)

@@ -122,13 +122,26 @@ def test_scores_that_do_not_go_together_are_refused(tmp_path: Path, files: list[
     [
         ({"protocol": "knn"}, "the protocol is knn, but linear in "),
         ({"probe": "logistic"}, "probe is logistic, but sgd in "),
+        ({"checkpoint": "none"}, "the encoder is untrained, but trained in "),
+        ({"store_sha256": "b"}, "store_sha256 is b, but a in "),
+        ({"gallery_sha256": "b"}, "gallery_sha256 is b, but a in "),
+        ({"label_fraction": 0.1}, "label_fraction is 0.1, but 0.01 in "),
+        ({"draw": 1}, "draw is 1, but 0 in "),
+        ({"eval_seed": 1}, "the seed of the labels is 1, but 0 in "),
     ],
 )
-def test_scores_of_another_protocol_are_refused(tmp_path: Path, files: list[Path], change: dict, message: str):
-    other = written(tmp_path / "motion.npz", stream="motion", **of(**change))
+def test_scores_of_another_protocol_are_refused(tmp_path: Path, change: dict, message: str):
+    labels = {"label_fraction": 0.01, "draw": 0, "eval_seed": 0}
+    known = {**labels, "store_sha256": "a", "gallery_sha256": "a", "checkpoint": "last.pt"}
+    first = written(tmp_path / "joint.npz", **of(**known))
+    other = written(tmp_path / "motion.npz", stream="motion", **of(**{**known, **change}))
     with pytest.raises(ScdnetError, match=rf"motion\.npz: {message}"):
-        read_parts([files[0], other])
-    written(other, stream="motion", evaluation={})  # scores that do not say what they are of are taken as they come
+        read_parts([first, other])
+
+
+def test_scores_that_do_not_say_what_they_are_of_are_taken_as_they_come(tmp_path: Path, files: list[Path]):
+    other = tmp_path / "motion.npz"
+    written(other, stream="motion", evaluation={})
     fuse(read_parts([files[0], other]))
 
 

@@ -76,6 +76,27 @@ def test_checkpoints_of_one_seed_are_never_averaged():
     }
 
 
+def test_checkpoints_of_one_seed_are_told_apart_whatever_the_evaluation_drew():
+    other = of_seed(0, 60.0, checkpoint="runs/other/last.pt", checkpoint_sha256="b" * 64, eval_seed=1)
+    rows, _ = summarise([of_seed(0, 80.0, eval_seed=0), other])
+    assert sorted(metrics["top1"].mean for metrics in rows.values()) == [60, 80]
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"), [("settings", "settings"), ("store_sha256", "store"), ("gallery_sha256", "gallery")]
+)
+def test_other_settings_and_stores_are_other_rows_named_by_their_hash(key: str, shown: str):
+    rows, _ = summarise([of_seed(0, 80.0, **{key: "a" * 64}), of_seed(1, 40.0, **{key: "b" * 64}), of_seed(2, 90.0)])
+    found = {row.encoder: metrics["top1"].mean for row, metrics in rows.items()}
+    base = f"trained on ntu60, {shown}"
+    assert found == {f"{base} aaaaaaa": 80, f"{base} bbbbbbb": 40, f"{base} unknown": 90}
+
+
+def test_checkpoints_of_one_seed_in_two_settings_are_four_rows():
+    of = [of_seed(0, 10.0 * i, checkpoint_sha256=str(i % 2) * 64, settings=str(i // 2) * 12) for i in range(4)]
+    assert sorted(metrics["top1"].mean for metrics in summarise(of)[0].values()) == [0, 10, 20, 30]
+
+
 def test_controls_of_several_seeds_are_one_row_each():
     none = {"checkpoint": "none", "checkpoint_sha256": None, "pretrained_on": None, "epoch": 0}
     raw = {**none, "checkpoint": "raw", "seed": None, "epoch": None}

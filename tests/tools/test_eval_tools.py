@@ -90,14 +90,14 @@ def test_what_is_computed_again_is_what_has_changed(evaluate, config_path, tmp_p
     assert evaluate("seed=1") == 1 and np.load(folder / "scores_linear.npz")["label"].size == 8
 
 
-def test_an_evaluation_that_was_stopped_while_it_was_recorded_is_computed_again(evaluate, tmp_path, monkeypatch):
+def test_an_evaluation_that_was_stopped_while_it_was_recorded_is_computed_again(evaluate, tmp_path):
     folder = tmp_path / "runs/small"
     assert evaluate() == 0
     whole = (folder / "results.jsonl").read_text()
-    (folder / "results.jsonl").write_text(whole[: whole.index('"map"')])  # as if it had ended while this was written
-    for path in folder.glob("scores_*"):
-        path.unlink()  # they come last
-    assert evaluate() == 0
+    first, rest = whole[: whole.index('"map"')], whole[whole.index('{"protocol": "linear"') :]
+    (folder / "results.jsonl").write_text(f"{first}\n{rest}")  # as if it had ended while kNN was written
+    (folder / "scores_knn.npz").unlink()  # which comes after
+    assert evaluate() == 1
     values = {(r["protocol"], r["metric"]): r["value"] for r in records_that_can_be_read(folder)}
     assert values == {(r["protocol"], r["metric"]): r["value"] for r in map(json.loads, whole.splitlines())}
 
@@ -151,6 +151,37 @@ def test_a_features_file_alone_gives_what_the_checkpoint_gives(
     assert [{**r, "value": pytest.approx(r["value"])} for r in found[:half]] == found[half:]
 
 
+def test_features_that_were_made_otherwise_are_recorded_as_that(run, config_path, checkpoint, evaluate, tmp_path):
+    out = tmp_path / "bf16.h5"
+    command = ("-c", config_path, "--checkpoint", checkpoint, "--out", out, "precision=bf16")
+    assert run("tools/extract_features.py", *command).status == 0
+    assert run("tools/eval_knn.py", "-c", config_path, "--features", out).status == 0
+    assert evaluate() == 0  # its own features are float32
+
+
+def test_the_logistic_probe_has_files_of_its_own(run, config_path, checkpoint, tmp_path):
+    done = run("tools/eval_linear.py", "-c", config_path, "--checkpoint", checkpoint, "linear.probe=logistic")
+    assert done.status == 0, done.err
+    assert read_scores(tmp_path / "runs/small/scores_linear_logistic.npz").evaluation["probe"] == "logistic"
+    assert {(r["protocol"], r["probe"]) for r in records(tmp_path / "runs/small")} == {("linear", "logistic")}
+
+
+def test_labelled_names_are_those_of_the_scores_beside_them(run, config_path, checkpoint, tmp_path, monkeypatch):
+    folder, command = tmp_path / "runs/small", ("tools/eval_finetune.py", "-c", config_path, "--checkpoint", checkpoint)
+    command += (*QUICK, "finetune.label_fraction=0.5", "finetune.draws=1")
+    assert run(*command).status == 0
+    names, neighbour = folder / "labelled_semi_0.5_draw0.txt", folder / "labelled_semi_0.5_draw1.txt"
+    before = names.read_text()
+    with monkeypatch.context() as stopped:
+        stopped.setattr("scdnet.eval.protocols.finetune", lambda *args, **kwargs: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(*command, "seed=3")
+    assert names.read_text() == before
+    assert run(*command, "finetune.draws=4").err.count("already") == 1  # the first of them
+    assert run(*command, "seed=1").status == 0
+    assert names.read_text() != neighbour.read_text()  # seed 1, draw 0 is not seed 0, draw 1
+
+
 def test_retrieval_across_data_sets(run, config_path, small_config, checkpoint, tmp_path):
     other = write_made_up_store(tmp_path / "other.h5", seed=5)
     for store, out in ((small_config.data.store, "a.h5"), (other, "b.h5")):
@@ -180,6 +211,8 @@ def test_transfer_to_a_store_of_more_classes_and_training_from_scratch(run, smal
     assert found == {("transfer", str(checkpoint), "made_up"), ("finetune", "none", None)}
     with np.load(tmp_path / "runs/transfer/scores_transfer.npz") as scores:
         assert scores["scores"].shape == (9, 3)
+    assert run("tools/eval_linear.py", "-c", config, "--checkpoint", checkpoint, *QUICK).status == 0
+    assert read_scores(tmp_path / "runs/transfer/scores_linear.npz").scores.shape == (9, 3)
 
 
 @pytest.mark.parametrize(
