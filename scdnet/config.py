@@ -5,6 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from scdnet.losses import CROSS_DOMAIN_PAIRS
+
+Domain = Literal["temporal", "spatial", "instance"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Off = BeforeValidator(lambda value: "off" if value is False else value)  # YAML 1.1 reads `off` as false
 Milestones = tuple[Annotated[int, Field(ge=1)], ...]
@@ -29,8 +32,10 @@ class ViewsConfig(Section):
     angle_deg: float = Field(30, ge=0)  # largest angle about the main axis
     minor_angle_deg: float = Field(1, ge=0)  # and about the two others
     shear_size: float = Field(1, ge=0)  # largest off-diagonal of the shear matrix
-    seed_joints: int = Field(5, ge=1)
+    spatial_mask: Literal["structured", "random", "none"] = "structured"  # structured: around a few joints
+    seed_joints: int = Field(5, ge=1)  # of those
     masked_joints: int = Field(8, ge=0, le=25)
+    temporal_mask: Literal["segments", "frames", "none"] = "segments"  # frames: as many, but single ones
     segments: int = Field(16, ge=1)
     masked_segments: int = Field(6, ge=0)
 
@@ -52,7 +57,7 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _segments_fit(self) -> Self:
         views = self.views
-        if self.frames % views.segments and views.frame_mask:
+        if self.frames % views.segments and views.frame_mask and views.temporal_mask == "segments":
             raise ValueError(f"data.frames {self.frames} is no multiple of data.views.segments {views.segments}")
         if views.masked_segments > views.segments:
             raise ValueError(
@@ -69,6 +74,7 @@ class ModelConfig(Section):
     heads: int = Field(8, ge=1)
     layers: int = Field(1, ge=1)
     dropout: Probability = 0.1
+    pooling: Literal["max", "mean"] = "max"  # over the tokens of a path
     projection: int = Field(128, ge=1)  # width of the contrast space
     queue_size: int = Field(8192, ge=1)  # K
     momentum: Probability = 0.999  # of the key encoder
@@ -78,6 +84,33 @@ class ModelConfig(Section):
     def _heads_divide_width(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"model.width {self.width} is no multiple of model.heads {self.heads}")
+        return self
+
+
+class ScdConfig(Section):
+    """The contrast between domains (docs/methods.md)."""
+
+    pairs: tuple[tuple[Domain, Domain], ...] = Field(CROSS_DOMAIN_PAIRS, min_length=1)  # of a query and a key
+
+    @model_validator(mode="after")
+    def _pairs_differ(self) -> Self:
+        if len(set(self.pairs)) < len(self.pairs):
+            raise ValueError("scd.pairs: expected each pair once")
+        return self
+
+
+class HdcConfig(Section):
+    """The hierarchical decoupled contrast (docs/methods.md)."""
+
+    subtasks: tuple[Literal["spatial", "temporal"], ...] = Field(("spatial", "temporal"), min_length=1)
+    levels: tuple[Literal[1, 2, 3, 4], ...] = Field((1, 2, 3, 4), min_length=1)  # 4: after the transformer
+    weights: Literal["uniform", "depth", "invariance"] = "invariance"
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        for key in ("subtasks", "levels"):
+            if len(set(getattr(self, key))) < len(getattr(self, key)):
+                raise ValueError(f"hdc.{key}: expected each once")
         return self
 
 
@@ -147,6 +180,9 @@ class Config(Section):
     save_every: int = Field(10, ge=1)  # epochs between two checkpoints; the last epoch is always saved
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
+    objective: Literal["scd", "hdc", "scd+hdc"] = "scd"
+    scd: ScdConfig = ScdConfig()
+    hdc: HdcConfig = HdcConfig()
     optim: OptimConfig = OptimConfig()
     linear: LinearConfig = LinearConfig()
     finetune: FinetuneConfig = FinetuneConfig()

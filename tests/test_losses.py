@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from scdnet.losses import CROSS_DOMAIN_PAIRS, Projections, info_nce, scd_losses
+from scdnet.losses import CROSS_DOMAIN_PAIRS, contrast_losses, info_nce
 
 
 def test_info_nce_of_indistinguishable_keys_is_log_of_candidate_count():
@@ -26,11 +26,17 @@ def test_every_term_contrasts_a_path_with_the_anchor_or_back():
     }  # fmt: skip
 
 
-def test_scd_losses_take_queries_keys_and_queues_of_the_named_domains():
+DOMAINS = ("temporal", "spatial", "instance")
+
+
+def test_losses_take_queries_keys_and_queues_of_the_named_domains():
     e = torch.eye(3)
-    query = Projections(e[[0]], e[[1]], e[[2]])
-    key = Projections(e[[1]], e[[2]], e[[0]])  # instance key = temporal query: only that term has a cosine of 1
-    negatives = Projections(*(torch.zeros(1, 3) for _ in range(3)))
+    query = dict(zip(DOMAINS, (e[[0]], e[[1]], e[[2]]), strict=True))
+    key = dict(
+        zip(DOMAINS, (e[[1]], e[[2]], e[[0]]), strict=True)
+    )  # instance key = temporal query: only that term has a cosine of 1
+    negatives = dict.fromkeys(DOMAINS, torch.zeros(1, 3))
     matched, apart = math.log(1 + math.exp(-1)), math.log(2)  # one negative of cosine 0
     expected = [matched, apart, apart, matched]  # t->i, s->i, i->t, i->s (spatial key = instance query)
-    assert scd_losses(query, key, negatives, temperature=1.0).tolist() == pytest.approx(expected, abs=1e-6)
+    losses = contrast_losses(CROSS_DOMAIN_PAIRS, query, key, negatives, temperature=1.0)
+    assert losses.tolist() == pytest.approx(expected, abs=1e-6)

@@ -14,7 +14,17 @@ from scdnet.data.shares import WHOLE, Share, deal, stretches
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.data.streams import STREAMS
 from scdnet.data.transfer import send
-from scdnet.data.views import Crop, ViewDraws, augment, draw_views, evaluation_crop, resample, training_crop
+from scdnet.data.views import (
+    PAIR_KINDS,
+    Crop,
+    ViewDraws,
+    augment,
+    draw_pairs,
+    draw_views,
+    evaluation_crop,
+    resample,
+    training_crop,
+)
 from scdnet.skeleton import NTU_25
 
 CPU = torch.device("cpu")
@@ -54,28 +64,39 @@ class Clips:
         """(n,) the rank that is to see each of the sequences `index` (n,) where they are shared out to be encoded."""
         return stretches(len(index), self.share.size) if self.holder is None else self.holder[index]
 
-    def training_views(self, batches: Sequence[Tensor], generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each batch of indices (N,) two freshly drawn training views (N, C, T, V, M) of its sequences.
+    def training_views(
+        self, batches: Sequence[Tensor], generator: Generator, tasks: Sequence[str] = ("scd",)
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """For each batch of indices (N,) freshly drawn pairs of training views (N, C, T, V, M) of its sequences.
 
-        Of several ranks each makes those of its own rows, (N/ranks, C, T, V, M), drawn as if it made all.
+        A pair for each of the `tasks` (PAIR_KINDS), one after the other. Of several ranks each makes those of its own
+        rows, (N/ranks, C, T, V, M), drawn as if it made all.
         """
-        for views in self.augmented_views(batches, generator, copies=2):
-            query_view, key_view = views.chunk(2)
-            yield query_view, key_view
+        kinds = [PAIR_KINDS[task] for task in tasks]
+        drawn = {"frames": self.config.frames, "views": self.config.views, "skeleton": NTU_25, "generator": generator}
+        for index, batch in self._recordings_of(batches):
+            pairs = (self._augmented(batch, draw_pairs(len(index), kind=kind, **drawn), copies=2) for kind in kinds)
+            yield tuple(view for pair in pairs for view in pair.chunk(2))
 
-    def augmented_views(self, batches: Sequence[Tensor], generator: Generator, *, copies: int = 1) -> Iterator[Tensor]:
-        """For each batch of indices (N,) `copies` freshly drawn training views of its own rows, one after the other."""
-        config, share = self.config, self.share
-        own = [share.rows(index) for index in batches]
-        for index, (frames, offset, length) in zip(batches, self.recordings.batches(own), strict=True):
-            batch = Batch(frames, offset.repeat(copies), length.repeat(copies))
-            draws = draw_views(
-                copies * len(index), config.frames, views=config.views, skeleton=NTU_25, generator=generator
-            )
-            draws = ViewDraws(*(share.rows(drawn, copies=copies) for drawn in draws))
-            batch, draws = send(batch, self.device), send(draws, self.device)
-            crop = training_crop(batch.length, draws, config.views.crop_frames)
-            yield augment(_cut(batch, crop, self.stream, config.frames), draws, NTU_25)
+    def augmented_views(self, batches: Sequence[Tensor], generator: Generator) -> Iterator[Tensor]:
+        """For each batch of indices (N,) a freshly drawn training view (N, C, T, V, M); of the own rows of a rank."""
+        drawn = {"frames": self.config.frames, "views": self.config.views, "skeleton": NTU_25, "generator": generator}
+        for index, batch in self._recordings_of(batches):
+            yield self._augmented(batch, draw_views(len(index), **drawn), copies=1)
+
+    def _recordings_of(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Batch]]:
+        """Each batch of indices (N,) with the recordings of the rank's rows of it, on the device."""
+        own = [self.share.rows(index) for index in batches]
+        for index, batch in zip(batches, self.recordings.batches(own), strict=True):
+            yield index, send(batch, self.device)
+
+    def _augmented(self, batch: Batch, draws: ViewDraws, *, copies: int) -> Tensor:
+        """`copies` views of the recordings of a batch, one after the other, as drawn for all ranks."""
+        config = self.config
+        batch = Batch(batch.frames, batch.offset.repeat(copies), batch.length.repeat(copies))
+        draws = send(ViewDraws(*(self.share.rows(drawn, copies=copies) for drawn in draws)), self.device)
+        crop = training_crop(batch.length, draws, config.views.crop_frames)
+        return augment(_cut(batch, crop, self.stream, config.frames), draws, NTU_25)
 
     def evaluation_views(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """For each batch of indices (N,) the evaluation views (N, C, T, V, M) of its sequences."""

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from scdnet.config import ViewsConfig
-from scdnet.data.masks import draw_frame_masks, draw_joint_masks
+from scdnet.data.masks import FRAME_MASKS, JOINT_MASKS
 from scdnet.data.transfer import joint_index
 from scdnet.skeleton import Skeleton
 
@@ -55,14 +55,10 @@ def draw_views(n: int, frames: int, *, views: ViewsConfig, skeleton: Skeleton, g
     shearing = torch.where(
         identity > 0, identity, (torch.rand(n, 3, 3, generator=generator) * 2 - 1) * views.shear_size
     )
-    keep_joints = draw_joint_masks(
-        n, skeleton, seeds=views.seed_joints, masked=views.masked_joints, generator=generator
-    )
+    keep_joints = JOINT_MASKS[views.spatial_mask](n, views, skeleton, generator)
     keep_frames = torch.ones(n, frames, dtype=torch.bool)
     if views.frame_mask:  # else the number of segments need not divide the frames
-        keep_frames = draw_frame_masks(
-            n, frames, segments=views.segments, masked=views.masked_segments, generator=generator
-        )
+        keep_frames = FRAME_MASKS[views.temporal_mask](n, frames, views, generator)
     return ViewDraws(
         crop_fraction=views.crop_fraction + (1 - views.crop_fraction) * fraction,
         crop_place=place,
@@ -72,6 +68,33 @@ def draw_views(n: int, frames: int, *, views: ViewsConfig, skeleton: Skeleton, g
         keep_joints=keep_joints | ~hide_joints[:, None],
         keep_frames=keep_frames | ~hide_frames[:, None],
     )
+
+
+class PairKind(NamedTuple):
+    """What the two views of a training pair have in common, and how strong their augmentations are."""
+
+    shared: tuple[str, ...] = ()  # fields of ViewDraws that are drawn once for both
+    unmasked: tuple[str, ...] = ()  # masks that neither has
+    strength: float = 1  # times the angles and the shear
+
+
+PAIR_KINDS = {  # by the task that the pair is for. Source: docs/methods.md
+    "scd": PairKind(),
+    "spatial": PairKind(shared=("rotation", "flip", "shear"), unmasked=("keep_joints",), strength=0.5),
+    "temporal": PairKind(shared=("crop_fraction", "crop_place"), unmasked=("keep_frames",)),
+}
+
+
+def draw_pairs(
+    n: int, frames: int, kind: PairKind, *, views: ViewsConfig, skeleton: Skeleton, generator: Generator
+) -> ViewDraws:
+    """Draw the two views of `n` pairs: the first views, then the second ones, (2N, ...)."""
+    angles = {key: kind.strength * getattr(views, key) for key in ("angle_deg", "minor_angle_deg", "shear_size")}
+    weaker = views.model_copy(update=angles)
+    draws = draw_views(2 * n, frames, views=weaker, skeleton=skeleton, generator=generator)
+    shared = {key: getattr(draws, key)[:n].repeat(2, *[1] * (getattr(draws, key).dim() - 1)) for key in kind.shared}
+    unmasked = {key: torch.ones_like(getattr(draws, key)) for key in kind.unmasked}
+    return draws._replace(**shared, **unmasked)
 
 
 def draw_rotations(n: int, views: ViewsConfig, generator: Generator) -> Tensor:

@@ -100,13 +100,15 @@ def query_encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 def build_encoder(checkpoint: Checkpoint, *, num_heads: int | None, dropout: float = 0.1) -> DualPathEncoder:
     """The query encoder of a checkpoint, in eval mode, with `dropout` for further training. Raises CheckpointError."""
     path = checkpoint.path
+    pooling = "max"  # the authors'
     if checkpoint.is_ours:
-        num_heads = checkpoint.state["config"]["model"]["heads"]
+        model = checkpoint.state["config"]["model"]
+        num_heads, pooling = model["heads"], model.get("pooling", pooling)
     if num_heads is None:
         raise CheckpointError(f"{path}: the file does not say how many attention heads it has; give num_heads")
     try:
         weights = query_encoder_weights(checkpoint)
-        encoder = DualPathEncoder(EncoderSizes.from_weights(weights, heads=num_heads, dropout=dropout))
+        encoder = DualPathEncoder(EncoderSizes.from_weights(weights, heads=num_heads, dropout=dropout, pooling=pooling))
         encoder.load_state_dict(weights, strict=True)
     except (RuntimeError, KeyError, AssertionError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         reason = f"{type(error).__name__}: {error}"

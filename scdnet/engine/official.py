@@ -93,7 +93,7 @@ def scdnet_weights(theirs: Weights) -> dict[str, Tensor]:
         half = within(theirs, short)
         ours |= _place(encoder_weights(within(half, "encoder.")), f"{side}.encoder.")
         for domain, letter in DOMAINS.items():
-            ours |= _place(within(half, f"{letter}_proj."), f"{side}.{domain}.")
+            ours |= _place(within(half, f"{letter}_proj."), f"{side}.heads.{domain}.")
     for domain, letter in DOMAINS.items():
         ours[f"queues.{domain}.keys"] = theirs[f"{letter}_queue"].T.contiguous()
         ours[f"queues.{domain}.cursor"] = theirs[f"{letter}_queue_ptr"].squeeze()

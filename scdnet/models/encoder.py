@@ -33,7 +33,6 @@ class EncoderSizes:
 
     @classmethod
     def from_weights(
-    def from_weights(
         cls,
         weights: Mapping[str, Tensor],
         *,

@@ -1,6 +1,7 @@
 import torch
 
-from scdnet.data.masks import draw_frame_masks, draw_joint_masks
+from scdnet.config import ViewsConfig
+from scdnet.data.masks import FRAME_MASKS, JOINT_MASKS
 from scdnet.skeleton import NTU_25, neighbour_matrix
 
 
@@ -8,29 +9,37 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+def joints(n: int, kind: str = "structured", **values: object) -> torch.Tensor:
+    return JOINT_MASKS[kind](n, ViewsConfig(**values), NTU_25, generator())
+
+
+def frames(n: int, kind: str) -> torch.Tensor:
+    return FRAME_MASKS[kind](n, 64, ViewsConfig(), generator())
+
+
 def test_joint_mask_hides_the_joints_of_highest_score():
     """One seed: the joints hidden are those with most paths of two steps to some joint, ties apart."""
     reach = neighbour_matrix(NTU_25)
     score = reach @ reach
-    keep = draw_joint_masks(200, NTU_25, seeds=1, masked=8, generator=generator()).numpy()
+    keep = joints(200, seed_joints=1).numpy()
     for row in keep:
         lowest_hidden = [score[seed][~row].min() >= score[seed][row].max() for seed in range(25)]
         assert any(lowest_hidden)  # for the seed that was drawn
 
 
 def test_joint_mask_hides_as_many_as_asked():
-    keep = draw_joint_masks(50, NTU_25, seeds=5, masked=8, generator=generator())
+    keep = joints(50)
     assert (~keep).sum(dim=1).tolist() == [8] * 50
 
 
 def test_ties_of_the_joint_mask_do_not_favour_a_side():
-    keep = draw_joint_masks(20_000, NTU_25, seeds=5, masked=8, generator=generator())
+    keep = joints(20_000)
     hidden = (~keep).float().mean(dim=0)
     assert (hidden - hidden[list(NTU_25.mirror)]).abs().max() < 0.02  # 5 standard errors: 0.5 / sqrt(20,000) = 0.0035
 
 
 def test_frame_mask_hides_whole_segments():
-    keep = draw_frame_masks(300, 64, segments=16, masked=6, generator=generator())
+    keep = frames(300, "segments")
     segments = keep.view(300, 16, 4)
     assert (segments.all(dim=2) | ~segments.any(dim=2)).all()
     assert (~segments.any(dim=2)).sum(dim=1).tolist() == [6] * 300
@@ -38,5 +47,22 @@ def test_frame_mask_hides_whole_segments():
 
 
 def test_masks_come_from_the_generator_alone():
-    first, second = (draw_joint_masks(9, NTU_25, seeds=5, masked=8, generator=generator()) for _ in range(2))
+    first, second = (joints(9) for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_random_joints_are_any_and_as_many():
+    keep = joints(5000, "random", masked_joints=10)
+    assert (~keep).sum(dim=1).tolist() == [10] * 5000
+    assert (keep.float().mean(dim=0) - 15 / 25).abs().max() < 0.035  # 5 standard errors of 0.007
+
+
+def test_single_frames_are_as_many_as_in_the_segments_and_not_in_line():
+    keep = frames(500, "frames")
+    assert (~keep).sum(dim=1).tolist() == [24] * 500  # 6 of 16 segments of 4
+    share = keep.view(500, 16, 4).float().mean(dim=2)
+    assert not ((share == 0) | (share == 1)).all(dim=1).any()
+
+
+def test_none_hides_nothing():
+    assert joints(5, "none").all() and frames(5, "none").all()

@@ -11,7 +11,9 @@ from torch.nn import functional as F
 from scdnet.config import ViewsConfig
 from scdnet.data.streams import STREAMS
 from scdnet.data.views import (
+    PAIR_KINDS,
     augment,
+    draw_pairs,
     draw_rotations,
     draw_views,
     evaluation_crop,
@@ -147,3 +149,42 @@ def test_each_augmentation_happens_half_of_the_time_and_apart_from_the_others():
 def test_without_augmentation_a_clip_stays_as_it_is():
     x = torch.randn(4, 3, 64, 25, 2)
     assert torch.equal(augment(x, draw_views(4, 64, views=NEVER, skeleton=NTU_25, generator=generator()), NTU_25), x)
+
+
+def pairs(kind: str, n: int = 400, views: ViewsConfig = ALWAYS):
+    draws = draw_pairs(n, 64, PAIR_KINDS[kind], views=views, skeleton=NTU_25, generator=generator())
+    return tuple(type(draws)(*(x[half] for x in draws)) for half in (slice(0, n), slice(n, 2 * n)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shared"),
+    [
+        ("scd", set()),
+        ("spatial", {"rotation", "flip", "shear", "keep_joints"}),
+        ("temporal", {"crop_fraction", "crop_place", "keep_frames"}),
+    ],
+)
+def test_the_views_of_a_pair_share_what_their_task_says(kind: str, shared: set[str]):
+    first, second = pairs(kind, views=ViewsConfig(joint_mask=1, frame_mask=1))
+    same = {field for field in first._fields if torch.equal(getattr(first, field), getattr(second, field))}
+    assert same == shared
+
+
+def test_what_a_pair_shares_is_still_drawn_for_each_sequence():
+    first, _ = pairs("spatial")
+    assert len(first.rotation.flatten(1).unique(dim=0)) == len(first.shear.flatten(1).unique(dim=0)) == 400
+
+
+def test_the_spatial_task_turns_and_shears_half_as_much_and_hides_no_joint():
+    (first, second), (strong, _) = pairs("spatial"), pairs("scd")
+    assert first.keep_joints.all() and not first.keep_frames.all()
+    assert not torch.equal(first.keep_frames, second.keep_frames)
+    off_diagonal = ~torch.eye(3, dtype=torch.bool)
+    assert 0.45 < first.shear[:, off_diagonal].abs().max() <= 0.5 < strong.shear[:, off_diagonal].abs().max()
+    angle = [torch.rad2deg(torch.arccos((d.rotation.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2)) for d in (first, strong)]
+    assert 14 < angle[0].max() < 15.5 < angle[1].max()
+
+
+def test_the_temporal_task_hides_no_frame_but_joints_of_each_view():
+    first, second = pairs("temporal")
+    assert first.keep_frames.all() and not torch.equal(first.keep_joints, second.keep_joints)

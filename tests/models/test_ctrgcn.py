@@ -32,12 +32,17 @@ def test_first_unit_has_no_residual_and_the_others_change_the_width():
     assert [unit.residual[0].weight.shape[:2] for unit in (second, third)] == [(32, 8), (8, 32)]
 
 
+class PassOn(nn.Module):
+    def forward(self, x: torch.Tensor, count: torch.Tensor | None) -> torch.Tensor:
+        return x
+
+
 def test_input_norm_counts_body_then_joint_then_coordinate():
     stem = Stem(8, 2, NTU_25).eval()
-    stem.units = nn.ModuleList()
+    stem.units = nn.ModuleList([PassOn()])
     x = torch.zeros(1, 3, 4, 25, 2)
     stem.input_norm.bias.data = torch.arange(150.0)
-    assert stem(x)[1, 2, 7, 0].item() == 1 * 75 + 7 * 3 + 2  # body 1, joint 7, coordinate z
+    assert stem(x)[-1][1, 2, 7, 0].item() == 1 * 75 + 7 * 3 + 2  # body 1, joint 7, coordinate z
 
 
 def test_initial_values():

@@ -5,6 +5,7 @@ from torch import nn
 from scdnet.models.bodies import distinct_bodies
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes, TokenPath
 from scdnet.models.heads import ProjectedEncoder
+from scdnet.models.objective import Objective
 
 SMALL = EncoderSizes(base_channels=8, width=16, heads=2, layers=2, frames=12, bodies=1)
 
@@ -15,7 +16,7 @@ def count(module: nn.Module) -> int:
 
 def test_the_paper_sizes_have_the_paper_weight_counts():
     with torch.device("meta"):
-        projected = ProjectedEncoder(DualPathEncoder(EncoderSizes()), projection=128)
+        projected = ProjectedEncoder(DualPathEncoder(EncoderSizes()), projection=128, objective=Objective())
     assert round(count(projected) / 1e6, 1) == 92.0  # docs/method.md 3
     assert round(count(projected.encoder) / 1e6, 1) == 74.4
 
@@ -47,6 +48,13 @@ def test_paths_share_no_weight():
 def test_path_ignores_the_order_of_its_tokens():  # no position embedding, a maximum at the end
     path, tokens = TokenPath(6, SMALL).eval(), torch.randn(10, 2, SMALL.width)
     assert torch.allclose(path(tokens), path(tokens.flip(0)), atol=1e-5)
+
+
+def test_pooling_is_over_the_tokens():
+    tokens = torch.randn(10, 2, SMALL.width)
+    for pooling, pool in (("max", lambda x: x.amax(dim=0)), ("mean", lambda x: x.mean(dim=0))):
+        path = TokenPath(6, EncoderSizes(**{**vars(SMALL), "pooling": pooling})).eval()
+        assert torch.equal(path(tokens), pool(path.transformer(tokens)))
 
 
 def test_transformer_is_post_norm_with_feed_forward_of_the_width_and_relu():

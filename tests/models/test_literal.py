@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from scdnet.engine.official import scdnet_weights
-from scdnet.losses import scd_losses
+from scdnet.losses import CROSS_DOMAIN_PAIRS, contrast_losses
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.scdnet import SCDNet
 from tests import literal
@@ -61,7 +61,7 @@ def test_a_training_step_is_the_literal_one(bodies: int, empty: int, share_empty
 
     model.update_momentum()
     query, key = model(*views)
-    losses = scd_losses(query, key, model.negatives(), 0.2)
+    losses = contrast_losses(CROSS_DOMAIN_PAIRS, query, key, model.negatives(), 0.2)
     losses.sum().backward()
     model.enqueue(key)
 

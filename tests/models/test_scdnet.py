@@ -1,6 +1,5 @@
 import torch
 
-from scdnet.losses import Projections
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.scdnet import SCDNet
 
@@ -36,10 +35,10 @@ def test_momentum_moves_weights_and_leaves_statistics():
 def test_projections_have_unit_length_and_only_queries_a_gradient():
     clips = torch.randn(4, 3, 8, 25, 1)
     query, key = make_model().train()(clips, clips)
-    for z in (*query, *key):
+    for z in (*query.values(), *key.values()):
         assert torch.allclose(z.norm(dim=1), torch.ones(4), atol=1e-5)
-    assert all(z.requires_grad for z in query)
-    assert not any(z.requires_grad for z in key)
+    assert all(z.requires_grad for z in query.values())
+    assert not any(z.requires_grad for z in key.values())
 
 
 def test_both_encoders_keep_batch_norm_statistics_of_their_own():
@@ -51,8 +50,8 @@ def test_both_encoders_keep_batch_norm_statistics_of_their_own():
 
 def test_enqueue_pushes_each_domain_into_its_own_queue():
     model = make_model()
-    keys = Projections(*(torch.full((2, 4), float(value)) for value in (1, 2, 3)))
+    keys = {name: torch.full((2, 4), float(value)) for value, name in enumerate(model.queues)}
     model.enqueue(keys)
-    for own, pushed in zip(model.negatives(), keys, strict=True):
-        assert torch.equal(own[:2], pushed)
-        assert not torch.equal(own[2:4], pushed)
+    for name, own in model.negatives().items():
+        assert torch.equal(own[:2], keys[name])
+        assert not torch.equal(own[2:4], keys[name])
