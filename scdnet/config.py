@@ -181,11 +181,13 @@ class Config(Section):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     objective: Literal["scd", "hdc", "scd+hdc"] = "scd"
+    label: str = ""  # what tables call this pretraining; by default what it was trained on
     scd: ScdConfig = ScdConfig()
     hdc: HdcConfig = HdcConfig()
     optim: OptimConfig = OptimConfig()
     linear: LinearConfig = LinearConfig()
     finetune: FinetuneConfig = FinetuneConfig()
+    features: Literal["level1", "level2", "level3", "level4"] = "level4"  # that knn and linear look at; 4: the end
     protocols: tuple[Protocol, ...] = ("knn", "linear")  # of tools/evaluate.py; semi@0.01: with 1 % of the labels
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ SOURCE = {  # attribute of the file, by field of Source
     "seed": "seed",
     "epoch": "epoch",
     "pretrained_on": "pretrained_on",
+    "label": "label",
 }
 
 

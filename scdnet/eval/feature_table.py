@@ -14,6 +14,7 @@ from scdnet.errors import ScdnetError
 from scdnet.eval.features import (
     Features,
     Source,
+    at_level,
     extract_features,
     load_all_clips,
     load_source,
@@ -91,7 +92,7 @@ def extract_table(config: Config, checkpoint: str) -> FeatureTable:
     """The features that `checkpoint` (see `load_source`) gives of the config's store: one pass over its sequences."""
     encoder, source = load_source(checkpoint, config)
     clips = load_all_clips(config)
-    features = extract_features(encoder, clips, config.precision)
+    features = extract_features(at_level(encoder, config.features), clips, config.precision)
     set_precision("fp32", clips.device)  # what follows is a function of the features alone
     with open_sequences(config.data.store) as store:
         is_train = {benchmark: torch.from_numpy(store.is_train(benchmark)) for benchmark in store.benchmarks}

@@ -14,9 +14,10 @@ from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder,
 from scdnet.engine.logs import say
 from scdnet.engine.runtime import keep_freed_memory, resolve_device, seed_everything, set_precision
 from scdnet.errors import ScdnetError
-from scdnet.models.encoder import DualPathEncoder
+from scdnet.models.encoder import NUM_LEVELS, PATHS, DualPathEncoder
 
 BATCH, GPU_BATCH = 64, 256  # clips a forward; no result depends on it
+FINAL = f"level{NUM_LEVELS}"  # of both paths: [v_t ; v_s]
 UNTRAINED, RAW = "none", "raw"  # what may stand in the place of a checkpoint, as controls
 CONTROLS = {RAW: "raw views", UNTRAINED: "untrained"}
 
@@ -36,6 +37,19 @@ class Source(NamedTuple):
     seed: int | None  # of the pretraining, or of the untrained weights; None where unknown
     epoch: int | None  # completed epochs of pretraining
     pretrained_on: str | None = None  # file name of the store, without suffix; None where unknown
+    label: str | None = None  # of the pretraining's config, if it has one
+
+
+class LevelFeatures(nn.Module):
+    """An encoder at one of its levels. Source: docs/methods.md."""
+
+    def __init__(self, encoder: DualPathEncoder, level: int) -> None:
+        super().__init__()
+        self.encoder, self.level = encoder, level
+
+    def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
+        """(N, C, T, V, M) -> what each path says at the level, (N, width of the level)."""
+        return tuple(self.encoder.levels(clips, path)[self.level - 1] for path in PATHS)
 
 
 class RawViews(nn.Module):
@@ -60,10 +74,20 @@ def load_source(name: str, config: Config) -> tuple[nn.Module, Source]:
     checkpoint = read_checkpoint(Path(name))
     encoder = build_encoder(checkpoint, num_heads=config.model.heads, dropout=config.model.dropout)
     _check_fits(checkpoint, encoder, config)
-    seed, store = None, None
-    if checkpoint.config:
-        seed, store = checkpoint.config["seed"], Path(checkpoint.config["data"]["store"]).stem
-    return encoder, Source(name, checkpoint.sha256, seed, checkpoint.state.get("epoch"), store)
+    source = Source(name, checkpoint.sha256, None, checkpoint.state.get("epoch"))
+    if config := checkpoint.config:
+        store, label = Path(config["data"]["store"]).stem, config.get("label") or None
+        source = source._replace(seed=config["seed"], pretrained_on=store, label=label)
+    return encoder, source
+
+
+def at_level(encoder: nn.Module, features: str) -> nn.Module:
+    """The encoder as `config.features` wants it looked at. Raises ScdnetError for a control that has no levels."""
+    if features == FINAL:
+        return encoder
+    if not isinstance(encoder, DualPathEncoder):
+        raise ScdnetError(f"features={features}: raw views have no levels; expected a checkpoint, or none")
+    return LevelFeatures(encoder, int(features.removeprefix("level")))
 
 
 def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config) -> None:
@@ -79,7 +103,8 @@ def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config
 def made_with(config: Config) -> dict[str, Any]:
     """The values of `config` that features depend on, besides the weights and the store; of controls the seed too."""
     sizes = {key: value for key, value in vars(encoder_sizes(config)).items() if key != "dropout"}
-    return {**sizes, "stream": config.stream, "precision": config.precision, "storage": config.data.storage}
+    others = {"stream": config.stream, "precision": config.precision, "storage": config.data.storage}
+    return {**sizes, **others, "features": config.features}
 
 
 def load_all_clips(config: Config) -> Clips:

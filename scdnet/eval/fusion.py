@@ -11,7 +11,15 @@ from scdnet.eval.classification import Scores, read_scores
 from scdnet.eval.features import CONTROLS
 
 PROTOCOL = "fusion"
-VARIANTS = ("probe", "label_fraction", "draw", "gallery", "gallery_sha256", "store_sha256")  # must be the same
+VARIANTS = (
+    "probe",
+    "features",
+    "label_fraction",
+    "draw",
+    "gallery",
+    "gallery_sha256",
+    "store_sha256",
+)  # must be the same
 
 
 class Part(NamedTuple):
@@ -58,7 +66,7 @@ def _describe(parts: Sequence[Part], fused: Scores) -> dict[str, Any]:
         "dataset": fused.dataset,
         "benchmark": fused.benchmark,
         "stream": fused.stream,
-        **{key: _common(parts, key) for key in ("seed", "epoch", "pretrained_on")},
+        **{key: _common(parts, key) for key in ("seed", "epoch", "pretrained_on", "label")},
         "checkpoint": ", ".join(str(part.file) for part in parts),
         "checkpoint_sha256": None if None in weights_of else "+".join(weights_of),
         "config": None,

@@ -16,7 +16,7 @@ from scdnet.engine.runtime import derive_seed, resolve_device, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.eval.classification import Scores, topk_metrics
 from scdnet.eval.feature_table import FeatureTable, gallery_across
-from scdnet.eval.features import RAW, Source, load_all_clips, load_source, made_with
+from scdnet.eval.features import FINAL, RAW, Source, load_all_clips, load_source, made_with
 from scdnet.eval.finetune import draw_labelled, finetune
 from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
@@ -87,6 +87,10 @@ class Evaluator:
         """Fine-tuning with all labels, or `finetune.draws` times with a share of them; metrics by protocol and draw."""
         if checkpoint == RAW:
             raise ScdnetError("--checkpoint raw has no weights to fine-tune; give a checkpoint, or none")
+        if self.config.features != FINAL:
+            raise ScdnetError(
+                f"features={self.config.features} is for knn and linear; fine-tuning takes the whole network"
+            )
         num_draws = self.config.finetune.draws if label_fraction < 1 else 1
         rows = [self._finetune_once(checkpoint, label_fraction, draw) for draw in range(num_draws)]
         return dict(rows)
@@ -145,6 +149,8 @@ class Evaluator:
         """
         facts = StoreFacts(table.dataset, len(rows), table.store_sha256)
         more["settings"] = hash_of({**table.made_with, **values})
+        if (level := table.made_with.get("features", FINAL)) != FINAL:
+            tag, more["features"] = f"{tag}_{level}", level
         about = self._about(protocol, facts, table.source, **more)
         tag = _tag_of(tag, table.source)
         metrics = self._recorded(tag, about)

@@ -30,15 +30,16 @@ def describe_evaluation(
         "checkpoint": source.checkpoint,
         "checkpoint_sha256": source.sha256,
         "pretrained_on": source.pretrained_on,
+        "label": source.label,
         "config": typed,
         **more,
     }
 
 
 def identity(evaluation: Evaluation) -> dict[str, Any]:
-    """What tells an evaluation from another: all of it but how its config and the file of its weights were named."""
+    """What tells an evaluation from another: all of it but what its config and its weights are called."""
     weights = evaluation.get("checkpoint_sha256") or evaluation.get("checkpoint")  # of a control its name
-    named = {"config", "checkpoint", "metric", "value"}
+    named = {"config", "checkpoint", "label", "metric", "value"}
     return {**{key: value for key, value in evaluation.items() if key not in named}, "checkpoint_sha256": weights}
 
 

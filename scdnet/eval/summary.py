@@ -103,6 +103,8 @@ def protocol_of(record: Record) -> str:
         variants.append(":".join(f"{weight:g}" for weight in record["weights"]))
     if record.get("probe", "sgd") != "sgd":
         variants.append(str(record["probe"]))
+    if record.get("features"):
+        variants.append(str(record["features"]))
     if record.get("gallery"):
         variants.append(f"gallery {record['gallery']}")
     if protocol == "semi" and record.get("label_fraction"):
@@ -114,7 +116,7 @@ def encoder_of(record: Record) -> str:
     """What was evaluated; nothing for a fusion of encoders that have nothing in common."""
     checkpoint, trained_on = record.get("checkpoint"), record.get("pretrained_on")
     unknown = "" if record["protocol"] == "fusion" else "trained"
-    return CONTROLS.get(checkpoint) or (f"trained on {trained_on}" if trained_on else unknown)
+    return CONTROLS.get(checkpoint) or record.get("label") or (f"trained on {trained_on}" if trained_on else unknown)
 
 
 def repetition_of(record: Record) -> Repetition:
