@@ -88,9 +88,7 @@ class Evaluator:
         if checkpoint == RAW:
             raise ScdnetError("--checkpoint raw has no weights to fine-tune; give a checkpoint, or none")
         if self.config.features != FINAL:
-            raise ScdnetError(
-                f"features={self.config.features} is for knn and linear; fine-tuning takes the whole network"
-            )
+            raise ScdnetError(f"features={self.config.features}: only knn and linear look at a level")
         num_draws = self.config.finetune.draws if label_fraction < 1 else 1
         rows = [self._finetune_once(checkpoint, label_fraction, draw) for draw in range(num_draws)]
         return dict(rows)
