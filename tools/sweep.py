@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+import yaml
+from pydantic import ValidationError
+
+from scdnet.cli import command_parser, run_command
+from scdnet.config import Section
+from scdnet.config_file import load_config
+from scdnet.engine.logs import say
+from scdnet.errors import ScdnetError
+
+TOOLS = Path(__file__).parent
+
+
+class Sweep(Section):
+    """A file of configs/sweeps."""
+
+    config: Path  # from the folder of the file
+    overrides: tuple[str, ...] = ()  # of all rows
+    protocols: tuple[str, ...] = ("knn", "linear")
+    seeds: tuple[int, ...] = (0, 1, 2)
+    rows: dict[str, tuple[str, ...]]  # overrides by the label of the row
+
+
+class Job(NamedTuple):
+    """One pretraining and its evaluations."""
+
+    arguments: list[str]  # of train.py and evaluate.py
+    run_dir: Path
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Read a sweep. Raises ScdnetError naming what is wrong in it."""
+    try:
+        sweep = Sweep.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise ScdnetError(f"{path}: not a sweep ({error})") from None
+    return sweep.model_copy(update={"config": path.parent / sweep.config})
+
+
+def make_jobs(sweep: Sweep, name: str, overrides: Sequence[str]) -> list[Job]:
+    """The jobs of a sweep, seed by seed. Raises ConfigError for a row that is no config, before any of them runs."""
+    jobs = []
+    for seed in sweep.seeds:
+        for label, own in sweep.rows.items():
+            slug = re.sub(r"[^\w.+]+", "-", label).strip("-")
+            values = [*sweep.overrides, *own, f"protocols=[{','.join(sweep.protocols)}]"]
+            values += [
+                f"label={label!r}",
+                f"seed={seed}",
+                f"name={slug}_seed{seed}",
+                f"runs_dir=runs/{name}",
+                *overrides,
+            ]
+            run_dir = load_config(sweep.config, values).run_dir
+            jobs.append(Job(["-c", str(sweep.config), *values], run_dir))
+    folders = [job.run_dir for job in jobs]
+    if len(set(folders)) < len(folders):
+        raise ScdnetError(f"{name}: two rows have the same label, letters and digits apart")
+    return jobs
+
+
+def run_job(job: Job, devices: "SimpleQueue[str | None]") -> bool:
+    """Train and evaluate, or what is left of it; what it prints goes to <run>.log. Returns whether it has succeeded."""
+    device = devices.get()
+    environment = os.environ if device is None else {**os.environ, "CUDA_VISIBLE_DEVICES": device}
+    log = job.run_dir.with_name(job.run_dir.name + ".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    commands = [["train.py", *job.arguments, "--resume"]]
+    commands += [["evaluate.py", *job.arguments, "--checkpoint", str(job.run_dir / "last.pt")]]
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            for tool, *arguments in commands:
+                command = [sys.executable, str(TOOLS / tool), *arguments]
+                subprocess.run(command, env=environment, stdout=file, stderr=file, check=True)
+    except subprocess.CalledProcessError as error:
+        last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
+        say(f"{job.run_dir}: status {error.returncode}; {' '.join(last)} (all of it in {log})")
+        return False
+    finally:
+        devices.put(device)
+    say(f"{job.run_dir}: done")
+    return True
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Pretrain and evaluate each row of a sweep with each seed, then print one table of them.
+
+    What has been done is not done again: a sweep that was stopped goes on. A run that fails does not stop the others.
+    """
+    parser = command_parser(main.__doc__)
+    parser.add_argument("sweep", type=Path, help="a file of configs/sweeps")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="config values, of all rows")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=int, default=1, metavar="N", help="so many runs at a time")
+    where.add_argument("--gpus", metavar="I,J,...", help="a run at a time on each of these GPUs")
+    parser.add_argument("--format", default="text", help="of the table, as of tools/results.py")
+    args = parser.parse_intermixed_args(argv)
+    if args.jobs < 1:
+        raise ScdnetError(f"--jobs: expected 1 or more, found {args.jobs}")
+    jobs = make_jobs(read_sweep(args.sweep), args.sweep.stem, args.overrides)
+    devices: SimpleQueue[str | None] = SimpleQueue()
+    free = args.gpus.split(",") if args.gpus else [None] * args.jobs
+    for device in free:
+        devices.put(device)
+    with ThreadPoolExecutor(len(free)) as pool:
+        succeeded = list(pool.map(lambda job: run_job(job, devices), jobs))
+    done = [str(job.run_dir) for job, well in zip(jobs, succeeded, strict=True) if well]
+    if done:
+        subprocess.run([sys.executable, str(TOOLS / "results.py"), *done, "--format", args.format], check=True)
+    return 0 if all(succeeded) else 1
+
+
+if __name__ == "__main__":
+    run_command(main)
