@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -32,15 +33,27 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Call `main` and end the program with the status it returns (None: 0).
 
     What a user can put right (`ScdnetError`, a file the system refuses) is one line on stderr and status 2;
-    with `--debug` among the arguments the traceback is shown instead. Ctrl-C ends with 130.
+    with `--debug` among the arguments the traceback is shown instead. Ctrl-C ends with 130. Any error ends one of
+    several processes that work together at once: an ordinary exit could wait for those that wait for this one.
     """
+    rank = os.environ.get("RANK")  # as torchrun sets it
     try:
         sys.exit(main())
     except (ScdnetError, OSError) as error:
         if "--debug" in sys.argv:
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # a library's message may have several lines
+        text = " ".join(str(error).split())  # a library's message may have several lines
+        print(f"error: {text}" if rank is None else f"error on rank {rank}: {text}", file=sys.stderr)
+        if rank is not None:
+            sys.stdout.flush()
+            os._exit(BAD_INPUT)
         sys.exit(BAD_INPUT)
+    except Exception:
+        if rank is None:
+            raise
+        traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.stdout.flush()

@@ -1,12 +1,15 @@
 """An epoch of pretraining: its batches, its draws, and what its steps have reported."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from scdnet.data.shares import draw_batches
 from scdnet.engine.logs import Metrics
+from scdnet.engine.runtime import mixed_seed
 from scdnet.engine.training import REPORT
 from scdnet.errors import ScdnetError
 from scdnet.losses import CROSS_DOMAIN_PAIRS
@@ -15,17 +18,18 @@ NAMED = 4  # sequences of a batch that an error names
 
 
 class Epoch:
-    """One pass over the sequences `train` (N,), in an order and with views that only seed and number decide.
+    """One pass over the sequences of `hands` (N,), in an order and with views that only seed and number decide.
 
     Its state, within a checkpoint, is what it takes to go on after any of its steps.
     """
 
-    def __init__(self, number: int, train: Tensor, *, seed: int, batch_size: int, device: torch.device) -> None:
+    def __init__(
+        self, number: int, hands: Sequence[Tensor], *, seed: int, batch_size: int, device: torch.device
+    ) -> None:
         self.number, self.steps = number, 0  # counted from 0; completed steps
-        seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-        self.generator = Generator().manual_seed(seed)  # of the order, then of the views, batch by batch
-        order = train[torch.randperm(len(train), generator=self.generator)]
-        self.batches = order.split(batch_size)[: len(train) // batch_size]  # the incomplete last one is dropped
+        # of the order, then of the views, batch by batch
+        self.generator = Generator().manual_seed(mixed_seed(seed, number))
+        self.batches = draw_batches(hands, batch_size, self.generator)
         self._reports = torch.zeros(len(self.batches), len(REPORT), device=device)  # a row for each step
         self._checked = 0
 

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from scdnet.engine.ranks import is_main
 from scdnet.files import written_aside
 
 Metrics = dict[str, float]
@@ -18,8 +19,14 @@ Item = TypeVar("Item")
 
 
 def say(text: str) -> None:
-    """A line for whoever watches, on stderr, above a progress bar if there is one."""
-    tqdm.write(text, file=sys.stderr)
+    """A line for whoever watches, on stderr, above a progress bar if there is one; of ranks only the first speaks."""
+    if is_main():
+        tqdm.write(text, file=sys.stderr)
+
+
+def progress(items: Iterable[Item] | None = None, **about: Any) -> tqdm:
+    """A progress bar where somebody watches; `about` it as tqdm has it."""
+    return tqdm(items, **about, disable=None if is_main() else True)
 
 
 class Waited(Generic[Item]):
@@ -43,15 +50,16 @@ class Waited(Generic[Item]):
 class RunLog:
     """Logs the epochs of a run, of `steps` each, `done` in all; a context manager.
 
-    Lines of epochs from `first_epoch` on are dropped (resuming).
+    Lines of epochs from `first_epoch` on are dropped (resuming). Of several ranks only the first one's does anything.
     """
 
     def __init__(self, run_dir: Path, *, first_epoch: int, epochs: int, steps: int, done: int) -> None:
-        self._path = run_dir / "metrics.jsonl"
-        _keep_epochs_before(self._path, first_epoch)
-        self._board = SummaryWriter(run_dir / "tensorboard", purge_step=first_epoch)
-        self._bar = tqdm(total=epochs * steps, initial=done, unit="step", disable=None)
-        self._epochs = epochs
+        self._bar = progress(total=epochs * steps, initial=done, unit="step")
+        self._epochs, self._writes = epochs, is_main()
+        if self._writes:
+            self._path = run_dir / "metrics.jsonl"
+            _keep_epochs_before(self._path, first_epoch)
+            self._board = SummaryWriter(run_dir / "tensorboard", purge_step=first_epoch)
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +68,8 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
-        self._board.close()
+        if self._writes:
+            self._board.close()
 
     def step(self) -> None:
         """One training step is done."""
@@ -68,6 +77,8 @@ class RunLog:
 
     def epoch(self, epoch: int, metrics: Metrics, *, show: bool) -> None:
         """Write the metrics of `epoch`; with `show`, as a line above the bar too."""
+        if not self._writes:
+            return
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
         for name, value in metrics.items():

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips, load_clips
+from scdnet.data.clips import Clips
+from scdnet.engine.build import open_clips
 from scdnet.engine.checkpoint import save_checkpoint
 from scdnet.engine.epoch import Epoch
 from scdnet.engine.logs import Metrics, RunLog, Waited, say
+from scdnet.engine.ranks import from_main, is_main, joined, share
 from scdnet.engine.run_dir import LAST, find_start, prepare_run_dir
 from scdnet.engine.runtime import (
     keep_freed_memory,
@@ -46,8 +49,15 @@ def pretrain(
     are none).
     """
     device = resolve_device(config.device)
-    start = find_start(config, resume=resume, overwrite=overwrite)
-    clips = load_clips(config.data, config.stream, device)
+    with joined(device):
+        return _pretrain(config, device, resume=resume, overwrite=overwrite, score=score, stop=stop or StopRequest())
+
+
+def _pretrain(
+    config: Config, device: torch.device, *, resume: bool, overwrite: bool, score: Score | None, stop: StopRequest
+) -> Path:
+    start = from_main(lambda: find_start(config, resume=resume, overwrite=overwrite))
+    clips = open_clips(config, device)
     train = clips.split(train=True)
     _check_sizes(config, len(train), clips.place)
     keep_freed_memory()
@@ -56,12 +66,12 @@ def pretrain(
     if start is not None:
         training.restore(start, config)
         say(f"{start}: going on after {training.epoch} of {config.optim.epochs} epochs")
-    prepare_run_dir(config, fresh=start is None)
+    from_main(lambda: prepare_run_dir(config, fresh=start is None))
 
     steps = len(train) // config.data.batch_size
     done = training.epoch * steps + training.unfinished.get("steps", 0)
     with RunLog(config.run_dir, first_epoch=training.epoch, epochs=config.optim.epochs, steps=steps, done=done) as log:
-        run = Run(config, training, clips, train, log, score, stop or StopRequest())
+        run = Run(config, training, clips, train, log, score, stop)
         while training.epoch < config.optim.epochs and run.epoch():
             pass
     return config.run_dir / LAST
@@ -82,13 +92,14 @@ class Run:
     def epoch(self) -> bool:
         """Do the epoch that comes next, or the rest of it, and what is due after it; False if asked to stop within."""
         config, training = self.config, self.training
+        hands = self.clips.hands(self.train)
         epoch = Epoch(
-            training.epoch, self.train, seed=config.seed, batch_size=config.data.batch_size, device=self.clips.device
+            training.epoch, hands, seed=config.seed, batch_size=config.data.batch_size, device=self.clips.device
         )
         if training.unfinished:
             epoch.take_up(training.unfinished)
         metrics = self._steps(epoch)
-        if self.stop.signal is not None:
+        if self.stop.is_made():
             training.unfinished = epoch.state()
             self._save()
             say(
@@ -104,7 +115,7 @@ class Run:
         self.training.start_epoch()
         start, first = time.perf_counter(), epoch.steps
         views = Waited(self.clips.training_views(epoch.left, epoch.generator))
-        while epoch.left and self.stop.signal is None:
+        while epoch.left and not self.stop.is_made():
             epoch.record(self.training.step(*next(views)))
             self.log.step()
             if epoch.steps % CHECK_EVERY == 0:
@@ -138,14 +149,18 @@ class Run:
         return metrics
 
     def _save(self) -> None:
-        save_checkpoint(self.config.run_dir / LAST, self.training.state(self.config))
+        state = self.training.state(self.config)
+        if is_main():
+            save_checkpoint(self.config.run_dir / LAST, state)
 
     def _check(self, epoch: Epoch) -> None:
         epoch.check(self.clips.name, ADVICE)
 
 
 def _check_sizes(config: Config, num_train: int, place: str) -> None:
-    batch, queue = config.data.batch_size, config.model.queue_size
+    batch, queue, num_ranks = config.data.batch_size, config.model.queue_size, share().size
+    if batch % num_ranks:
+        raise ScdnetError(f"data.batch_size {batch} is that of all ranks together; {num_ranks} ranks do not divide it")
     if batch > num_train:
         raise ScdnetError(f"data.batch_size {batch} exceeds the training split of {num_train} sequences")
     if queue > num_train // 2:
@@ -154,6 +169,7 @@ def _check_sizes(config: Config, num_train: int, place: str) -> None:
             "clips will meet their own old keys among the negatives"
         )
     chance = len(CROSS_DOMAIN_PAIRS) * math.log(1 + queue)
+    place += f" of each of {num_ranks} ranks" if num_ranks > 1 else ""
     say(f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}")
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from scdnet.config import Config
-from scdnet.data.clips import load_clips
 from scdnet.data.store import READ_ERRORS, open_sequences
+from scdnet.engine.build import open_clips
 from scdnet.engine.logs import say
 from scdnet.engine.runtime import keep_freed_memory, resolve_device, set_precision
 from scdnet.errors import ScdnetError
@@ -94,7 +94,7 @@ def extract_table(config: Config, checkpoint: str) -> FeatureTable:
     """The features that `checkpoint` (see `load_source`) gives of the config's store: one pass over its sequences."""
     encoder, source = load_source(checkpoint, config)
     device = resolve_device(config.device)
-    clips = load_clips(config.data, config.stream, device)
+    clips = open_clips(config, device)
     say(clips.place)
     keep_freed_memory()
     features = extract_features(encoder, clips, config.precision)

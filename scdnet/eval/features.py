@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips
 from scdnet.engine.build import build_model, encoder_sizes
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
+from scdnet.engine.logs import progress
+from scdnet.engine.ranks import gather_rows, take_buffers_of_main
 from scdnet.engine.runtime import seed_everything, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
@@ -84,16 +85,26 @@ def encode(encoder: nn.Module, views: Tensor) -> Tensor:
 def extract_features(encoder: nn.Module, clips: Clips, precision: str = "fp32") -> Features:
     """Features of all sequences in the order of the store; the encoder is put in eval mode, on the device of the clips.
 
-    Raises ScdnetError if one is no finite number.
+    Of several ranks each sees a share of the sequences, and has the features of all in the end. Raises ScdnetError if
+    one is no finite number.
     """
-    encoder.to(clips.device).eval()
+    take_buffers_of_main(encoder.to(clips.device).eval())
     x, compute = [], set_precision(precision, clips.device)
-    batches = torch.arange(len(clips.label)).split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
-    all_views = clips.evaluation_views(batches)
-    for views in tqdm(all_views, total=len(batches), desc="features", unit="batch", leave=False, disable=None):
+    seen_by = clips.encoders(torch.arange(len(clips.label)))  # (N,) which rank
+    counts = seen_by.bincount(minlength=clips.share.size)
+    if not counts.all():
+        raise ScdnetError(f"{len(seen_by)} sequences are too few for {clips.share.size} ranks; start fewer of them")
+    own = (seen_by == clips.share.rank).nonzero()[:, 0]
+    batches = own.split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
+    for views in progress(
+        clips.evaluation_views(batches), total=len(batches), desc="features", unit="batch", leave=False
+    ):
         with compute():
             x.append(encode(encoder, views))
-    features = Features(torch.cat(x).cpu(), clips.label)
+    x = gather_rows(torch.cat(x).cpu(), counts.tolist())
+    if clips.holder is not None:
+        x = x[seen_by.argsort(stable=True).argsort()]  # rank by rank -> in the order of the store
+    features = Features(x, clips.label)
     if not features.x.isfinite().all():
         raise ScdnetError("the encoder gives features that are no finite numbers: its training has diverged")
     return features

@@ -1,0 +1,142 @@
+"""The processes of one run (ranks), as torchrun starts them, and what they tell one another.
+
+The only file that says `torch.distributed`. A rank has a device of its own; everything else all ranks do alike, and the
+first of them (`is_main`) alone writes. Without torchrun there is one rank, no process group, and nothing here does
+anything.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from scdnet.data.shares import Share
+from scdnet.errors import ScdnetError
+
+# A rank that dies is noticed at once: its connections close. This is for a machine that vanishes without a word; what
+# the first rank does alone, to write a checkpoint say, must take less.
+TIMEOUT = timedelta(minutes=10)
+T = TypeVar("T")
+
+
+def share() -> Share:
+    """This rank, and how many there are; from the variables that torchrun sets."""
+    return Share(_variable("RANK", 0), _variable("WORLD_SIZE", 1))
+
+
+def is_main() -> bool:
+    """Whether this is the rank that writes files and talks."""
+    return share().rank == 0
+
+
+def are_joined() -> bool:
+    """Whether ranks talk to one another; of one rank under torchrun this is true too."""
+    return dist.is_initialized()
+
+
+def place_on_machine() -> Share:
+    """This rank among those on its machine."""
+    return Share(_variable("LOCAL_RANK", 0), _variable("LOCAL_WORLD_SIZE", 1))
+
+
+def _variable(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise ScdnetError(f"{name}: expected a number in this environment variable, found {text!r}; torchrun sets it")
+    return int(text)
+
+
+def refuse_several(what: str) -> None:
+    """Raise ScdnetError if there are several ranks."""
+    if share().size > 1:
+        raise ScdnetError(f"{what} runs in one process; start it without torchrun")
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[None]:
+    """Within it the ranks, each with its `device`, can talk to one another; those that are joined already stay so.
+
+    After an error the group is left as it is: to take it down could mean to wait for ranks that wait for this one.
+    """
+    if dist.is_initialized() or "WORLD_SIZE" not in os.environ:
+        yield
+        return
+    backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"  # by where the tensors are
+    try:
+        dist.init_process_group(backend, timeout=TIMEOUT)
+    except (RuntimeError, ValueError) as error:
+        raise ScdnetError(f"the ranks cannot be joined ({error}); start them with torchrun") from error
+    yield
+    dist.destroy_process_group()
+
+
+def gather(x: Tensor) -> Tensor:
+    """The tensors (...) of all ranks, of one shape: (ranks, ...), without gradient."""
+    if not dist.is_initialized():
+        return x.detach()[None]
+    size = dist.get_world_size()
+    gathered = x.new_empty(size * x.numel())
+    dist.all_gather_into_tensor(gathered, x.detach().reshape(-1))
+    return gathered.view(size, *x.shape)
+
+
+def gather_rows(x: Tensor, counts: Sequence[int]) -> Tensor:
+    """The rows (counts[rank], D) of all ranks, rank by rank: (sum of counts, D)."""
+    if not dist.is_initialized():
+        return x
+    padded = x.new_zeros(max(counts), *x.shape[1:])
+    padded[: len(x)] = x
+    return torch.cat([rows[:count] for rows, count in zip(gather(padded), counts, strict=True)])
+
+
+def gather_objects(value: T) -> list[T]:
+    """The values of all ranks."""
+    if not dist.is_initialized():
+        return [value]
+    values = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def of_all(value: float) -> list[float]:
+    """The numbers of all ranks; none goes on before all have come here. On the CPU: a GPU is not waited for."""
+    return gather(torch.tensor(value, dtype=torch.float64)).tolist()
+
+
+def from_main(make: Callable[[], T]) -> T:
+    """What `make` returns on the first rank, called there alone; after an error there all ranks end."""
+    if not dist.is_initialized():
+        return make()
+    value, error = None, None
+    if is_main():
+        try:
+            value = make()
+        except Exception as problem:
+            error = problem
+    answer = [value, error is not None]
+    dist.broadcast_object_list(answer)
+    if error is not None:
+        raise error
+    if answer[1]:
+        raise SystemExit(1)  # without a word: the first rank says what is wrong
+    return answer[0]
+
+
+def in_parallel(model: nn.Module) -> nn.Module:
+    """What to call in the place of `model`, from which all ranks then start alike, for the mean of their gradients."""
+    if not dist.is_initialized():
+        return model
+    return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+
+def take_buffers_of_main(module: nn.Module) -> None:
+    """Give all ranks the first one's buffers: batch-norm statistics, each has its own unless they are synced."""
+    if dist.is_initialized():
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)
