@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from scdnet.errors import ScdnetError
 
+FAILED = 1  # exit status, as Python uses it
 BAD_INPUT = 2  # exit status, as argparse uses it
 INTERRUPTED = 130  # exit status, as shells give it
 
@@ -36,24 +37,23 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     with `--debug` among the arguments the traceback is shown instead. Ctrl-C ends with 130. Any error ends one of
     several processes that work together at once: an ordinary exit could wait for those that wait for this one.
     """
-    rank = os.environ.get("RANK")  # as torchrun sets it
     try:
         sys.exit(main())
-    except (ScdnetError, OSError) as error:
-        if "--debug" in sys.argv:
+    except Exception as error:
+        rank = os.environ.get("RANK")  # torchrun sets it
+        is_explained = isinstance(error, ScdnetError | OSError) and "--debug" not in sys.argv
+        if is_explained:
+            text = " ".join(str(error).split())  # a library's message may have several lines
+            print(f"error{f' on rank {rank}' if rank else ''}: {text}", file=sys.stderr)
+        elif rank is None:
             raise
-        text = " ".join(str(error).split())  # a library's message may have several lines
-        print(f"error: {text}" if rank is None else f"error on rank {rank}: {text}", file=sys.stderr)
-        if rank is not None:
-            sys.stdout.flush()
-            os._exit(BAD_INPUT)
-        sys.exit(BAD_INPUT)
-    except Exception:
+        else:
+            traceback.print_exc()
+        status = BAD_INPUT if is_explained else FAILED
         if rank is None:
-            raise
-        traceback.print_exc()
+            sys.exit(status)
         sys.stdout.flush()
-        os._exit(1)
+        os._exit(status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.stdout.flush()

@@ -6,7 +6,7 @@ anything.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
@@ -14,7 +14,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.nn.parallel import DistributedDataParallel
 
 from scdnet.data.shares import Share
 from scdnet.errors import ScdnetError
@@ -72,7 +71,13 @@ def joined(device: torch.device) -> Iterator[None]:
         dist.init_process_group(backend, timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise ScdnetError(f"the ranks cannot be joined ({error}); start them with torchrun") from error
-    yield
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo/" in str(error):  # gloo names a file of its own
+            reason = str(error).splitlines()[0]
+            raise ScdnetError(f"another rank is lost ({reason}); what it said itself is elsewhere") from error
+        raise
     dist.destroy_process_group()
 
 
@@ -128,15 +133,26 @@ def from_main(make: Callable[[], T]) -> T:
     return answer[0]
 
 
-def in_parallel(model: nn.Module) -> nn.Module:
-    """What to call in the place of `model`, from which all ranks then start alike, for the mean of their gradients."""
+@torch.no_grad()
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace the gradients of each rank by their mean over the ranks: that of the mean loss over all their rows.
+
+    In one message after the backward pass, not in DistributedDataParallel's several during it: it keeps to the ordinary
+    model and its compilation.
+    """
     if not dist.is_initialized():
-        return model
-    return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    pieces = flat.split([gradient.numel() for gradient in gradients])
+    torch._foreach_copy_(gradients, [piece.view_as(x) for piece, x in zip(pieces, gradients, strict=True)])
 
 
-def take_buffers_of_main(module: nn.Module) -> None:
-    """Give all ranks the first one's buffers: batch-norm statistics, each has its own unless they are synced."""
+@torch.no_grad()
+def copy_from_main(tensors: Iterable[Tensor]) -> None:
+    """Overwrite the tensors of all ranks by those of the first."""
     if dist.is_initialized():
-        for buffer in module.buffers():
-            dist.broadcast(buffer, src=0)
+        for x in tensors:
+            dist.broadcast(x, src=0)

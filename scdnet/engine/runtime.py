@@ -101,7 +101,6 @@ class GraphedStep:
 
 def compile_in_place(*modules: nn.Module) -> None:
     """Let torch compile the modules' forward and backward at their first call; their weights keep their names."""
-    torch._dynamo.config.optimize_ddp = False  # it would split graphs, which it cannot where they hold our norms
     for module in modules:
         module.compile(dynamic=False)
 

@@ -18,7 +18,7 @@ from scdnet.engine.build import build_model
 from scdnet.engine.checkpoint import CheckpointError, read_checkpoint
 from scdnet.engine.logs import say
 from scdnet.engine.optim import load_optimizer, make_optimizer, make_schedule
-from scdnet.engine.ranks import are_joined, gather, gather_objects, in_parallel, share
+from scdnet.engine.ranks import are_joined, average_gradients, copy_from_main, gather, gather_objects, share
 from scdnet.engine.run_dir import check_resumable
 from scdnet.engine.runtime import (
     GraphedStep,
@@ -100,18 +100,12 @@ def start_training(config: Config, device: torch.device) -> Training:
     Chance, up to here the same on all ranks, then goes its own way on each: what follows is dropout.
     """
     model = build_model(config).to(device).train()
+    copy_from_main(model.state_dict().values())
     optimizer = make_optimizer(model.query.parameters(), config.optim)
     precision = set_precision(config.precision, device)
     if are_joined() and config.sync_batchnorm:
         share_statistics(model, gather)
-    step = partial(
-        train_step,
-        model,
-        optimizer,
-        temperature=config.model.temperature,
-        precision=precision,
-        forward=in_parallel(model),
-    )
+    step = partial(train_step, model, optimizer, temperature=config.model.temperature, precision=precision)
     for side in (model.query, model.key):
         side.encoder.share_empty_bodies = device.type == "cpu"  # to look at the clips would make the host wait
     if is_compiled(config.compile, device):
@@ -131,18 +125,18 @@ def train_step(
     *,
     temperature: float,
     precision: Callable[[], AbstractContextManager[object]],
-    forward: Callable[[Tensor, Tensor], tuple[Projections, Projections]] | None = None,
 ) -> Tensor:
     """One update from two views (N, C, T, V, M) of N sequences; returns its REPORT (R,), on the device.
 
-    `forward` stands for that of the model where ranks share a batch, each its own rows.
+    Of several ranks each has its rows of the batch; weights, queues and the report are those of the whole.
     """
     model.update_momentum()
     with precision():
-        query, key = (forward or model)(query_view, key_view)
+        query, key = model(query_view, key_view)
     losses = scd_losses(query, key, model.negatives(), temperature)
     optimizer.zero_grad(set_to_none=True)
     losses.sum().backward()
+    average_gradients(model.query.parameters())
     optimizer.step()
     model.enqueue(Projections(*gather(torch.stack(key)).transpose(0, 1).flatten(1, 2)))
     return gather(losses).mean(dim=0)

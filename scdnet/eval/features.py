@@ -11,7 +11,7 @@ from scdnet.data.clips import Clips
 from scdnet.engine.build import build_model, encoder_sizes
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
 from scdnet.engine.logs import progress
-from scdnet.engine.ranks import gather_rows, take_buffers_of_main
+from scdnet.engine.ranks import copy_from_main, gather_rows
 from scdnet.engine.runtime import seed_everything, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
@@ -88,7 +88,8 @@ def extract_features(encoder: nn.Module, clips: Clips, precision: str = "fp32") 
     Of several ranks each sees a share of the sequences, and has the features of all in the end. Raises ScdnetError if
     one is no finite number.
     """
-    take_buffers_of_main(encoder.to(clips.device).eval())
+    encoder.to(clips.device).eval()
+    copy_from_main(encoder.buffers())  # batch-norm statistics: without `sync_batchnorm` each rank has its own
     x, compute = [], set_precision(precision, clips.device)
     seen_by = clips.encoders(torch.arange(len(clips.label)))  # (N,) which rank
     counts = seen_by.bincount(minlength=clips.share.size)
