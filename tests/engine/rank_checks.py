@@ -1,9 +1,6 @@
-"""One rank of what test_ranks.py looks at: `python -m tests.engine.rank_checks STORE OUT`. No test itself.
+"""One rank of what test_ranks.py looks at. No test itself."""
 
-Without the variables of torchrun the one rank there is does the same.
-"""
-
-import sys
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -40,16 +37,12 @@ def batch_of_views() -> Tensor:
     return views
 
 
-def gradients(config: Config, *, frozen: bool, sync: bool, compiled: bool = False) -> dict[str, Tensor]:
+def gradients(config: Config, *, frozen: bool, sync: bool) -> dict[str, Tensor]:
     """Loss, gradients and running statistics of one pass over a batch, of which each rank has its rows."""
     seed_everything(0)
     model = build_model(changed(config, model={"queue_size": BATCH})).train(not frozen)
     if sync:
         share_statistics(model, ranks.gather)
-    if compiled:
-        for side in (model.query, model.key):
-            side.encoder.share_empty_bodies = False
-            side.compile(dynamic=False, fullgraph=True, backend="eager")
     views = [ranks.share().rows(view) for view in batch_of_views()]
     query, key = model(*views)
     loss = scd_losses(query, key, model.negatives(), 0.2).sum()
@@ -60,16 +53,20 @@ def gradients(config: Config, *, frozen: bool, sync: bool, compiled: bool = Fals
     return {**found, "loss": ranks.gather(loss).mean()}
 
 
-def twenty_steps(config: Config) -> dict[str, Tensor]:
-    """The model's state after as many steps of a training."""
+def trained(config: Config, *, epochs: int) -> dict[str, Tensor]:
+    """The model's state after a training of two steps an epoch, and what the last ones reported.
+
+    In float64: what rounding begins in float32 grows within twenty steps to the size of the numbers themselves.
+    """
     clips = open_clips(config, CPU)
     seed_everything(config.seed)
     training = start_training(config, CPU)
-    for number in range(10):
+    training.model.double()
+    for number in range(epochs):
         hands = clips.hands(clips.split(train=True))
         epoch = Epoch(number, hands, seed=0, batch_size=config.data.batch_size, device=CPU)
         for views in clips.training_views(epoch.left, epoch.generator):
-            epoch.record(training.step(*views))
+            epoch.record(training.step(*(view.double() for view in views)))
     return training.model.state_dict() | {"reports": epoch.state()["reports"]}
 
 
@@ -95,17 +92,18 @@ def exception_of(function: Callable[[], object]) -> str:
     return "none"
 
 
-def main(store: Path, out: Path) -> None:
-    """Write what this rank found to OUT/<rank>.pt."""
+def main(store: Path, out: Path, environment: dict[str, str]) -> None:
+    """Write what this rank finds to OUT/<rank>.pt; without torchrun's variables in the `environment` there is one."""
     torch.set_num_threads(1)
+    os.environ.update(environment)
     config, rank = config_of(store), ranks.share().rank
     with ranks.joined(CPU):
         found = {
             "frozen": gradients(config, frozen=True, sync=False),
             "synced": gradients(config, frozen=False, sync=True),
             "apart": gradients(config, frozen=False, sync=False),
-            "trained": twenty_steps(config),
-            "trained on shares": twenty_steps(changed(config, data={"shard": True})),
+            "trained": trained(config, epochs=10),
+            "trained on shares": trained(changed(config, data={"shard": True}), epochs=2),
             "features": features(config, 17),
             "features by holder": features(changed(config, data={"shard": True}), 18),
             "objects": ranks.gather_objects({"rank": rank}),
@@ -115,7 +113,3 @@ def main(store: Path, out: Path) -> None:
         }
     out.mkdir(parents=True, exist_ok=True)
     torch.save(found, out / f"{rank}.pt")
-
-
-if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))

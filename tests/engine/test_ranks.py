@@ -1,9 +1,7 @@
 """Two processes that train together find what one finds."""
 
-import os
+import multiprocessing
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from scdnet.errors import ScdnetError
 from tests.conftest import write_made_up_store
 from tests.engine import rank_checks
 
-ROOT = Path(__file__).parents[2]
 Found = dict[str, dict[str, Tensor]]
 
 
@@ -34,15 +31,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def together(store: Path) -> list[Found]:
     """What two ranks found."""
-    out, processes = store.parent / "together", []
-    command = [sys.executable, "-m", "tests.engine.rank_checks", str(store), str(out)]
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": "2", "PYTHONPATH": str(ROOT)}
-    for rank in range(2):
-        environment = {**os.environ, **meeting, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"}
-        processes.append(subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True))
+    out, context = store.parent / "together", multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([rank_checks.__name__])  # imports take longer than the checks
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    processes = []
+    for rank in ("0", "1"):
+        environment = {**meeting, "RANK": rank, "LOCAL_RANK": rank}
+        processes.append(context.Process(target=rank_checks.main, args=(store, out, environment), daemon=True))
+        processes[-1].start()
     for process in processes:
-        errors = process.communicate(timeout=120)[1]
-        assert process.returncode == 0, errors
+        process.join(timeout=120)
+    assert [process.exitcode for process in processes] == [0, 0]
     return [torch.load(out / f"{rank}.pt") for rank in range(2)]
 
 
@@ -50,21 +49,20 @@ def together(store: Path) -> list[Found]:
 def alone(store: Path) -> Found:
     """What one process found."""
     out = store.parent / "alone"
-    rank_checks.main(store, out)
+    rank_checks.main(store, out, {})
     return torch.load(out / "0.pt")
 
 
 def largest_difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
     assert a.keys() == b.keys()
-    return max((a[name].float() - b[name].float()).abs().max().item() for name in a)
+    return max((a[name].double() - b[name].double()).abs().max().item() for name in a)
 
 
-@pytest.mark.parametrize("case", ["frozen", "synced", "compiled"])
+@pytest.mark.parametrize("case", ["frozen", "synced"])
 def test_two_ranks_of_16_have_the_gradients_and_statistics_of_one_of_32(together, alone, case: str):
     for found in together:
-        print(case, largest_difference(found[case], alone[case]))
         assert largest_difference(found[case], alone[case]) < 1e-5
-        assert found[case]["temporal_stem" if False else "loss"] > 1
+        assert found[case]["loss"] > 1
 
 
 def test_without_sync_each_rank_normalises_its_own_rows(together, alone):
@@ -78,9 +76,40 @@ def test_without_sync_each_rank_normalises_its_own_rows(together, alone):
 def test_after_twenty_steps_both_ranks_hold_the_same(together, case: str):
     first, second = (found[case] for found in together)
     assert largest_difference(first, second) == 0
-    assert first["queues.instance.cursor"] == 20 * 4 % 10
+    steps = {"trained": 20, "trained on shares": 4}[case]
+    assert first["queues.instance.cursor"] == steps * 4 % 10
 
 
 def test_after_twenty_steps_two_ranks_hold_what_one_holds(together, alone):
-    print(largest_difference(together[0]["trained"], alone["trained"]))
-    assert largest_difference(together[0]["trained"], alone["trained"]) < 1e-3  # rounding grows from step to step
+    assert largest_difference(together[0]["trained"], alone["trained"]) < 1e-9
+
+
+@pytest.mark.parametrize(("case", "num"), [("features", 17), ("features by holder", 18)])
+def test_features_of_two_ranks_are_those_of_one_in_its_order(together, alone, case: str, num: int):
+    for found in together:
+        assert found[case].shape == (num, 32)
+        assert torch.allclose(found[case], alone[case], atol=1e-6)
+
+
+def test_ranks_tell_one_another(together, alone):
+    for found in together:
+        assert found["objects"] == [{"rank": 0}, {"rank": 1}]
+        assert found["from main"] == "of rank 0"
+        assert found["largest"] == 1
+    assert [found["error"] for found in together] == ["ValueError", "SystemExit"]
+    assert (alone["objects"], alone["largest"], alone["error"]) == ([{"rank": 0}], 0, "ValueError")
+
+
+def test_a_variable_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RANK", "first")
+    with pytest.raises(ScdnetError, match="RANK: expected a number in this environment variable, found 'first'"):
+        ranks.share()
+
+
+def test_ranks_that_cannot_meet_are_told_of_torchrun(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")  # but no RANK, no MASTER_ADDR
+    with (
+        pytest.raises(ScdnetError, match=r"the ranks cannot be joined .*; start them with torchrun"),
+        ranks.joined(torch.device("cpu")),
+    ):
+        pass
