@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from scdnet.data.shares import draw_batches
 from scdnet.engine.logs import Metrics
-from scdnet.engine.runtime import mixed_seed
+from scdnet.engine.runtime import derive_seed
 from scdnet.engine.training import REPORT
 from scdnet.errors import ScdnetError
 from scdnet.losses import CROSS_DOMAIN_PAIRS
@@ -28,7 +28,7 @@ class Epoch:
     ) -> None:
         self.number, self.steps = number, 0  # counted from 0; completed steps
         # of the order, then of the views, batch by batch
-        self.generator = Generator().manual_seed(mixed_seed(seed, number))
+        self.generator = Generator().manual_seed(derive_seed(seed, number))
         self.batches = draw_batches(hands, batch_size, self.generator)
         self._reports = torch.zeros(len(self.batches), len(REPORT), device=device)  # a row for each step
         self._checked = 0

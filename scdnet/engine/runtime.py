@@ -128,8 +128,8 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)  # of all devices
 
 
-def mixed_seed(*numbers: int) -> int:
-    """A seed for what these numbers together stand for."""
+def derive_seed(*numbers: int) -> int:
+    """A seed of 32 bits that all of these numbers decide; for other numbers another one, not a neighbour."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 

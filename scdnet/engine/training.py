@@ -24,7 +24,7 @@ from scdnet.engine.runtime import (
     GraphedStep,
     compile_in_place,
     is_compiled,
-    mixed_seed,
+    derive_seed,
     random_states,
     restore_random_states,
     seed_everything,
@@ -91,7 +91,7 @@ class Training:
         if rank < len(states):
             restore_random_states(states[rank])
         else:
-            seed_everything(mixed_seed(*where, rank))
+            seed_everything(derive_seed(*where, rank))
 
 
 def start_training(config: Config, device: torch.device) -> Training:
@@ -113,7 +113,7 @@ def start_training(config: Config, device: torch.device) -> Training:
         # several ranks do without a graph: it would hold what NCCL does between them, which is not tested here
         step = step if are_joined() else GraphedStep(step)
     if share().size > 1:
-        seed_everything(mixed_seed(config.seed, share().rank))
+        seed_everything(derive_seed(config.seed, share().rank))
     return Training(model, optimizer, make_schedule(optimizer, config.optim), step)
 
 
