@@ -29,7 +29,7 @@ CONTENT = {  # of our checkpoints
 }
 DAMAGED = (  # what reading a damaged file raises; NotImplementedError of zipfile is a RuntimeError
     *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(zipfile.BadZipFile, zlib.error, struct.error),
+    *(OSError, zipfile.BadZipFile, zlib.error, struct.error),
 )
 ENCODER = "query.encoder."  # where our checkpoints hold what is used downstream
 

@@ -61,7 +61,7 @@ class RunCheckpoints:
                 if not checkpoint.is_ours:
                     raise CheckpointError(f"{path}: cannot resume from it, it was not written by this program")
             except CheckpointError as error:
-                say(f"{error}; trying the one before it")
+                say(f"{error}; not used, looking for one before it")
                 self._damaged.append(path)
                 continue
             self._whole = path, place_of(checkpoint.state)
@@ -82,10 +82,12 @@ class RunCheckpoints:
             last.rename(self._folder / self._whole[1].file_name)
         (self._folder / NEXT).replace(last)
         self._whole = last, place
-        for path in [*self._damaged, *_earlier(self._folder)[self._keep - 1 :]]:
-            if path != last:
+        for path in self._damaged:
+            if path != last:  # which is the new one by now
                 path.unlink(missing_ok=True)
         self._damaged.clear()
+        for path in _earlier(self._folder)[self._keep - 1 :]:
+            path.unlink()
         return last
 
     def save_best(self, state: dict[str, Any]) -> None:
