@@ -145,6 +145,7 @@ class Config(Section):
     stream: Literal["joint", "bone", "motion"] = "joint"
     eval_every: int = Field(0, ge=0)  # epochs between two 1-NN scores on the test split; 0: never
     save_every: int = Field(10, ge=1)  # epochs between two checkpoints; the last epoch is always saved
+    keep: int = Field(2, ge=1)  # of the newest checkpoints; the first of them is last.pt
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     optim: OptimConfig = OptimConfig()

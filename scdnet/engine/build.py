@@ -1,10 +1,13 @@
 """From config to model and clips."""
 
+from dataclasses import replace
+
 import torch
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
 from scdnet.data.memory import CPU, free_memories
+from scdnet.data.shares import WHOLE
 from scdnet.engine.ranks import of_all, place_on_machine, share
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.scdnet import SCDNet
@@ -40,4 +43,5 @@ def open_clips(config: Config, device: torch.device) -> Clips:
     free = free_memories(device)
     free[CPU] /= place_on_machine().size
     free = {place: min(of_all(size)) for place, size in free.items()}
-    return load_clips(config.data, config.stream, device, share=share(), free=free)
+    clips = load_clips(config.data, config.stream, device, share=share(), free=free)
+    return clips if clips.share == WHOLE else replace(clips, place=f"{clips.place} of each of {clips.share.size} ranks")

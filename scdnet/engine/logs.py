@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -12,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from scdnet.engine.ranks import is_main
+from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
 
 Metrics = dict[str, float]
@@ -68,19 +70,23 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
-        if self._writes:
-            self._board.close()
+        with suppress(*([OSError] if error else [])):  # it tells what is wrong; of a full disk this one would fail too
+            if self._writes:
+                self._board.close()
 
     def step(self) -> None:
         """One training step is done."""
         self._bar.update()
 
     def epoch(self, epoch: int, metrics: Metrics, *, show: bool) -> None:
-        """Write the metrics of `epoch`; with `show`, as a line above the bar too."""
+        """Write the metrics of `epoch`; with `show`, as a line above the bar too. Raises ScdnetError (a full disk)."""
         if not self._writes:
             return
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
+        except OSError as problem:
+            raise ScdnetError(f"{self._path}: cannot be written ({problem.strerror})") from problem
         for name, value in metrics.items():
             self._board.add_scalar(name, value, epoch)
         text = {name: f"{value:.4g}" for name, value in metrics.items()}

@@ -2,21 +2,23 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips
 from scdnet.engine.build import open_clips
-from scdnet.engine.checkpoint import save_checkpoint
 from scdnet.engine.epoch import Epoch
 from scdnet.engine.logs import Metrics, RunLog, Waited, say
 from scdnet.engine.ranks import from_main, is_main, joined, share
-from scdnet.engine.run_dir import LAST, find_start, prepare_run_dir
+from scdnet.engine.run_checkpoints import LAST, RunCheckpoints, place_of
+from scdnet.engine.run_dir import check_run_dir, prepare_run_dir
+from scdnet.engine.run_lock import locked
 from scdnet.engine.runtime import (
     keep_freed_memory,
     random_states,
@@ -31,8 +33,9 @@ from scdnet.losses import CROSS_DOMAIN_PAIRS
 from scdnet.models.encoder import DualPathEncoder
 
 Score = Callable[[DualPathEncoder, Clips, str], Metrics]  # how good an encoder is on clips, in a precision
+Pair = tuple[Tensor, Tensor]  # two views of a batch
 CHECK_EVERY = 50  # steps; a look at what they reported waits for the GPU
-ADVICE = "lower optim.lr or raise optim.warmup_epochs, in a run of another name="
+BEST_BY = "knn@1"  # the score whose largest value makes a checkpoint the best
 
 
 def pretrain(
@@ -49,29 +52,27 @@ def pretrain(
     are none).
     """
     device = resolve_device(config.device)
-    with joined(device):
-        return _pretrain(config, device, resume=resume, overwrite=overwrite, score=score, stop=stop or StopRequest())
-
-
-def _pretrain(
-    config: Config, device: torch.device, *, resume: bool, overwrite: bool, score: Score | None, stop: StopRequest
-) -> Path:
-    start = from_main(lambda: find_start(config, resume=resume, overwrite=overwrite))
-    clips = open_clips(config, device)
-    train = clips.split(train=True)
-    _check_sizes(config, len(train), clips.place)
-    keep_freed_memory()
-    seed_everything(config.seed)
-    training = start_training(config, device)
-    if start is not None:
-        training.restore(start, config)
-        say(f"{start}: going on after {training.epoch} of {config.optim.epochs} epochs")
-    from_main(lambda: prepare_run_dir(config, fresh=start is None))
-
-    steps = len(train) // config.data.batch_size
-    done = training.epoch * steps + training.unfinished.get("steps", 0)
-    with RunLog(config.run_dir, first_epoch=training.epoch, epochs=config.optim.epochs, steps=steps, done=done) as log:
-        run = Run(config, training, clips, train, log, score, stop)
+    with joined(device), ExitStack() as stack:
+        from_main(lambda: stack.enter_context(locked(config.run_dir)))
+        resuming = from_main(lambda: check_run_dir(config, resume=resume, overwrite=overwrite))
+        clips = open_clips(config, device)
+        train = clips.split(train=True)
+        _check_sizes(config, len(train), clips.place)
+        keep_freed_memory()
+        seed_everything(config.seed)
+        training = start_training(config, device)
+        checkpoints = RunCheckpoints(config.run_dir, keep=config.keep)
+        if resuming:
+            checkpoint = checkpoints.newest()
+            training.restore(checkpoint, config)
+            say(f"{checkpoint.path}: going on after {place_of(checkpoint.state)}, of {config.optim.epochs} epochs")
+        from_main(lambda: prepare_run_dir(config, fresh=not resuming))
+        steps = len(train) // config.data.batch_size
+        done = training.epoch * steps + training.unfinished.get("steps", 0)
+        log = stack.enter_context(
+            RunLog(config.run_dir, first_epoch=training.epoch, epochs=config.optim.epochs, steps=steps, done=done)
+        )
+        run = Run(config, training, clips, train, log, checkpoints, score, stop or StopRequest())
         while training.epoch < config.optim.epochs and run.epoch():
             pass
     return config.run_dir / LAST
@@ -86,6 +87,7 @@ class Run:
     clips: Clips
     train: Tensor  # (N,) the training sequences
     log: RunLog
+    checkpoints: RunCheckpoints
     score: Score | None
     stop: StopRequest
 
@@ -101,10 +103,9 @@ class Run:
         metrics = self._steps(epoch)
         if self.stop.is_made():
             training.unfinished = epoch.state()
-            self._save()
-            say(
-                f"stopped after step {epoch.steps} of {len(epoch.batches)} of epoch {epoch.number}; go on with --resume"
-            )
+            self._save(self.checkpoints.save)
+            place = f"step {epoch.steps} of {len(epoch.batches)} of epoch {epoch.number}"
+            say(f"stopped after {place} (from 0), saved; go on with --resume")
             return False
         training.epoch, training.unfinished = epoch.number + 1, {}
         self._finish(epoch, metrics)
@@ -115,8 +116,12 @@ class Run:
         self.training.start_epoch()
         start, first = time.perf_counter(), epoch.steps
         views = Waited(self.clips.training_views(epoch.left, epoch.generator))
-        while epoch.left and not self.stop.is_made():
-            epoch.record(self.training.step(*next(views)))
+        while epoch.left:
+            chance, pair = epoch.generator.get_state(), self._next(views)
+            if self.stop.is_made():
+                epoch.generator.set_state(chance)  # of the views that are not used
+                break
+            epoch.record(self.training.step(*pair))
             self.log.step()
             if epoch.steps % CHECK_EVERY == 0:
                 self._check(epoch)
@@ -129,16 +134,28 @@ class Run:
             "data_share": views.seconds / seconds,
         }
 
+    def _next(self, views: Iterator[Pair]) -> Pair | None:
+        """The next views; None if the signal to stop has also reached the processes that read ahead, and ended them."""
+        try:
+            return next(views)
+        except ScdnetError:
+            if self.stop.signal is None:
+                raise
+            return None
+
     def _finish(self, epoch: Epoch, metrics: Metrics) -> None:
         """Score, log and save after a complete epoch, as the config wants it."""
-        config, number, epochs = self.config, epoch.number, self.config.optim.epochs
+        config, training, number, epochs = self.config, self.training, epoch.number, self.config.optim.epochs
         metrics = epoch.metrics() | metrics
         scored = self.score is not None and _is_due(number, config.eval_every, epochs)
         if scored:
             metrics |= self._score_undisturbed()
         self.log.epoch(number, metrics, show=scored or number + 1 == epochs)
+        if metrics.get(BEST_BY, -math.inf) > training.best.get(BEST_BY, -math.inf):
+            training.best = {"epoch": number, BEST_BY: metrics[BEST_BY]}
+            self._save(self.checkpoints.save_best)
         if _is_due(number, config.save_every, epochs):
-            self._save()
+            self._save(self.checkpoints.save)
 
     def _score_undisturbed(self) -> Metrics:
         """The score of the query encoder; training goes on as if it had not been taken."""
@@ -146,15 +163,22 @@ class Run:
         metrics = self.score(model.query.encoder, self.clips, self.config.precision)
         restore_random_states(states)
         model.train()
-        return metrics
+        return from_main(lambda: metrics)  # what is done about it all ranks must do
 
-    def _save(self) -> None:
+    def _save(self, write: Callable[[dict[str, Any]], object]) -> None:
+        """Call `write`, on the first rank, with the content of a checkpoint, which must be fit to go on from."""
+        bad = self.training.first_not_finite()
+        if bad is not None:
+            raise ScdnetError(f"{bad} became infinite or nan in the step before a checkpoint; {self._advice()}")
         state = self.training.state(self.config)
         if is_main():
-            save_checkpoint(self.config.run_dir / LAST, state)
+            write(state)
 
     def _check(self, epoch: Epoch) -> None:
-        epoch.check(self.clips.name, ADVICE)
+        epoch.check(self.clips.name, self._advice())
+
+    def _advice(self) -> str:
+        return f"lower optim.lr or raise optim.warmup_epochs in a run of another name=; {self.checkpoints}"
 
 
 def _check_sizes(config: Config, num_train: int, place: str) -> None:
@@ -169,7 +193,6 @@ def _check_sizes(config: Config, num_train: int, place: str) -> None:
             "clips will meet their own old keys among the negatives"
         )
     chance = len(CROSS_DOMAIN_PAIRS) * math.log(1 + queue)
-    place += f" of each of {num_ranks} ranks" if num_ranks > 1 else ""
     say(f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}")
 
 
