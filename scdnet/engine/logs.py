@@ -89,7 +89,7 @@ class RunLog:
             raise ScdnetError(f"{self._path}: cannot be written ({problem.strerror})") from problem
         for name, value in metrics.items():
             self._board.add_scalar(name, value, epoch)
-        text = {name: f"{value:.4g}" for name, value in metrics.items()}
+        text = {name: f"{value:.4g}" for name, value in metrics.items() if "/" not in name}  # but for parts
         self._bar.set_postfix(text)
         if show:
             values = "  ".join(f"{name} {value}" for name, value in text.items())

@@ -63,9 +63,7 @@ def pretrain(
         training = start_training(config, device)
         checkpoints = RunCheckpoints(config.run_dir, keep=config.keep)
         if resuming:
-            checkpoint = checkpoints.newest()
-            training.restore(checkpoint, config)
-            say(f"{checkpoint.path}: going on after {place_of(checkpoint.state)}, of {config.optim.epochs} epochs")
+            _restore_newest(training, checkpoints, config)
         from_main(lambda: prepare_run_dir(config, fresh=not resuming))
         steps = len(train) // config.data.batch_size
         done = training.epoch * steps + training.unfinished.get("steps", 0)
@@ -179,6 +177,12 @@ class Run:
 
     def _advice(self) -> str:
         return f"lower optim.lr or raise optim.warmup_epochs in a run of another name=; {self.checkpoints}"
+
+
+def _restore_newest(training: Training, checkpoints: RunCheckpoints, config: Config) -> None:
+    checkpoint = checkpoints.newest()
+    training.restore(checkpoint, config)
+    say(f"{checkpoint.path}: going on after {place_of(checkpoint.state)}, of {config.optim.epochs} epochs")
 
 
 def _check_sizes(config: Config, num_train: int, place: str) -> None:
