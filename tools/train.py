@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 from scdnet.cli import config_parser, run_command
 from scdnet.config_file import load_config
+from scdnet.engine.ranks import is_main
 from scdnet.engine.stopping import stop_on_signals
 from scdnet.engine.trainer import pretrain
 from scdnet.eval.knn import score_1nn
@@ -18,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     config = load_config(args.config, args.overrides)
     with stop_on_signals() as stop:
         path = pretrain(config, resume=args.resume, overwrite=args.overwrite, score=score_1nn, stop=stop)
-    print(f"last checkpoint: {path}")
+    if is_main():
+        print(f"last checkpoint: {path}")
     return stop.status
 
 

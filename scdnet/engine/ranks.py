@@ -6,14 +6,17 @@ anything.
 """
 
 import os
+import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from scdnet.data.shares import Share
 from scdnet.errors import ScdnetError
@@ -68,7 +71,9 @@ def joined(device: torch.device) -> Iterator[None]:
         return
     backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"  # by where the tensors are
     try:
-        dist.init_process_group(backend, timeout=TIMEOUT)
+        store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
+        store = dist.PrefixStore(_meet(store, rank, size), store)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise ScdnetError(f"the ranks cannot be joined ({error}); start them with torchrun") from error
     try:
@@ -79,6 +84,28 @@ def joined(device: torch.device) -> Iterator[None]:
             raise ScdnetError(f"another rank is lost ({reason}); what it said itself is elsewhere") from error
         raise
     dist.destroy_process_group()
+
+
+def _meet(store: dist.Store, rank: int, size: int) -> str:
+    """A name that the ranks of this start of the job share.
+
+    After a restart torchrun's store still holds what the dead had put there, the addresses of the ranks too.
+    """
+    own = uuid.uuid4().hex
+    if rank == 0:
+        store.set("first rank", own)
+        store.set(f"{own} has met", " ".join(store.get(f"{own} meets {other}").decode() for other in range(1, size)))
+        return own
+    deadline = time.monotonic() + TIMEOUT.total_seconds()
+    while time.monotonic() < deadline:
+        first = store.get("first rank").decode()  # of this start, or still of one before
+        store.set(f"{first} meets {rank}", own)
+        with suppress(dist.DistStoreError):  # not yet, or never
+            store.wait([f"{first} has met"], timedelta(seconds=1))
+            if own in store.get(f"{first} has met").decode().split():
+                return first
+        time.sleep(0.1)
+    raise RuntimeError("the first rank did not come")
 
 
 def gather(x: Tensor) -> Tensor:
