@@ -9,9 +9,14 @@ import torch
 from torch import Tensor
 
 from scdnet.engine import ranks
+from scdnet.engine.build import build_model
+from scdnet.engine.runtime import seed_everything
 from scdnet.errors import ScdnetError
+from scdnet.losses import scd_losses
+from scdnet.models.layers import share_statistics
 from tests.conftest import write_made_up_store
 from tests.engine import rank_checks
+from tests.engine.runs import changed
 
 Found = dict[str, dict[str, Tensor]]
 
@@ -113,3 +118,26 @@ def test_ranks_that_cannot_meet_are_told_of_torchrun(monkeypatch: pytest.MonkeyP
         ranks.joined(torch.device("cpu")),
     ):
         pass
+
+
+@pytest.mark.slow
+def test_synced_norms_compile_without_a_break_to_the_same_numbers(small_config, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}.items():
+        monkeypatch.setenv(name, value)
+    torch.compiler.reset()
+    config, results = changed(small_config, model={"dropout": 0.0, "queue_size": rank_checks.BATCH}), []
+    with ranks.joined(torch.device("cpu")):
+        assert ranks.are_joined()
+        for compiled in (False, True):
+            seed_everything(0)
+            model = build_model(config).train()
+            share_statistics(model, ranks.gather)
+            for side in (model.query, model.key):
+                side.encoder.share_empty_bodies = False
+                if compiled:
+                    side.compile(dynamic=False, fullgraph=True, backend="aot_eager")
+            query, key = model(*rank_checks.batch_of_views())
+            scd_losses(query, key, model.negatives(), 0.2).sum().backward()
+            results.append([*query, *key, *(parameter.grad for parameter in model.query.parameters())])
+    assert not ranks.are_joined()
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*results, strict=True))
