@@ -20,6 +20,7 @@ FREE_TO_CHANGE = {
     "runs_dir",
     "device",
     "eval_every",
+    "eval_clips",
     "save_every",
     "data.resident",
     "data.workers",
