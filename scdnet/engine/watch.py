@@ -40,9 +40,9 @@ def uniformity(x: Tensor) -> Tensor:
     """
     cosine = einsum(x, x, "... n d, ... m d -> ... n m")
     potential = (4 * cosine - 4).exp()  # d^2 = 2 - 2 cosine
+    potential.diagonal(dim1=-2, dim2=-1).zero_()  # of a row with itself
     n = x.shape[-2]
-    others = potential.sum(dim=(-2, -1)) - potential.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
-    return (others / (n * (n - 1))).log()
+    return (potential.sum(dim=(-2, -1)) / (n * (n - 1))).log()
 
 
 def feature_std(x: Tensor) -> Tensor:
