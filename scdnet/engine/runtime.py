@@ -1,6 +1,7 @@
 """The machine: device, precision, compilation, allocator, random states. The only file that says `torch.cuda`."""
 
 import ctypes
+import platform
 import random
 import sys
 from collections.abc import Callable
@@ -26,6 +27,11 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """What the device calls itself."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
 
 
 def set_precision(name: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

@@ -38,7 +38,7 @@ def pretrain(config: Config, *, resume: bool = False, overwrite: bool = False, s
     start = find_start(config, resume=resume, overwrite=overwrite)
     clips = load_clips(config.data, config.stream, device)
     train = clips.split(train=True)
-    _check_sizes(config, len(train), clips.place)
+    _announce(config, len(train), clips.place)
     keep_freed_memory()
     seed_everything(config.seed)
     training = start_training(config, device)
@@ -86,16 +86,24 @@ def train_epoch(training: Training, clips: Clips, train: Tensor, config: Config,
     }
 
 
-def _check_sizes(config: Config, num_train: int, place: str) -> None:
+def check_sizes(config: Config, num_train: int) -> str | None:
+    """What may be wrong with batch and queue for `num_train` sequences. Raises ScdnetError if it surely is."""
     batch, queue = config.data.batch_size, config.model.queue_size
     if batch > num_train:
         raise ScdnetError(f"data.batch_size {batch} exceeds the training split of {num_train} sequences")
     if queue > num_train // 2:
-        say(
-            f"warning: model.queue_size {queue} is more than half of the {num_train} training sequences; "
+        return (
+            f"model.queue_size {queue} is more than half of the {num_train} training sequences; "
             "clips will meet their own old keys among the negatives"
         )
-    chance = len(CROSS_DOMAIN_PAIRS) * math.log(1 + queue)
+    return None
+
+
+def _announce(config: Config, num_train: int, place: str) -> None:
+    warning = check_sizes(config, num_train)
+    if warning:
+        say(f"warning: {warning}")
+    chance = len(CROSS_DOMAIN_PAIRS) * math.log(1 + config.model.queue_size)
     say(f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}")
 
 
