@@ -4,11 +4,12 @@ from functools import partial
 
 from scdnet.cli import config_parser, run_command
 from scdnet.config_file import load_config
+from scdnet.engine.stopping import stop_on_signals
 from scdnet.engine.trainer import pretrain
 from scdnet.eval.knn import score_1nn
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int | None:
     """Pretrain an encoder: writes config.yaml, metrics.jsonl, TensorBoard files and last.pt to runs/<name>."""
     parser = config_parser(main.__doc__)
     existing = parser.add_mutually_exclusive_group()
@@ -16,10 +17,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     existing.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    path = pretrain(
-        config, resume=args.resume, overwrite=args.overwrite, score=partial(score_1nn, limit=config.eval_clips)
-    )
+    score = partial(score_1nn, limit=config.eval_clips)
+    with stop_on_signals() as stop:
+        path = pretrain(config, resume=args.resume, overwrite=args.overwrite, score=score, stop=stop)
     print(f"last checkpoint: {path}")
+    return stop.status
 
 
 if __name__ == "__main__":

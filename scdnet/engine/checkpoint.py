@@ -13,8 +13,16 @@ from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 
-FORMAT, VERSION = "scdnet-checkpoint", 2
-CONTENT = {"config": dict, "epoch": int, "model": dict, "optimizer": dict, "random": dict}  # of our checkpoints
+FORMAT, VERSION = "scdnet-checkpoint", 3
+CONTENT = {  # of our checkpoints
+    "config": dict,
+    "epoch": int,  # completed ones
+    "unfinished": dict,  # the state of the epoch after them; empty: not begun
+    "best": dict,  # the best score so far and its epoch; empty: none
+    "model": dict,
+    "optimizer": dict,
+    "random": list,  # a dict of states for each rank
+}
 ENCODER = "query.encoder."  # where our checkpoints hold what is used downstream
 
 
@@ -68,6 +76,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _check_content(checkpoint: Checkpoint) -> None:
     state = checkpoint.state
+    if state.get("version") == 2:  # written at the end of an epoch, by one process
+        state |= {"version": VERSION, "unfinished": {}, "best": {}, "random": [state.get("random")]}
     if state.get("version") != VERSION:
         raise CheckpointError(f"{checkpoint.path}: expected version {VERSION}, found {state.get('version')}")
     for key, kind in CONTENT.items():

@@ -41,13 +41,16 @@ class Waited(Generic[Item]):
 
 
 class RunLog:
-    """Logs the epochs of a run; a context manager. Lines of epochs from `first_epoch` on are dropped (resuming)."""
+    """Logs the epochs of a run, of `steps` each, `done` in all; a context manager.
 
-    def __init__(self, run_dir: Path, *, first_epoch: int, epochs: int, steps: int) -> None:
+    Lines of epochs from `first_epoch` on are dropped (resuming).
+    """
+
+    def __init__(self, run_dir: Path, *, first_epoch: int, epochs: int, steps: int, done: int) -> None:
         self._path = run_dir / "metrics.jsonl"
         _keep_epochs_before(self._path, first_epoch)
         self._board = SummaryWriter(run_dir / "tensorboard", purge_step=first_epoch)
-        self._bar = tqdm(total=epochs * steps, initial=first_epoch * steps, unit="step", disable=None)
+        self._bar = tqdm(total=epochs * steps, initial=done, unit="step", disable=None)
         self._epochs = epochs
 
     def __enter__(self) -> Self:

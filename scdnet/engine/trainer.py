@@ -3,14 +3,15 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
+from scdnet.engine.checkpoint import save_checkpoint
+from scdnet.engine.epoch import Epoch
 from scdnet.engine.logs import Metrics, RunLog, Waited, say
 from scdnet.engine.run_dir import LAST, find_start, prepare_run_dir
 from scdnet.engine.runtime import (
@@ -20,19 +21,29 @@ from scdnet.engine.runtime import (
     restore_random_states,
     seed_everything,
 )
+from scdnet.engine.stopping import StopRequest
 from scdnet.engine.training import Training, start_training
 from scdnet.errors import ScdnetError
 from scdnet.losses import CROSS_DOMAIN_PAIRS
 from scdnet.models.encoder import DualPathEncoder
-from scdnet.models.scdnet import SCDNet
 
 Score = Callable[[DualPathEncoder, Clips, str], Metrics]  # how good an encoder is on clips, in a precision
+CHECK_EVERY = 50  # steps; a look at what they reported waits for the GPU
+ADVICE = "lower optim.lr or raise optim.warmup_epochs, in a run of another name="
 
 
-def pretrain(config: Config, *, resume: bool = False, overwrite: bool = False, score: Score | None = None) -> Path:
-    """Train as `config` says; returns the last checkpoint.
+def pretrain(
+    config: Config,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    score: Score | None = None,
+    stop: StopRequest | None = None,
+) -> Path:
+    """Train as `config` says, or until `stop` asks for an end; returns the last checkpoint.
 
-    `score` is what `eval_every` calls. Raises ScdnetError (config, store, run folder that do not fit).
+    `score` is what `eval_every` calls. Raises ScdnetError (config, store, run folder that do not fit; numbers that
+    are none).
     """
     device = resolve_device(config.device)
     start = find_start(config, resume=resume, overwrite=overwrite)
@@ -47,43 +58,90 @@ def pretrain(config: Config, *, resume: bool = False, overwrite: bool = False, s
         say(f"{start}: going on after {training.epoch} of {config.optim.epochs} epochs")
     prepare_run_dir(config, fresh=start is None)
 
-    path, epochs = config.run_dir / LAST, config.optim.epochs
     steps = len(train) // config.data.batch_size
-    with RunLog(config.run_dir, first_epoch=training.epoch, epochs=epochs, steps=steps) as log:
-        for epoch in range(training.epoch, epochs):
-            metrics = train_epoch(training, clips, train, config, log)
-            scored = score is not None and _is_due(epoch, config.eval_every, epochs)
-            if scored:
-                metrics |= _score_undisturbed(score, training.model, clips, config.precision)
-            log.epoch(epoch, metrics, show=scored or epoch + 1 == epochs)
-            if _is_due(epoch, config.save_every, epochs):
-                training.save(path, config)
-    return path
+    done = training.epoch * steps + training.unfinished.get("steps", 0)
+    with RunLog(config.run_dir, first_epoch=training.epoch, epochs=config.optim.epochs, steps=steps, done=done) as log:
+        run = Run(config, training, clips, train, log, score, stop or StopRequest())
+        while training.epoch < config.optim.epochs and run.epoch():
+            pass
+    return config.run_dir / LAST
 
 
-def train_epoch(training: Training, clips: Clips, train: Tensor, config: Config, log: RunLog) -> Metrics:
-    """One pass over the sequences `train` (N,), in an order and with views that only seed and epoch decide."""
-    generator = _epoch_generator(config.seed, training.epoch)
-    training.start_epoch()
-    order = train[torch.randperm(len(train), generator=generator)]
-    batches = order.split(config.data.batch_size)[: len(train) // config.data.batch_size]
-    total, start = torch.zeros((), device=clips.device), time.perf_counter()
-    views = Waited(clips.training_views(batches, generator))
-    for pair in views:
-        total += training.step(*pair)
-        log.step()
-    training.epoch += 1
-    loss = total.item() / len(batches)  # waits for the device
-    seconds = time.perf_counter() - start
-    if not math.isfinite(loss):
-        raise ScdnetError(f"the loss became {loss} in epoch {training.epoch - 1}; lower optim.lr or raise the warm-up")
-    return {
-        "loss": loss,
-        "lr": training.optimizer.param_groups[0]["lr"],
-        "seconds": seconds,
-        "clips_per_second": len(batches) * config.data.batch_size / seconds,
-        "data_share": views.seconds / seconds,
-    }
+@dataclass
+class Run:
+    """A pretraining under way."""
+
+    config: Config
+    training: Training
+    clips: Clips
+    train: Tensor  # (N,) the training sequences
+    log: RunLog
+    score: Score | None
+    stop: StopRequest
+
+    def epoch(self) -> bool:
+        """Do the epoch that comes next, or the rest of it, and what is due after it; False if asked to stop within."""
+        config, training = self.config, self.training
+        epoch = Epoch(
+            training.epoch, self.train, seed=config.seed, batch_size=config.data.batch_size, device=self.clips.device
+        )
+        if training.unfinished:
+            epoch.take_up(training.unfinished)
+        metrics = self._steps(epoch)
+        if self.stop.signal is not None:
+            training.unfinished = epoch.state()
+            self._save()
+            say(
+                f"stopped after step {epoch.steps} of {len(epoch.batches)} of epoch {epoch.number}; go on with --resume"
+            )
+            return False
+        training.epoch, training.unfinished = epoch.number + 1, {}
+        self._finish(epoch, metrics)
+        return True
+
+    def _steps(self, epoch: Epoch) -> Metrics:
+        """The steps that are left of an epoch, unless asked to stop; returns how fast they were."""
+        self.training.start_epoch()
+        start, first = time.perf_counter(), epoch.steps
+        views = Waited(self.clips.training_views(epoch.left, epoch.generator))
+        while epoch.left and self.stop.signal is None:
+            epoch.record(self.training.step(*next(views)))
+            self.log.step()
+            if epoch.steps % CHECK_EVERY == 0:
+                self._check(epoch)
+        self._check(epoch)  # waits for the device
+        seconds = time.perf_counter() - start
+        return {
+            "lr": self.training.optimizer.param_groups[0]["lr"],
+            "seconds": seconds,
+            "clips_per_second": (epoch.steps - first) * self.config.data.batch_size / seconds,
+            "data_share": views.seconds / seconds,
+        }
+
+    def _finish(self, epoch: Epoch, metrics: Metrics) -> None:
+        """Score, log and save after a complete epoch, as the config wants it."""
+        config, number, epochs = self.config, epoch.number, self.config.optim.epochs
+        metrics = epoch.metrics() | metrics
+        scored = self.score is not None and _is_due(number, config.eval_every, epochs)
+        if scored:
+            metrics |= self._score_undisturbed()
+        self.log.epoch(number, metrics, show=scored or number + 1 == epochs)
+        if _is_due(number, config.save_every, epochs):
+            self._save()
+
+    def _score_undisturbed(self) -> Metrics:
+        """The score of the query encoder; training goes on as if it had not been taken."""
+        states, model = random_states(), self.training.model
+        metrics = self.score(model.query.encoder, self.clips, self.config.precision)
+        restore_random_states(states)
+        model.train()
+        return metrics
+
+    def _save(self) -> None:
+        save_checkpoint(self.config.run_dir / LAST, self.training.state(self.config))
+
+    def _check(self, epoch: Epoch) -> None:
+        epoch.check(self.clips.name, ADVICE)
 
 
 def check_sizes(config: Config, num_train: int) -> str | None:
@@ -107,18 +165,5 @@ def _announce(config: Config, num_train: int, place: str) -> None:
     say(f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}")
 
 
-def _epoch_generator(seed: int, epoch: int) -> Generator:
-    return torch.Generator().manual_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
-
-
 def _is_due(epoch: int, every: int, epochs: int) -> bool:
     return every > 0 and ((epoch + 1) % every == 0 or epoch + 1 == epochs)
-
-
-def _score_undisturbed(score: Score, model: SCDNet, clips: Clips, precision: str) -> Metrics:
-    """The score of the query encoder; training goes on as if it had not been taken."""
-    states = random_states()
-    metrics = score(model.query.encoder, clips, precision)
-    restore_random_states(states)
-    model.train()
-    return metrics

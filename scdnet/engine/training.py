@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from timm.scheduler.scheduler import Scheduler
@@ -14,7 +15,7 @@ from torch.optim import Optimizer
 from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.build import build_model
-from scdnet.engine.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
+from scdnet.engine.checkpoint import CheckpointError, read_checkpoint
 from scdnet.engine.optim import load_optimizer, make_optimizer, make_schedule
 from scdnet.engine.run_dir import check_resumable
 from scdnet.engine.runtime import (
@@ -25,8 +26,10 @@ from scdnet.engine.runtime import (
     restore_random_states,
     set_precision,
 )
-from scdnet.losses import scd_losses
+from scdnet.losses import CROSS_DOMAIN_PAIRS, scd_losses
 from scdnet.models.scdnet import SCDNet
+
+REPORT = tuple(f"loss/{query}-{key}" for query, key in CROSS_DOMAIN_PAIRS)  # the numbers that a step reports
 
 
 @dataclass
@@ -36,8 +39,10 @@ class Training:
     model: SCDNet
     optimizer: Optimizer
     schedule: Scheduler
-    step: Callable[[Tensor, Tensor], Tensor]  # from two views (N, C, T, V, M) of N sequences; gives the loss
+    step: Callable[[Tensor, Tensor], Tensor]  # from two views (N, C, T, V, M) of N sequences; gives the REPORT (R,)
     epoch: int = 0  # completed epochs
+    unfinished: dict[str, Any] = field(default_factory=dict)  # the state of the epoch after them, if it has begun
+    best: dict[str, float] = field(default_factory=dict)  # the best score so far and its epoch, if there is one
 
     def start_epoch(self) -> None:
         """Set the learning rate of the coming epoch."""
@@ -46,16 +51,17 @@ class Training:
         if isinstance(self.step, GraphedStep) and before != [group["lr"] for group in self.optimizer.param_groups]:
             self.step.forget()
 
-    def save(self, path: Path, config: Config) -> None:
-        """Write a checkpoint from which `restore` goes on as if nothing had happened."""
-        state = {
+    def state(self, config: Config) -> dict[str, Any]:
+        """The content of a checkpoint from which `restore` goes on as if nothing had happened."""
+        return {
             "config": dump_config(config),
             "epoch": self.epoch,
+            "unfinished": self.unfinished,
+            "best": self.best,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random": random_states(),
+            "random": [random_states()],  # one for each rank
         }
-        save_checkpoint(path, state)
 
     def restore(self, path: Path, config: Config) -> None:
         """Take everything up from a checkpoint. Raises RunDirError if it is of a run with another config."""
@@ -67,10 +73,10 @@ class Training:
         try:
             self.model.load_state_dict(state["model"])
             load_optimizer(self.optimizer, state["optimizer"])
-            restore_random_states(state["random"])
+            restore_random_states(state["random"][0])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise CheckpointError(f"{path}: cannot resume from it ({error})") from None
-        self.epoch = state["epoch"]
+        self.epoch, self.unfinished, self.best = state["epoch"], state["unfinished"], state["best"]
 
 
 def start_training(config: Config, device: torch.device) -> Training:
@@ -96,13 +102,13 @@ def train_step(
     temperature: float,
     precision: Callable[[], AbstractContextManager[object]],
 ) -> Tensor:
-    """One update from two views (N, C, T, V, M) of N sequences; returns the loss, on the device."""
+    """One update from two views (N, C, T, V, M) of N sequences; returns its REPORT (R,), on the device."""
     model.update_momentum()
     with precision():
         query, key = model(query_view, key_view)
-    loss = scd_losses(query, key, model.negatives(), temperature).sum()
+    losses = scd_losses(query, key, model.negatives(), temperature)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    losses.sum().backward()
     optimizer.step()
     model.enqueue(key)
-    return loss.detach()
+    return losses.detach()

@@ -17,8 +17,8 @@ FIRST_NORM = "query.encoder.temporal_stem.units.0.gcn.norm.weight"
 @pytest.fixture
 def saved(small_config: Config, tmp_path: Path) -> Path:
     model = build_model(small_config).state_dict()
-    state = {"config": dump_config(small_config), "epoch": 3, "model": model, "optimizer": {}, "random": {}}
-    save_checkpoint(tmp_path / "some.pt", state)
+    state = {kind: CONTENT[kind]() for kind in CONTENT} | {"config": dump_config(small_config), "epoch": 3}
+    save_checkpoint(tmp_path / "some.pt", {**state, "model": model})
     return tmp_path / "some.pt"
 
 
@@ -80,7 +80,7 @@ def test_the_hash_is_that_of_the_bytes(saved: Path):
         (lambda state: state.update(format="other"), "does not say how many attention heads"),
         (lambda state: state["model"].update({INPUT_NORM: torch.zeros(2, 2)}), "do not fit"),
         (lambda state: state["model"].update({FIRST_NORM: torch.zeros(0)}), "do not fit"),
-        (lambda state: state.update(version=9), "expected version 2, found 9"),
+        (lambda state: state.update(version=9), "expected version 3, found 9"),
         (lambda state: state["model"].pop("query.encoder.spatial_path.project.0.bias"), "do not fit.*project.0.bias"),
         (lambda state: state["model"].pop("query.encoder.temporal_stem.input_norm.weight"), "do not fit"),
         (lambda state: state["model"].update({"query.encoder.more": torch.zeros(1)}), "do not fit.*more"),

@@ -1,0 +1,82 @@
+"""An epoch of pretraining: its batches, its draws, and what its steps have reported."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from scdnet.engine.logs import Metrics
+from scdnet.engine.training import REPORT
+from scdnet.errors import ScdnetError
+from scdnet.losses import CROSS_DOMAIN_PAIRS
+
+NAMED = 4  # sequences of a batch that an error names
+
+
+class Epoch:
+    """One pass over the sequences `train` (N,), in an order and with views that only seed and number decide.
+
+    Its state, within a checkpoint, is what it takes to go on after any of its steps.
+    """
+
+    def __init__(self, number: int, train: Tensor, *, seed: int, batch_size: int, device: torch.device) -> None:
+        self.number, self.steps = number, 0  # counted from 0; completed steps
+        seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+        self.generator = Generator().manual_seed(seed)  # of the order, then of the views, batch by batch
+        order = train[torch.randperm(len(train), generator=self.generator)]
+        self.batches = order.split(batch_size)[: len(train) // batch_size]  # the incomplete last one is dropped
+        self._reports = torch.zeros(len(self.batches), len(REPORT), device=device)  # a row for each step
+        self._checked = 0
+
+    @property
+    def left(self) -> tuple[Tensor, ...]:
+        """The batches (B,) of the steps that are still to be done."""
+        return self.batches[self.steps :]
+
+    def state(self) -> dict[str, Any]:
+        """What `take_up` goes on from."""
+        return {
+            "steps": self.steps,
+            "views": self.generator.get_state(),
+            "reports": self._reports[: self.steps].cpu(),
+        }
+
+    def take_up(self, state: dict[str, Any]) -> None:
+        """Stand where `state` was taken. Raises ScdnetError if it is of another epoch."""
+        steps, reports = state["steps"], state["reports"]
+        if not 0 <= steps <= len(self.batches) or reports.shape != (steps, len(REPORT)):
+            raise ScdnetError(
+                f"cannot go on after step {steps} of {len(self.batches)} with reports {tuple(reports.shape)}"
+            )
+        self.generator.set_state(state["views"])
+        self._reports[:steps].copy_(reports)
+        self.steps = steps
+
+    def record(self, report: Tensor) -> None:
+        """A step is done; keep its report (R,), of which the device may be still at work."""
+        self._reports[self.steps].copy_(report)
+        self.steps += 1
+
+    def check(self, names: np.ndarray, advice: str) -> None:
+        """Raise ScdnetError if a number reported since the last check is none; waits for the device.
+
+        `names` (N,) are those of all sequences; the error ends in `advice`.
+        """
+        first, self._checked = self._checked, self.steps
+        new = self._reports[first : self.steps].cpu()
+        bad = (~new.isfinite()).nonzero().tolist()  # rising
+        if not bad:
+            return
+        row, column = bad[0]
+        batch = names[self.batches[first + row].numpy()]
+        more = f" and {len(batch) - NAMED} more" if len(batch) > NAMED else ""
+        raise ScdnetError(
+            f"{REPORT[column]} became {new[row, column].item()} in epoch {self.number}, step {first + row} "
+            f"(both from 0), on sequences {', '.join(batch[:NAMED])}{more}; {advice}"
+        )
+
+    def metrics(self) -> Metrics:
+        """The mean of each reported number over the epoch, and `loss`, the sum of its terms."""
+        means = self._reports.cpu().double().mean(dim=0)
+        return {"loss": means[: len(CROSS_DOMAIN_PAIRS)].sum().item(), **dict(zip(REPORT, means.tolist(), strict=True))}
