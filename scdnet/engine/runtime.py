@@ -34,6 +34,18 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
 
 
+def gpu_memory_gb(device: torch.device) -> float | None:
+    """The most that torch has held of a GPU's memory since the last call; None on a CPU.
+
+    Held, not in use: what a CUDA graph needs at each replay does not count as in use.
+    """
+    if device.type == "cpu":
+        return None
+    peak = torch.accelerator.max_memory_reserved(device) / 1e9
+    torch.accelerator.reset_peak_memory_stats(device)
+    return peak
+
+
 def set_precision(name: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
     """Set how a GPU multiplies float32, for `fp32`, `tf32` or `bf16`; gives the context for forward passes."""
     if device.type == "cuda":

@@ -15,6 +15,7 @@ from scdnet.engine.epoch import Epoch
 from scdnet.engine.logs import Metrics, RunLog, Waited, say
 from scdnet.engine.run_dir import LAST, find_start, prepare_run_dir
 from scdnet.engine.runtime import (
+    gpu_memory_gb,
     keep_freed_memory,
     random_states,
     resolve_device,
@@ -23,6 +24,7 @@ from scdnet.engine.runtime import (
 )
 from scdnet.engine.stopping import StopRequest
 from scdnet.engine.training import Training, start_training
+from scdnet.engine.watch import COLLAPSED
 from scdnet.errors import ScdnetError
 from scdnet.losses import CROSS_DOMAIN_PAIRS
 from scdnet.models.encoder import DualPathEncoder
@@ -78,6 +80,7 @@ class Run:
     log: RunLog
     score: Score | None
     stop: StopRequest
+    warned: bool = False  # of a collapse
 
     def epoch(self) -> bool:
         """Do the epoch that comes next, or the rest of it, and what is due after it; False if asked to stop within."""
@@ -110,24 +113,37 @@ class Run:
             if epoch.steps % CHECK_EVERY == 0:
                 self._check(epoch)
         self._check(epoch)  # waits for the device
-        seconds = time.perf_counter() - start
-        return {
+        seconds, steps = time.perf_counter() - start, epoch.steps - first
+        metrics = {
             "lr": self.training.optimizer.param_groups[0]["lr"],
             "seconds": seconds,
-            "clips_per_second": (epoch.steps - first) * self.config.data.batch_size / seconds,
+            "step_seconds": seconds / max(steps, 1),
+            "clips_per_second": steps * self.config.data.batch_size / seconds,
             "data_share": views.seconds / seconds,
+            "gpu_memory_gb": gpu_memory_gb(self.clips.device),
         }
+        return {name: value for name, value in metrics.items() if value is not None}
 
     def _finish(self, epoch: Epoch, metrics: Metrics) -> None:
         """Score, log and save after a complete epoch, as the config wants it."""
         config, number, epochs = self.config, epoch.number, self.config.optim.epochs
         metrics = epoch.metrics() | metrics
+        self._warn_of_collapse(epoch)
         scored = self.score is not None and _is_due(number, config.eval_every, epochs)
         if scored:
             metrics |= self._score_undisturbed()
         self.log.epoch(number, metrics, show=scored or number + 1 == epochs)
         if _is_due(number, config.save_every, epochs):
             self._save()
+
+    def _warn_of_collapse(self, epoch: Epoch) -> None:
+        domains = epoch.collapsed()
+        if domains and not self.warned:
+            say(
+                f"warning: the embeddings have collapsed ({', '.join(domains)}): feature_std stayed below {COLLAPSED} "
+                f"in all of epoch {epoch.number}; {ADVICE}"
+            )
+            self.warned = True
 
     def _score_undisturbed(self) -> Metrics:
         """The score of the query encoder; training goes on as if it had not been taken."""

@@ -13,6 +13,9 @@ from torch.nn.utils import get_total_norm
 from scdnet.losses import Projections
 
 MEASURES = ("alignment", "uniformity", "feature_std")
+COLLAPSED = (
+    0.01  # of feature_std: runs that end well come down to 0.04 in early epochs; in a collapse, rounding is left
+)
 NUMBERS = (*(f"{measure}/{domain}" for measure in MEASURES for domain in Projections._fields), "grad_norm")
 
 
