@@ -70,12 +70,16 @@ def checkpoint_bytes(config: Config, model: SCDNet) -> int:
     return weights + states
 
 
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / GB:.2f} GB" if num_bytes >= GB else f"{num_bytes / 1e6:.1f} MB"
+
+
 def _describe(device: torch.device) -> str:
     if device.type != "cpu":
         free, total = torch.accelerator.get_memory_info(device)
-        return f"{device_name(device)}, {total / GB:.1f} GB of memory, {free / GB:.1f} GB free"
+        return f"{device_name(device)}, {_size(total)} of memory, {_size(free)} free"
     free = free_memories(device)[CPU]
-    return f"{device_name(device)}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {free / GB:.1f} GB free"
+    return f"{device_name(device)}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {_size(free)} free"
 
 
 def _versions() -> str:
@@ -94,39 +98,33 @@ def _look_at_store(config: Config, device: torch.device) -> Iterator[Finding]:
         with open_sequences(data.store) as store:
             is_train = read_split(store, data.benchmark)
             num_train, num_test = int(is_train.sum()), int((~is_train).sum())
-            splits = f"{data.benchmark}: {num_train} sequences to train, {num_test} to test"
-            yield look("store", lambda: f"{store.path}, {_dataset_of(store)}, {splits}")
-            yield look("frames", partial(_place_frames, store, data, device))
-            yield look("workers", partial(_check_workers, store, data, device))
+            splits = f"{data.benchmark}: {num_train} training and {num_test} test sequences"
+            yield Finding("store", f"{store.path}, {store.dataset}, {splits}")
+            yield from _look_at_frames(store, data, device)
             yield look("batch", partial(_check_batch, config, num_train))
     except (ScdnetError, OSError) as error:
         yield Finding("store", str(error), is_problem=True)
 
 
-def _dataset_of(store: SequenceStore) -> str:
-    store[len(store) - 1]  # whether frames can be read: the last ones are what a torn file lacks
-    return store.dataset
-
-
-def _place_frames(store: SequenceStore, data: DataConfig, device: torch.device) -> str:
+def _look_at_frames(store: SequenceStore, data: DataConfig, device: torch.device) -> Iterator[Finding]:
     size, free = int(store.offset[-1]) * frame_size(data), free_memories(device)
-    place = choose_place(data.resident, size, free)
-    where = "in the store" if place == OFF else f"on the {place}, where {free[place] / GB:.1f} GB are free"
-    return f"{size / GB:.2f} GB, with data.resident={data.resident} {where}"
+    try:
+        place = choose_place(data.resident, size, free)
+    except ScdnetError as error:
+        yield Finding("frames", str(error), is_problem=True)
+        return
+    where = f"on the {place}, where {_size(free[place])} are free" if place in free else "in the store"
+    yield Finding("frames", f"{_size(size)}, with data.resident={data.resident} {where}")
+    if place == OFF and data.workers > 0 and SHARED_MEMORY.is_dir():
+        yield look("workers", partial(_check_workers, store, data))
 
 
-def _check_workers(store: SequenceStore, data: DataConfig, device: torch.device) -> str:
+def _check_workers(store: SequenceStore, data: DataConfig) -> str:
     """Whether the batches that workers have ready fit into shared memory, were they all of the longest recordings."""
-    size = int(store.offset[-1]) * frame_size(data)
-    if choose_place(data.resident, size, free_memories(device)) != OFF or data.workers == 0:
-        return "none"
     longest = np.sort(np.diff(store.offset))[-data.batch_size :].sum()
     needed = data.workers * READY_BATCHES * int(longest) * frame_size(data)
-    text = f"{data.workers} of them have up to {needed / GB:.2f} GB of batches ready"
-    if not SHARED_MEMORY.is_dir():
-        return text
     free = shutil.disk_usage(SHARED_MEMORY).free
-    text = f"{text}, {SHARED_MEMORY} has {free / GB:.2f} GB free"
+    text = f"{data.workers}, with up to {_size(needed)} of batches ready, {SHARED_MEMORY} has {_size(free)} free"
     if needed > free:
         raise ScdnetError(f"{text}; use data.workers=0 or give the container more")
     return text
@@ -148,8 +146,8 @@ def _check_disk(config: Config, model: SCDNet) -> str:
         raise ScdnetError(f"{folder}: a run cannot be written there ({error.strerror})") from None
     checkpoint, free = checkpoint_bytes(config, model), shutil.disk_usage(folder).free
     held = sum(path.stat().st_size for path in config.run_dir.glob("*.pt"))  # of this run, which will replace them
-    text = f"a checkpoint takes {checkpoint / GB:.2f} GB, the run up to {COPIES * checkpoint / GB:.2f} GB"
-    text = f"{text}, {folder} has {free / GB:.1f} GB free"
+    text = f"a checkpoint takes {_size(checkpoint)}, the run up to {_size(COPIES * checkpoint)}"
+    text = f"{text}, {folder} has {_size(free)} free"
     if COPIES * checkpoint > free + held:
         raise ScdnetError(f"{text}; set runs_dir= to a larger disk")
     return text
