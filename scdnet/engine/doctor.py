@@ -20,14 +20,12 @@ from scdnet.data.recordings import frame_size
 from scdnet.data.store import SequenceStore, open_sequences
 from scdnet.engine.build import build_model
 from scdnet.engine.runtime import device_name, resolve_device
-from scdnet.engine.trainer import check_sizes
 from scdnet.errors import ScdnetError
 from scdnet.models.scdnet import SCDNet
 
 SHARED_MEMORY = Path("/dev/shm")
 READY_BATCHES = 2  # of each worker: torch's default
 OPTIMIZER_STATES = {"sgd": 1, "adamw": 2}  # numbers that the optimiser keeps for each parameter
-COPIES = 4  # of a checkpoint: the last two, the best one, the one that is being written
 
 
 class Finding(NamedTuple):
@@ -53,6 +51,19 @@ def examine(config: Config) -> list[Finding]:
         *_look_at_store(config, device),
         look("disk", partial(_check_disk, config, model)),
     ]
+
+
+def check_sizes(config: Config, num_train: int) -> str | None:
+    """What may be wrong with batch and queue for `num_train` sequences. Raises ScdnetError if it surely is."""
+    batch, queue = config.data.batch_size, config.model.queue_size
+    if batch > num_train:
+        raise ScdnetError(f"data.batch_size {batch} exceeds the training split of {num_train} sequences")
+    if queue > num_train // 2:
+        return (
+            f"model.queue_size {queue} is more than half of the {num_train} training sequences; "
+            "clips will meet their own old keys among the negatives"
+        )
+    return None
 
 
 def look(name: str, find: Callable[[], str]) -> Finding:
@@ -145,9 +156,9 @@ def _check_disk(config: Config, model: SCDNet) -> str:
     except OSError as error:
         raise ScdnetError(f"{folder}: a run cannot be written there ({error.strerror})") from None
     checkpoint, free = checkpoint_bytes(config, model), shutil.disk_usage(folder).free
+    needed = checkpoint * (config.keep + (config.eval_every > 0) + 1)  # the newest, the best, one that is being written
     held = sum(path.stat().st_size for path in config.run_dir.glob("*.pt"))  # of this run, which will replace them
-    text = f"a checkpoint takes {_size(checkpoint)}, the run up to {_size(COPIES * checkpoint)}"
-    text = f"{text}, {folder} has {_size(free)} free"
-    if COPIES * checkpoint > free + held:
+    text = f"a checkpoint takes {_size(checkpoint)}, all of them {_size(needed)}, {folder} has {_size(free)} free"
+    if needed > free + held:
         raise ScdnetError(f"{text}; set runs_dir= to a larger disk")
     return text

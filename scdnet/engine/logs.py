@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -11,6 +12,7 @@ from typing import Generic, Self, TypeVar
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
 
 SHOWN = ("loss", "lr", "clips_per_second", "knn@1")  # on the terminal; all of them are in the files
@@ -61,16 +63,20 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
-        self._board.close()
+        with suppress(*([OSError] if error else [])):  # it tells what is wrong; of a full disk this one would fail too
+            self._board.close()
 
     def step(self) -> None:
         """One training step is done."""
         self._bar.update()
 
     def epoch(self, epoch: int, metrics: Metrics, *, show: bool) -> None:
-        """Write the metrics of `epoch`; with `show`, a line of the SHOWN above the bar too."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
+        """Write the metrics of `epoch`; with `show`, those SHOWN as a line too. Raises ScdnetError (a full disk)."""
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
+        except OSError as problem:
+            raise ScdnetError(f"{self._path}: cannot be written ({problem.strerror})") from problem
         for name, value in metrics.items():
             self._board.add_scalar(name, value, epoch)
         text = {name: f"{value:.4g}" for name, value in metrics.items() if name in SHOWN}

@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
-from scdnet.engine.checkpoint import save_checkpoint
+from scdnet.engine.doctor import check_sizes
 from scdnet.engine.epoch import Epoch
 from scdnet.engine.logs import Metrics, RunLog, Waited, say
-from scdnet.engine.run_dir import LAST, find_start, prepare_run_dir
+from scdnet.engine.run_checkpoints import LAST, RunCheckpoints, place_of
+from scdnet.engine.run_dir import check_run_dir, prepare_run_dir
+from scdnet.engine.run_lock import locked
 from scdnet.engine.runtime import (
     gpu_memory_gb,
     keep_freed_memory,
@@ -31,7 +34,8 @@ from scdnet.models.encoder import DualPathEncoder
 
 Score = Callable[[DualPathEncoder, Clips, str], Metrics]  # how good an encoder is on clips, in a precision
 CHECK_EVERY = 50  # steps; a look at what they reported waits for the GPU
-ADVICE = "lower optim.lr or raise optim.warmup_epochs, in a run of another name="
+ADVICE = "lower optim.lr or raise optim.warmup_epochs in a run of another name="
+BEST_BY = "knn@1"  # the score whose largest value makes a checkpoint the best
 
 
 def pretrain(
@@ -48,24 +52,28 @@ def pretrain(
     are none).
     """
     device = resolve_device(config.device)
-    start = find_start(config, resume=resume, overwrite=overwrite)
-    clips = load_clips(config.data, config.stream, device)
-    train = clips.split(train=True)
-    _announce(config, len(train), clips.place)
-    keep_freed_memory()
-    seed_everything(config.seed)
-    training = start_training(config, device)
-    if start is not None:
-        training.restore(start, config)
-        say(f"{start}: going on after {training.epoch} of {config.optim.epochs} epochs")
-    prepare_run_dir(config, fresh=start is None)
-
-    steps = len(train) // config.data.batch_size
-    done = training.epoch * steps + training.unfinished.get("steps", 0)
-    with RunLog(config.run_dir, first_epoch=training.epoch, epochs=config.optim.epochs, steps=steps, done=done) as log:
-        run = Run(config, training, clips, train, log, score, stop or StopRequest())
-        while training.epoch < config.optim.epochs and run.epoch():
-            pass
+    with locked(config.run_dir):
+        resuming = check_run_dir(config, resume=resume, overwrite=overwrite)
+        clips = load_clips(config.data, config.stream, device)
+        train = clips.split(train=True)
+        _announce(config, len(train), clips.place)
+        keep_freed_memory()
+        seed_everything(config.seed)
+        training = start_training(config, device)
+        checkpoints = RunCheckpoints(config.run_dir, keep=config.keep)
+        if resuming:
+            checkpoint = checkpoints.newest()
+            training.restore(checkpoint, config)
+            say(f"{checkpoint.path}: going on after {place_of(checkpoint.state)}, of {config.optim.epochs} epochs")
+        prepare_run_dir(config, fresh=not resuming)
+        steps = len(train) // config.data.batch_size
+        done = training.epoch * steps + training.unfinished.get("steps", 0)
+        with RunLog(
+            config.run_dir, first_epoch=training.epoch, epochs=config.optim.epochs, steps=steps, done=done
+        ) as log:
+            run = Run(config, training, clips, train, log, checkpoints, score, stop or StopRequest())
+            while training.epoch < config.optim.epochs and run.epoch():
+                pass
     return config.run_dir / LAST
 
 
@@ -78,6 +86,7 @@ class Run:
     clips: Clips
     train: Tensor  # (N,) the training sequences
     log: RunLog
+    checkpoints: RunCheckpoints
     score: Score | None
     stop: StopRequest
     warned: bool = False  # of a collapse
@@ -93,10 +102,9 @@ class Run:
         metrics = self._steps(epoch)
         if self.stop.signal is not None:
             training.unfinished = epoch.state()
-            self._save()
-            say(
-                f"stopped after step {epoch.steps} of {len(epoch.batches)} of epoch {epoch.number}; go on with --resume"
-            )
+            self.checkpoints.save(self._state())
+            place = f"step {epoch.steps} of {len(epoch.batches)} of epoch {epoch.number}"
+            say(f"stopped after {place} (from 0), saved; go on with --resume")
             return False
         training.epoch, training.unfinished = epoch.number + 1, {}
         self._finish(epoch, metrics)
@@ -108,7 +116,13 @@ class Run:
         start, first = time.perf_counter(), epoch.steps
         views = Waited(self.clips.training_views(epoch.left, epoch.generator))
         while epoch.left and self.stop.signal is None:
-            epoch.record(self.training.step(*next(views)))
+            try:
+                pair = next(views)
+            except ScdnetError:
+                if self.stop.signal is None:
+                    raise
+                break  # the signal has also reached the processes that read ahead, and ended them
+            epoch.record(self.training.step(*pair))
             self.log.step()
             if epoch.steps % CHECK_EVERY == 0:
                 self._check(epoch)
@@ -126,15 +140,18 @@ class Run:
 
     def _finish(self, epoch: Epoch, metrics: Metrics) -> None:
         """Score, log and save after a complete epoch, as the config wants it."""
-        config, number, epochs = self.config, epoch.number, self.config.optim.epochs
+        config, training, number, epochs = self.config, self.training, epoch.number, self.config.optim.epochs
         metrics = epoch.metrics() | metrics
         self._warn_of_collapse(epoch)
         scored = self.score is not None and _is_due(number, config.eval_every, epochs)
         if scored:
             metrics |= self._score_undisturbed()
         self.log.epoch(number, metrics, show=scored or number + 1 == epochs)
+        if metrics.get(BEST_BY, -math.inf) > training.best.get(BEST_BY, -math.inf):
+            training.best = {"epoch": number, BEST_BY: metrics[BEST_BY]}
+            self.checkpoints.save_best(self._state())
         if _is_due(number, config.save_every, epochs):
-            self._save()
+            self.checkpoints.save(self._state())
 
     def _warn_of_collapse(self, epoch: Epoch) -> None:
         domains = epoch.collapsed()
@@ -153,24 +170,18 @@ class Run:
         model.train()
         return metrics
 
-    def _save(self) -> None:
-        save_checkpoint(self.config.run_dir / LAST, self.training.state(self.config))
+    def _state(self) -> dict[str, Any]:
+        """The content of a checkpoint, which must be fit to go on from."""
+        bad = self.training.first_not_finite()
+        if bad is not None:
+            raise ScdnetError(f"{bad} became infinite or nan in the step before a checkpoint; {self._advice()}")
+        return self.training.state(self.config)
 
     def _check(self, epoch: Epoch) -> None:
-        epoch.check(self.clips.name, ADVICE)
+        epoch.check(self.clips.name, self._advice())
 
-
-def check_sizes(config: Config, num_train: int) -> str | None:
-    """What may be wrong with batch and queue for `num_train` sequences. Raises ScdnetError if it surely is."""
-    batch, queue = config.data.batch_size, config.model.queue_size
-    if batch > num_train:
-        raise ScdnetError(f"data.batch_size {batch} exceeds the training split of {num_train} sequences")
-    if queue > num_train // 2:
-        return (
-            f"model.queue_size {queue} is more than half of the {num_train} training sequences; "
-            "clips will meet their own old keys among the negatives"
-        )
-    return None
+    def _advice(self) -> str:
+        return f"{ADVICE}; {self.checkpoints}"
 
 
 def _announce(config: Config, num_train: int, place: str) -> None:

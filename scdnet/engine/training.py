@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from torch.optim import Optimizer
 from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.build import build_model
-from scdnet.engine.checkpoint import CheckpointError, read_checkpoint
+from scdnet.engine.checkpoint import Checkpoint, CheckpointError
 from scdnet.engine.optim import load_optimizer, make_optimizer, make_schedule
 from scdnet.engine.run_dir import check_resumable
 from scdnet.engine.runtime import (
@@ -65,11 +64,15 @@ class Training:
             "random": [random_states()],  # one for each rank
         }
 
-    def restore(self, path: Path, config: Config) -> None:
-        """Take everything up from a checkpoint. Raises RunDirError if it is of a run with another config."""
-        checkpoint = read_checkpoint(path)
-        if checkpoint.config is None:
-            raise CheckpointError(f"{path}: cannot resume from it, it was not written by this program")
+    def first_not_finite(self) -> str | None:
+        """The name of a weight, statistic or queue that holds a number that is none; waits for the device."""
+        values = {name: x for name, x in self.model.state_dict().items() if x.is_floating_point()}
+        finite = torch.stack([x.isfinite().all() for x in values.values()]).tolist()
+        return next((name for name, fine in zip(values, finite, strict=True) if not fine), None)
+
+    def restore(self, checkpoint: Checkpoint, config: Config) -> None:
+        """Take everything up from a checkpoint of ours. Raises RunDirError if it is of a run with another config."""
+        path = checkpoint.path
         check_resumable(checkpoint.config, config, path)
         state = checkpoint.state
         try:

@@ -13,9 +13,9 @@ from torch.nn.utils import get_total_norm
 from scdnet.losses import Projections
 
 MEASURES = ("alignment", "uniformity", "feature_std")
-COLLAPSED = 0.003  # of feature_std: at the width of the paper it may come down to 0.01 for a while; docs/data.md
-    0.01  # of feature_std: runs that end well come down to 0.04 in early epochs; in a collapse, rounding is left
-)
+# of feature_std. Runs that end well may come down to 0.02 in their first epochs, wide models to 0.01; a collapse ends
+# below 0.003, mostly far below
+COLLAPSED = 0.003
 NUMBERS = (*(f"{measure}/{domain}" for measure in MEASURES for domain in Projections._fields), "grad_norm")
 
 

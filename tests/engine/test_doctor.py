@@ -1,6 +1,5 @@
 """Each problem is a finding, whatever it is; where there is none, the numbers are those of the run."""
 
-import math
 import shutil
 from pathlib import Path
 
@@ -143,12 +142,24 @@ def test_a_disk_that_is_too_small(small_config: Config, tmp_path: Path, monkeypa
     assert f"{tmp_path} has 0.0 MB free; set runs_dir= to a larger disk" in text
 
 
+@pytest.mark.parametrize(("changes", "copies"), [({}, 3), ({"eval_every": 1}, 4), ({"keep": 5}, 6)])
+def test_a_disk_has_to_hold_all_checkpoints_and_the_one_being_written(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict, copies: int
+):
+    config = changed(small_config, **changes)
+    size = checkpoint_bytes(config, build_model(config))
+    free_disk(monkeypatch, {tmp_path: copies * size})
+    assert problems_of(config) == []
+    free_disk(monkeypatch, {tmp_path: copies * size - 1})
+    assert only_problem(config)[0] == "disk"
+
+
 def test_checkpoints_that_will_be_replaced_count_as_free(small_config: Config, monkeypatch: pytest.MonkeyPatch):
     size = checkpoint_bytes(small_config, build_model(small_config))
     small_config.run_dir.mkdir(parents=True)
-    free_disk(monkeypatch, {small_config.run_dir: math.ceil(size)})
+    free_disk(monkeypatch, {small_config.run_dir: size})
     assert only_problem(small_config)[0] == "disk"
-    (small_config.run_dir / "last.pt").write_bytes(bytes((doctor.COPIES - 1) * size))
+    (small_config.run_dir / "last.pt").write_bytes(bytes(2 * size))
     assert problems_of(small_config) == []
 
 

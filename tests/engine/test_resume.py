@@ -89,4 +89,4 @@ def test_the_loss_is_on_record_term_by_term(whole):
 
 def test_where_a_run_stopped_is_said(short_config: Config, stop_after: StopAfter, capsys: pytest.CaptureFixture):
     pretrain(short_config, stop=stop_after(STEPS + 3))
-    assert "stopped after step 3 of 4 of epoch 1; go on with --resume" in capsys.readouterr().err
+    assert "stopped after step 3 of 4 of epoch 1 (from 0), saved; go on with --resume" in capsys.readouterr().err
