@@ -1,5 +1,7 @@
 """The recordings that views are cut from: held by the device, cut out of main memory or read from the store."""
 
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -75,6 +77,7 @@ class StreamedRecordings:
             batch_size=None,  # an item is a batch
             sampler=self._order,
             num_workers=workers,
+            worker_init_fn=_end_quietly_when_told,
             persistent_workers=workers > 0,
             pin_memory=device.type != "cpu",
             generator=torch.Generator(),  # without one of its own it would draw from that of the training
@@ -90,6 +93,14 @@ class StreamedRecordings:
             frames = _next_of(loaded)
             length = self._length[index]
             yield Batch(frames, _offsets(length), length)
+
+
+def _end_quietly_when_told(worker: int) -> None:
+    """In a worker: let a SIGTERM, as SLURM sends it to all processes of a job, be no failure of this one.
+
+    torch would raise that in the parent, in the midst of its step.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 def _next_of(loaded: Iterator[Tensor | StoreError]) -> Tensor:
