@@ -13,6 +13,7 @@ from scdnet.eval.features import extract_features, load_source
 from scdnet.eval.finetune import finetune
 from scdnet.eval.knn import retrieve, score_1nn, split_features
 from scdnet.eval.linear import linear_probe
+from tests.engine.runs import metrics_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 DEVICES = ("cpu", "cuda")
@@ -62,6 +63,7 @@ def test_training_resuming_and_scoring(small_config: Config):
     pretrain(config, score=score_1nn)
     more = config.model_copy(update={"optim": config.optim.model_copy(update={"epochs": 3})})
     path = pretrain(more, resume=True, score=score_1nn)
+    assert all(line["gpu_memory_gb"] > 0 and line["grad_norm"] > 0 for line in metrics_of(more))
     features = []
     for device in DEVICES:
         encoder, _ = load_source(str(path), config)
