@@ -62,9 +62,7 @@ def pretrain(
         training = start_training(config, device)
         checkpoints = RunCheckpoints(config.run_dir, keep=config.keep)
         if resuming:
-            checkpoint = checkpoints.newest()
-            training.restore(checkpoint, config)
-            say(f"{checkpoint.path}: going on after {place_of(checkpoint.state)}, of {config.optim.epochs} epochs")
+            _restore_newest(training, checkpoints, config)
         prepare_run_dir(config, fresh=not resuming)
         steps = len(train) // config.data.batch_size
         done = training.epoch * steps + training.unfinished.get("steps", 0)
@@ -182,6 +180,12 @@ class Run:
 
     def _advice(self) -> str:
         return f"{ADVICE}; {self.checkpoints}"
+
+
+def _restore_newest(training: Training, checkpoints: RunCheckpoints, config: Config) -> None:
+    checkpoint = checkpoints.newest()
+    training.restore(checkpoint, config)
+    say(f"{checkpoint.path}: going on after {place_of(checkpoint.state)}, of {config.optim.epochs} epochs")
 
 
 def _announce(config: Config, num_train: int, place: str) -> None:
