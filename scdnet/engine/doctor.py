@@ -38,14 +38,12 @@ class Finding(NamedTuple):
 
 def examine(config: Config) -> list[Finding]:
     """Look at everything that a run of `config` needs; a problem is a finding like any other, none is raised."""
-    try:
-        device = resolve_device(config.device)
-    except ScdnetError:  # found again below
-        device = torch.device("cpu")
+    found = look("device", lambda: _describe(resolve_device(config.device)))
+    device = torch.device("cpu") if found.is_problem else resolve_device(config.device)
     with torch.device("meta"):  # its sizes alone
         model = build_model(config)
     return [
-        look("device", lambda: _describe(resolve_device(config.device))),
+        found,
         look("versions", _versions),
         look("model", partial(_count_parameters, model)),
         *_look_at_store(config, device),
@@ -70,7 +68,7 @@ def look(name: str, find: Callable[[], str]) -> Finding:
     """What `find` returns, or the error that it raises if a user can put it right."""
     try:
         return Finding(name, find())
-    except (ScdnetError, OSError) as error:
+    except (ScdnetError, OSError, RuntimeError) as error:  # the last: torch's, of a GPU that does not answer
         return Finding(name, " ".join(str(error).split()), is_problem=True)
 
 

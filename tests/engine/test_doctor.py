@@ -68,6 +68,16 @@ def test_a_gpu_that_is_not_there(small_config: Config, monkeypatch: pytest.Monke
     assert "torch finds no GPU" in text
 
 
+def test_a_gpu_that_does_not_answer(small_config: Config, monkeypatch: pytest.MonkeyPatch):
+    def fail(device: torch.device) -> tuple[int, int]:
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy\nmore of it")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "get_memory_info", fail)
+    name, text = only_problem(changed(small_config, device="auto"))
+    assert (name, text) == ("device", "CUDA error: all CUDA-capable devices are busy more of it")
+
+
 def test_a_store_that_is_missing_and_what_else_is_wrong(small_config: Config, tmp_path: Path):
     (tmp_path / "file").touch()
     problems = problems_of(changed(small_config, data={"store": tmp_path / "gone.h5"}, runs_dir=tmp_path / "file/runs"))
