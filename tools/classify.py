@@ -37,8 +37,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def read_recording(path: Path, capture: custom_frames.Capture) -> np.ndarray:
     """The recording as a store holds it: float32 (T, M, V, C). Raises ScdnetError."""
-    own, suffixes = path.suffix in custom_file.SUFFIXES, (ntu_gendata.SUFFIX, *custom_file.SUFFIXES)
-    if path.suffix not in suffixes:
+    suffix, suffixes = path.suffix.lower(), (ntu_gendata.SUFFIX, *custom_file.SUFFIXES)
+    own = suffix in custom_file.SUFFIXES
+    if suffix not in suffixes:
         raise ScdnetError(f"{path}: expected a name that ends in one of {', '.join(suffixes)}")
     for option, value in capture._asdict().items():
         if own != (value is not None):

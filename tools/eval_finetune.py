@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 from collections.abc import Sequence
 
-from eval_lib import evaluator_of, print_rows
+from eval_lib import checkpoint_parser, evaluator_of, print_rows
 
-from scdnet.cli import config_parser, run_command
+from scdnet.cli import run_command
 from scdnet.config_file import load_config
 
 
@@ -13,15 +13,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     Prints a table, appends to runs/<name>/results.jsonl, keeps the scores there. What is recorded there already, draw
     by draw, is not computed again. A checkpoint that was trained on another store makes it a transfer.
     """
-    parser = config_parser(main.__doc__)
-    parser.add_argument(
-        "--checkpoint", required=True, metavar="PATH", help="a checkpoint, ours or the authors'; or none"
-    )
+    parser = checkpoint_parser(main.__doc__)
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     evaluator = evaluator_of(args, config, skip=True)
     rows = evaluator.finetune(args.checkpoint, label_fraction=config.finetune.label_fraction)
-    print_rows(config, evaluator.clips.dataset, rows)
+    print_rows(config, evaluator.store.dataset, rows)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from eval_lib import evaluator_of, feature_tables, features_parser, print_rows
 
 from scdnet.cli import run_command
 from scdnet.config_file import load_config
-from scdnet.eval.feature_table import read_features
+from scdnet.eval.feature_file import read_features
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     tables = feature_tables(parser, args, config)
     gallery = read_features(args.gallery) if args.gallery else None
     evaluator = evaluator_of(args, config)
-    rows = {table.source.checkpoint: evaluator.knn(table, gallery) for table in tables}
-    print_rows(config, tables[0].dataset, rows)
+    rows = {name: evaluator.knn(table, gallery) for name, table in tables.items()}
+    print_rows(config, next(iter(tables.values())).dataset, rows)
 
 
 if __name__ == "__main__":

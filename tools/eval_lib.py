@@ -6,12 +6,26 @@ from pathlib import Path
 
 from scdnet.cli import config_parser
 from scdnet.config import Config
-from scdnet.eval.feature_table import FeatureFileError, FeatureTable, extract_table, read_features
+from scdnet.eval.feature_file import FeatureFileError, read_features
+from scdnet.eval.feature_table import FeatureTable, extract_table
 from scdnet.eval.features import RAW, UNTRAINED
 from scdnet.eval.protocols import Evaluator
 from scdnet.eval.results import RESULTS, format_table
 
 CONTROLS = {RAW: "raw evaluation views", UNTRAINED: "untrained encoder"}
+
+
+def checkpoint_parser(description: str | None) -> argparse.ArgumentParser:
+    """`-c CONFIG [key=value ...]` and the one checkpoint to evaluate."""
+    parser = config_parser(description)
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        metavar="PATH",
+        help=f"a checkpoint, ours or the authors'; or a control: {UNTRAINED} (untrained encoder), {RAW} (the views "
+        "themselves, which cannot be fine-tuned)",
+    )
+    return parser
 
 
 def features_parser(description: str | None) -> argparse.ArgumentParser:
@@ -36,15 +50,17 @@ def features_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def feature_tables(parser: argparse.ArgumentParser, args: argparse.Namespace, config: Config) -> list[FeatureTable]:
-    """The features that the arguments ask for, one table for each of them."""
+def feature_tables(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, config: Config
+) -> dict[str, FeatureTable]:
+    """The features that the arguments ask for, by file or checkpoint as it was given."""
     if not args.checkpoint and not args.features:
         parser.error("one of --checkpoint and --features is needed")
-    tables = [read_features(path) for path in args.features]
-    for path, table in zip(args.features, tables, strict=True):
+    tables = {str(path): read_features(path) for path in args.features}
+    for path, table in tables.items():
         if table.stream != config.stream:
             raise FeatureFileError(f"{path}: of stream {table.stream}, the config says {config.stream}")
-    return tables + [extract_table(config, name) for name in args.checkpoint]
+    return tables | {name: extract_table(config, name) for name in args.checkpoint}
 
 
 def evaluator_of(args: argparse.Namespace, config: Config, *, skip: bool = False) -> Evaluator:

@@ -14,8 +14,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = load_config(args.config, args.overrides)
     tables = feature_tables(parser, args, config)
     evaluator = evaluator_of(args, config)
-    rows = {table.source.checkpoint: evaluator.linear(table) for table in tables}
-    print_rows(config, tables[0].dataset, rows)
+    rows = {name: evaluator.linear(table) for name, table in tables.items()}
+    print_rows(config, next(iter(tables.values())).dataset, rows)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from eval_lib import evaluator_of, print_rows
+from eval_lib import checkpoint_parser, evaluator_of, print_rows
 
-from scdnet.cli import config_parser, run_command
+from scdnet.cli import run_command
 from scdnet.config import Config
 from scdnet.config_file import load_config
-from scdnet.eval.feature_table import FeatureTable, extract_table, read_features, write_features
+from scdnet.eval.feature_file import read_features, write_features
+from scdnet.eval.feature_table import FeatureTable, extract_table
 from scdnet.eval.protocols import Evaluator
 from scdnet.files import written_aside
 
@@ -19,10 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     What runs/<name>/results.jsonl has of this checkpoint already is not computed again: a run that was stopped goes on.
     """
-    parser = config_parser(main.__doc__)
-    parser.add_argument(
-        "--checkpoint", required=True, metavar="PATH", help="a checkpoint, ours or the authors'; or none"
-    )
+    parser = checkpoint_parser(main.__doc__)
     parser.add_argument("--features", type=Path, metavar="FILE", help="default: features.h5 in the folder of the run")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)

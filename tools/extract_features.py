@@ -2,17 +2,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scdnet.cli import config_parser, run_command
+from eval_lib import checkpoint_parser
+
+from scdnet.cli import run_command
 from scdnet.config_file import load_config
 from scdnet.errors import ScdnetError
-from scdnet.eval.feature_table import extract_table, write_features
+from scdnet.eval.feature_file import write_features
+from scdnet.eval.feature_table import extract_table
 from scdnet.files import written_aside
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the features [v_t ; v_s] of all sequences of the config's store to an HDF5 file."""
-    parser = config_parser(main.__doc__)
-    parser.add_argument("--checkpoint", required=True, metavar="PATH", help="a checkpoint, ours or the authors'")
+    parser = checkpoint_parser(main.__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the file to write, replaced if it exists")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)

@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 
 from scdnet.cli import command_parser, run_command
-from scdnet.eval.classification import Scores, confusion_matrix, topk_metrics, write_confusion, write_scores
-from scdnet.eval.fusion import PROTOCOL, describe_fusion, fuse, read_parts
-from scdnet.eval.results import append_results, format_table
+from scdnet.eval.classification import Scores, topk_metrics
+from scdnet.eval.fusion import PROTOCOL, fuse, read_parts
+from scdnet.eval.results import format_table
+from scdnet.eval.run_folder import RunFolder
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -27,10 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = {f"{part.scores.stream}, weight {part.weight:g}, {part.file}": accuracies(part.scores) for part in parts}
     rows["sum"] = accuracies(fused)
     folder = args.run_dir or args.scores[0].parent
-    write_scores(folder / f"scores_{PROTOCOL}.npz", fused)
-    matrix = confusion_matrix(torch.from_numpy(fused.scores), torch.from_numpy(fused.label))
-    write_confusion(folder / f"confusion_{PROTOCOL}.tsv", matrix, fused.class_names)
-    path = append_results(folder, describe_fusion(parts, fused), rows["sum"])
+    tag = f"{PROTOCOL}_{fused.stream}_{args.scores[0].stem.removeprefix('scores_')}"
+    path = RunFolder(folder).keep(tag, fused, rows["sum"])
     print(format_table(f"{fused.dataset} {fused.benchmark}, {fused.stream}, percent", rows))
     print(f"recorded in {path}")
 

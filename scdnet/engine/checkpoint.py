@@ -127,8 +127,8 @@ def query_encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return weights if ours else official.encoder_weights(weights)
 
 
-def build_encoder(checkpoint: Checkpoint, *, num_heads: int | None) -> DualPathEncoder:
-    """The query encoder of a checkpoint, in eval mode. Raises CheckpointError."""
+def build_encoder(checkpoint: Checkpoint, *, num_heads: int | None, dropout: float = 0.1) -> DualPathEncoder:
+    """The query encoder of a checkpoint, in eval mode, with `dropout` for further training. Raises CheckpointError."""
     path = checkpoint.path
     if checkpoint.is_ours:
         num_heads = checkpoint.state["config"]["model"]["heads"]
@@ -136,7 +136,7 @@ def build_encoder(checkpoint: Checkpoint, *, num_heads: int | None) -> DualPathE
         raise CheckpointError(f"{path}: the file does not say how many attention heads it has; give num_heads")
     try:
         weights = query_encoder_weights(checkpoint)
-        encoder = DualPathEncoder(EncoderSizes.from_weights(weights, heads=num_heads))
+        encoder = DualPathEncoder(EncoderSizes.from_weights(weights, heads=num_heads, dropout=dropout))
         encoder.load_state_dict(weights, strict=True)
     except (RuntimeError, KeyError, AssertionError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         reason = f"{type(error).__name__}: {error}"

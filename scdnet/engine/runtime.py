@@ -140,6 +140,11 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)  # of all devices
 
 
+def derive_seed(*numbers: int) -> int:
+    """A seed of 32 bits that all of these numbers decide; for other numbers another one, not a neighbour."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
 def random_states() -> dict[str, Any]:
     """torch's random states, for a checkpoint."""
     return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}

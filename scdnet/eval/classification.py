@@ -1,5 +1,6 @@
 """What scores of classes say: accuracies, the confusion matrix, and the files they are kept in."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ class Scores(NamedTuple):
     class_names: tuple[str, ...]
     dataset: str
     stream: str
+    evaluation: Mapping[str, Any]  # as in results.jsonl; empty where the file does not say
 
 
 def topk_metrics(scores: Tensor, label: Tensor) -> dict[str, float]:
@@ -69,13 +71,21 @@ def read_scores(path: Path) -> Scores:
         raise ScdnetError(f"{path}: no such scores file; evaluations write them as runs/<name>/scores_<protocol>.npz")
     try:
         with np.load(path, allow_pickle=False) as file:
-            found: dict[str, Any] = {key: file[key] for key in Scores._fields}
+            found = {key: _array(file[key]) for key in Scores._fields if key != "evaluation"}
+            evaluation = dict(json.loads(str(file["evaluation"]))) if "evaluation" in file else {}
     except Exception as error:  # of a damaged file numpy hands on those of zipfile, zlib, tokenize and more
         raise ScdnetError(f"{path}: not a readable scores file ({error})") from error
     texts = {key: str(found[key]) for key in ("benchmark", "dataset", "stream")}
     names = tuple(np.atleast_1d(found["class_names"]).tolist())
     _check_arrays(path, found, (found["name"].size, len(names)))
-    return Scores(**{**found, **texts, "class_names": names})
+    return Scores(**{**found, **texts, "class_names": names}, evaluation=evaluation)
+
+
+def _array(read: np.ndarray | bytes) -> np.ndarray:
+    """What numpy has read; it hands on as bytes what does not begin as an array does."""
+    if not isinstance(read, np.ndarray):
+        raise ValueError("a part of it is no array")
+    return read
 
 
 def _check_arrays(path: Path, found: Mapping[str, np.ndarray], shape: tuple[int, int]) -> None:
@@ -90,4 +100,5 @@ def _check_arrays(path: Path, found: Mapping[str, np.ndarray], shape: tuple[int,
 
 
 def _plain(scores: Scores) -> Mapping[str, np.ndarray]:
-    return {key: np.asarray(value) for key, value in scores._asdict().items()}
+    columns = {**scores._asdict(), "evaluation": json.dumps(dict(scores.evaluation))}
+    return {key: np.asarray(value) for key, value in columns.items()}

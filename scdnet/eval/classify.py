@@ -12,7 +12,8 @@ from scdnet.data.clips import evaluation_view
 from scdnet.data.store import FRAME_SHAPE
 from scdnet.engine.checkpoint import build_encoder, read_checkpoint
 from scdnet.errors import ScdnetError
-from scdnet.eval.feature_table import FeatureFileError, FeatureTable, read_features
+from scdnet.eval.feature_file import FeatureFileError, read_features
+from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.features import encode
 from scdnet.eval.logistic import fit_logistic
 from scdnet.models.encoder import DualPathEncoder
@@ -79,11 +80,14 @@ class Classifier:
 def load_classifier(checkpoint: str | Path, features: str | Path, *, num_heads: int | None = None) -> Classifier:
     """A classifier by the `features` that tools/extract_features.py has made with `checkpoint`, of all their sequences.
 
-    `num_heads` is needed where the checkpoint does not say (the authors'). Raises CheckpointError, and FeatureFileError
-    if the features are another checkpoint's or of one class.
+    `num_heads`, where the checkpoint does not say (the authors'), is by default that of the features. Raises
+    CheckpointError, and FeatureFileError if the features are another checkpoint's, of other heads or of one class.
     """
-    read = read_checkpoint(Path(checkpoint))
-    encoder, known = build_encoder(read, num_heads=num_heads), read_features(Path(features))
+    read, known = read_checkpoint(Path(checkpoint)), read_features(Path(features))
+    made_with_heads = known.made_with.get("heads", num_heads)
+    if num_heads not in (None, made_with_heads):
+        raise FeatureFileError(f"{features}: made with {made_with_heads} attention heads, expected {num_heads}")
+    encoder = build_encoder(read, num_heads=made_with_heads)
     if known.source.sha256 != read.sha256:
         found = f"made with {known.source.checkpoint}, whose hash is not that of {checkpoint}"
         raise FeatureFileError(f"{features}: {found}; make it anew with tools/extract_features.py")

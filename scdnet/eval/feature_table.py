@@ -1,37 +1,27 @@
-"""The features of a whole store with all that evaluations need to know of it, in memory and as a file."""
+"""The features of a whole store, with all that evaluations need to know of it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
 from scdnet.config import Config
-from scdnet.data.clips import load_clips
-from scdnet.data.store import READ_ERRORS, open_sequences
-from scdnet.engine.logs import say
-from scdnet.engine.runtime import keep_freed_memory, resolve_device, set_precision
+from scdnet.data.store import open_sequences
+from scdnet.engine.runtime import set_precision
 from scdnet.errors import ScdnetError
-from scdnet.eval.features import Features, Source, extract_features, load_source
+from scdnet.eval.features import (
+    Features,
+    Source,
+    extract_features,
+    load_all_clips,
+    load_source,
+    made_with,
+)
 from scdnet.files import file_sha256
 
-FORMAT, VERSION = "scdnet-features", 1
 SAME = 0.05  # of its length: features of one sequence differ by less, bf16 against fp32 by 2 %, of two by 10 % and more
-SOURCE = {  # attribute of the file, by field of Source
-    "checkpoint": "checkpoint",
-    "sha256": "checkpoint_sha256",
-    "seed": "seed",
-    "epoch": "epoch",
-    "pretrained_on": "pretrained_on",
-}
-
-
-class FeatureFileError(ScdnetError):
-    """A features file that is missing, damaged, of another kind, or that does not fit."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +37,8 @@ class FeatureTable:
     stream: str
     store: str  # path
     source: Source
-    store_sha256: str | None = None  # of features that were read from a file
+    store_sha256: str
+    made_with: dict[str, Any]  # of `made_with`
 
     def rows(self, benchmark: str, *, train: bool) -> Tensor:
         """The rows of one split of `benchmark`, rising. Raises ScdnetError if there is no such benchmark, or row."""
@@ -60,6 +51,12 @@ class FeatureTable:
             raise ScdnetError(f"{self.store}: the {side} split of benchmark {benchmark!r} is empty")
         return rows
 
+    @property
+    def weights(self) -> tuple[object, ...]:
+        """What tells one encoder from another: a hash, or of a control its name and all that decides it."""
+        source = self.source
+        return (source.sha256,) if source.sha256 else (source.checkpoint, source.seed, self.made_with)
+
     def features(self, rows: Tensor) -> Features:
         """The features and classes of `rows` (n,)."""
         return Features(self.x[rows], self.label[rows])
@@ -71,7 +68,7 @@ def gallery_across(other: FeatureTable, table: FeatureTable, queries: Tensor) ->
     Classes are matched by name. Raises ScdnetError if there are none, if the encoders differ, or if a sequence is both
     query and in the gallery.
     """
-    if other.x.shape[1:] != table.x.shape[1:] or other.source.sha256 != table.source.sha256:
+    if other.x.shape[1:] != table.x.shape[1:] or other.weights != table.weights:
         raise ScdnetError(f"{other.store} and {table.store}: expected features of one encoder")
     both, theirs, ours = np.intersect1d(other.name, table.name[queries], return_indices=True)
     theirs, ours = other.x[theirs], table.x[queries[ours]]
@@ -93,101 +90,20 @@ def gallery_across(other: FeatureTable, table: FeatureTable, queries: Tensor) ->
 def extract_table(config: Config, checkpoint: str) -> FeatureTable:
     """The features that `checkpoint` (see `load_source`) gives of the config's store: one pass over its sequences."""
     encoder, source = load_source(checkpoint, config)
-    device = resolve_device(config.device)
-    clips = load_clips(config.data, config.stream, device)
-    say(clips.place)
-    keep_freed_memory()
+    clips = load_all_clips(config)
     features = extract_features(encoder, clips, config.precision)
-    set_precision("fp32", device)  # what follows is a function of the features alone
+    set_precision("fp32", clips.device)  # what follows is a function of the features alone
     with open_sequences(config.data.store) as store:
         is_train = {benchmark: torch.from_numpy(store.is_train(benchmark)) for benchmark in store.benchmarks}
-    about = {"class_names": clips.class_names, "dataset": clips.dataset, "stream": config.stream}
     return FeatureTable(
-        *features, name=clips.name, is_train=is_train, **about, store=str(config.data.store), source=source
+        *features,
+        name=clips.name,
+        is_train=is_train,
+        class_names=clips.class_names,
+        dataset=clips.dataset,
+        stream=config.stream,
+        store=str(config.data.store),
+        source=source,
+        store_sha256=file_sha256(config.data.store),
+        made_with=made_with(config),
     )
-
-
-def write_features(path: Path, table: FeatureTable) -> None:
-    """Write `table` to an HDF5 file (docs/data.md)."""
-    with h5py.File(path, "w") as file:
-        file["features"] = table.x.numpy()
-        file["label"] = table.label.numpy()
-        file.create_dataset("name", data=table.name.tolist(), dtype=h5py.string_dtype())
-        file.create_group("split")
-        for benchmark, is_train in table.is_train.items():
-            file[f"split/{benchmark}"] = is_train.numpy()
-        source = {SOURCE[key]: value for key, value in table.source._asdict().items() if value is not None}
-        file.attrs.update({"checkpoint_sha256": table.source.checkpoint, **source})  # of a control its name
-        file.attrs.update(
-            format=FORMAT,
-            version=VERSION,
-            class_names=list(table.class_names),
-            dataset=table.dataset,
-            stream=table.stream,
-            store=table.store,
-            store_sha256=file_sha256(Path(table.store)),
-        )
-
-
-def read_features(path: Path, *, like: Config | None = None, checkpoint: str | None = None) -> FeatureTable:
-    """Read a features file.
-
-    With `like` and `checkpoint`: raises FeatureFileError if it was not made by that checkpoint from the store of that
-    config, by their hashes, or of another stream.
-    """
-    with _reading(path), h5py.File(path, "r") as file:
-        found = (file.attrs.get("format"), file.attrs.get("version"))
-        if found != (FORMAT, VERSION):
-            raise FeatureFileError(f"{path}: expected {FORMAT} of version {VERSION}, found {found[0]} of {found[1]}")
-        attrs = dict(file.attrs)
-        source = {key: attrs.get(attribute) for key, attribute in SOURCE.items()}
-        source |= {key: int(source[key]) for key in ("seed", "epoch") if source[key] is not None}
-        source["sha256"] = None if source["sha256"] == source["checkpoint"] else source["sha256"]
-        table = FeatureTable(
-            x=torch.from_numpy(file["features"][:]),
-            label=torch.from_numpy(file["label"][:]),
-            name=np.array(file["name"].asstr()[:], dtype=str),
-            is_train={benchmark: torch.from_numpy(split[:]) for benchmark, split in file["split"].items()},
-            class_names=tuple(attrs["class_names"]),
-            **{key: attrs[key] for key in ("dataset", "stream", "store", "store_sha256")},
-            source=Source(**source),
-        )
-    _check_table(path, table)
-    if like is not None:
-        _check_origin(path, attrs, like, checkpoint)
-    return table
-
-
-def _check_table(path: Path, table: FeatureTable) -> None:
-    rows = (len(table.x),)
-    columns = {"label": table.label, "name": table.name}
-    columns |= {f"split/{benchmark}": is_train for benchmark, is_train in table.is_train.items()}
-    for key, column in columns.items():
-        if tuple(column.shape) != rows:
-            raise FeatureFileError(f"{path}: expected {key} of {rows[0]} rows, found {tuple(column.shape)}")
-    if table.x.dim() != 2 or table.x.dtype != torch.float32 or not table.x.isfinite().all():
-        raise FeatureFileError(f"{path}: expected finite float32 features (N, 2D), found {tuple(table.x.shape)}")
-    if not (table.name[1:] > table.name[:-1]).all():
-        raise FeatureFileError(f"{path}: expected names that rise, each once")
-    if not ((table.label >= 0) & (table.label < len(table.class_names))).all():
-        raise FeatureFileError(f"{path}: expected labels in 0..{len(table.class_names) - 1}")
-
-
-def _check_origin(path: Path, attrs: dict[str, str], config: Config, checkpoint: str | None) -> None:
-    expected = {"store_sha256": file_sha256(config.data.store), "stream": config.stream}
-    if checkpoint is not None:
-        is_file = Path(checkpoint).is_file()
-        expected["checkpoint_sha256"] = file_sha256(Path(checkpoint)) if is_file else checkpoint
-    for key, value in expected.items():
-        if attrs[key] != value:
-            raise FeatureFileError(f"{path}: its {key} is {attrs[key]}, expected {value}; make it anew")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    if not path.is_file():
-        raise FeatureFileError(f"{path}: no such features file; make one with tools/extract_features.py")
-    try:
-        yield
-    except READ_ERRORS as error:
-        raise FeatureFileError(f"{path}: not a readable features file ({error})") from error

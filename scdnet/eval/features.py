@@ -1,22 +1,24 @@
 """Clips to features: the one path that all evaluations share."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips
+from scdnet.data.clips import Clips, load_clips
 from scdnet.engine.build import build_model, encoder_sizes
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
-from scdnet.engine.runtime import seed_everything, set_precision
+from scdnet.engine.logs import say
+from scdnet.engine.runtime import keep_freed_memory, resolve_device, seed_everything, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
 
 BATCH, GPU_BATCH = 64, 256  # clips a forward; no result depends on it
 UNTRAINED, RAW = "none", "raw"  # what may stand in the place of a checkpoint, as controls
+CONTROLS = {RAW: "raw views", UNTRAINED: "untrained"}
 
 
 class Features(NamedTuple):
@@ -56,7 +58,7 @@ def load_source(name: str, config: Config) -> tuple[nn.Module, Source]:
         seed_everything(config.seed)
         return build_model(config).query.encoder, Source(name, None, config.seed, 0)
     checkpoint = read_checkpoint(Path(name))
-    encoder = build_encoder(checkpoint, num_heads=config.model.heads)
+    encoder = build_encoder(checkpoint, num_heads=config.model.heads, dropout=config.model.dropout)
     _check_fits(checkpoint, encoder, config)
     seed, store = None, None
     if checkpoint.config:
@@ -72,6 +74,20 @@ def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config
             raise CheckpointError(f"{path}: {name} is {found[name]} in the checkpoint, {wanted[name]} in the config")
     if stream != config.stream:
         raise CheckpointError(f"{path}: trained on stream {stream}, the config says {config.stream}")
+
+
+def made_with(config: Config) -> dict[str, Any]:
+    """The values of `config` that features depend on, besides the weights and the store; of controls the seed too."""
+    sizes = {key: value for key, value in vars(encoder_sizes(config)).items() if key != "dropout"}
+    return {**sizes, "stream": config.stream, "precision": config.precision, "storage": config.data.storage}
+
+
+def load_all_clips(config: Config) -> Clips:
+    """The sequences of the config's store on its device; says where their frames lie."""
+    clips = load_clips(config.data, config.stream, resolve_device(config.device))
+    say(clips.place)
+    keep_freed_memory()
+    return clips
 
 
 @torch.inference_mode()

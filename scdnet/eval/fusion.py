@@ -1,6 +1,5 @@
 """Fusion: the scores of several streams, added up. Source: docs/method.md 5."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,9 +8,10 @@ import numpy as np
 
 from scdnet.errors import ScdnetError
 from scdnet.eval.classification import Scores, read_scores
+from scdnet.eval.features import CONTROLS
 
 PROTOCOL = "fusion"
-SCORES_FILE = re.compile(r"scores_(?P<fused>.+?)(_(?P<label_fraction>[\d.e-]+)_draw(?P<draw>\d+))?(_none|_raw)?\.npz")
+VARIANTS = ("probe", "label_fraction", "draw", "gallery", "gallery_sha256", "store_sha256")  # must be the same
 
 
 class Part(NamedTuple):
@@ -43,39 +43,39 @@ def fuse(parts: Sequence[Part]) -> Scores:
     """The sum of the scores as they are (cosines of knn, else logits), each times its weight."""
     total = sum(part.weight * part.scores.scores.astype(np.float64) for part in parts)
     stream = "+".join(part.scores.stream for part in parts)
-    return parts[0].scores._replace(scores=total.astype(np.float32), stream=stream)
+    fused = parts[0].scores._replace(scores=total.astype(np.float32), stream=stream)
+    return fused._replace(evaluation=_describe(parts, fused))
 
 
-def describe_fusion(parts: Sequence[Part], fused: Scores) -> dict[str, Any]:
-    """What is recorded of a fusion besides its numbers (docs/data.md)."""
+def _describe(parts: Sequence[Part], fused: Scores) -> dict[str, Any]:
+    """What is recorded of a fusion besides its numbers; what the parts do not have in common is None (docs/data.md)."""
+    weights_of = [part.scores.evaluation.get("checkpoint_sha256") for part in parts]
+    variant = {key: _common(parts, key) for key in (*VARIANTS, "eval_seed", "settings")}
     return {
         "protocol": PROTOCOL,
+        "fused": _protocol(parts[0]),
+        **{key: value for key, value in variant.items() if value is not None},
         "dataset": fused.dataset,
         "benchmark": fused.benchmark,
         "stream": fused.stream,
-        "seed": None,
-        "epoch": None,
+        **{key: _common(parts, key) for key in ("seed", "epoch", "pretrained_on")},
         "checkpoint": ", ".join(str(part.file) for part in parts),
-        "checkpoint_sha256": None,
-        "pretrained_on": None,
+        "checkpoint_sha256": None if None in weights_of else "+".join(weights_of),
         "config": None,
         "num_test": len(fused.label),
         "weights": [part.weight for part in parts],
-        **fused_protocol(parts[0].file),
     }
 
 
-def fused_protocol(file: Path) -> dict[str, Any]:
-    """`fused`, the protocol that a scores file is of by its name, of `semi` also `label_fraction` and `draw`.
+def _protocol(part: Part) -> str | None:
+    """The protocol that the scores are of; None if the file does not say."""
+    return part.scores.evaluation.get("fused") or part.scores.evaluation.get("protocol")
 
-    `fused` is None if the file has another name than evaluations give.
-    """
-    match = SCORES_FILE.fullmatch(file.name)
-    if match is None:
-        return {"fused": None}
-    if match["draw"] is None:
-        return {"fused": match["fused"]}
-    return {"fused": match["fused"], "label_fraction": float(match["label_fraction"]), "draw": int(match["draw"])}
+
+def _common(parts: Sequence[Part], key: str) -> Any:
+    """The value that all parts have of `key`, or None."""
+    values = [part.scores.evaluation.get(key) for part in parts]
+    return values[0] if all(value == values[0] for value in values) else None
 
 
 def _check_stream_is_new(others: Sequence[Part], part: Part) -> None:
@@ -101,9 +101,12 @@ def _check_fits(first: Part, part: Part) -> None:
 
 def _identity(part: Part) -> dict[str, object]:
     """What must be the same, in the words of the messages; None where it is not known."""
-    scores, is_named = part.scores, SCORES_FILE.fullmatch(part.file.name)
+    scores, evaluation = part.scores, part.scores.evaluation
     return {
-        "the protocol": part.file.stem.removeprefix("scores_") if is_named else None,
+        "the protocol": _protocol(part),
+        "the encoder": CONTROLS.get(evaluation.get("checkpoint"), "trained") if evaluation else None,
+        **{key: evaluation.get(key) for key in VARIANTS},
+        "the seed of the labels": evaluation.get("eval_seed") if "label_fraction" in evaluation else None,
         "the data set": scores.dataset,
         "the benchmark": scores.benchmark,
         "the number of classes": len(scores.class_names),

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from scdnet.engine.logs import say
+from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # C of the logistic probe: the inverse of the regularisation
@@ -21,12 +22,14 @@ def logistic_scores(train: Features, test: Features, *, num_classes: int, seed: 
     """Log-probabilities (N, classes) of a logistic regression on standardised features; -inf never: absent classes low.
 
     Its strength is the one of STRENGTHS that does best on a part of the training sequences which is held out, never the
-    test split; then it is fitted to all of them.
+    test split; then it is fitted to all of them. Raises ScdnetError if there are too few sequences for that.
     """
     x, y = train.x.numpy(), train.y.numpy()
     counts = train.y.bincount()
     stratify = y if counts[counts > 0].min() > 1 and HELD_OUT * len(y) >= len(counts[counts > 0]) else None
     fit_x, held_x, fit_y, held_y = train_test_split(x, y, test_size=HELD_OUT, random_state=seed, stratify=stratify)
+    if len(np.unique(fit_y)) < 2:
+        raise ScdnetError(f"linear.probe=logistic: {len(y)} training sequences are too few to hold some out; use sgd")
     held_out = {strength: fit_logistic(fit_x, fit_y, strength).score(held_x, held_y) for strength in STRENGTHS}
     chosen = max(held_out, key=held_out.__getitem__)
     say(f"logistic probe: C = {chosen:g}, {100 * held_out[chosen]:.1f} % on held-out training sequences")

@@ -1,28 +1,39 @@
 """The evaluation protocols: each computes, records its numbers in results.jsonl and keeps its scores."""
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips, load_clips
-from scdnet.engine.logs import say
-from scdnet.engine.runtime import keep_freed_memory, resolve_device, set_precision
+from scdnet.data.clips import Clips
+from scdnet.data.store import open_sequences
+from scdnet.engine.runtime import derive_seed, resolve_device, set_precision
 from scdnet.errors import ScdnetError
-from scdnet.eval.classification import Scores, confusion_matrix, topk_metrics, write_confusion, write_scores
+from scdnet.eval.classification import Scores, topk_metrics
 from scdnet.eval.feature_table import FeatureTable, gallery_across
-from scdnet.eval.features import RAW, Source, load_source
+from scdnet.eval.features import RAW, Source, load_all_clips, load_source, made_with
 from scdnet.eval.finetune import draw_labelled, finetune
 from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
-from scdnet.eval.results import append_results, describe_evaluation, recorded
-from scdnet.files import written_aside
+from scdnet.eval.results import Evaluation, describe_evaluation
+from scdnet.eval.run_folder import RunFolder
+from scdnet.files import file_sha256
 
 Compute = Callable[[], tuple[dict[str, float], Tensor]]  # metrics and scores (n, classes)
 BEST = "top1_best_on_test"  # metric: of the best epoch, which the test split has chosen; stands beside that of the last
+
+
+class StoreFacts(NamedTuple):
+    """What is recorded of the store that was evaluated on."""
+
+    dataset: str
+    num_test: int
+    sha256: str
 
 
 class Evaluator:
@@ -30,8 +41,9 @@ class Evaluator:
 
     def __init__(self, config: Config, typed: str, *, skip: bool = False) -> None:
         self.config, self.typed = config, typed
-        self.skip = skip  # what results.jsonl has already
+        self.skip = skip  # what the folder has already
         self.device = resolve_device(config.device)
+        self._folder = RunFolder(config.run_dir)
 
     def knn(self, table: FeatureTable, other: FeatureTable | None = None) -> dict[str, float]:
         """kNN retrieval: test split against training split, or against all sequences of another data set."""
@@ -40,13 +52,14 @@ class Evaluator:
             gallery, more = table.features(table.rows(self.config.data.benchmark, train=True)), {}
         else:
             gallery, rows = gallery_across(other, table, rows)
-            more = {"gallery": Path(other.store).stem}  # results and scores of their own
+            more = {"gallery": Path(other.store).stem, "gallery_sha256": other.store_sha256}
 
         def compute() -> tuple[dict[str, float], Tensor]:
             num_classes = len(table.class_names)
             return retrieve(gallery, table.features(rows), num_classes=num_classes, device=self.device)
 
-        return self._run_on_features("knn", "_from_".join(["knn", *more.values()]), table, rows, compute, **more)
+        tag = f"knn_from_{more['gallery']}" if more else "knn"
+        return self._run_on_features("knn", tag, table, rows, compute, {}, **more)
 
     def linear(self, table: FeatureTable) -> dict[str, float]:
         """The linear probe on the frozen features."""
@@ -66,7 +79,9 @@ class Evaluator:
 
         probe = self.config.linear.probe
         tag = "linear" if probe == "sgd" else f"linear_{probe}"
-        return self._run_on_features("linear", tag, table, test, compute, probe=probe)
+        more = {"probe": probe, "eval_seed": self.config.seed}
+        values = {"linear": self.config.linear.model_dump(mode="json")}
+        return self._run_on_features("linear", tag, table, test, compute, values, **more)
 
     def finetune(self, checkpoint: str, *, label_fraction: float) -> dict[str, dict[str, float]]:
         """Fine-tuning with all labels, or `finetune.draws` times with a share of them; metrics by protocol and draw."""
@@ -78,69 +93,86 @@ class Evaluator:
 
     def _finetune_once(self, checkpoint: str, fraction: float, draw: int) -> tuple[str, dict[str, float]]:
         encoder, source = load_source(checkpoint, self.config)
-        clips, seed = self.clips, self.config.seed + draw
-        train, test = clips.split(train=True), clips.split(train=False)
         if fraction < 1:
             protocol, tag = "semi", f"semi_{fraction:g}_draw{draw}"
             more = {"label_fraction": fraction, "draw": draw}
-            labelled = train[draw_labelled(clips.label[train], fraction, seed)]
         else:
             protocol = tag = "finetune" if source.pretrained_on in (None, self.config.data.store.stem) else "transfer"
-            more, labelled = {}, train
-        about = self._about(protocol, clips.dataset, source, num_test=len(test), **more)
-        tag = _tag_of(tag, source)
+            more = {}
+        values = made_with(self.config) | {
+            "finetune": self.config.finetune.model_dump(mode="json", exclude={"label_fraction", "draws"}),
+            "views": self.config.data.views.model_dump(mode="json"),
+            "dropout": self.config.model.dropout,
+        }
+        more |= {"eval_seed": self.config.seed, "settings": hash_of(values)}
+        about, tag = self._about(protocol, self.store, source, **more), _tag_of(tag, source)
         metrics = self._recorded(tag, about)
         if not metrics:
-            self._write_names(f"labelled_{tag}.txt", clips, labelled)
+            clips, seed = self._clips, derive_seed(self.config.seed, draw)
+            train, test = clips.split(train=True), clips.split(train=False)
+            labelled = train[draw_labelled(clips.label[train], fraction, seed)] if fraction < 1 else train
             result = finetune(encoder, clips, labelled, self.config, seed=seed)
             metrics = topk_metrics(result.scores, clips.label[test]) | {BEST: result.best_top1}
-            self._keep(tag, clips, test, result.scores)
-            append_results(self.config.run_dir, about, metrics)
+            scores = self._scores(result.scores, clips, test, about)
+            self._folder.keep(tag, scores, metrics, labelled=clips.name[labelled.numpy()])
         return tag, metrics
 
     @cached_property
-    def clips(self) -> Clips:
-        """The sequences of the store, loaded when they are first needed."""
-        clips = load_clips(self.config.data, self.config.stream, self.device)
-        say(clips.place)
-        keep_freed_memory()
-        return clips
+    def store(self) -> StoreFacts:
+        """What is recorded of the store; its frames are not read."""
+        path = self.config.data.store
+        with open_sequences(path) as store:
+            num_test = int((~store.is_train(self.config.data.benchmark)).sum())
+            return StoreFacts(store.dataset, num_test, file_sha256(path))
+
+    @cached_property
+    def _clips(self) -> Clips:
+        return load_all_clips(self.config)
 
     def _run_on_features(
-        self, protocol: str, tag: str, table: FeatureTable, rows: Tensor, compute: Compute, **more: object
+        self,
+        protocol: str,
+        tag: str,
+        table: FeatureTable,
+        rows: Tensor,
+        compute: Compute,
+        values: Mapping[str, Any],
+        **more: object,
     ) -> dict[str, float]:
-        """Metrics and scores of the test sequences `rows`, unless they are recorded already."""
-        about = self._about(protocol, table.dataset, table.source, num_test=len(rows), **more)
+        """Metrics and scores of the test sequences `rows`, unless they are recorded already.
+
+        `values` of the config are those, besides `table.made_with`, that the numbers depend on.
+        """
+        facts = StoreFacts(table.dataset, len(rows), table.store_sha256)
+        more["settings"] = hash_of({**table.made_with, **values})
+        about = self._about(protocol, facts, table.source, **more)
         tag = _tag_of(tag, table.source)
         metrics = self._recorded(tag, about)
         if not metrics:
             set_precision("fp32", self.device)  # fine-tuning before it may have left another
             metrics, scores = compute()
-            self._keep(tag, table, rows, scores)
-            append_results(self.config.run_dir, about, metrics)
+            self._folder.keep(tag, self._scores(scores, table, rows, about), metrics)
         return metrics
 
-    def _about(self, protocol: str, dataset: str, source: Source, **more: object) -> dict[str, Any]:
+    def _about(self, protocol: str, store: StoreFacts, source: Source, **more: object) -> dict[str, Any]:
+        more |= {"num_test": store.num_test, "store_sha256": store.sha256}
         return describe_evaluation(
-            self.config, protocol=protocol, dataset=dataset, source=source, typed=self.typed, **more
+            self.config, protocol=protocol, dataset=store.dataset, source=source, typed=self.typed, **more
         )
 
-    def _recorded(self, tag: str, about: dict[str, Any]) -> dict[str, float]:
-        metrics = recorded(self.config.run_dir, about) if self.skip else {}
-        if metrics:
-            say(f"{tag}: in {self.config.run_dir}/results.jsonl already, not computed again")
-        return metrics
+    def _recorded(self, tag: str, about: Evaluation) -> dict[str, float]:
+        return self._folder.recorded(tag, about) if self.skip else {}
 
-    def _keep(self, tag: str, of: FeatureTable | Clips, rows: Tensor, scores: Tensor) -> None:
-        """Write the scores (n, classes) of the test sequences `rows` (n,), and their confusion matrix."""
-        label, folder = of.label[rows], self.config.run_dir
-        about = (self.config.data.benchmark, of.class_names, of.dataset, of.stream)
-        write_scores(folder / f"scores_{tag}.npz", Scores(scores.numpy(), of.name[rows], label.numpy(), *about))
-        write_confusion(folder / f"confusion_{tag}.tsv", confusion_matrix(scores, label), of.class_names)
+    def _scores(self, scores: Tensor, of: FeatureTable | Clips, rows: Tensor, about: Evaluation) -> Scores:
+        """The scores (n, classes) of the test sequences `rows` (n,)."""
+        known = (self.config.data.benchmark, of.class_names, of.dataset, of.stream, about)
+        return Scores(scores.numpy(), of.name[rows], of.label[rows].numpy(), *known)
 
-    def _write_names(self, file: str, clips: Clips, index: Tensor) -> None:
-        with written_aside(self.config.run_dir / file) as partial:
-            partial.write_text("".join(f"{name}\n" for name in clips.name[index.numpy()]), encoding="utf-8")
+
+def hash_of(values: Mapping[str, Any]) -> str:
+    """A short hash of values of a config; not of the stream, which has a key of its own wherever this is recorded."""
+    values = {key: value for key, value in values.items() if key != "stream"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _tag_of(protocol: str, source: Source) -> str:

@@ -1,6 +1,7 @@
 """Results: one JSON line a number, read back, and a table for the eye."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from scdnet.config import Config
 from scdnet.eval.features import Source
 
 RESULTS = "results.jsonl"  # in the folder of a run
+Evaluation = Mapping[str, Any]  # what is recorded besides the numbers (docs/data.md)
 
 
 def describe_evaluation(
@@ -33,7 +35,14 @@ def describe_evaluation(
     }
 
 
-def append_results(run_dir: Path, evaluation: Mapping[str, Any], metrics: Mapping[str, float]) -> Path:
+def identity(evaluation: Evaluation) -> dict[str, Any]:
+    """What tells an evaluation from another: all of it but how its config and the file of its weights were named."""
+    weights = evaluation.get("checkpoint_sha256") or evaluation.get("checkpoint")  # of a control its name
+    named = {"config", "checkpoint", "metric", "value"}
+    return {**{key: value for key, value in evaluation.items() if key not in named}, "checkpoint_sha256": weights}
+
+
+def append_results(run_dir: Path, evaluation: Evaluation, metrics: Mapping[str, float]) -> Path:
     """Add a line for each metric to the run's results.jsonl. Returns its path."""
     path = run_dir / RESULTS
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +50,8 @@ def append_results(run_dir: Path, evaluation: Mapping[str, Any], metrics: Mappin
     is_torn = path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" * is_torn + "".join(lines))  # after a line that a killed run left unfinished, on a new one
+        file.flush()
+        os.fsync(file.fileno())  # before the scores, which say that this is here
     return path
 
 
@@ -58,19 +69,19 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def recorded(run_dir: Path, evaluation: Mapping[str, Any]) -> dict[str, float]:
+def recorded(run_dir: Path, evaluation: Evaluation) -> dict[str, float]:
     """The metrics that results.jsonl has of this very evaluation, the last ones if it has them twice; or none."""
-    records = read_results(run_dir / RESULTS)
-    same = [r for r in records if all(r.get(key) == value for key, value in evaluation.items())]
-    return {record["metric"]: record["value"] for record in same}
+    records, wanted = read_results(run_dir / RESULTS), identity(evaluation)
+    return {record["metric"]: record["value"] for record in records if identity(record) == wanted}
 
 
 def format_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Rows of values in percent, one column a metric."""
-    columns = list(next(iter(rows.values())))
+    """Rows of values in percent, one column a metric; blank where a row has none."""
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     first = max(len(name) for name in (title, *rows))
     widths = {column: max(11, len(column) + 2) for column in columns}
     lines = [f"{title:<{first}}" + "".join(f"{column:>{width}}" for column, width in widths.items())]
     for name, row in rows.items():
-        lines.append(f"{name:<{first}}" + "".join(f"{row[column]:>{width}.1f}" for column, width in widths.items()))
+        cells = {column: f"{row[column]:.1f}" if column in row else "" for column in columns}
+        lines.append(f"{name:<{first}}" + "".join(f"{cells[column]:>{width}}" for column, width in widths.items()))
     return "\n".join(lines)

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scdnet.data.streams import STREAMS
-from scdnet.eval.features import RAW, UNTRAINED
+from scdnet.eval.features import CONTROLS
 
 Record = Mapping[str, Any]  # a line of results.jsonl
 PROTOCOLS = ("knn", "linear", "finetune", "semi", "transfer", "fusion")  # in the order of the rows
-CONTROLS = {RAW: "raw views", UNTRAINED: "untrained"}  # as an encoder
 
 
 class Row(NamedTuple):
@@ -39,10 +38,12 @@ class Repetition(NamedTuple):
     """One evaluation of a row."""
 
     checkpoint: str  # hash, or name
-    seed: object
+    seed: object  # of the pretraining
+    eval_seed: object  # of the evaluation, where it draws anything
     draw: object
 
 
+MADE_WITH = ("settings", "store_sha256", "gallery_sha256")  # keys that no row shows, but in which its evaluations agree
 Rows = dict[Row, dict[str, Statistic]]  # statistics by metric
 Evaluations = dict[Repetition, dict[str, float]]  # values by metric
 
@@ -51,20 +52,28 @@ def summarise(records: Iterable[Record]) -> tuple[Rows, int]:
     """Rows in the order in which they are shown, and how many numbers were recorded again with another value.
 
     Of an evaluation that was recorded twice the last numbers count. Checkpoints of one seed are no repetitions of each
-    other, whatever differs: they get a row each, named by their path.
+    other, whatever differs: they get a row each, named by their path. So do evaluations with other settings, or on
+    another store, named by their hashes.
     """
-    groups: dict[Row, Evaluations] = {}
+    records = list(records)
+    variants: dict[Row, set[tuple[object, ...]]] = {}
+    for record in records:
+        variants.setdefault(row_of(record), set()).add(_made_with(record))
+    groups: dict[tuple[Row, str], Evaluations] = {}
     paths: dict[str, str] = {}
     num_changed = 0
     for record in records:
         repetition = repetition_of(record)
         paths[repetition.checkpoint] = str(record.get("checkpoint"))
-        values = groups.setdefault(row_of(record), {}).setdefault(repetition, {})
+        row = row_of(record)
+        variant = _name_variant(record, variants[row])
+        values = groups.setdefault((row, variant), {}).setdefault(repetition, {})
         num_changed += values.get(record["metric"], record["value"]) != record["value"]
         values[record["metric"]] = record["value"]
     rows: Rows = {}
-    for row, evaluations in groups.items():
-        rows |= {part: average(of.values()) for part, of in split_checkpoints(row, evaluations, paths).items()}
+    for (row, variant), evaluations in groups.items():
+        for part, of in split_checkpoints(row, evaluations, paths).items():
+            rows[part._replace(encoder=part.encoder + variant)] = average(of.values())
     return sort_rows(rows), num_changed
 
 
@@ -73,6 +82,16 @@ def row_of(record: Record) -> Row:
     dataset, benchmark, stream = (str(record.get(key, "?")) for key in ("dataset", "benchmark", "stream"))
     encoder = encoder_of(record)
     return Row(dataset, benchmark, record.get("num_test"), protocol_of(record), stream, encoder, record.get("epoch"))
+
+
+def _made_with(record: Record) -> tuple[object, ...]:
+    return tuple(record.get(key) for key in MADE_WITH)
+
+
+def _name_variant(record: Record, variants: set[tuple[object, ...]]) -> str:
+    """In which of MADE_WITH the evaluations of a row differ, and what the record has there; nothing if in none."""
+    differing = [key for i, key in enumerate(MADE_WITH) if len({variant[i] for variant in variants}) > 1]
+    return "".join(f", {key.removesuffix('_sha256')} {str(record.get(key) or 'unknown')[:7]}" for key in differing)
 
 
 def protocol_of(record: Record) -> str:
@@ -92,23 +111,25 @@ def protocol_of(record: Record) -> str:
 
 
 def encoder_of(record: Record) -> str:
-    """What was evaluated; nothing for a fusion, whose files do not say."""
+    """What was evaluated; nothing for a fusion of encoders that have nothing in common."""
     checkpoint, trained_on = record.get("checkpoint"), record.get("pretrained_on")
-    if record["protocol"] == "fusion":
-        return ""
-    return CONTROLS.get(checkpoint) or (f"trained on {trained_on}" if trained_on else "trained")
+    unknown = "" if record["protocol"] == "fusion" else "trained"
+    return CONTROLS.get(checkpoint) or (f"trained on {trained_on}" if trained_on else unknown)
 
 
 def repetition_of(record: Record) -> Repetition:
-    """Which of the evaluations of its row a record belongs to; a fusion has its files in the place of a seed."""
-    checkpoint = str(record.get("checkpoint"))
-    seed = checkpoint if record["protocol"] == "fusion" else record.get("seed")
-    return Repetition(record.get("checkpoint_sha256") or checkpoint, seed, record.get("draw"))
+    """Which of the evaluations of its row a record belongs to; a fusion of several seeds is one by its files."""
+    checkpoint, seed = str(record.get("checkpoint")), record.get("seed")
+    if record["protocol"] == "fusion" and seed is None:
+        seed = checkpoint
+    weights = record.get("checkpoint_sha256") or checkpoint
+    return Repetition(weights, seed, record.get("eval_seed"), record.get("draw"))
 
 
 def split_checkpoints(row: Row, evaluations: Evaluations, paths: Mapping[str, str]) -> dict[Row, Evaluations]:
-    """One row; where several checkpoints have the same seed and draw, a row for each checkpoint."""
-    if len({(repetition.seed, repetition.draw) for repetition in evaluations}) == len(evaluations):
+    """One row; where several checkpoints have the same seed, a row for each checkpoint."""
+    checkpoints = {(repetition.checkpoint, repetition.seed) for repetition in evaluations}
+    if len({seed for _, seed in checkpoints}) == len(checkpoints):
         return {row: evaluations}
     rows: dict[Row, Evaluations] = {}
     for repetition, values in evaluations.items():

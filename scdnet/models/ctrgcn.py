@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scdnet.models.bodies import DistinctBodies
-from scdnet.models.layers import Conv1x1, ConvNorm, CountedNorm, conv_norm, for_all, kaiming, peak_of_three
+from scdnet.models.layers import Conv1x1, ConvNorm, CountedNorm, InputNorm, conv_norm, for_all, kaiming, peak_of_three
 from scdnet.skeleton import Skeleton, partition_graph
 
 COORDINATES = 3  # C of the input: x y z
@@ -126,7 +126,7 @@ class Stem(nn.Module):
 
     def __init__(self, base_channels: int, bodies: int, skeleton: Skeleton) -> None:
         super().__init__()
-        self.input_norm = nn.BatchNorm1d(bodies * skeleton.num_joints * COORDINATES)
+        self.input_norm = InputNorm(bodies * skeleton.num_joints * COORDINATES)
         widths = (COORDINATES, base_channels, 4 * base_channels, base_channels)
         self.units = nn.ModuleList(Unit(c, d, skeleton) for c, d in pairwise(widths))
 

@@ -27,8 +27,10 @@ class EncoderSizes:
     dropout: float = 0.1
 
     @classmethod
-    def from_weights(cls, weights: Mapping[str, Tensor], *, heads: int, skeleton: Skeleton = NTU_25) -> Self:
-        """The sizes that an encoder with these weights has; they do not tell the heads. Raises KeyError."""
+    def from_weights(
+        cls, weights: Mapping[str, Tensor], *, heads: int, dropout: float = 0.1, skeleton: Skeleton = NTU_25
+    ) -> Self:
+        """The sizes that an encoder with these weights has; they do not tell heads and dropout. Raises KeyError."""
         base_channels = len(weights["temporal_stem.units.0.gcn.norm.weight"])
         width, frame_tokens = weights["spatial_path.project.0.weight"].shape
         joints_of_bodies = len(weights["temporal_stem.input_norm.weight"]) // COORDINATES
@@ -40,6 +42,7 @@ class EncoderSizes:
             layers=len(layers),
             frames=frame_tokens // base_channels,
             bodies=joints_of_bodies // skeleton.num_joints,
+            dropout=dropout,
         )
 
 

@@ -1,9 +1,13 @@
 """Layers of the stem. Their batch is of bodies; a row may stand for several equal ones, which `count` (R,) tells."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
+
+Gather = Callable[[Tensor], Tensor]  # (C,) of this process -> (processes, C)
 
 
 def kaiming(*shape: int, fan_out: int) -> nn.Parameter:
@@ -28,6 +32,8 @@ class Conv1x1(nn.Conv2d):
 class CountedNorm(nn.BatchNorm2d):
     """Batch norm in which row r weighs as much as `count[r]` equal rows, in means, variances and gradients."""
 
+    gather: Gather | None = None
+
     def forward(self, x: Tensor, count: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """(R, C, V, T) -> the same; without `count` every row counts once.
 
@@ -40,31 +46,79 @@ class CountedNorm(nn.BatchNorm2d):
             weight = weight + 0 * shift  # its gradient is 0, not absent: weight decay goes on
             mean.add_(shift.detach(), alpha=pace / (1 - pace))  # the update below leaves 1 - pace of it
         self.num_batches_tracked.add_(1)
-        if count is None:
+        if count is None and self.gather is None:
             return F.batch_norm(x, mean, var, weight, self.bias, True, pace, self.eps)
-        y, batch_mean, batch_var = _CountedNorm.apply(x, weight, self.bias, count, self.eps)
-        n = count.sum() * x[0, 0].numel()
-        mean.lerp_(batch_mean, pace)
-        var.lerp_(batch_var * (n / (n - 1)), pace)
-        return y
+        return _normalise(self, x, weight, count)
+
+
+class InputNorm(nn.BatchNorm1d):
+    """Batch norm of (N, C, T)."""
+
+    gather: Gather | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, T) -> the same."""
+        if not self.training or self.gather is None:
+            return super().forward(x)
+        self.num_batches_tracked.add_(1)
+        return _normalise(self, x[..., None], self.weight, None)[..., 0]
+
+
+def share_statistics(model: nn.Module, gather: Gather) -> None:
+    """Let all batch norms of `model` normalise, in training, by the batches of all processes together.
+
+    `gather` stacks what each of them gives, (C,) -> (processes, C); each calls it at the same places.
+    """
+    for module in model.modules():
+        if isinstance(module, CountedNorm | InputNorm):
+            module.gather = gather
+
+
+def _normalise(norm: CountedNorm | InputNorm, x: Tensor, weight: Tensor, count: Tensor | None) -> Tensor:
+    """(R, C, V, T) -> the same, of training; moves the running statistics."""
+    if count is None:
+        count = torch.ones_like(x[:, 0, 0, 0], dtype=weight.dtype)
+    y, mean, var, n = _CountedNorm.apply(x, weight, norm.bias, count, norm.eps, norm.gather)
+    norm.running_mean.lerp_(mean, norm.momentum)
+    norm.running_var.lerp_(var * (n / (n - 1)), norm.momentum)
+    return y
 
 
 class _CountedNorm(torch.autograd.Function):
-    """The gradient that reaches row r is that of all rows it stands for, so only its share of the statistics is new."""
+    """The gradient that reaches row r is that of all rows it stands for, so only its share of the statistics is new.
+
+    With `gather` the statistics are of the rows of all processes. The gradient of `x` is then that of the sum of
+    their losses, those of weight and bias are of this process alone: their mean over the processes is that of the mean
+    of the losses, as with every other weight.
+    """
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, count: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        share = (count / (count.sum() * x[0, 0].numel()))[:, None]  # of a number of row r among all numbers
+        ctx: FunctionCtx,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        count: Tensor,
+        eps: float,
+        gather: Gather | None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        n = count.sum() * x[0, 0].numel()
+        share = (count / n)[:, None]  # of a number of row r among all numbers
         mean = (share * x.sum(dim=(2, 3), dtype=weight.dtype)).sum(dim=0)
         centred = x - mean[:, None, None]
-        var = (share * torch.linalg.vector_norm(centred, dim=(2, 3)).square()).sum(dim=0)
+        var = _mean_square(centred, share)
+        if gather is not None:
+            means, variances, counts = gather(torch.cat([mean, var, n[None]])).split([len(mean), len(mean), 1], dim=1)
+            n, own_n = counts.sum(), n
+            mean = (counts / n * means).sum(dim=0)
+            var = (counts / n * (variances + (means - mean).square())).sum(dim=0)  # Chan et al. 1983, eq. 2.1
+            centred, share = x - mean[:, None, None], share * (own_n / n)
         scale = (var + eps).rsqrt()
+        ctx.gather = gather
         ctx.save_for_backward(centred, weight, scale, share)
-        ctx.mark_non_differentiable(mean, var)
+        ctx.mark_non_differentiable(mean, var, n)
         y = torch.addcmul(bias[:, None, None], centred, (weight * scale)[:, None, None])
-        return y.to(x.dtype), mean, var
+        return y.to(x.dtype), mean, var, n
 
     @staticmethod
     @once_differentiable
@@ -72,12 +126,20 @@ class _CountedNorm(torch.autograd.Function):
         centred, weight, scale, share = ctx.saved_tensors
         grad_bias = grad.sum(dim=(0, 2, 3), dtype=weight.dtype)
         along = (grad * centred).sum(dim=(0, 2, 3))
+        all_bias, all_along = grad_bias, along
+        if ctx.gather is not None:
+            all_bias, all_along = ctx.gather(torch.cat([grad_bias, along])).sum(dim=0).chunk(2)
         slope = weight * scale
-        through_mean = -share * slope * grad_bias
-        through_var = -share * slope * scale.square() * along
+        through_mean = -share * slope * all_bias
+        through_var = -share * slope * scale.square() * all_along
         grad_x = grad * slope[:, None, None]
         grad_x.addcmul_(centred, through_var[:, :, None, None]).add_(through_mean[:, :, None, None])
-        return grad_x.to(grad.dtype), along * scale, grad_bias, None, None
+        return grad_x.to(grad.dtype), along * scale, grad_bias, None, None, None
+
+
+def _mean_square(x: Tensor, share: Tensor) -> Tensor:
+    """(C,) of (R, C, V, T): the mean of the squares, a number of row r weighing `share[r]` (R, 1)."""
+    return (share * torch.linalg.vector_norm(x, dim=(2, 3)).square()).sum(dim=0)
 
 
 def conv_norm(conv: Conv1x1, norm: CountedNorm, x: Tensor, count: Tensor | None = None) -> Tensor:

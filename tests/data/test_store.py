@@ -105,7 +105,7 @@ def make_group(key):
         (put("name", [1, 2, 3]), "name of text, found int64"),
         (put("name", ["a", "b"]), "name of 3 rows, found (2,)"),
         (put("name", ["a", "c", "b"]), "names that rise, found ['a' 'c' 'b']"),
-        (put("name", ["a", "b", "b"]), "names that rise, found ['a' 'b' 'b']"),
+        (put("name", ["a", "b", "b"]), "names that rise, found ['a' 'b' 'b']"),  # one could be in both splits
         (put("name", ["a", "\U0001f600", "\uffff"]), "names that rise"),  # risen in UTF-16, not in code points
         (put("name", [b"a", b"b\xff", b"c"], dtype=TEXT), "cannot read name ('utf-8' codec can't decode byte 0xff"),
         (put("split/xsub", [True]), "split/xsub of 3 rows, found (1,)"),

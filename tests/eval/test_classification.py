@@ -23,7 +23,16 @@ SCORES, LABEL = torch.randn(200, 9, generator=GENERATOR), torch.randint(9, (200,
 
 def made_up() -> Scores:
     names = np.array([f"S001C001P003R{i:03}A001" for i in range(200)])
-    return Scores(SCORES.numpy(), names, LABEL.numpy(), "xsub", tuple("abcdefghi"), "ntu60", "joint")
+    return Scores(
+        SCORES.numpy(),
+        names,
+        LABEL.numpy(),
+        "xsub",
+        tuple("abcdefghi"),
+        "ntu60",
+        "joint",
+        {"protocol": "linear", "seed": None},
+    )
 
 
 @pytest.mark.parametrize("k", [1, 5])
@@ -111,6 +120,14 @@ def test_bytes_that_are_wrong_anywhere_are_an_error_unless_they_mean_nothing(tmp
         else:
             assert np.array_equal(found.scores, SCORES) and np.array_equal(found.label, LABEL)
     assert num_refused > 100
+
+
+def test_scores_that_do_not_say_whose_they_are_are_read(tmp_path: Path):
+    path = tmp_path / "scores.npz"
+    write_scores(path, made_up())
+    with np.load(path) as file:
+        np.savez(path, **{key: file[key] for key in file.files if key != "evaluation"})
+    assert read_scores(path).evaluation == {}
 
 
 def test_an_npz_of_something_else_is_an_error(tmp_path: Path):

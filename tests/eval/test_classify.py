@@ -7,11 +7,11 @@ import torch
 from scdnet import load_classifier, open_sequences
 from scdnet.config import Config
 from scdnet.data.clips import evaluation_view
-from scdnet.engine.checkpoint import CheckpointError
 from scdnet.engine.trainer import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.eval.classify import Classifier
-from scdnet.eval.feature_table import FeatureFileError, FeatureTable, extract_table, write_features
+from scdnet.eval.feature_file import FeatureFileError, write_features
+from scdnet.eval.feature_table import FeatureTable, extract_table
 from scdnet.eval.features import encode, load_source
 from scdnet.models.encoder import EncoderSizes
 from tests import literal
@@ -125,16 +125,16 @@ def test_a_checkpoint_trained_on_is_another_one(small_config, tmp_path):
         load_classifier(pretrain(longer, resume=True), features)
 
 
-def test_the_authors_checkpoint_needs_its_heads(small_config, tmp_path):
+def test_the_heads_of_the_authors_checkpoint_are_those_of_its_features(small_config, tmp_path):
     sizes = EncoderSizes(base_channels=8, width=16, heads=2, frames=16)
     theirs = literal.SCDNet(sizes, projection=8, queue_size=4, momentum=0.99)
     checkpoint = tmp_path / "checkpoint.pth.tar"
     torch.save({"state_dict": theirs.state_dict()}, checkpoint)
     table = extract_table(small_config, str(checkpoint))
     features = written(table, tmp_path / "a.h5")
-    with pytest.raises(CheckpointError, match="does not say how many attention heads"):
-        load_classifier(checkpoint, features)
-    answer = load_classifier(checkpoint, features, num_heads=2)(open_sequences(table.store)[5].frames)
+    with pytest.raises(FeatureFileError, match="made with 2 attention heads, expected 4"):
+        load_classifier(checkpoint, features, num_heads=4)
+    answer = load_classifier(checkpoint, features)(open_sequences(table.store)[5].frames)
     assert answer.neighbours[0].name == table.name[5] and answer.neighbours[0].similarity == pytest.approx(1, abs=1e-5)
 
 

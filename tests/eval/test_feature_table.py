@@ -8,7 +8,8 @@ import torch
 
 from scdnet.engine.trainer import pretrain
 from scdnet.errors import ScdnetError
-from scdnet.eval.feature_table import FeatureFileError, extract_table, gallery_across, read_features, write_features
+from scdnet.eval.feature_file import FeatureFileError, read_features, write_features
+from scdnet.eval.feature_table import extract_table, gallery_across
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_what_is_read_is_what_was_written(table, path, small_config):
     assert {key: value.tolist() for key, value in read.is_train.items()} == {
         key: value.tolist() for key, value in table.is_train.items()
     }
-    for key in ("class_names", "dataset", "stream", "store"):
+    for key in ("class_names", "dataset", "stream", "store", "store_sha256", "made_with"):
         assert getattr(read, key) == getattr(table, key)
 
 
@@ -53,6 +54,24 @@ def test_features_of_another_checkpoint_store_or_stream_are_refused(path, small_
         store["frames"][0] += 1
     with pytest.raises(FeatureFileError, match="its store_sha256 is "):
         read_features(path, like=small_config, checkpoint="none")
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        (None, {"seed": 3}, "its seed is 0, expected 3; make it anew"),
+        (None, {"precision": "bf16"}, "its precision is fp32, expected bf16"),
+        ("data", {"bodies": 1}, "its bodies is 2, expected 1"),
+        ("data", {"frames": 32}, "its frames is 16, expected 32"),
+        ("data", {"storage": "float16"}, "its storage is float32, expected float16"),
+        ("model", {"width": 32}, "its width is 16, expected 32"),
+    ],
+)
+def test_features_of_a_control_made_with_other_values_are_refused(path, small_config, section, change, message):
+    if section:
+        change = {section: getattr(small_config, section).model_copy(update=change)}
+    with pytest.raises(FeatureFileError, match=message):
+        read_features(path, like=small_config.model_copy(update=change), checkpoint="none")
 
 
 def change(path: Path, edit) -> None:
@@ -128,5 +147,8 @@ def test_galleries_of_another_encoder_or_without_a_common_class_are_refused(tabl
     rows = table.rows("xsub", train=False)
     with pytest.raises(ScdnetError, match="expected features of one encoder"):
         gallery_across(other_table(table, source=table.source._replace(sha256="other")), table, rows)
+    for other in ({"made_with": {**table.made_with, "stream": "bone"}}, {"source": table.source._replace(seed=5)}):
+        with pytest.raises(ScdnetError, match="expected features of one encoder"):
+            gallery_across(other_table(table, **other), table, rows)
     with pytest.raises(ScdnetError, match="no class of one name"):
         gallery_across(other_table(table, class_names=("x", "y")), table, rows)

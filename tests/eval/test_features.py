@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from scdnet.config import Config
 from scdnet.data.clips import load_clips
@@ -11,6 +12,8 @@ from scdnet.engine.trainer import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.eval import features
 from scdnet.eval.features import extract_features, load_source
+from scdnet.eval.knn import retrieve
+from scdnet.eval.linear import linear_probe
 
 CPU = torch.device("cpu")
 
@@ -50,10 +53,12 @@ def test_some_features_are_those_of_all(small_config: Config, checkpoint: Path):
     assert torch.equal(some.y, clips.label[index])
 
 
-def test_extraction_leaves_weights_and_statistics_alone(small_config: Config):
+def test_extraction_knn_and_linear_probe_leave_weights_and_statistics_alone(small_config: Config):
     encoder = build_model(small_config).query.encoder.train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    extract_features(encoder, load_clips(small_config.data, "joint", CPU))
+    found = extract_features(encoder, load_clips(small_config.data, "joint", CPU))
+    retrieve(found, found, num_classes=2, device=CPU)
+    linear_probe(found, found, small_config.linear, num_classes=2, seed=0, device=CPU)
     for name, value in encoder.state_dict().items():
         assert torch.equal(value, before[name]), name
 
@@ -64,6 +69,13 @@ def test_raw_control_is_the_flattened_view(small_config: Config):
     own = extract_features(encoder, clips)
     assert torch.equal(own.x[3], next(clips.evaluation_views(torch.tensor([[3]]))).flatten())
     assert source.sha256 is None
+
+
+@pytest.mark.parametrize("name", ["none", "trained"])
+def test_the_dropout_of_further_training_is_that_of_the_config(small_config: Config, checkpoint: Path, name: str):
+    config = small_config.model_copy(update={"model": small_config.model.model_copy(update={"dropout": 0.3})})
+    encoder, _ = load_source(str(checkpoint) if name == "trained" else name, config)
+    assert {module.p for module in encoder.modules() if isinstance(module, nn.Dropout)} == {0.3}
 
 
 def test_untrained_control_is_where_training_starts(small_config: Config):

@@ -7,7 +7,7 @@ import pytest
 
 from scdnet.errors import ScdnetError
 from scdnet.eval.classification import Scores, write_scores
-from scdnet.eval.fusion import describe_fusion, fuse, fused_protocol, read_parts
+from scdnet.eval.fusion import fuse, read_parts
 
 BASE = Scores(
     scores=np.array([[0.5, 0.25], [0.0, 1.0], [2.0, 3.0]], dtype=np.float32),
@@ -17,6 +17,7 @@ BASE = Scores(
     class_names=("sit", "stand"),
     dataset="ntu60",
     stream="joint",
+    evaluation={"protocol": "linear", "probe": "sgd", "seed": 3, "epoch": 451, "pretrained_on": "ntu60"},
 )
 BONE = np.array([[0.0, 1.0], [0.5, 0.0], [4.0, 0.0]], dtype=np.float32)
 
@@ -54,34 +55,41 @@ def test_the_order_of_the_streams_is_as_given_and_changes_no_sum(files: list[Pat
 
 
 def test_what_is_recorded(files: list[Path]):
-    parts = read_parts(files, [1, 0.5])
-    assert describe_fusion(parts, fuse(parts)) == {
+    assert fuse(read_parts(files, [1, 0.5])).evaluation == {
         "protocol": "fusion",
         "fused": "linear",
+        "probe": "sgd",
         "dataset": "ntu60",
         "benchmark": "xsub",
         "stream": "joint+bone",
-        "seed": None,
-        "epoch": None,
+        "seed": 3,
+        "epoch": 451,
         "checkpoint": f"{files[0]}, {files[1]}",
         "checkpoint_sha256": None,
-        "pretrained_on": None,
+        "pretrained_on": "ntu60",
         "config": None,
         "num_test": 3,
         "weights": [1, 0.5],
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "protocol"),
-    [
-        ("scores_knn.npz", {"fused": "knn"}),
-        ("scores_semi_0.01_draw3.npz", {"fused": "semi", "label_fraction": 0.01, "draw": 3}),
-        ("joint.npz", {"fused": None}),
-    ],
-)
-def test_the_name_of_the_file_says_what_is_fused(name: str, protocol: dict):
-    assert fused_protocol(Path("runs/x") / name) == protocol
+def of(**change: object) -> dict:
+    return {"evaluation": {**BASE.evaluation, **change}}
+
+
+def test_what_the_parts_do_not_share_is_not_recorded_but_whose_they_are(tmp_path: Path):
+    joint = written(tmp_path / "a.npz", **of(checkpoint_sha256="aa"))
+    bone = written(tmp_path / "b.npz", stream="bone", **of(checkpoint_sha256="bb", seed=4))
+    evaluation = fuse(read_parts([joint, bone])).evaluation
+    assert evaluation["seed"] is None and evaluation["epoch"] == 451
+    assert evaluation["checkpoint_sha256"] == "aa+bb"
+
+
+def test_a_sum_can_be_a_part(tmp_path: Path, files: list[Path]):
+    write_scores(tmp_path / "two.npz", fuse(read_parts(files)))
+    motion = written(tmp_path / "motion.npz", stream="motion")
+    fused = fuse(read_parts([tmp_path / "two.npz", motion]))
+    assert fused.stream == "joint+bone+motion" and fused.evaluation["fused"] == "linear"
 
 
 @pytest.mark.parametrize(
@@ -109,11 +117,32 @@ def test_scores_that_do_not_go_together_are_refused(tmp_path: Path, files: list[
     assert str(error.value).startswith(f"{other}: {message.replace('FIRST', str(files[0]))}")
 
 
-def test_scores_of_another_protocol_are_refused(tmp_path: Path, files: list[Path]):
-    other = written(tmp_path / "motion" / "scores_knn.npz", stream="motion")
-    with pytest.raises(ScdnetError, match=r"scores_knn\.npz: the protocol is knn, but linear in "):
-        read_parts([files[0], other])
-    fuse(read_parts([files[0], other.rename(tmp_path / "motion.npz")]))  # a name that says nothing is taken at its word
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protocol": "knn"}, "the protocol is knn, but linear in "),
+        ({"probe": "logistic"}, "probe is logistic, but sgd in "),
+        ({"checkpoint": "none"}, "the encoder is untrained, but trained in "),
+        ({"store_sha256": "b"}, "store_sha256 is b, but a in "),
+        ({"gallery_sha256": "b"}, "gallery_sha256 is b, but a in "),
+        ({"label_fraction": 0.1}, "label_fraction is 0.1, but 0.01 in "),
+        ({"draw": 1}, "draw is 1, but 0 in "),
+        ({"eval_seed": 1}, "the seed of the labels is 1, but 0 in "),
+    ],
+)
+def test_scores_of_another_protocol_are_refused(tmp_path: Path, change: dict, message: str):
+    labels = {"label_fraction": 0.01, "draw": 0, "eval_seed": 0}
+    known = {**labels, "store_sha256": "a", "gallery_sha256": "a", "checkpoint": "last.pt"}
+    first = written(tmp_path / "joint.npz", **of(**known))
+    other = written(tmp_path / "motion.npz", stream="motion", **of(**{**known, **change}))
+    with pytest.raises(ScdnetError, match=rf"motion\.npz: {message}"):
+        read_parts([first, other])
+
+
+def test_scores_that_do_not_say_what_they_are_of_are_taken_as_they_come(tmp_path: Path, files: list[Path]):
+    other = tmp_path / "motion.npz"
+    written(other, stream="motion", evaluation={})
+    fuse(read_parts([files[0], other]))
 
 
 def test_the_same_file_twice_is_refused(files: list[Path]):

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
+from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features
 from scdnet.eval.logistic import fit_logistic, logistic_scores
 from tests.eval.points import made_up
@@ -24,6 +26,19 @@ def test_classes_of_a_single_sequence_are_no_trouble_to_the_logistic_probe():
     train = made_up(20, seed=0)
     train = Features(torch.cat([train.x, train.x[:1] + 5]), torch.cat([train.y, torch.tensor([3])]))
     assert logistic_scores(train, train, num_classes=4, seed=0).shape == (21, 4)
+
+
+def test_a_class_that_is_left_alone_is_an_error():
+    train = Features(torch.randn(4, 8), torch.tensor([0, 0, 0, 1]))
+    messages = []
+    for seed in range(8):  # in some of the draws the only one of class 1 is held out
+        try:
+            logistic_scores(train, train, num_classes=2, seed=seed)
+        except ScdnetError as error:
+            messages.append(str(error))
+    assert messages and "4 training sequences are too few to hold some out; use sgd" in messages[0]
+    with pytest.raises(ScdnetError, match="too few to hold some out"):
+        logistic_scores(Features(train.x, 0 * train.y), train, num_classes=2, seed=0)
 
 
 def test_the_fit_weighs_the_log_loss_of_standardised_features_against_the_squared_weights():

@@ -40,12 +40,26 @@ def test_keys_that_are_not_known_are_kept(tmp_path: Path):
 
 
 def test_recorded_is_of_this_very_evaluation_and_the_last(tmp_path: Path):
-    append_results(tmp_path, KNN, {"knn@1": 50.0, "map": 25.5})
+    append_results(tmp_path, {**KNN, "config": "a.yaml", "checkpoint": "runs/a/last.pt"}, {"knn@1": 50.0, "map": 25.5})
     append_results(tmp_path, {**KNN, "checkpoint_sha256": "cd"}, {"knn@1": 1.0})
+    append_results(tmp_path, {**KNN, "gallery": "ntu120"}, {"knn@1": 2.0})
     append_results(tmp_path, KNN, {"knn@1": 51.0})
-    assert recorded(tmp_path, KNN) == {"knn@1": 51.0, "map": 25.5}
+    same = {**KNN, "config": "b.yaml", "checkpoint": "/moved/last.pt"}  # the same weights, otherwise named
+    assert recorded(tmp_path, same) == {"knn@1": 51.0, "map": 25.5}
     assert recorded(tmp_path, {**KNN, "seed": 3}) == {}
     assert recorded(tmp_path / "new", KNN) == {}
+
+
+def test_controls_are_told_apart_by_their_name(tmp_path: Path):
+    control = {"protocol": "knn", "checkpoint_sha256": None}
+    append_results(tmp_path, {**control, "checkpoint": "raw"}, {"knn@1": 1.0})
+    assert recorded(tmp_path, {**control, "checkpoint": "none"}) == {}
+    assert recorded(tmp_path, {**control, "checkpoint": "raw"}) == {"knn@1": 1.0}
+
+
+def test_a_row_without_a_metric_is_blank_there():
+    lines = format_table("title", {"two classes": {"top1": 50.0}, "many": {"top1": 25.0, "top5": 75.0}}).split("\n")
+    assert [line.split()[-1] for line in lines] == ["top5", "50.0", "75.0"]
 
 
 def test_the_table_has_a_column_for_each_metric():

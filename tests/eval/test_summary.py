@@ -76,6 +76,27 @@ def test_checkpoints_of_one_seed_are_never_averaged():
     }
 
 
+def test_checkpoints_of_one_seed_are_told_apart_whatever_the_evaluation_drew():
+    other = of_seed(0, 60.0, checkpoint="runs/other/last.pt", checkpoint_sha256="b" * 64, eval_seed=1)
+    rows, _ = summarise([of_seed(0, 80.0, eval_seed=0), other])
+    assert sorted(metrics["top1"].mean for metrics in rows.values()) == [60, 80]
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"), [("settings", "settings"), ("store_sha256", "store"), ("gallery_sha256", "gallery")]
+)
+def test_other_settings_and_stores_are_other_rows_named_by_their_hash(key: str, shown: str):
+    rows, _ = summarise([of_seed(0, 80.0, **{key: "a" * 64}), of_seed(1, 40.0, **{key: "b" * 64}), of_seed(2, 90.0)])
+    found = {row.encoder: metrics["top1"].mean for row, metrics in rows.items()}
+    base = f"trained on ntu60, {shown}"
+    assert found == {f"{base} aaaaaaa": 80, f"{base} bbbbbbb": 40, f"{base} unknown": 90}
+
+
+def test_checkpoints_of_one_seed_in_two_settings_are_four_rows():
+    of = [of_seed(0, 10.0 * i, checkpoint_sha256=str(i % 2) * 64, settings=str(i // 2) * 12) for i in range(4)]
+    assert sorted(metrics["top1"].mean for metrics in summarise(of)[0].values()) == [0, 10, 20, 30]
+
+
 def test_controls_of_several_seeds_are_one_row_each():
     none = {"checkpoint": "none", "checkpoint_sha256": None, "pretrained_on": None, "epoch": 0}
     raw = {**none, "checkpoint": "raw", "seed": None, "epoch": None}
@@ -84,12 +105,30 @@ def test_controls_of_several_seeds_are_one_row_each():
     assert found == {("raw views", None): (5, 1), ("untrained", 0): (2, 2)}
 
 
-def test_fusions_of_different_files_are_repetitions():
-    fusion = {"protocol": "fusion", "fused": "knn", "seed": None, "checkpoint_sha256": None, "weights": [1, 1]}
-    rows, _ = summarise([record(90.0, **fusion, checkpoint="a, b"), record(94.0, **fusion, checkpoint="c, d")])
+FUSION = {"protocol": "fusion", "fused": "knn", "checkpoint_sha256": None, "weights": [1, 1]}
+
+
+def test_fusions_of_several_seeds_and_epochs_are_told_apart():
+    first, second = record(90.0, **FUSION, checkpoint="a, b"), record(94.0, **{**FUSION, "seed": 1}, checkpoint="c, d")
+    earlier = record(50.0, **{**FUSION, "epoch": 10}, checkpoint="e, f")
+    rows, _ = summarise([first, second, earlier])
+    found = {(row.protocol, row.encoder, row.epochs): metrics["top1"][::2] for row, metrics in rows.items()}
+    assert found == {
+        ("fusion (knn)", "trained on ntu60", 451): (92, 2),
+        ("fusion (knn)", "trained on ntu60", 10): (50, 1),
+    }
+
+
+def test_fusions_of_files_that_have_nothing_in_common_are_repetitions():
+    unknown = {**FUSION, "seed": None, "epoch": None, "pretrained_on": None}
+    rows, _ = summarise([record(90.0, **unknown, checkpoint="a, b"), record(94.0, **unknown, checkpoint="c, d")])
     ((row, metrics),) = rows.items()
-    assert (row.protocol, row.encoder) == ("fusion (knn)", "")
-    assert metrics["top1"][0] == 92 and metrics["top1"].n == 2
+    assert (row.protocol, row.encoder) == ("fusion (knn)", "") and metrics["top1"][::2] == (92, 2)
+
+
+def test_seeds_of_the_evaluation_are_repetitions():
+    rows, _ = summarise([record(80.0, eval_seed=0), record(82.0, eval_seed=1)])
+    assert rows[LINEAR]["top1"][::2] == (81, 2)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from PIL import Image
 from data_prep import inspect_store, ntu_gendata
 from data_prep.skeleton_file import Body, format_skeleton
 from scdnet.engine.trainer import pretrain
-from scdnet.eval.feature_table import extract_table, write_features
+from scdnet.eval.feature_file import write_features
+from scdnet.eval.feature_table import extract_table
 from tests.conftest import make_small_config, write_made_up_store
 from tests.data_prep.walker import csv, npz, walked
 

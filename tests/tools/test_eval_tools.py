@@ -9,6 +9,8 @@ import yaml
 
 from scdnet.config_file import dump_config
 from scdnet.engine.trainer import pretrain
+from scdnet.eval.classification import read_scores
+from scdnet.eval.results import read_results
 from scdnet.files import file_sha256
 from tests.conftest import write_made_up_store
 
@@ -60,6 +62,73 @@ def test_all_protocols_of_a_config_on_one_extraction_and_nothing_twice(run, conf
     assert records(folder) == found and (folder / "features.h5").stat().st_mtime_ns == before
 
 
+ON_FEATURES = "protocols=[knn, linear]"
+
+
+@pytest.fixture
+def evaluate(run, config_path: Path, checkpoint: Path):
+    """Runs tools/evaluate.py with kNN and the linear probe; gives how many of them were not computed again."""
+
+    def call(*overrides: object, of: object = checkpoint) -> int:
+        done = run("tools/evaluate.py", "-c", config_path, "--checkpoint", of, *QUICK, ON_FEATURES, *overrides)
+        assert done.status == 0, done.err
+        return done.err.count("already, not computed again")
+
+    return call
+
+
+def test_what_is_computed_again_is_what_has_changed(evaluate, config_path, tmp_path):
+    folder = tmp_path / "runs/small"
+    assert [evaluate(), evaluate()] == [0, 2]
+    assert evaluate("linear.batch_size=4", "protocols=[knn, linear, semi@0.5]") == 2  # otherwise said, and one more
+    config_path.write_text(config_path.read_text().replace("lr: 2.0", "lr: 1.0"))
+    assert evaluate() == 1  # the file was edited: another linear probe
+    assert evaluate("seed=1") == 1  # draws the probe's batches
+    (folder / "scores_knn.npz").unlink()
+    assert evaluate("seed=1") == 1 and (folder / "scores_knn.npz").is_file()
+    (folder / "scores_linear.npz").write_bytes(b"PK")
+    assert evaluate("seed=1") == 1 and np.load(folder / "scores_linear.npz")["label"].size == 8
+
+
+def test_an_evaluation_that_was_stopped_while_it_was_recorded_is_computed_again(evaluate, tmp_path):
+    folder = tmp_path / "runs/small"
+    assert evaluate() == 0
+    whole = (folder / "results.jsonl").read_text()
+    first, rest = whole[: whole.index('"map"')], whole[whole.index('{"protocol": "linear"') :]
+    (folder / "results.jsonl").write_text(f"{first}\n{rest}")  # as if it had ended while kNN was written
+    (folder / "scores_knn.npz").unlink()  # which comes after
+    assert evaluate() == 1
+    values = {(r["protocol"], r["metric"]): r["value"] for r in records_that_can_be_read(folder)}
+    assert values == {(r["protocol"], r["metric"]): r["value"] for r in map(json.loads, whole.splitlines())}
+
+
+def records_that_can_be_read(folder: Path) -> list[dict]:
+    return read_results(folder / "results.jsonl")
+
+
+def test_scores_of_a_run_folder_are_those_of_the_checkpoint_that_was_evaluated_last(evaluate, small_config, tmp_path):
+    folder, features = tmp_path / "runs/small", ("--features", tmp_path / "other.h5")
+    other = pretrain(small_config.model_copy(update={"name": "other", "seed": 1}))
+    evaluate()
+    first = read_scores(folder / "scores_knn.npz")
+    assert evaluate(*features, of=other) == 0
+    assert read_scores(folder / "scores_knn.npz").evaluation["checkpoint_sha256"] == file_sha256(other)
+    assert evaluate() == 0  # its scores were no longer there
+    again = read_scores(folder / "scores_knn.npz")
+    assert np.array_equal(again.scores, first.scores) and again.evaluation == first.evaluation
+
+
+def test_a_store_that_has_changed_is_refused_until_its_features_are_made_anew(
+    evaluate, run, config_path, checkpoint, store_path, tmp_path
+):
+    evaluate()
+    write_made_up_store(store_path, seed=9)
+    done = run("tools/evaluate.py", "-c", config_path, "--checkpoint", checkpoint, *QUICK, ON_FEATURES)
+    assert done.status == 2 and "its store_sha256 is" in done.err and done.err.count("\n") == 1
+    (tmp_path / "runs/small/features.h5").unlink()
+    assert evaluate() == 0
+
+
 def test_features_of_another_checkpoint_are_refused(run, config_path, checkpoint, tmp_path):
     assert run("tools/evaluate.py", "-c", config_path, "--checkpoint", checkpoint, *QUICK).status == 0
     result = run("tools/evaluate.py", "-c", config_path, "--checkpoint", "none", *QUICK)
@@ -80,6 +149,37 @@ def test_a_features_file_alone_gives_what_the_checkpoint_gives(
     found = records(tmp_path / "runs/small")
     half = len(found) // 2
     assert [{**r, "value": pytest.approx(r["value"])} for r in found[:half]] == found[half:]
+
+
+def test_features_that_were_made_otherwise_are_recorded_as_that(run, config_path, checkpoint, evaluate, tmp_path):
+    out = tmp_path / "bf16.h5"
+    command = ("-c", config_path, "--checkpoint", checkpoint, "--out", out, "precision=bf16")
+    assert run("tools/extract_features.py", *command).status == 0
+    assert run("tools/eval_knn.py", "-c", config_path, "--features", out).status == 0
+    assert evaluate() == 0  # its own features are float32
+
+
+def test_the_logistic_probe_has_files_of_its_own(run, config_path, checkpoint, tmp_path):
+    done = run("tools/eval_linear.py", "-c", config_path, "--checkpoint", checkpoint, "linear.probe=logistic")
+    assert done.status == 0, done.err
+    assert read_scores(tmp_path / "runs/small/scores_linear_logistic.npz").evaluation["probe"] == "logistic"
+    assert {(r["protocol"], r["probe"]) for r in records(tmp_path / "runs/small")} == {("linear", "logistic")}
+
+
+def test_labelled_names_are_those_of_the_scores_beside_them(run, config_path, checkpoint, tmp_path, monkeypatch):
+    folder, command = tmp_path / "runs/small", ("tools/eval_finetune.py", "-c", config_path, "--checkpoint", checkpoint)
+    command += (*QUICK, "finetune.label_fraction=0.5", "finetune.draws=1")
+    assert run(*command).status == 0
+    names, neighbour = folder / "labelled_semi_0.5_draw0.txt", folder / "labelled_semi_0.5_draw1.txt"
+    before = names.read_text()
+    with monkeypatch.context() as stopped:
+        stopped.setattr("scdnet.eval.protocols.finetune", lambda *args, **kwargs: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(*command, "seed=3")
+    assert names.read_text() == before
+    assert run(*command, "finetune.draws=4").err.count("already") == 1  # the first of them
+    assert run(*command, "seed=1").status == 0
+    assert names.read_text() != neighbour.read_text()  # seed 1, draw 0 is not seed 0, draw 1
 
 
 def test_retrieval_across_data_sets(run, config_path, small_config, checkpoint, tmp_path):
@@ -111,6 +211,8 @@ def test_transfer_to_a_store_of_more_classes_and_training_from_scratch(run, smal
     assert found == {("transfer", str(checkpoint), "made_up"), ("finetune", "none", None)}
     with np.load(tmp_path / "runs/transfer/scores_transfer.npz") as scores:
         assert scores["scores"].shape == (9, 3)
+    assert run("tools/eval_linear.py", "-c", config, "--checkpoint", checkpoint, *QUICK).status == 0
+    assert read_scores(tmp_path / "runs/transfer/scores_linear.npz").scores.shape == (9, 3)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ def scores(tmp_path: Path) -> list[Path]:
         files.append(tmp_path / stream / "scores_linear.npz")
         names = np.array([f"sequence {i:02}" for i in range(12)])
         classes = tuple("abcdef")
-        write_scores(files[-1], Scores(values.astype(np.float32), names, label, "xsub", classes, "ntu60", stream))
+        about = ("xsub", classes, "ntu60", stream, {"protocol": "linear"})
+        write_scores(files[-1], Scores(values.astype(np.float32), names, label, *about))
     return files
 
 
@@ -53,8 +54,8 @@ def test_fused_streams_are_shown_kept_and_recorded(run, scores: list[Path]):
         ["100.0", "100.0"],
     ]
     folder = scores[0].parent
-    assert read_scores(folder / "scores_fusion.npz").scores[1].tolist() == [1.5, 2, 0, 0, 0, 0]
-    assert "\n".join(folder.joinpath("confusion_fusion.tsv").read_text().splitlines()[:2]) == (
+    assert read_scores(folder / "scores_fusion_joint+bone+motion_linear.npz").scores[1].tolist() == [1.5, 2, 0, 0, 0, 0]
+    assert "\n".join(folder.joinpath("confusion_fusion_joint+bone+motion_linear.tsv").read_text().splitlines()[:2]) == (
         "class\tsequences\taccuracy\ta\tb\tc\td\te\tf\na\t2\t100.0\t2\t0\t0\t0\t0\t0"
     )
     records = read_results(folder / "results.jsonl")
@@ -67,7 +68,14 @@ def test_fused_streams_are_shown_kept_and_recorded(run, scores: list[Path]):
 def test_weights_and_the_folder_to_write_to(run, scores: list[Path], tmp_path: Path):
     done = run("tools/fuse_streams.py", *scores, "--weights", 1, 0.5, 0.5, "--run-dir", tmp_path / "sum")
     assert done.status == 0, done.err
-    assert read_scores(tmp_path / "sum/scores_fusion.npz").scores[1].tolist() == [1.5, 1, 0, 0, 0, 0]
+    assert read_scores(tmp_path / "sum/scores_fusion_joint+bone+motion_linear.npz").scores[1].tolist() == [
+        1.5,
+        1,
+        0,
+        0,
+        0,
+        0,
+    ]
     assert read_results(tmp_path / "sum/results.jsonl")[0]["weights"] == [1, 0.5, 0.5]
     assert [path.name for path in scores[0].parent.iterdir()] == ["scores_linear.npz"]
 
@@ -148,17 +156,20 @@ def test_a_run_that_is_not_there_is_one_line_and_status_2(run, tmp_path: Path):
 def test_what_the_evaluations_write_is_what_is_read(run, config_path: Path, small_config, tmp_path: Path):
     folders = []
     for stream in ("joint", "bone"):
-        values = ("linear.optim.epochs=2", "linear.batch_size=4", "protocols=[knn, linear]")
+        values = ("linear.optim.epochs=2", "linear.batch_size=4", "protocols=[knn, linear, semi@0.5]")
+        values += ("finetune.optim.epochs=1", "finetune.draws=1")
         checkpoint = pretrain(small_config.model_copy(update={"stream": stream, "name": stream}))
         command = ("tools/evaluate.py", "-c", config_path, f"stream={stream}", f"name={stream}", *values)
         assert run(*command, "--checkpoint", checkpoint).status == 0
         folders.append(tmp_path / "runs" / stream)
-    fused = run("tools/fuse_streams.py", *(folder / "scores_knn.npz" for folder in folders))
-    assert fused.status == 0, fused.err
+    for scores in ("scores_knn.npz", "scores_semi_0.5_draw0.npz"):
+        fused = run("tools/fuse_streams.py", *(folder / scores for folder in folders))
+        assert fused.status == 0, fused.err
     done = run("tools/results.py", *folders)
     assert done.status == 0, done.err
     rows = {tuple(line.split()[:6]) for line in done.out.splitlines()}
     for stream in ("joint", "bone"):
         for protocol in ("knn", "linear"):
             assert (protocol, stream, "trained", "on", "made_up", "2") in rows
-    assert any(row[:3] == ("fusion", "(knn)", "joint+bone") for row in rows)
+    assert ("fusion", "(knn)", "joint+bone", "trained", "on", "made_up") in rows
+    assert ("fusion", "(semi", "50", "%)", "joint+bone", "trained") in rows
