@@ -1,6 +1,5 @@
 """The recordings that views are cut from: held by the device, cut out of main memory or read from the store."""
 
-import math
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -148,12 +147,12 @@ def open_recordings(
     """
     length = torch.from_numpy(np.diff(store.offset))
     num_frames = int(length.sum() if held is None else length[held].sum())
-    shape = (3, num_frames, config.bodies, NTU_25.num_joints)
-    size = math.prod(shape) * DTYPES[config.storage].itemsize
+    size = num_frames * frame_size(config)
     place = choose_place(config.resident, size, free)
     if place == OFF:
         recordings = StreamedRecordings(StoreReader(config), length, workers=config.workers, device=device)
         return recordings, f"frames ({size / GB:.2f} GB) read from {store.path} by {config.workers} workers"
+    shape = (3, num_frames, config.bodies, NTU_25.num_joints)
     frames = torch.empty(shape, dtype=DTYPES[config.storage], device=device if place == GPU else CPU)
     is_held = None if held is None else held.repeat_interleave(length).numpy()  # by frame
     end = 0
@@ -165,6 +164,11 @@ def open_recordings(
         frames[:, start:end] = to_planes(read, config.bodies, frames.dtype).to(frames.device)
     kind = HeldRecordings if frames.device.type == device.type else HostRecordings
     return kind(frames, length, held), f"frames ({size / GB:.2f} GB) on the {place}"
+
+
+def frame_size(config: DataConfig) -> int:
+    """The bytes of a frame in memory, with all its bodies."""
+    return 3 * config.bodies * NTU_25.num_joints * DTYPES[config.storage].itemsize
 
 
 def to_planes(frames: np.ndarray, bodies: int, dtype: torch.dtype = torch.float32) -> Tensor:

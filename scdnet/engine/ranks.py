@@ -119,11 +119,11 @@ def gather(x: Tensor) -> Tensor:
 
 
 def gather_rows(x: Tensor, counts: Sequence[int]) -> Tensor:
-    """The rows (counts[rank], D) of all ranks, rank by rank: (sum of counts, D)."""
+    """The rows (counts[rank], D) of all ranks, rank by rank: (sum of counts, D); of no rows the width may be 0."""
     if not dist.is_initialized():
         return x
-    padded = x.new_zeros(max(counts), *x.shape[1:])
-    padded[: len(x)] = x
+    padded = x.new_zeros(max(counts), int(max(of_all(x.shape[1]))))
+    padded[: len(x), : x.shape[1]] = x
     return torch.cat([rows[:count] for rows, count in zip(gather(padded), counts, strict=True)])
 
 

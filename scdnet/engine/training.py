@@ -29,11 +29,13 @@ from scdnet.engine.runtime import (
     seed_everything,
     set_precision,
 )
+from scdnet.engine.watch import NUMBERS, watch_step
 from scdnet.losses import CROSS_DOMAIN_PAIRS, Projections, scd_losses
 from scdnet.models.layers import share_statistics
 from scdnet.models.scdnet import SCDNet
 
-REPORT = tuple(f"loss/{query}-{key}" for query, key in CROSS_DOMAIN_PAIRS)  # the numbers that a step reports
+LOSSES = tuple(f"loss/{query}-{key}" for query, key in CROSS_DOMAIN_PAIRS)
+REPORT = (*LOSSES, *NUMBERS)  # the numbers that a step reports
 
 
 @dataclass
@@ -140,6 +142,9 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     losses.sum().backward()
     average_gradients(model.query.parameters())
+    both = gather(torch.stack([*query, *key])).transpose(0, 1).flatten(1, 2)  # (domains, N, D), of all ranks
+    query, key = (Projections(*half) for half in both.chunk(2))
+    numbers = watch_step(query, key, model.query.parameters())
     optimizer.step()
-    model.enqueue(Projections(*gather(torch.stack(key)).transpose(0, 1).flatten(1, 2)))
-    return gather(losses).mean(dim=0)
+    model.enqueue(key)
+    return torch.cat([gather(losses).mean(dim=0), numbers])

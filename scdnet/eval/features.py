@@ -97,30 +97,30 @@ def encode(encoder: nn.Module, views: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def extract_features(encoder: nn.Module, clips: Clips, precision: str = "fp32") -> Features:
-    """Features of all sequences in the order of the store; the encoder is put in eval mode, on the device of the clips.
+def extract_features(
+    encoder: nn.Module, clips: Clips, precision: str = "fp32", *, index: Tensor | None = None
+) -> Features:
+    """Features of the sequences `index` (N,), by default of all in the order of the store.
 
-    Of several ranks each sees a share of the sequences, and has the features of all in the end. Raises ScdnetError if
-    one is no finite number.
+    The encoder is put in eval mode, on the device of the clips. Of several ranks each sees a share of the sequences and
+    has the features of all in the end. Raises ScdnetError if one is no finite number.
     """
     encoder.to(clips.device).eval()
     copy_from_main(encoder.buffers())  # batch-norm statistics: without `sync_batchnorm` each rank has its own
     x, compute = [], set_precision(precision, clips.device)
-    seen_by = clips.encoders(torch.arange(len(clips.label)))  # (N,) which rank
-    counts = seen_by.bincount(minlength=clips.share.size)
-    if not counts.all():
-        raise ScdnetError(f"{len(seen_by)} sequences are too few for {clips.share.size} ranks; start fewer of them")
-    own = (seen_by == clips.share.rank).nonzero()[:, 0]
-    batches = own.split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
+    index = torch.arange(len(clips.label)) if index is None else index
+    seen_by = clips.encoders(index)  # (N,) which rank
+    batches = index[seen_by == clips.share.rank].split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
     for views in progress(
         clips.evaluation_views(batches), total=len(batches), desc="features", unit="batch", leave=False
     ):
         with compute():
             x.append(encode(encoder, views))
-    x = gather_rows(torch.cat(x).cpu(), counts.tolist())
+    own = torch.cat(x).cpu() if x else torch.empty(0, 0)
+    x = gather_rows(own, seen_by.bincount(minlength=clips.share.size).tolist())
     if clips.holder is not None:
-        x = x[seen_by.argsort(stable=True).argsort()]  # rank by rank -> in the order of the store
-    features = Features(x, clips.label)
+        x = x[seen_by.argsort(stable=True).argsort()]  # rank by rank -> in the order of `index`
+    features = Features(x, clips.label[index])
     if not features.x.isfinite().all():
         raise ScdnetError("the encoder gives features that are no finite numbers: its training has diverged")
     return features
