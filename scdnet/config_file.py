@@ -38,10 +38,14 @@ def dump_config(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
-def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The dotted keys in which two dumped configs differ; a key that is younger than `old` had its default there."""
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The dotted keys in which two dumped configs differ, with both values.
+
+    A key that is younger than `old` had its default there.
+    """
     before, after = _flatten(dump_config(Config())) | _flatten(old), _flatten(new)
-    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    pairs = {key: (before.get(key), after.get(key)) for key in sorted(before.keys() | after.keys())}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _read_yaml(path: Path, seen: tuple[Path, ...]) -> tuple[Flat, dict[str, str]]:

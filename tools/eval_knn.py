@@ -6,6 +6,7 @@ from eval_lib import evaluator_of, feature_tables, features_parser, print_rows
 
 from scdnet.cli import run_command
 from scdnet.config_file import load_config
+from scdnet.engine.ranks import is_main
 from scdnet.eval.feature_file import read_features
 
 
@@ -22,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     tables = feature_tables(parser, args, config)
+    if not is_main():
+        return  # what is left takes no encoder
     gallery = read_features(args.gallery) if args.gallery else None
     evaluator = evaluator_of(args, config)
     rows = {name: evaluator.knn(table, gallery) for name, table in tables.items()}

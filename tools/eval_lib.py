@@ -6,6 +6,8 @@ from pathlib import Path
 
 from scdnet.cli import config_parser
 from scdnet.config import Config
+from scdnet.engine.ranks import joined
+from scdnet.engine.runtime import resolve_device
 from scdnet.eval.feature_file import FeatureFileError, read_features
 from scdnet.eval.feature_table import FeatureTable, extract_table
 from scdnet.eval.features import RAW, UNTRAINED
@@ -60,7 +62,8 @@ def feature_tables(
     for path, table in tables.items():
         if table.stream != config.stream:
             raise FeatureFileError(f"{path}: of stream {table.stream}, the config says {config.stream}")
-    return tables | {name: extract_table(config, name) for name in args.checkpoint}
+    with joined(resolve_device(config.device)):
+        return tables | {name: extract_table(config, name) for name in args.checkpoint}
 
 
 def evaluator_of(args: argparse.Namespace, config: Config, *, skip: bool = False) -> Evaluator:

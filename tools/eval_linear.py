@@ -5,6 +5,7 @@ from eval_lib import evaluator_of, feature_tables, features_parser, print_rows
 
 from scdnet.cli import run_command
 from scdnet.config_file import load_config
+from scdnet.engine.ranks import is_main
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -13,6 +14,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     tables = feature_tables(parser, args, config)
+    if not is_main():
+        return  # what is left takes no encoder
     evaluator = evaluator_of(args, config)
     rows = {name: evaluator.linear(table) for name, table in tables.items()}
     print_rows(config, next(iter(tables.values())).dataset, rows)

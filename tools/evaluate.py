@@ -7,10 +7,10 @@ from eval_lib import checkpoint_parser, evaluator_of, print_rows
 from scdnet.cli import run_command
 from scdnet.config import Config
 from scdnet.config_file import load_config
-from scdnet.eval.feature_file import read_features, write_features
-from scdnet.eval.feature_table import FeatureTable, extract_table
+from scdnet.engine.ranks import is_main, refuse_several
+from scdnet.eval.feature_file import read_features, write_extracted
+from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.protocols import Evaluator
-from scdnet.files import written_aside
 
 ON_FEATURES = {"knn": Evaluator.knn, "linear": Evaluator.linear}  # the others train the encoder
 
@@ -24,7 +24,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--features", type=Path, metavar="FILE", help="default: features.h5 in the folder of the run")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
+    if set(config.protocols) - ON_FEATURES.keys():
+        refuse_several("fine-tuning")
     table = find_features(args.features or config.run_dir / "features.h5", config, args.checkpoint)
+    if not is_main():
+        return  # what is left takes no encoder
     evaluator = evaluator_of(args, config, skip=True)
     for protocol in config.protocols:
         rows = run_protocol(protocol, table, args.checkpoint, evaluator)
@@ -35,10 +39,7 @@ def find_features(path: Path, config: Config, checkpoint: str) -> FeatureTable:
     """The features file `path`, made if it is not there. Raises FeatureFileError if it is of other weights or data."""
     if path.exists():
         return read_features(path, like=config, checkpoint=checkpoint)
-    with written_aside(path) as partial:
-        table = extract_table(config, checkpoint)
-        write_features(partial, table)
-    return table
+    return write_extracted(path, config, checkpoint)
 
 
 def run_protocol(

@@ -6,10 +6,9 @@ from eval_lib import checkpoint_parser
 
 from scdnet.cli import run_command
 from scdnet.config_file import load_config
+from scdnet.engine.ranks import is_main
 from scdnet.errors import ScdnetError
-from scdnet.eval.feature_file import write_features
-from scdnet.eval.feature_table import extract_table
-from scdnet.files import written_aside
+from scdnet.eval.feature_file import write_extracted
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,10 +19,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = load_config(args.config, args.overrides)
     if args.out.resolve() in (config.data.store.resolve(), Path(args.checkpoint).resolve()):
         raise ScdnetError(f"{args.out}: is what the features are made from, it would be overwritten")
-    with written_aside(args.out) as partial:  # before the work: a place that cannot be written to is an error at once
-        table = extract_table(config, args.checkpoint)
-        write_features(partial, table)
-    print(f"wrote {args.out}: {len(table.x)} x {table.x.shape[1]} float32")
+    table = write_extracted(args.out, config, args.checkpoint)
+    if is_main():
+        print(f"wrote {args.out}: {len(table.x)} x {table.x.shape[1]} float32")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from scdnet.config import DataConfig
 from scdnet.data.memory import free_memories
 from scdnet.data.recordings import Batch, HeldRecordings, Recordings, open_recordings, to_planes
 from scdnet.data.shares import WHOLE, Share, deal, stretches
-from scdnet.data.store import StoreError, open_sequences
+from scdnet.data.store import SequenceStore, StoreError, open_sequences
 from scdnet.data.streams import STREAMS
 from scdnet.data.transfer import send
 from scdnet.data.views import (
@@ -131,10 +131,7 @@ def load_clips(
     `config.resident` wants them.
     """
     with open_sequences(config.store) as store:
-        is_train = torch.from_numpy(store.is_train(config.benchmark))
-        for split, size in (("training", is_train.sum()), ("test", (~is_train).sum())):
-            if size == 0:
-                raise StoreError(f"{store.path}: the {split} split of benchmark {config.benchmark!r} is empty")
+        is_train = read_split(store, config.benchmark)
         holder = deal(is_train, share.size) if config.shard and share.size > 1 else None
         held = None if holder is None else holder == share.rank
         free = free_memories(device) if free is None else free
@@ -154,6 +151,15 @@ def load_clips(
             share=share,
             holder=holder,
         )
+
+
+def read_split(store: SequenceStore, benchmark: str) -> Tensor:
+    """(N,) bool: the training split. Raises StoreError if the store lacks the benchmark or a split is empty."""
+    is_train = torch.from_numpy(store.is_train(benchmark))
+    for split, size in (("training", is_train.sum()), ("test", (~is_train).sum())):
+        if size == 0:
+            raise StoreError(f"{store.path}: the {split} split of benchmark {benchmark!r} is empty")
+    return is_train
 
 
 def noise_clips(

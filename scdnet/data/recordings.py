@@ -1,6 +1,7 @@
 """The recordings that views are cut from: held by the device, cut out of main memory or read from the store."""
 
-import math
+import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -78,6 +79,7 @@ class StreamedRecordings:
             batch_size=None,  # an item is a batch
             sampler=self._order,
             num_workers=workers,
+            worker_init_fn=_end_quietly_when_told,
             persistent_workers=workers > 0,
             pin_memory=device.type != "cpu",
             generator=torch.Generator(),  # without one of its own it would draw from that of the training
@@ -93,6 +95,14 @@ class StreamedRecordings:
             frames = _next_of(loaded)
             length = self._length[index]
             yield Batch(frames, _offsets(length), length)
+
+
+def _end_quietly_when_told(worker: int) -> None:
+    """In a worker: let a SIGTERM, as SLURM sends it to all processes of a job, be no failure of this one.
+
+    torch would raise that in the parent, in the midst of its step.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 def _next_of(loaded: Iterator[Tensor | StoreError]) -> Tensor:
@@ -137,12 +147,12 @@ def open_recordings(
     """
     length = torch.from_numpy(np.diff(store.offset))
     num_frames = int(length.sum() if held is None else length[held].sum())
-    shape = (3, num_frames, config.bodies, NTU_25.num_joints)
-    size = math.prod(shape) * DTYPES[config.storage].itemsize
+    size = num_frames * frame_size(config)
     place = choose_place(config.resident, size, free)
     if place == OFF:
         recordings = StreamedRecordings(StoreReader(config), length, workers=config.workers, device=device)
         return recordings, f"frames ({size / GB:.2f} GB) read from {store.path} by {config.workers} workers"
+    shape = (3, num_frames, config.bodies, NTU_25.num_joints)
     frames = torch.empty(shape, dtype=DTYPES[config.storage], device=device if place == GPU else CPU)
     is_held = None if held is None else held.repeat_interleave(length).numpy()  # by frame
     end = 0
@@ -154,6 +164,11 @@ def open_recordings(
         frames[:, start:end] = to_planes(read, config.bodies, frames.dtype).to(frames.device)
     kind = HeldRecordings if frames.device.type == device.type else HostRecordings
     return kind(frames, length, held), f"frames ({size / GB:.2f} GB) on the {place}"
+
+
+def frame_size(config: DataConfig) -> int:
+    """The bytes of a frame in memory, with all its bodies."""
+    return 3 * config.bodies * NTU_25.num_joints * DTYPES[config.storage].itemsize
 
 
 def to_planes(frames: np.ndarray, bodies: int, dtype: torch.dtype = torch.float32) -> Tensor:

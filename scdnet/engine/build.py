@@ -1,6 +1,14 @@
-"""From config to model."""
+"""From config to model and clips."""
+
+from dataclasses import replace
+
+import torch
 
 from scdnet.config import Config
+from scdnet.data.clips import Clips, load_clips
+from scdnet.data.memory import CPU, free_memories
+from scdnet.data.shares import WHOLE
+from scdnet.engine.ranks import of_all, place_on_machine, share
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.objective import Objective, hdc_objective, scd_objective
 from scdnet.models.scdnet import SCDNet
@@ -38,3 +46,15 @@ def build_model(config: Config) -> SCDNet:
         momentum=model.momentum,
         objective=build_objective(config),
     )
+
+
+def open_clips(config: Config, device: torch.device) -> Clips:
+    """The sequences of the config's store for this rank. Raises as `load_clips` does.
+
+    Where the frames go is decided by what is free before any rank has loaded them, and on all ranks alike.
+    """
+    free = free_memories(device)
+    free[CPU] /= place_on_machine().size
+    free = {place: min(of_all(size)) for place, size in free.items()}
+    clips = load_clips(config.data, config.stream, device, share=share(), free=free)
+    return clips if clips.share == WHOLE else replace(clips, place=f"{clips.place} of each of {clips.share.size} ranks")

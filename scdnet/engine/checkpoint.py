@@ -2,8 +2,12 @@
 
 import hashlib
 import pickle
+import shutil
+import struct
+import zipfile
+import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +27,10 @@ CONTENT = {  # of our checkpoints
     "optimizer": dict,
     "random": list,  # a dict of states for each rank
 }
+DAMAGED = (  # what reading a damaged file raises; NotImplementedError of zipfile is a RuntimeError
+    *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(OSError, zipfile.BadZipFile, zlib.error, struct.error),
+)
 ENCODER = "query.encoder."  # where our checkpoints hold what is used downstream
 
 
@@ -49,29 +57,51 @@ class Checkpoint(NamedTuple):
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state`, which has the keys of CONTENT; `path` is at any time the whole old file or the whole new one."""
+    """Write `state`, which has the keys of CONTENT; `path` is at any time the whole old file or the whole new one.
+
+    Raises CheckpointError if it cannot be written.
+    """
     assert state.keys() == CONTENT.keys(), state.keys()
-    with written_aside(path) as partial:
-        torch.save({"format": FORMAT, "version": VERSION, **state}, partial)
+    try:
+        with written_aside(path) as partial:
+            torch.save({"format": FORMAT, "version": VERSION, **state}, partial)
+    except (OSError, RuntimeError) as error:  # the latter is what torch makes of a full disk
+        free = shutil.disk_usage(path.parent).free / 1e9
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: cannot be written ({reason}); {free:.2f} GB are free there") from error
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The content of a checkpoint, ours or the authors', on the CPU; code in the file is not run."""
+    """The content of a checkpoint, ours or the authors', on the CPU; code in the file is not run.
+
+    Raises CheckpointError if it is missing, of another kind or, by the checksums that torch writes, damaged.
+    """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            _check_sums(file)
             file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # torch's own message advises to run the code
         raise CheckpointError(f"{path}: not a checkpoint, or one that would run code") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
+    except DAMAGED as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path}: not a readable checkpoint ({reason})") from None
     checkpoint = Checkpoint(path, sha256, state if isinstance(state, dict) else {})
     if checkpoint.is_ours:
         _check_content(checkpoint)
     return checkpoint
+
+
+def _check_sums(file: BinaryIO) -> None:
+    """Raise BadZipFile if a record of the zip archive that torch writes has not its CRC-32; torch does not look."""
+    if zipfile.is_zipfile(file):  # the format of before is none
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"{damaged} is damaged")
 
 
 def _check_content(checkpoint: Checkpoint) -> None:

@@ -1,31 +1,36 @@
 """An epoch of pretraining: its batches, its draws, and what its steps have reported."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from scdnet.data.shares import draw_batches
 from scdnet.engine.logs import Metrics
-from scdnet.engine.training import REPORT
+from scdnet.engine.runtime import derive_seed
+from scdnet.engine.training import LOSSES, REPORT
+from scdnet.engine.watch import COLLAPSED
 from scdnet.errors import ScdnetError
-from scdnet.losses import CROSS_DOMAIN_PAIRS
+from scdnet.losses import Projections
 
 NAMED = 4  # sequences of a batch that an error names
 
 
 class Epoch:
-    """One pass over the sequences `train` (N,), in an order and with views that only seed and number decide.
+    """One pass over the sequences of `hands` (N,), in an order and with views that only seed and number decide.
 
     Its state, within a checkpoint, is what it takes to go on after any of its steps.
     """
 
-    def __init__(self, number: int, train: Tensor, *, seed: int, batch_size: int, device: torch.device) -> None:
+    def __init__(
+        self, number: int, hands: Sequence[Tensor], *, seed: int, batch_size: int, device: torch.device
+    ) -> None:
         self.number, self.steps = number, 0  # counted from 0; completed steps
-        seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-        self.generator = Generator().manual_seed(seed)  # of the order, then of the views, batch by batch
-        order = train[torch.randperm(len(train), generator=self.generator)]
-        self.batches = order.split(batch_size)[: len(train) // batch_size]  # the incomplete last one is dropped
+        # of the order, then of the views, batch by batch
+        self.generator = Generator().manual_seed(derive_seed(seed, number))
+        self.batches = draw_batches(hands, batch_size, self.generator)
         self._reports = torch.zeros(len(self.batches), len(REPORT), device=device)  # a row for each step
         self._checked = 0
 
@@ -79,4 +84,9 @@ class Epoch:
     def metrics(self) -> Metrics:
         """The mean of each reported number over the epoch, and `loss`, the sum of its terms."""
         means = self._reports.cpu().double().mean(dim=0)
-        return {"loss": means[: len(CROSS_DOMAIN_PAIRS)].sum().item(), **dict(zip(REPORT, means.tolist(), strict=True))}
+        return {"loss": means[: len(LOSSES)].sum().item(), **dict(zip(REPORT, means.tolist(), strict=True))}
+
+    def collapsed(self) -> list[str]:
+        """The domains in which the embeddings of a batch were all but the same, at every step."""
+        largest = dict(zip(REPORT, self._reports.amax(dim=0).tolist(), strict=True))
+        return [domain for domain in Projections._fields if largest[f"feature_std/{domain}"] < COLLAPSED]

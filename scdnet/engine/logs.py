@@ -4,22 +4,32 @@ import json
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from scdnet.engine.ranks import is_main
+from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
 
+SHOWN = ("loss", "lr", "clips_per_second", "knn@1")  # on the terminal; all of them are in the files
 Metrics = dict[str, float]
 Item = TypeVar("Item")
 
 
 def say(text: str) -> None:
-    """A line for whoever watches, on stderr, above a progress bar if there is one."""
-    tqdm.write(text, file=sys.stderr)
+    """A line for whoever watches, on stderr, above a progress bar if there is one; of ranks only the first speaks."""
+    if is_main():
+        tqdm.write(text, file=sys.stderr)
+
+
+def progress(items: Iterable[Item] | None = None, **about: Any) -> tqdm:
+    """A progress bar where somebody watches; `about` it as tqdm has it."""
+    return tqdm(items, **about, disable=None if is_main() else True)
 
 
 class Waited(Generic[Item]):
@@ -43,15 +53,16 @@ class Waited(Generic[Item]):
 class RunLog:
     """Logs the epochs of a run, of `steps` each, `done` in all; a context manager.
 
-    Lines of epochs from `first_epoch` on are dropped (resuming).
+    Lines of epochs from `first_epoch` on are dropped (resuming). Of several ranks only the first one's does anything.
     """
 
     def __init__(self, run_dir: Path, *, first_epoch: int, epochs: int, steps: int, done: int) -> None:
-        self._path = run_dir / "metrics.jsonl"
-        _keep_epochs_before(self._path, first_epoch)
-        self._board = SummaryWriter(run_dir / "tensorboard", purge_step=first_epoch)
-        self._bar = tqdm(total=epochs * steps, initial=done, unit="step", disable=None)
-        self._epochs = epochs
+        self._bar = progress(total=epochs * steps, initial=done, unit="step")
+        self._epochs, self._writes = epochs, is_main()
+        if self._writes:
+            self._path = run_dir / "metrics.jsonl"
+            _keep_epochs_before(self._path, first_epoch)
+            self._board = SummaryWriter(run_dir / "tensorboard", purge_step=first_epoch)
 
     def __enter__(self) -> Self:
         return self
@@ -60,19 +71,26 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
-        self._board.close()
+        with suppress(*([OSError] if error else [])):  # it tells what is wrong; of a full disk this one would fail too
+            if self._writes:
+                self._board.close()
 
     def step(self) -> None:
         """One training step is done."""
         self._bar.update()
 
     def epoch(self, epoch: int, metrics: Metrics, *, show: bool) -> None:
-        """Write the metrics of `epoch`; with `show`, as a line above the bar too."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
+        """Write the metrics of `epoch`; with `show`, those SHOWN as a line too. Raises ScdnetError (a full disk)."""
+        if not self._writes:
+            return
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
+        except OSError as problem:
+            raise ScdnetError(f"{self._path}: cannot be written ({problem.strerror})") from problem
         for name, value in metrics.items():
             self._board.add_scalar(name, value, epoch)
-        text = {name: f"{value:.4g}" for name, value in metrics.items()}
+        text = {name: f"{value:.4g}" for name, value in metrics.items() if name in SHOWN}
         self._bar.set_postfix(text)
         if show:
             values = "  ".join(f"{name} {value}" for name, value in text.items())

@@ -1,6 +1,7 @@
 """The machine: device, precision, compilation, allocator, random states. The only file that says `torch.cuda`."""
 
 import ctypes
+import platform
 import random
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from scdnet.engine import ranks
 from scdnet.errors import ScdnetError
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
@@ -20,12 +22,34 @@ WARM_UP = 3  # steps before one is captured: libraries start up, compilation hap
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of `auto`, `cpu` or `cuda`. Raises ScdnetError for a GPU that is not there."""
+    """The device of `auto`, `cpu` or `cuda`, with a GPU for each rank. Raises ScdnetError for one that is not there."""
     if name == "cuda" and not torch.cuda.is_available():
         raise ScdnetError("device: cuda was asked for, but torch finds no GPU; use device=auto or device=cpu")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    rank, size = ranks.place_on_machine()
+    if name == "cuda" and size > 1:
+        if size > torch.cuda.device_count():
+            raise ScdnetError(f"device: {size} ranks on a machine with {torch.cuda.device_count()} GPUs; one each")
+        torch.cuda.set_device(rank)  # what `cuda` means from now on
     return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """What the device calls itself."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
+
+
+def gpu_memory_gb(device: torch.device) -> float | None:
+    """The most that torch has held of a GPU's memory since the last call; None on a CPU.
+
+    Held, not in use: what a CUDA graph needs at each replay does not count as in use.
+    """
+    if device.type == "cpu":
+        return None
+    peak = torch.accelerator.max_memory_reserved(device) / 1e9
+    torch.accelerator.reset_peak_memory_stats(device)
+    return peak
 
 
 def set_precision(name: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
@@ -128,12 +152,12 @@ def derive_seed(*numbers: int) -> int:
 
 
 def random_states() -> dict[str, Any]:
-    """torch's random states, for a checkpoint."""
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+    """torch's random states, of the CPU and the GPU in use, for a checkpoint."""
+    return {"cpu": torch.get_rng_state(), "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []}
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Undo all draws since `random_states`; GPUs that are no longer there are left out."""
+    """Undo all draws since `random_states`; that of a GPU is left out where there is none."""
     torch.set_rng_state(states["cpu"])
-    for device, state in zip(range(torch.cuda.device_count()), states["cuda"], strict=False):
-        torch.cuda.set_rng_state(state, device)
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"][0])

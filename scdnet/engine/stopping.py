@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from signal import SIGINT, SIGTERM, Signals
 from types import FrameType
 
+from scdnet.engine.ranks import of_all
+
 SIGNALS = (SIGTERM, SIGINT)
 STDERR = 2
 
@@ -23,6 +25,13 @@ class StopRequest:
     def status(self) -> int | None:
         """The exit status of a program that was asked to stop, as shells have it; None if it was not."""
         return None if self.signal is None else 128 + self.signal
+
+    def is_made(self) -> bool:
+        """Whether this rank or another was asked; all ranks call it at the same places and hear the same."""
+        number = int(max(of_all(self.signal or 0)))
+        if number:
+            self.signal = Signals(number)
+        return number > 0
 
 
 @contextmanager

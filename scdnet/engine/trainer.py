@@ -1,35 +1,26 @@
 """Pretraining. Source: docs/method.md 4."""
 
 import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
-from torch import Tensor
-
 from scdnet.config import Config
-from scdnet.data.clips import Clips, load_clips
-from scdnet.engine.checkpoint import save_checkpoint
-from scdnet.engine.epoch import Epoch
-from scdnet.engine.logs import Metrics, RunLog, Waited, say
-from scdnet.engine.run_dir import LAST, find_start, prepare_run_dir
+from scdnet.engine.build import open_clips
+from scdnet.engine.doctor import check_sizes
+from scdnet.engine.logs import RunLog, say
+from scdnet.engine.ranks import from_main, joined
+from scdnet.engine.run import Run, Score
+from scdnet.engine.run_checkpoints import LAST, RunCheckpoints, place_of
+from scdnet.engine.run_dir import check_run_dir, prepare_run_dir
+from scdnet.engine.run_lock import locked
 from scdnet.engine.runtime import (
     keep_freed_memory,
-    random_states,
     resolve_device,
-    restore_random_states,
     seed_everything,
 )
 from scdnet.engine.stopping import StopRequest
 from scdnet.engine.training import Training, start_training
-from scdnet.errors import ScdnetError
 from scdnet.losses import CROSS_DOMAIN_PAIRS
-from scdnet.models.encoder import DualPathEncoder
-
-Score = Callable[[DualPathEncoder, Clips, str], Metrics]  # how good an encoder is on clips, in a precision
-CHECK_EVERY = 50  # steps; a look at what they reported waits for the GPU
-ADVICE = "lower optim.lr or raise optim.warmup_epochs, in a run of another name="
 
 
 def pretrain(
@@ -46,116 +37,39 @@ def pretrain(
     are none).
     """
     device = resolve_device(config.device)
-    start = find_start(config, resume=resume, overwrite=overwrite)
-    clips = load_clips(config.data, config.stream, device)
-    train = clips.split(train=True)
-    _check_sizes(config, len(train), clips.place)
-    keep_freed_memory()
-    seed_everything(config.seed)
-    training = start_training(config, device)
-    if start is not None:
-        training.restore(start, config)
-        say(f"{start}: going on after {training.epoch} of {config.optim.epochs} epochs")
-    prepare_run_dir(config, fresh=start is None)
-
-    steps = len(train) // config.data.batch_size
-    done = training.epoch * steps + training.unfinished.get("steps", 0)
-    with RunLog(config.run_dir, first_epoch=training.epoch, epochs=config.optim.epochs, steps=steps, done=done) as log:
-        run = Run(config, training, clips, train, log, score, stop or StopRequest())
+    with joined(device), ExitStack() as stack:
+        from_main(lambda: stack.enter_context(locked(config.run_dir)))
+        resuming = from_main(lambda: check_run_dir(config, resume=resume, overwrite=overwrite))
+        clips = open_clips(config, device)
+        train = clips.split(train=True)
+        _announce(config, len(train), clips.place)
+        keep_freed_memory()
+        seed_everything(config.seed)
+        training = start_training(config, device)
+        checkpoints = RunCheckpoints(config.run_dir, keep=config.keep)
+        if resuming:
+            _restore_newest(training, checkpoints, config)
+        from_main(lambda: prepare_run_dir(config, fresh=not resuming))
+        steps = len(train) // config.data.batch_size
+        done = training.epoch * steps + training.unfinished.get("steps", 0)
+        log = stack.enter_context(
+            RunLog(config.run_dir, first_epoch=training.epoch, epochs=config.optim.epochs, steps=steps, done=done)
+        )
+        run = Run(config, training, clips, train, log, checkpoints, score, stop or StopRequest())
         while training.epoch < config.optim.epochs and run.epoch():
             pass
     return config.run_dir / LAST
 
 
-@dataclass
-class Run:
-    """A pretraining under way."""
-
-    config: Config
-    training: Training
-    clips: Clips
-    train: Tensor  # (N,) the training sequences
-    log: RunLog
-    score: Score | None
-    stop: StopRequest
-
-    def epoch(self) -> bool:
-        """Do the epoch that comes next, or the rest of it, and what is due after it; False if asked to stop within."""
-        config, training = self.config, self.training
-        epoch = Epoch(
-            training.epoch, self.train, seed=config.seed, batch_size=config.data.batch_size, device=self.clips.device
-        )
-        if training.unfinished:
-            epoch.take_up(training.unfinished)
-        metrics = self._steps(epoch)
-        if self.stop.signal is not None:
-            training.unfinished = epoch.state()
-            self._save()
-            say(
-                f"stopped after step {epoch.steps} of {len(epoch.batches)} of epoch {epoch.number}; go on with --resume"
-            )
-            return False
-        training.epoch, training.unfinished = epoch.number + 1, {}
-        self._finish(epoch, metrics)
-        return True
-
-    def _steps(self, epoch: Epoch) -> Metrics:
-        """The steps that are left of an epoch, unless asked to stop; returns how fast they were."""
-        self.training.start_epoch()
-        start, first = time.perf_counter(), epoch.steps
-        views = Waited(self.clips.training_views(epoch.left, epoch.generator))
-        while epoch.left and self.stop.signal is None:
-            epoch.record(self.training.step(*next(views)))
-            self.log.step()
-            if epoch.steps % CHECK_EVERY == 0:
-                self._check(epoch)
-        self._check(epoch)  # waits for the device
-        seconds = time.perf_counter() - start
-        return {
-            "lr": self.training.optimizer.param_groups[0]["lr"],
-            "seconds": seconds,
-            "clips_per_second": (epoch.steps - first) * self.config.data.batch_size / seconds,
-            "data_share": views.seconds / seconds,
-        }
-
-    def _finish(self, epoch: Epoch, metrics: Metrics) -> None:
-        """Score, log and save after a complete epoch, as the config wants it."""
-        config, number, epochs = self.config, epoch.number, self.config.optim.epochs
-        metrics = epoch.metrics() | metrics
-        scored = self.score is not None and _is_due(number, config.eval_every, epochs)
-        if scored:
-            metrics |= self._score_undisturbed()
-        self.log.epoch(number, metrics, show=scored or number + 1 == epochs)
-        if _is_due(number, config.save_every, epochs):
-            self._save()
-
-    def _score_undisturbed(self) -> Metrics:
-        """The score of the query encoder; training goes on as if it had not been taken."""
-        states, model = random_states(), self.training.model
-        metrics = self.score(model.query.encoder, self.clips, self.config.precision)
-        restore_random_states(states)
-        model.train()
-        return metrics
-
-    def _save(self) -> None:
-        save_checkpoint(self.config.run_dir / LAST, self.training.state(self.config))
-
-    def _check(self, epoch: Epoch) -> None:
-        epoch.check(self.clips.name, ADVICE)
+def _restore_newest(training: Training, checkpoints: RunCheckpoints, config: Config) -> None:
+    checkpoint = checkpoints.newest()
+    training.restore(checkpoint, config)
+    say(f"{checkpoint.path}: going on after {place_of(checkpoint.state)}, of {config.optim.epochs} epochs")
 
 
-def _check_sizes(config: Config, num_train: int, place: str) -> None:
-    batch, queue = config.data.batch_size, config.model.queue_size
-    if batch > num_train:
-        raise ScdnetError(f"data.batch_size {batch} exceeds the training split of {num_train} sequences")
-    if queue > num_train // 2:
-        say(
-            f"warning: model.queue_size {queue} is more than half of the {num_train} training sequences; "
-            "clips will meet their own old keys among the negatives"
-        )
-    chance = len(CROSS_DOMAIN_PAIRS) * math.log(1 + queue)
+def _announce(config: Config, num_train: int, place: str) -> None:
+    warning = check_sizes(config, num_train)
+    if warning:
+        say(f"warning: {warning}")
+    chance = len(CROSS_DOMAIN_PAIRS) * math.log(1 + config.model.queue_size)
     say(f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}")
-
-
-def _is_due(epoch: int, every: int, epochs: int) -> bool:
-    return every > 0 and ((epoch + 1) % every == 0 or epoch + 1 == epochs)

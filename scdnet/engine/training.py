@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,21 +14,28 @@ from torch.optim import Optimizer
 from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.build import build_model
-from scdnet.engine.checkpoint import CheckpointError, read_checkpoint
+from scdnet.engine.checkpoint import Checkpoint, CheckpointError
+from scdnet.engine.logs import say
 from scdnet.engine.optim import load_optimizer, make_optimizer, make_schedule
+from scdnet.engine.ranks import are_joined, average_gradients, copy_from_main, gather, gather_objects, share
 from scdnet.engine.run_dir import check_resumable
 from scdnet.engine.runtime import (
     GraphedStep,
     compile_in_place,
+    derive_seed,
     is_compiled,
     random_states,
     restore_random_states,
+    seed_everything,
     set_precision,
 )
-from scdnet.losses import CROSS_DOMAIN_PAIRS, scd_losses
+from scdnet.engine.watch import NUMBERS, watch_step
+from scdnet.losses import CROSS_DOMAIN_PAIRS, Projections, scd_losses
+from scdnet.models.layers import share_statistics
 from scdnet.models.scdnet import SCDNet
 
-REPORT = tuple(f"loss/{query}-{key}" for query, key in CROSS_DOMAIN_PAIRS)  # the numbers that a step reports
+LOSSES = tuple(f"loss/{query}-{key}" for query, key in CROSS_DOMAIN_PAIRS)
+REPORT = (*LOSSES, *NUMBERS)  # the numbers that a step reports
 
 
 @dataclass
@@ -52,7 +58,7 @@ class Training:
             self.step.forget()
 
     def state(self, config: Config) -> dict[str, Any]:
-        """The content of a checkpoint from which `restore` goes on as if nothing had happened."""
+        """The content of a checkpoint from which `restore` goes on as if nothing had happened; asked of all ranks."""
         return {
             "config": dump_config(config),
             "epoch": self.epoch,
@@ -60,36 +66,59 @@ class Training:
             "best": self.best,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random": [random_states()],  # one for each rank
+            "random": gather_objects(random_states()),
         }
 
-    def restore(self, path: Path, config: Config) -> None:
-        """Take everything up from a checkpoint. Raises RunDirError if it is of a run with another config."""
-        checkpoint = read_checkpoint(path)
-        if checkpoint.config is None:
-            raise CheckpointError(f"{path}: cannot resume from it, it was not written by this program")
+    def first_not_finite(self) -> str | None:
+        """The name of a weight, statistic or queue that holds a number that is none; waits for the device."""
+        values = {name: x for name, x in self.model.state_dict().items() if x.is_floating_point()}
+        finite = torch.stack([x.isfinite().all() for x in values.values()]).tolist()
+        return next((name for name, fine in zip(values, finite, strict=True) if not fine), None)
+
+    def restore(self, checkpoint: Checkpoint, config: Config) -> None:
+        """Take everything up from a checkpoint of ours. Raises RunDirError if it is of a run with another config."""
+        path = checkpoint.path
         check_resumable(checkpoint.config, config, path)
         state = checkpoint.state
         try:
             self.model.load_state_dict(state["model"])
             load_optimizer(self.optimizer, state["optimizer"])
-            restore_random_states(state["random"][0])
+            self._restore_chance(state["random"], config.seed, state["epoch"], state["unfinished"].get("steps", 0))
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise CheckpointError(f"{path}: cannot resume from it ({error})") from None
         self.epoch, self.unfinished, self.best = state["epoch"], state["unfinished"], state["best"]
 
+    def _restore_chance(self, states: list[dict[str, Any]], *where: int) -> None:
+        """Take up this rank's random state; one that has none is seeded anew, by seed and place of the run."""
+        rank, size = share()
+        if len(states) != size:
+            say(f"the checkpoint is of {len(states)} ranks, going on with {size}: dropout will differ")
+        if rank < len(states):
+            restore_random_states(states[rank])
+        else:
+            seed_everything(derive_seed(*where, rank))
+
 
 def start_training(config: Config, device: torch.device) -> Training:
-    """A model with fresh weights, its optimiser and schedule, and its step as `precision` and `compile` have it."""
+    """A model with fresh weights, its optimiser and schedule, and its step as `precision` and `compile` have it.
+
+    Chance, up to here the same on all ranks, then goes its own way on each: what follows is dropout.
+    """
     model = build_model(config).to(device).train()
+    copy_from_main(model.state_dict().values())
     optimizer = make_optimizer(model.query.parameters(), config.optim)
     precision = set_precision(config.precision, device)
+    if are_joined() and config.sync_batchnorm:
+        share_statistics(model, gather)
     step = partial(train_step, model, optimizer, temperature=config.model.temperature, precision=precision)
     for side in (model.query, model.key):
         side.encoder.share_empty_bodies = device.type == "cpu"  # to look at the clips would make the host wait
     if is_compiled(config.compile, device):
         compile_in_place(model.query, model.key)
-        step = GraphedStep(step)
+        # several ranks do without a graph: it would hold what NCCL does between them, which is not tested here
+        step = step if are_joined() else GraphedStep(step)
+    if share().size > 1:
+        seed_everything(derive_seed(config.seed, share().rank))
     return Training(model, optimizer, make_schedule(optimizer, config.optim), step)
 
 
@@ -102,13 +131,20 @@ def train_step(
     temperature: float,
     precision: Callable[[], AbstractContextManager[object]],
 ) -> Tensor:
-    """One update from two views (N, C, T, V, M) of N sequences; returns its REPORT (R,), on the device."""
+    """One update from two views (N, C, T, V, M) of N sequences; returns its REPORT (R,), on the device.
+
+    Of several ranks each has its rows of the batch; weights, queues and the report are those of the whole.
+    """
     model.update_momentum()
     with precision():
         query, key = model(query_view, key_view)
     losses = scd_losses(query, key, model.negatives(), temperature)
     optimizer.zero_grad(set_to_none=True)
     losses.sum().backward()
+    average_gradients(model.query.parameters())
+    both = gather(torch.stack([*query, *key])).transpose(0, 1).flatten(1, 2)  # (domains, N, D), of all ranks
+    query, key = (Projections(*half) for half in both.chunk(2))
+    numbers = watch_step(query, key, model.query.parameters())
     optimizer.step()
     model.enqueue(key)
-    return losses.detach()
+    return torch.cat([gather(losses).mean(dim=0), numbers])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import h5py
@@ -11,10 +11,12 @@ import torch
 
 from scdnet.config import Config
 from scdnet.data.store import READ_ERRORS
+from scdnet.engine.ranks import is_main, joined
+from scdnet.engine.runtime import resolve_device
 from scdnet.errors import ScdnetError
-from scdnet.eval.feature_table import FeatureTable
+from scdnet.eval.feature_table import FeatureTable, extract_table
 from scdnet.eval.features import UNTRAINED, Source, made_with
-from scdnet.files import file_sha256
+from scdnet.files import file_sha256, written_aside
 
 FORMAT, VERSION = "scdnet-features", 1
 SOURCE = {  # attribute of the file, by field of Source
@@ -29,6 +31,20 @@ SOURCE = {  # attribute of the file, by field of Source
 
 class FeatureFileError(ScdnetError):
     """A features file that is missing, damaged, of another kind, or that does not fit."""
+
+
+def write_extracted(path: Path, config: Config, checkpoint: str) -> FeatureTable:
+    """Extract the features that `checkpoint` gives of the config's store into the file `path`.
+
+    Of several ranks all extract and the first writes.
+    """
+    writing = written_aside(path) if is_main() else nullcontext()
+    # opened before the work: a place that cannot be written to is an error at once
+    with joined(resolve_device(config.device)), writing as partial:
+        table = extract_table(config, checkpoint)
+        if partial is not None:
+            write_features(partial, table)
+    return table
 
 
 def write_features(path: Path, table: FeatureTable) -> None:

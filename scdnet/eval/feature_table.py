@@ -9,7 +9,8 @@ from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.data.store import open_sequences
-from scdnet.engine.runtime import set_precision
+from scdnet.engine.ranks import joined
+from scdnet.engine.runtime import resolve_device, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import (
     Features,
@@ -91,8 +92,9 @@ def gallery_across(other: FeatureTable, table: FeatureTable, queries: Tensor) ->
 def extract_table(config: Config, checkpoint: str) -> FeatureTable:
     """The features that `checkpoint` (see `load_source`) gives of the config's store: one pass over its sequences."""
     encoder, source = load_source(checkpoint, config)
-    clips = load_all_clips(config)
-    features = extract_features(at_level(encoder, config.features), clips, config.precision)
+    with joined(resolve_device(config.device)):
+        clips = load_all_clips(config)
+        features = extract_features(at_level(encoder, config.features), clips, config.precision)
     set_precision("fp32", clips.device)  # what follows is a function of the features alone
     with open_sequences(config.data.store) as store:
         is_train = {benchmark: torch.from_numpy(store.is_train(benchmark)) for benchmark in store.benchmarks}

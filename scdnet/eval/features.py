@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips, load_clips
-from scdnet.engine.build import build_model, encoder_sizes
+from scdnet.data.clips import Clips
+from scdnet.engine.build import build_model, encoder_sizes, open_clips
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
-from scdnet.engine.logs import say
+from scdnet.engine.logs import progress, say
+from scdnet.engine.ranks import copy_from_main, gather_rows
 from scdnet.engine.runtime import keep_freed_memory, resolve_device, seed_everything, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import NUM_LEVELS, PATHS, DualPathEncoder
@@ -108,8 +108,8 @@ def made_with(config: Config) -> dict[str, Any]:
 
 
 def load_all_clips(config: Config) -> Clips:
-    """The sequences of the config's store on its device; says where their frames lie."""
-    clips = load_clips(config.data, config.stream, resolve_device(config.device))
+    """The sequences of the config's store on its device, for this rank; says where their frames lie."""
+    clips = open_clips(config, resolve_device(config.device))
     say(clips.place)
     keep_freed_memory()
     return clips
@@ -122,19 +122,30 @@ def encode(encoder: nn.Module, views: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def extract_features(encoder: nn.Module, clips: Clips, precision: str = "fp32") -> Features:
-    """Features of all sequences in the order of the store; the encoder is put in eval mode, on the device of the clips.
+def extract_features(
+    encoder: nn.Module, clips: Clips, precision: str = "fp32", *, index: Tensor | None = None
+) -> Features:
+    """Features of the sequences `index` (N,), by default of all in the order of the store.
 
-    Raises ScdnetError if one is no finite number.
+    The encoder is put in eval mode, on the device of the clips. Of several ranks each sees a share of the sequences and
+    has the features of all in the end. Raises ScdnetError if one is no finite number.
     """
     encoder.to(clips.device).eval()
+    copy_from_main(encoder.buffers())  # batch-norm statistics: without `sync_batchnorm` each rank has its own
     x, compute = [], set_precision(precision, clips.device)
-    batches = torch.arange(len(clips.label)).split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
-    all_views = clips.evaluation_views(batches)
-    for views in tqdm(all_views, total=len(batches), desc="features", unit="batch", leave=False, disable=None):
+    index = torch.arange(len(clips.label)) if index is None else index
+    seen_by = clips.encoders(index)  # (N,) which rank
+    batches = index[seen_by == clips.share.rank].split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
+    for views in progress(
+        clips.evaluation_views(batches), total=len(batches), desc="features", unit="batch", leave=False
+    ):
         with compute():
             x.append(encode(encoder, views))
-    features = Features(torch.cat(x).cpu(), clips.label)
+    own = torch.cat(x).cpu() if x else torch.empty(0, 0)
+    x = gather_rows(own, seen_by.bincount(minlength=clips.share.size).tolist())
+    if clips.holder is not None:
+        x = x[seen_by.argsort(stable=True).argsort()]  # rank by rank -> in the order of `index`
+    features = Features(x, clips.label[index])
     if not features.x.isfinite().all():
         raise ScdnetError("the encoder gives features that are no finite numbers: its training has diverged")
     return features

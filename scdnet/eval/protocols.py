@@ -12,6 +12,7 @@ from torch import Tensor
 from scdnet.config import Config
 from scdnet.data.clips import Clips
 from scdnet.data.store import open_sequences
+from scdnet.engine.ranks import refuse_several
 from scdnet.engine.runtime import derive_seed, resolve_device, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.eval.classification import Scores, topk_metrics
@@ -85,6 +86,7 @@ class Evaluator:
 
     def finetune(self, checkpoint: str, *, label_fraction: float) -> dict[str, dict[str, float]]:
         """Fine-tuning with all labels, or `finetune.draws` times with a share of them; metrics by protocol and draw."""
+        refuse_several("fine-tuning")
         if checkpoint == RAW:
             raise ScdnetError("--checkpoint raw has no weights to fine-tune; give a checkpoint, or none")
         if self.config.features != FINAL:

@@ -59,21 +59,21 @@ def summarise(records: Iterable[Record]) -> tuple[Rows, int]:
     variants: dict[Row, set[tuple[object, ...]]] = {}
     for record in records:
         variants.setdefault(row_of(record), set()).add(_made_with(record))
-    groups: dict[Row, Evaluations] = {}
+    groups: dict[tuple[Row, str], Evaluations] = {}
     paths: dict[str, str] = {}
     num_changed = 0
     for record in records:
         repetition = repetition_of(record)
         paths[repetition.checkpoint] = str(record.get("checkpoint"))
         row = row_of(record)
-        if len(variants[row]) > 1:
-            row = row._replace(encoder=f"{row.encoder}, {_name_variant(record, variants[row])}")
-        values = groups.setdefault(row, {}).setdefault(repetition, {})
+        variant = _name_variant(record, variants[row])
+        values = groups.setdefault((row, variant), {}).setdefault(repetition, {})
         num_changed += values.get(record["metric"], record["value"]) != record["value"]
         values[record["metric"]] = record["value"]
     rows: Rows = {}
-    for row, evaluations in groups.items():
-        rows |= {part: average(of.values()) for part, of in split_checkpoints(row, evaluations, paths).items()}
+    for (row, variant), evaluations in groups.items():
+        for part, of in split_checkpoints(row, evaluations, paths).items():
+            rows[part._replace(encoder=part.encoder + variant)] = average(of.values())
     return sort_rows(rows), num_changed
 
 
@@ -89,9 +89,9 @@ def _made_with(record: Record) -> tuple[object, ...]:
 
 
 def _name_variant(record: Record, variants: set[tuple[object, ...]]) -> str:
-    """In which of MADE_WITH the evaluations of a row differ, and what the record has there."""
+    """In which of MADE_WITH the evaluations of a row differ, and what the record has there; nothing if in none."""
     differing = [key for i, key in enumerate(MADE_WITH) if len({variant[i] for variant in variants}) > 1]
-    return ", ".join(f"{key.removesuffix('_sha256')} {str(record.get(key) or 'unknown')[:7]}" for key in differing)
+    return "".join(f", {key.removesuffix('_sha256')} {str(record.get(key) or 'unknown')[:7]}" for key in differing)
 
 
 def protocol_of(record: Record) -> str:
@@ -134,10 +134,9 @@ def split_checkpoints(row: Row, evaluations: Evaluations, paths: Mapping[str, st
     if len({seed for _, seed in checkpoints}) == len(checkpoints):
         return {row: evaluations}
     rows: dict[Row, Evaluations] = {}
-    variant = "".join(row.encoder.partition(", ")[1:])
     for repetition, values in evaluations.items():
         name = "/".join(Path(paths[repetition.checkpoint]).parts[-2:])
-        part = row._replace(encoder=f"{name} {repetition.checkpoint[:7]}{variant}")
+        part = row._replace(encoder=f"{name} {repetition.checkpoint[:7]}")
         rows.setdefault(part, {})[repetition] = values
     return rows
 

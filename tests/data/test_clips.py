@@ -9,6 +9,7 @@ import torch
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
 from scdnet.data.recordings import HostRecordings, StoreReader
+from scdnet.data.shares import Share, draw_batches
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.errors import ScdnetError
 
@@ -137,6 +138,33 @@ def test_float16_storage_errs_by_half_a_unit_in_the_last_place(small_config: Con
 def test_a_gpu_for_the_frames_needs_a_run_on_it(small_config: Config):
     with pytest.raises(ScdnetError, match=r"data\.resident: gpu was asked for, but the run is on the CPU"):
         with_data(small_config, resident="gpu")
+
+
+@pytest.mark.parametrize("values", [{}, {"resident": "off", "workers": 1}, {"shard": True}])
+def test_ranks_make_together_the_views_of_one(small_config: Config, values: dict):
+    whole = with_data(small_config, **values)
+    data = small_config.data.model_copy(update=values)
+    parts = [load_clips(data, "bone", CPU, share=Share(rank, 2)) for rank in range(2)]
+    batches = draw_batches(parts[0].hands(whole.split(train=True)), 4, torch.Generator().manual_seed(2))
+    expected, *halves = (
+        list(clips.training_views(batches, torch.Generator().manual_seed(1))) for clips in (whole, *parts)
+    )
+    assert len(expected) == 2
+    for number, pair in enumerate(expected):
+        for view, first, second in zip(pair, halves[0][number], halves[1][number], strict=True):
+            assert torch.equal(torch.cat([first, second]), view)
+
+
+def test_of_a_shard_only_its_own_recordings_are_held(small_config: Config):
+    whole = with_data(small_config).recordings.frames.shape[1]
+    parts = [
+        load_clips(small_config.data.model_copy(update={"shard": True}), "bone", CPU, share=Share(rank, 2))
+        for rank in range(2)
+    ]
+    assert sum(part.recordings.frames.shape[1] for part in parts) == whole
+    other = (parts[0].holder == 1).nonzero()[:1, 0]
+    with pytest.raises(AssertionError, match="recordings of another rank"):
+        next(parts[0].evaluation_views([other]))
 
 
 def test_where_the_frames_lie_is_told(small_config: Config, store_path: Path):

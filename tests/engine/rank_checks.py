@@ -1,0 +1,115 @@
+"""One rank of what test_ranks.py looks at. No test itself."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from scdnet.config import Config
+from scdnet.engine import ranks
+from scdnet.engine.build import build_model, open_clips
+from scdnet.engine.epoch import Epoch
+from scdnet.engine.runtime import seed_everything
+from scdnet.engine.training import start_training
+from scdnet.eval.features import extract_features
+from scdnet.losses import scd_losses
+from scdnet.models.layers import share_statistics
+from tests.conftest import make_small_config
+from tests.engine.runs import changed
+
+CPU = torch.device("cpu")
+BATCH = 32
+
+
+def config_of(store: Path) -> Config:
+    """Without dropout, which each rank draws for itself."""
+    return changed(make_small_config(store, Path("runs")), model={"dropout": 0.0, "queue_size": 10})
+
+
+def batch_of_views() -> Tensor:
+    """(2, BATCH, C, T, V, M): second bodies are missing in more of the first half than of the second."""
+    views = torch.randn(2, BATCH, 3, 16, 25, 2, generator=torch.Generator().manual_seed(1))
+    views[:, :10, ..., 1] = 0
+    views[:, 20:23, ..., 1] = 0
+    return views
+
+
+def gradients(config: Config, *, frozen: bool, sync: bool) -> dict[str, Tensor]:
+    """Loss, gradients and running statistics of one pass over a batch, of which each rank has its rows."""
+    seed_everything(0)
+    model = build_model(changed(config, model={"queue_size": BATCH})).train(not frozen)
+    if sync:
+        share_statistics(model, ranks.gather)
+    views = [ranks.share().rows(view) for view in batch_of_views()]
+    query, key = model(*views)
+    loss = scd_losses(query, key, model.negatives(), 0.2).sum()
+    loss.backward()
+    ranks.average_gradients(model.query.parameters())
+    found = {name: parameter.grad for name, parameter in model.query.named_parameters()}
+    found |= {name: buffer.clone() for name, buffer in model.named_buffers() if "running" in name}
+    return {**found, "loss": ranks.gather(loss).mean()}
+
+
+def trained(config: Config, *, epochs: int) -> dict[str, Tensor]:
+    """The model's state after a training of two steps an epoch, and what the last ones reported.
+
+    In float64: what rounding begins in float32 grows within twenty steps to the size of the numbers themselves.
+    """
+    clips = open_clips(config, CPU)
+    seed_everything(config.seed)
+    training = start_training(config, CPU)
+    training.model.double()
+    for number in range(epochs):
+        hands = clips.hands(clips.split(train=True))
+        epoch = Epoch(number, hands, seed=0, batch_size=config.data.batch_size, device=CPU)
+        for views in clips.training_views(epoch.left, epoch.generator):
+            epoch.record(training.step(*(view.double() for view in views)))
+    return training.model.state_dict() | {"reports": epoch.state()["reports"]}
+
+
+def features(config: Config, num: int) -> Tensor:
+    """(num, D) of the first sequences of the store; batch-norm statistics differ from rank to rank beforehand."""
+    clips = open_clips(config, CPU)
+    seed_everything(1)
+    encoder = build_model(config).query.encoder
+    encoder.temporal_stem.input_norm.running_mean += ranks.share().rank
+    clips = replace(clips, label=clips.label[:num])
+    return extract_features(encoder, clips).x
+
+
+def failing() -> None:
+    raise ValueError("on the first rank")
+
+
+def exception_of(function: Callable[[], object]) -> str:
+    try:
+        function()
+    except (ValueError, SystemExit) as error:
+        return type(error).__name__
+    return "none"
+
+
+def main(store: Path, out: Path, environment: dict[str, str]) -> None:
+    """Write what this rank finds to OUT/<rank>.pt; without torchrun's variables in the `environment` there is one."""
+    torch.set_num_threads(1)
+    os.environ.update(environment)
+    config, rank = config_of(store), ranks.share().rank
+    with ranks.joined(CPU):
+        found = {
+            "frozen": gradients(config, frozen=True, sync=False),
+            "synced": gradients(config, frozen=False, sync=True),
+            "apart": gradients(config, frozen=False, sync=False),
+            "trained": trained(config, epochs=10),
+            "trained on shares": trained(changed(config, data={"shard": True}), epochs=2),
+            "features": features(config, 17),
+            "features by holder": features(changed(config, data={"shard": True}), 18),
+            "objects": ranks.gather_objects({"rank": rank}),
+            "from main": ranks.from_main(lambda: f"of rank {rank}"),
+            "error": exception_of(lambda: ranks.from_main(failing)),
+            "largest": max(ranks.of_all(rank)),
+        }
+    out.mkdir(parents=True, exist_ok=True)
+    torch.save(found, out / f"{rank}.pt")

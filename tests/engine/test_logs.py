@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from scdnet.engine.logs import RunLog
+from scdnet.errors import ScdnetError
+
+
+def make_log(folder: Path) -> RunLog:
+    return RunLog(folder, first_epoch=0, epochs=2, steps=1, done=0)
+
+
+def test_metrics_that_cannot_be_written_are_an_error_that_names_the_file(tmp_path: Path):
+    with make_log(tmp_path) as log:
+        (tmp_path / "metrics.jsonl").unlink()
+        (tmp_path / "metrics.jsonl").mkdir()
+        with pytest.raises(ScdnetError, match=r"metrics\.jsonl: cannot be written \(Is a directory\)"):
+            log.epoch(0, {"loss": 1.0}, show=False)
+
+
+@pytest.mark.parametrize(("error", "shown"), [(ScdnetError("the disk is full"), ScdnetError), (None, OSError)])
+def test_a_board_that_cannot_be_closed_does_not_hide_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None, shown: type[Exception]
+):
+    log = make_log(tmp_path)
+
+    def fail() -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(log._board, "close", fail)
+
+    def leave() -> None:
+        with log:
+            if error:
+                raise error
+
+    with pytest.raises(shown):
+        leave()
+
+
+def test_parts_of_a_number_are_recorded_but_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture):
+    with make_log(tmp_path) as log:
+        log.epoch(0, {"loss": 3.0, "loss/temporal-instance": 1.0}, show=True)
+    assert "loss/temporal-instance" in (tmp_path / "metrics.jsonl").read_text()
+    assert "epoch 1/2  loss 3" in (err := capsys.readouterr().err)
+    assert "loss/" not in err
