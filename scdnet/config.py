@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from scdnet.losses import CROSS_DOMAIN_PAIRS
 
@@ -11,6 +11,15 @@ Domain = Literal["temporal", "spatial", "instance"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Off = BeforeValidator(lambda value: "off" if value is False else value)  # YAML 1.1 reads `off` as false
 Milestones = tuple[Annotated[int, Field(ge=1)], ...]
+
+
+def _check_distinct(values: tuple[object, ...]) -> tuple[object, ...]:
+    if not values or len(set(values)) < len(values):
+        raise ValueError("expected one or more, each once")
+    return values
+
+
+Distinct = AfterValidator(_check_distinct)
 
 
 class Section(BaseModel):
@@ -90,28 +99,15 @@ class ModelConfig(Section):
 class ScdConfig(Section):
     """The contrast between domains (docs/methods.md)."""
 
-    pairs: tuple[tuple[Domain, Domain], ...] = Field(CROSS_DOMAIN_PAIRS, min_length=1)  # of a query and a key
-
-    @model_validator(mode="after")
-    def _pairs_differ(self) -> Self:
-        if len(set(self.pairs)) < len(self.pairs):
-            raise ValueError("scd.pairs: expected each pair once")
-        return self
+    pairs: Annotated[tuple[tuple[Domain, Domain], ...], Distinct] = CROSS_DOMAIN_PAIRS  # of a query and a key
 
 
 class HdcConfig(Section):
     """The hierarchical decoupled contrast (docs/methods.md)."""
 
-    subtasks: tuple[Literal["spatial", "temporal"], ...] = Field(("spatial", "temporal"), min_length=1)
-    levels: tuple[Literal[1, 2, 3, 4], ...] = Field((1, 2, 3, 4), min_length=1)  # 4: after the transformer
+    subtasks: Annotated[tuple[Literal["spatial", "temporal"], ...], Distinct] = ("spatial", "temporal")
+    levels: Annotated[tuple[Literal[1, 2, 3, 4], ...], Distinct] = (1, 2, 3, 4)  # 4: after the transformer
     weights: Literal["uniform", "depth", "invariance"] = "invariance"
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Self:
-        for key in ("subtasks", "levels"):
-            if len(set(getattr(self, key))) < len(getattr(self, key)):
-                raise ValueError(f"hdc.{key}: expected each once")
-        return self
 
 
 class OptimConfig(Section):

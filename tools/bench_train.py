@@ -25,7 +25,7 @@ from scdnet.engine.official import scdnet_weights
 from scdnet.engine.runtime import keep_freed_memory, resolve_device, seed_everything, set_precision
 from scdnet.engine.training import Training, start_training
 from scdnet.engine.watch import watch_step
-from scdnet.losses import scd_losses
+from scdnet.losses import contrast_losses
 from tests import literal  # the measure lies with the tests, which compare with it
 
 LITERAL_BATCH = 64  # clips at most: more do not fit a GPU in float32
@@ -65,7 +65,7 @@ def seconds_of_parts(training: Training, views: tuple[Tensor, Tensor], config: C
     part("query", lambda: forward(model.query, views[0]))
     temperature = config.model.temperature
     query, key = results["query"], results["key"]
-    part("loss", lambda: scd_losses(query, key, model.negatives(), temperature).sum())
+    part("loss", lambda: contrast_losses(model.objective.pairs, query, key, model.negatives(), temperature).sum())
     training.optimizer.zero_grad(set_to_none=True)
     part("backward", results["loss"].backward)
     part("watch", lambda: watch_step(query, key, model.query.parameters()))

@@ -10,10 +10,8 @@ from torch import Generator, Tensor
 from scdnet.data.shares import draw_batches
 from scdnet.engine.logs import Metrics
 from scdnet.engine.runtime import derive_seed
-from scdnet.engine.training import LOSSES, REPORT
-from scdnet.engine.watch import COLLAPSED
+from scdnet.engine.watch import COLLAPSED, FEATURE_STD
 from scdnet.errors import ScdnetError
-from scdnet.losses import Projections
 
 NAMED = 4  # sequences of a batch that an error names
 
@@ -25,13 +23,21 @@ class Epoch:
     """
 
     def __init__(
-        self, number: int, hands: Sequence[Tensor], *, seed: int, batch_size: int, device: torch.device
+        self,
+        number: int,
+        hands: Sequence[Tensor],
+        report: Sequence[str],
+        *,
+        seed: int,
+        batch_size: int,
+        device: torch.device,
     ) -> None:
         self.number, self.steps = number, 0  # counted from 0; completed steps
+        self._names = report  # of the numbers that a step reports
         # of the order, then of the views, batch by batch
         self.generator = Generator().manual_seed(derive_seed(seed, number))
         self.batches = draw_batches(hands, batch_size, self.generator)
-        self._reports = torch.zeros(len(self.batches), len(REPORT), device=device)  # a row for each step
+        self._reports = torch.zeros(len(self.batches), len(report), device=device)  # a row for each step
         self._checked = 0
 
     @property
@@ -50,7 +56,7 @@ class Epoch:
     def take_up(self, state: dict[str, Any]) -> None:
         """Stand where `state` was taken. Raises ScdnetError if it is of another epoch."""
         steps, reports = state["steps"], state["reports"]
-        if not 0 <= steps <= len(self.batches) or reports.shape != (steps, len(REPORT)):
+        if not 0 <= steps <= len(self.batches) or reports.shape != (steps, len(self._names)):
             raise ScdnetError(
                 f"cannot go on after step {steps} of {len(self.batches)} with reports {tuple(reports.shape)}"
             )
@@ -77,16 +83,16 @@ class Epoch:
         batch = names[self.batches[first + row].numpy()]
         more = f" and {len(batch) - NAMED} more" if len(batch) > NAMED else ""
         raise ScdnetError(
-            f"{REPORT[column]} became {new[row, column].item()} in epoch {self.number}, step {first + row} "
+            f"{self._names[column]} became {new[row, column].item()} in epoch {self.number}, step {first + row} "
             f"(both from 0), on sequences {', '.join(batch[:NAMED])}{more}; {advice}"
         )
 
     def metrics(self) -> Metrics:
-        """The mean of each reported number over the epoch, and `loss`, the sum of its terms."""
-        means = self._reports.cpu().double().mean(dim=0)
-        return {"loss": means[: len(LOSSES)].sum().item(), **dict(zip(REPORT, means.tolist(), strict=True))}
+        """The mean of each reported number over the epoch."""
+        return dict(zip(self._names, self._reports.cpu().double().mean(dim=0).tolist(), strict=True))
 
     def collapsed(self) -> list[str]:
-        """The domains in which the embeddings of a batch were all but the same, at every step."""
-        largest = dict(zip(REPORT, self._reports.amax(dim=0).tolist(), strict=True))
-        return [domain for domain in Projections._fields if largest[f"feature_std/{domain}"] < COLLAPSED]
+        """The projections in which the embeddings of a batch were all but the same, at every step."""
+        largest = dict(zip(self._names, self._reports.amax(dim=0).tolist(), strict=True))
+        spread = {name.partition("/")[2]: value for name, value in largest.items() if name.startswith(FEATURE_STD)}
+        return [name for name, value in spread.items() if value < COLLAPSED]

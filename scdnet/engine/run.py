@@ -47,7 +47,12 @@ class Run:
         config, training = self.config, self.training
         hands = self.clips.hands(self.train)
         epoch = Epoch(
-            training.epoch, hands, seed=config.seed, batch_size=config.data.batch_size, device=self.clips.device
+            training.epoch,
+            hands,
+            training.report,
+            seed=config.seed,
+            batch_size=config.data.batch_size,
+            device=self.clips.device,
         )
         if training.unfinished:
             epoch.take_up(training.unfinished)
@@ -66,7 +71,7 @@ class Run:
         """The steps that are left of an epoch, unless asked to stop; returns how fast they were."""
         self.training.start_epoch()
         start, first = time.perf_counter(), epoch.steps
-        views = Waited(self.clips.training_views(epoch.left, epoch.generator))
+        views = Waited(self.clips.training_views(epoch.left, epoch.generator, self.training.model.objective.tasks))
         while epoch.left:
             chance, pair = epoch.generator.get_state(), self._next(views)
             if self.stop.is_made():

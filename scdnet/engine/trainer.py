@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from scdnet.config import Config
-from scdnet.engine.build import open_clips
+from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.doctor import check_sizes
 from scdnet.engine.logs import RunLog, say
 from scdnet.engine.ranks import from_main, joined
@@ -20,7 +20,6 @@ from scdnet.engine.runtime import (
 )
 from scdnet.engine.stopping import StopRequest
 from scdnet.engine.training import Training, start_training
-from scdnet.losses import CROSS_DOMAIN_PAIRS
 
 
 def pretrain(
@@ -71,5 +70,5 @@ def _announce(config: Config, num_train: int, place: str) -> None:
     warning = check_sizes(config, num_train)
     if warning:
         say(f"warning: {warning}")
-    chance = len(CROSS_DOMAIN_PAIRS) * math.log(1 + config.model.queue_size)
+    chance = len(build_objective(config).pairs) * math.log(1 + config.model.queue_size)
     say(f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}")

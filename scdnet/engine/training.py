@@ -29,13 +29,11 @@ from scdnet.engine.runtime import (
     seed_everything,
     set_precision,
 )
-from scdnet.engine.watch import NUMBERS, watch_step
-from scdnet.losses import CROSS_DOMAIN_PAIRS, Projections, scd_losses
+from scdnet.engine.watch import watch_step, watched
+from scdnet.losses import contrast_losses, positive_cosines
 from scdnet.models.layers import share_statistics
+from scdnet.models.objective import Objective
 from scdnet.models.scdnet import SCDNet
-
-LOSSES = tuple(f"loss/{query}-{key}" for query, key in CROSS_DOMAIN_PAIRS)
-REPORT = (*LOSSES, *NUMBERS)  # the numbers that a step reports
 
 
 @dataclass
@@ -45,10 +43,15 @@ class Training:
     model: SCDNet
     optimizer: Optimizer
     schedule: Scheduler
-    step: Callable[[Tensor, Tensor], Tensor]  # from two views (N, C, T, V, M) of N sequences; gives the REPORT (R,)
+    step: Callable[..., Tensor]  # from two views (N, C, T, V, M) for each task; gives the numbers of `report` (R,)
     epoch: int = 0  # completed epochs
     unfinished: dict[str, Any] = field(default_factory=dict)  # the state of the epoch after them, if it has begun
     best: dict[str, float] = field(default_factory=dict)  # the best score so far and its epoch, if there is one
+
+    @property
+    def report(self) -> tuple[str, ...]:
+        """The names of the numbers that a step reports."""
+        return reported(self.model.objective)
 
     def start_epoch(self) -> None:
         """Set the learning rate of the coming epoch."""
@@ -122,29 +125,39 @@ def start_training(config: Config, device: torch.device) -> Training:
     return Training(model, optimizer, make_schedule(optimizer, config.optim), step)
 
 
+def reported(objective: Objective) -> tuple[str, ...]:
+    """The names of the numbers that a step reports: the loss comes last, after its terms and what is watched."""
+    names = [a if a == b else f"{a}-{b}" for a, b in objective.pairs]
+    weights = [f"weight/{name}" for name, level in zip(names, objective.levels, strict=True) if level]
+    return (*(f"loss/{name}" for name in names), *weights, *watched(objective.projections), "loss")
+
+
 def train_step(
     model: SCDNet,
     optimizer: Optimizer,
-    query_view: Tensor,
-    key_view: Tensor,
-    *,
+    *views: Tensor,
     temperature: float,
     precision: Callable[[], AbstractContextManager[object]],
 ) -> Tensor:
-    """One update from two views (N, C, T, V, M) of N sequences; returns its REPORT (R,), on the device.
+    """One update from two views (N, C, T, V, M) for each task; returns the numbers that `reported` names, (R,).
 
     Of several ranks each has its rows of the batch; weights, queues and the report are those of the whole.
     """
     model.update_momentum()
     with precision():
-        query, key = model(query_view, key_view)
-    losses = scd_losses(query, key, model.negatives(), temperature)
+        query, key = model(*views)
+    pairs, weights = model.objective.pairs, model.weights()
+    losses = contrast_losses(pairs, query, key, model.negatives(), temperature)
     optimizer.zero_grad(set_to_none=True)
-    losses.sum().backward()
+    (weights * losses).sum().backward()
     average_gradients(model.query.parameters())
-    both = gather(torch.stack([*query, *key])).transpose(0, 1).flatten(1, 2)  # (domains, N, D), of all ranks
-    query, key = (Projections(*half) for half in both.chunk(2))
+    both = gather(torch.stack([*query.values(), *key.values()]))  # (ranks, projections, N, D)
+    both = both.transpose(0, 1).flatten(1, 2)  # N of all ranks
+    query, key = (dict(zip(query, half, strict=True)) for half in both.chunk(2))
     numbers = watch_step(query, key, model.query.parameters())
     optimizer.step()
+    model.weights.follow(positive_cosines(pairs, query, key))
     model.enqueue(key)
-    return torch.cat([gather(losses).mean(dim=0), numbers])
+    losses = gather(losses).mean(dim=0)
+    changing = weights[len(weights) - model.weights.num_changing :]
+    return torch.cat([losses, changing, numbers, (weights * losses).sum()[None]])

@@ -3,7 +3,7 @@
 A step on a GPU is captured as a CUDA graph: fixed shapes, nothing that waits for a value.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from einops import einsum
@@ -12,17 +12,22 @@ from torch.nn.utils import get_total_norm
 
 from scdnet.losses import Projections
 
-MEASURES = ("alignment", "uniformity", "feature_std")
+FEATURE_STD = "feature_std"
+MEASURES = ("alignment", "uniformity", FEATURE_STD)
 # of feature_std. Runs that end well may come down to 0.02 in their first epochs, wide models to 0.01; a collapse ends
 # below 0.003, mostly far below
 COLLAPSED = 0.003
-NUMBERS = (*(f"{measure}/{domain}" for measure in MEASURES for domain in Projections._fields), "grad_norm")
+
+
+def watched(projections: Sequence[str]) -> tuple[str, ...]:
+    """The names of the numbers of a step."""
+    return (*(f"{measure}/{name}" for measure in MEASURES for name in projections), "grad_norm")
 
 
 @torch.no_grad()
 def watch_step(query: Projections, key: Projections, parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The numbers named in NUMBERS, of projections (N, D) of unit length, N >= 2, and of gradients."""
-    queries, keys = torch.stack(query), torch.stack(key)  # (domains, N, D)
+    """The numbers that `watched` names, of projections (N, D) of unit length, N >= 2, and of gradients."""
+    queries, keys = (torch.stack(list(side.values())) for side in (query, key))  # (projections, N, D)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     parts = (alignment(queries, keys), uniformity(queries), feature_std(queries), get_total_norm(gradients)[None])
     return torch.cat(parts)

@@ -74,7 +74,6 @@ class PairWeights(nn.Module):
         super().__init__()
         self._weigh = WEIGHTS[objective.weights]
         level = torch.tensor([level for level in objective.levels if level], dtype=torch.float32)
-        self._rows = [row for row, level in enumerate(objective.levels) if level]
         self.register_buffer("level", level, persistent=False)
         self.register_buffer("others", torch.ones(len(objective.pairs) - len(level)), persistent=False)
         self.register_buffer("invariance", torch.ones(len(level)), persistent=len(level) > 0)
@@ -82,9 +81,14 @@ class PairWeights(nn.Module):
     def forward(self) -> Tensor:
         """(pairs,) the weights as they stand; those at levels, which come last, have a mean of 1."""
         weights = self._weigh(self.level, self.invariance)
-        return torch.cat([self.others, weights / weights.mean()])
+        return torch.cat([self.others, weights * (self.num_changing / weights.sum())])
+
+    @property
+    def num_changing(self) -> int:
+        """How many pairs, the last ones, are at levels."""
+        return len(self.level)
 
     @torch.no_grad()
     def follow(self, cosines: Tensor) -> None:
         """Move the average towards the mean cosines (pairs,) of a batch."""
-        self.invariance.lerp_(cosines[-len(self.invariance) :], 1 - DECAY).clamp_(min=FLOOR)
+        self.invariance.lerp_(cosines[len(cosines) - self.num_changing :], 1 - DECAY).clamp_(min=FLOOR)

@@ -15,7 +15,7 @@ from scdnet.engine.epoch import Epoch
 from scdnet.engine.runtime import seed_everything
 from scdnet.engine.training import start_training
 from scdnet.eval.features import extract_features
-from scdnet.losses import scd_losses
+from scdnet.losses import contrast_losses
 from scdnet.models.layers import share_statistics
 from tests.conftest import make_small_config
 from tests.engine.runs import changed
@@ -45,7 +45,7 @@ def gradients(config: Config, *, frozen: bool, sync: bool) -> dict[str, Tensor]:
         share_statistics(model, ranks.gather)
     views = [ranks.share().rows(view) for view in batch_of_views()]
     query, key = model(*views)
-    loss = scd_losses(query, key, model.negatives(), 0.2).sum()
+    loss = contrast_losses(model.objective.pairs, query, key, model.negatives(), 0.2).sum()
     loss.backward()
     ranks.average_gradients(model.query.parameters())
     found = {name: parameter.grad for name, parameter in model.query.named_parameters()}
@@ -64,7 +64,7 @@ def trained(config: Config, *, epochs: int) -> dict[str, Tensor]:
     training.model.double()
     for number in range(epochs):
         hands = clips.hands(clips.split(train=True))
-        epoch = Epoch(number, hands, seed=0, batch_size=config.data.batch_size, device=CPU)
+        epoch = Epoch(number, hands, training.report, seed=0, batch_size=config.data.batch_size, device=CPU)
         for views in clips.training_views(epoch.left, epoch.generator):
             epoch.record(training.step(*(view.double() for view in views)))
     return training.model.state_dict() | {"reports": epoch.state()["reports"]}

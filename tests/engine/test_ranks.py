@@ -12,7 +12,7 @@ from scdnet.engine import ranks
 from scdnet.engine.build import build_model
 from scdnet.engine.runtime import seed_everything
 from scdnet.errors import ScdnetError
-from scdnet.losses import scd_losses
+from scdnet.losses import contrast_losses
 from scdnet.models.layers import share_statistics
 from tests.conftest import write_made_up_store
 from tests.engine import rank_checks
@@ -137,7 +137,9 @@ def test_synced_norms_compile_without_a_break_to_the_same_numbers(small_config, 
                 if compiled:
                     side.compile(dynamic=False, fullgraph=True, backend="aot_eager")
             query, key = model(*rank_checks.batch_of_views())
-            scd_losses(query, key, model.negatives(), 0.2).sum().backward()
-            results.append([*query, *key, *(parameter.grad for parameter in model.query.parameters())])
+            contrast_losses(model.objective.pairs, query, key, model.negatives(), 0.2).sum().backward()
+            results.append(
+                [*query.values(), *key.values(), *(parameter.grad for parameter in model.query.parameters())]
+            )
     assert not ranks.are_joined()
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*results, strict=True))

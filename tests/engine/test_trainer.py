@@ -11,10 +11,14 @@ from scdnet.engine.checkpoint import CheckpointError, read_checkpoint
 from scdnet.engine.run_dir import RunDirError
 from scdnet.engine.runtime import seed_everything
 from scdnet.engine.trainer import pretrain
-from scdnet.engine.training import LOSSES, REPORT
+from scdnet.engine.training import reported
 from scdnet.errors import ScdnetError
 from scdnet.eval.knn import score_1nn
+from scdnet.models.objective import Objective
 from tests.engine.runs import assert_same_weights, changed, metrics_of, weights_of
+
+REPORT = reported(Objective())
+LOSSES = [name for name in REPORT if name.startswith("loss/")]
 
 
 def test_a_run_leaves_config_metrics_board_and_checkpoint(small_config: Config):

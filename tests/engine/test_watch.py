@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from scdnet.engine.watch import NUMBERS, alignment, feature_std, uniformity, watch_step
-from scdnet.losses import Projections
+from scdnet.engine.watch import alignment, feature_std, uniformity, watch_step, watched
 
 
 def rows(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -46,13 +45,14 @@ def test_spread_and_collapse_are_the_two_ends():
 
 
 def test_the_numbers_of_a_step_stand_under_their_names():
-    query, key = (Projections(*rows(3, 6, 4, seed=seed)) for seed in (0, 1))
+    names = ("temporal", "spatial", "instance")
+    query, key = (dict(zip(names, rows(3, 6, 4, seed=seed), strict=True)) for seed in (0, 1))
     first, second, unused = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
     first.grad, second.grad = torch.tensor([3.0, 4.0]), torch.tensor([0.0, 12.0])
-    numbers = dict(zip(NUMBERS, watch_step(query, key, [first, second, unused]).tolist(), strict=True))
+    numbers = dict(zip(watched(names), watch_step(query, key, [first, second, unused]).tolist(), strict=True))
     assert numbers["grad_norm"] == 13
-    for domain in Projections._fields:
-        own, other = getattr(query, domain), getattr(key, domain)
+    for domain in names:
+        own, other = query[domain], key[domain]
         assert numbers[f"alignment/{domain}"] == pytest.approx(alignment(own, other).item())
         assert numbers[f"uniformity/{domain}"] == pytest.approx(uniformity(own).item())
         assert numbers[f"feature_std/{domain}"] == pytest.approx(feature_std(own).item())
