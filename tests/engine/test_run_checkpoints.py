@@ -178,7 +178,7 @@ def test_weights_that_are_no_numbers_are_not_saved(small_config: Config, monkeyp
         report = original(model, *args, **kwargs)
         steps.append(report)
         if len(steps) == 2:  # the last of the epoch: no loss will tell
-            model.query.instance[0].weight.data[0, 0] = math.inf
+            model.query.heads["instance"][0].weight.data[0, 0] = math.inf
         return report
 
     monkeypatch.setattr(training, "train_step", spoil)

@@ -85,7 +85,7 @@ def test_a_seed_decides_the_run(small_config: Config):
     first, again = pretrain(changed(small_config, name="a")), pretrain(changed(small_config, name="b"))
     other = pretrain(changed(small_config, name="c", seed=1))
     assert_same_weights(first, again)
-    assert not torch.equal(*(weights_of(p)["query.instance.0.weight"] for p in (first, other)))
+    assert not torch.equal(*(weights_of(p)["query.heads.instance.0.weight"] for p in (first, other)))
 
 
 def test_where_the_frames_lie_does_not_change_the_run(small_config: Config):
