@@ -2,15 +2,17 @@
 
 import argparse
 import os
+import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from scdnet.errors import ScdnetError
 
 BAD_INPUT = 2  # exit status, as argparse uses it
 INTERRUPTED = 130  # exit status, as shells give it
+UNREAD = 141  # the same: output that nobody reads any more, as with `| head`
 
 
 def command_parser(description: str | None) -> argparse.ArgumentParser:
@@ -32,11 +34,18 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Call `main` and end the program with the status it returns (None: 0).
 
     What a user can put right (`ScdnetError`, a file the system refuses) is one line on stderr and status 2;
-    with `--debug` among the arguments the traceback is shown instead. Ctrl-C ends with 130.
+    with `--debug` among the arguments the traceback is shown instead. Ctrl-C ends with 130, a reader of the output
+    that has gone, quietly, with 141.
     """
     try:
-        sys.exit(main())
+        status = main()
+        sys.stdout.flush()  # here, where an error is still one of ours
+        sys.exit(status)
     except (ScdnetError, OSError) as error:
+        unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream, error)]
+        if unread:
+            _discard(unread)
+            sys.exit(UNREAD)
         if "--debug" in sys.argv:
             raise
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # a library's message may have several lines
@@ -45,3 +54,19 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
         print("interrupted", file=sys.stderr)
         sys.stdout.flush()
         os._exit(INTERRUPTED)  # at once: an ordinary exit would wait for worker threads and processes
+
+
+def _is_unread(stream: TextIO, error: Exception) -> bool:
+    """Whether it is this stream that `error` came from: a pipe whose reader has gone."""
+    if not isinstance(error, BrokenPipeError):
+        return False
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _discard(streams: list[TextIO]) -> None:
+    """Send what is still to be written, at the latest when Python ends, to nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())

@@ -142,6 +142,7 @@ class Config(Section):
     compile: Annotated[Literal["auto", "off"], Off] = "auto"  # auto: on a GPU, compiled kernels, one CUDA graph a step
     stream: Literal["joint", "bone", "motion"] = "joint"
     eval_every: int = Field(0, ge=0)  # epochs between two 1-NN scores on the test split; 0: never
+    eval_clips: int = Field(10_000, ge=0)  # of either split, at most, that this score takes; 0: all
     save_every: int = Field(10, ge=1)  # epochs between two checkpoints; the last epoch is always saved
     keep: int = Field(2, ge=1)  # of the newest checkpoints; the first of them is last.pt
     data: DataConfig = DataConfig()

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import time
@@ -18,6 +17,7 @@ from torch.utils.flop_counter import flop_registry
 from scdnet.cli import command_parser
 from scdnet.config import Config
 from scdnet.data.clips import Clips, noise_clips
+from scdnet.engine.runtime import device_name
 
 TWO_PERSON = 3 / 16  # the share of NTU RGB+D's clips that show two people
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
@@ -137,11 +137,15 @@ def peak_gb(computation: Callable[[], object], device: torch.device) -> float | 
 
 def describe_machine(device: torch.device) -> dict[str, str]:
     """For the head of a table."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
+    own_name = device_name(device)
     threads = f"{torch.get_num_threads()} threads" if device.type == "cpu" else ""
     git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
-    return {"device": f"{name} {threads}".strip(), "torch": torch.__version__, "commit": commit or "unknown"}
+    return {
+        "device": f"{own_name} {threads}".strip(),
+        "torch": torch.__version__,
+        "commit": commit or "unknown",
+    }
 
 
 def write_json(path: Path | None, record: dict[str, Any]) -> None:

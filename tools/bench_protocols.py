@@ -10,7 +10,7 @@ from scdnet.cli import command_parser, run_command
 from scdnet.config import LinearConfig
 from scdnet.engine.runtime import resolve_device
 from scdnet.eval.features import Features
-from scdnet.eval.knn import retrieve, similarities
+from scdnet.eval.knn import accuracy_1nn, retrieve
 from scdnet.eval.linear import linear_probe
 
 CLASSES, WIDTH = 60, 4096
@@ -37,18 +37,12 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def our_1nn(gallery: Features, queries: Features, device: torch.device) -> float:
-    """1-NN alone, percent."""
-    nearest = [similarity.argmax(dim=1) for similarity, _ in similarities(gallery, queries, device)]
-    return 100 * (gallery.y[torch.cat(nearest).cpu()] == queries.y).double().mean().item()
-
-
 def compare_knn(device: torch.device, rounds: int) -> None:
     """1-NN by us and by scikit-learn, and our whole retrieval with its ranking, in turns."""
     gallery, queries = made_up(COMPARED[0], 0), made_up(COMPARED[1], 1)
     works = {
         "scikit-learn, 1-NN": partial(scikit_1nn, gallery, queries),
-        "1-NN alone": partial(our_1nn, gallery, queries, device),
+        "1-NN alone": partial(accuracy_1nn, gallery, queries, device),
         "all metrics": lambda: retrieve(gallery, queries, num_classes=CLASSES, device=device).metrics["knn@1"],
     }
     answers = [work() for work in works.values()]

@@ -24,6 +24,7 @@ from scdnet.engine.build import encoder_sizes
 from scdnet.engine.official import scdnet_weights
 from scdnet.engine.runtime import keep_freed_memory, resolve_device, seed_everything, set_precision
 from scdnet.engine.training import Training, start_training
+from scdnet.engine.watch import watch_step
 from scdnet.losses import scd_losses
 from tests import literal  # the measure lies with the tests, which compare with it
 
@@ -67,6 +68,7 @@ def seconds_of_parts(training: Training, views: tuple[Tensor, Tensor], config: C
     part("loss", lambda: scd_losses(query, key, model.negatives(), temperature).sum())
     training.optimizer.zero_grad(set_to_none=True)
     part("backward", results["loss"].backward)
+    part("watch", lambda: watch_step(query, key, model.query.parameters()))
     part("update", training.optimizer.step)
     part("queues", lambda: model.enqueue(key))
     return taken

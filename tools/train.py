@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 from collections.abc import Sequence
+from functools import partial
 
 from scdnet.cli import config_parser, run_command
 from scdnet.config_file import load_config
@@ -16,8 +17,9 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     existing.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
+    score = partial(score_1nn, limit=config.eval_clips)
     with stop_on_signals() as stop:
-        path = pretrain(config, resume=args.resume, overwrite=args.overwrite, score=score_1nn, stop=stop)
+        path = pretrain(config, resume=args.resume, overwrite=args.overwrite, score=score, stop=stop)
     print(f"last checkpoint: {path}")
     return stop.status
 

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from scdnet.config import DataConfig
 from scdnet.data.recordings import Batch, HeldRecordings, Recordings, open_recordings, to_planes
-from scdnet.data.store import StoreError, open_sequences
+from scdnet.data.store import SequenceStore, StoreError, open_sequences
 from scdnet.data.streams import STREAMS
 from scdnet.data.transfer import send
 from scdnet.data.views import Crop, augment, draw_views, evaluation_crop, resample, training_crop
@@ -83,10 +83,7 @@ def load_clips(config: DataConfig, stream: str, device: torch.device) -> Clips:
     `config.resident` wants them.
     """
     with open_sequences(config.store) as store:
-        is_train = torch.from_numpy(store.is_train(config.benchmark))
-        for split, size in (("training", is_train.sum()), ("test", (~is_train).sum())):
-            if size == 0:
-                raise StoreError(f"{store.path}: the {split} split of benchmark {config.benchmark!r} is empty")
+        is_train = read_split(store, config.benchmark)
         recordings, place = open_recordings(store, config, device)
         label = torch.from_numpy(store.table.label)
         return Clips(
@@ -101,6 +98,15 @@ def load_clips(config: DataConfig, stream: str, device: torch.device) -> Clips:
             config=config,
             stream=stream,
         )
+
+
+def read_split(store: SequenceStore, benchmark: str) -> Tensor:
+    """(N,) bool: the training split. Raises StoreError if the store lacks the benchmark or a split is empty."""
+    is_train = torch.from_numpy(store.is_train(benchmark))
+    for split, size in (("training", is_train.sum()), ("test", (~is_train).sum())):
+        if size == 0:
+            raise StoreError(f"{store.path}: the {split} split of benchmark {benchmark!r} is empty")
+    return is_train
 
 
 def noise_clips(

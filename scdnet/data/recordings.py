@@ -1,6 +1,5 @@
 """The recordings that views are cut from: held by the device, cut out of main memory or read from the store."""
 
-import math
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -142,19 +141,25 @@ def open_recordings(store: SequenceStore, config: DataConfig, device: torch.devi
     Raises ScdnetError if they do not fit where `config.resident` wants them.
     """
     length = torch.from_numpy(np.diff(store.offset))
-    shape = (3, int(store.offset[-1]), config.bodies, NTU_25.num_joints)
-    size = math.prod(shape) * DTYPES[config.storage].itemsize
+    num_frames = int(store.offset[-1])
+    size = num_frames * frame_size(config)
     place = choose_place(config.resident, size, free_memories(device))
     if place == OFF:
         recordings = StreamedRecordings(StoreReader(config), length, workers=config.workers, device=device)
         return recordings, f"frames ({size / GB:.2f} GB) read from {store.path} by {config.workers} workers"
+    shape = (3, num_frames, config.bodies, NTU_25.num_joints)
     frames = torch.empty(shape, dtype=DTYPES[config.storage], device=device if place == GPU else CPU)
-    for first in range(0, shape[1], READ_FRAMES):
+    for first in range(0, num_frames, READ_FRAMES):
         piece = slice(first, first + READ_FRAMES)
         planes = to_planes(store.read_frames(piece.start, piece.stop), config.bodies, frames.dtype)
         frames[:, piece] = planes.to(frames.device)
     kind = HeldRecordings if frames.device.type == device.type else HostRecordings
     return kind(frames, length), f"frames ({size / GB:.2f} GB) on the {place}"
+
+
+def frame_size(config: DataConfig) -> int:
+    """The bytes of a frame in memory, with all its bodies."""
+    return 3 * config.bodies * NTU_25.num_joints * DTYPES[config.storage].itemsize
 
 
 def to_planes(frames: np.ndarray, bodies: int, dtype: torch.dtype = torch.float32) -> Tensor:

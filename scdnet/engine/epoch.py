@@ -7,9 +7,10 @@ import torch
 from torch import Generator, Tensor
 
 from scdnet.engine.logs import Metrics
-from scdnet.engine.training import REPORT
+from scdnet.engine.training import LOSSES, REPORT
+from scdnet.engine.watch import COLLAPSED
 from scdnet.errors import ScdnetError
-from scdnet.losses import CROSS_DOMAIN_PAIRS
+from scdnet.losses import Projections
 
 NAMED = 4  # sequences of a batch that an error names
 
@@ -79,4 +80,9 @@ class Epoch:
     def metrics(self) -> Metrics:
         """The mean of each reported number over the epoch, and `loss`, the sum of its terms."""
         means = self._reports.cpu().double().mean(dim=0)
-        return {"loss": means[: len(CROSS_DOMAIN_PAIRS)].sum().item(), **dict(zip(REPORT, means.tolist(), strict=True))}
+        return {"loss": means[: len(LOSSES)].sum().item(), **dict(zip(REPORT, means.tolist(), strict=True))}
+
+    def collapsed(self) -> list[str]:
+        """The domains in which the embeddings of a batch were all but the same, at every step."""
+        largest = dict(zip(REPORT, self._reports.amax(dim=0).tolist(), strict=True))
+        return [domain for domain in Projections._fields if largest[f"feature_std/{domain}"] < COLLAPSED]

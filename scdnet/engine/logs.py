@@ -15,6 +15,7 @@ from tqdm import tqdm
 from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
 
+SHOWN = ("loss", "lr", "clips_per_second", "knn@1")  # on the terminal; all of them are in the files
 Metrics = dict[str, float]
 Item = TypeVar("Item")
 
@@ -70,7 +71,7 @@ class RunLog:
         self._bar.update()
 
     def epoch(self, epoch: int, metrics: Metrics, *, show: bool) -> None:
-        """Write the metrics of `epoch`; with `show`, as a line above the bar too. Raises ScdnetError (a full disk)."""
+        """Write the metrics of `epoch`; with `show`, those SHOWN as a line too. Raises ScdnetError (a full disk)."""
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
@@ -78,7 +79,7 @@ class RunLog:
             raise ScdnetError(f"{self._path}: cannot be written ({problem.strerror})") from problem
         for name, value in metrics.items():
             self._board.add_scalar(name, value, epoch)
-        text = {name: f"{value:.4g}" for name, value in metrics.items() if "/" not in name}  # but for parts
+        text = {name: f"{value:.4g}" for name, value in metrics.items() if name in SHOWN}
         self._bar.set_postfix(text)
         if show:
             values = "  ".join(f"{name} {value}" for name, value in text.items())

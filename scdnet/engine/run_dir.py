@@ -22,6 +22,7 @@ FREE_TO_CHANGE = {
     "runs_dir",
     "device",
     "eval_every",
+    "eval_clips",
     "save_every",
     "keep",
     "data.resident",

@@ -1,6 +1,7 @@
 """The machine: device, precision, compilation, allocator, random states. The only file that says `torch.cuda`."""
 
 import ctypes
+import platform
 import random
 import sys
 from collections.abc import Callable
@@ -26,6 +27,23 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """What the device calls itself."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
+
+
+def gpu_memory_gb(device: torch.device) -> float | None:
+    """The most that torch has held of a GPU's memory since the last call; None on a CPU.
+
+    Held, not in use: what a CUDA graph needs at each replay does not count as in use.
+    """
+    if device.type == "cpu":
+        return None
+    peak = torch.accelerator.max_memory_reserved(device) / 1e9
+    torch.accelerator.reset_peak_memory_stats(device)
+    return peak
 
 
 def set_precision(name: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
+from scdnet.engine.doctor import check_sizes
 from scdnet.engine.epoch import Epoch
 from scdnet.engine.logs import Metrics, RunLog, Waited, say
 from scdnet.engine.run_checkpoints import LAST, RunCheckpoints, place_of
 from scdnet.engine.run_dir import check_run_dir, prepare_run_dir
 from scdnet.engine.run_lock import locked
 from scdnet.engine.runtime import (
+    gpu_memory_gb,
     keep_freed_memory,
     random_states,
     resolve_device,
@@ -25,12 +27,14 @@ from scdnet.engine.runtime import (
 )
 from scdnet.engine.stopping import StopRequest
 from scdnet.engine.training import Training, start_training
+from scdnet.engine.watch import COLLAPSED
 from scdnet.errors import ScdnetError
 from scdnet.losses import CROSS_DOMAIN_PAIRS
 from scdnet.models.encoder import DualPathEncoder
 
 Score = Callable[[DualPathEncoder, Clips, str], Metrics]  # how good an encoder is on clips, in a precision
 CHECK_EVERY = 50  # steps; a look at what they reported waits for the GPU
+ADVICE = "lower optim.lr or raise optim.warmup_epochs in a run of another name="
 BEST_BY = "knn@1"  # the score whose largest value makes a checkpoint the best
 
 
@@ -52,7 +56,7 @@ def pretrain(
         resuming = check_run_dir(config, resume=resume, overwrite=overwrite)
         clips = load_clips(config.data, config.stream, device)
         train = clips.split(train=True)
-        _check_sizes(config, len(train), clips.place)
+        _announce(config, len(train), clips.place)
         keep_freed_memory()
         seed_everything(config.seed)
         training = start_training(config, device)
@@ -83,6 +87,7 @@ class Run:
     checkpoints: RunCheckpoints
     score: Score | None
     stop: StopRequest
+    warned: bool = False  # of a collapse
 
     def epoch(self) -> bool:
         """Do the epoch that comes next, or the rest of it, and what is due after it; False if asked to stop within."""
@@ -120,18 +125,22 @@ class Run:
             if epoch.steps % CHECK_EVERY == 0:
                 self._check(epoch)
         self._check(epoch)  # waits for the device
-        seconds = time.perf_counter() - start
-        return {
+        seconds, steps = time.perf_counter() - start, epoch.steps - first
+        metrics = {
             "lr": self.training.optimizer.param_groups[0]["lr"],
             "seconds": seconds,
-            "clips_per_second": (epoch.steps - first) * self.config.data.batch_size / seconds,
+            "step_seconds": seconds / max(steps, 1),
+            "clips_per_second": steps * self.config.data.batch_size / seconds,
             "data_share": views.seconds / seconds,
+            "gpu_memory_gb": gpu_memory_gb(self.clips.device),
         }
+        return {name: value for name, value in metrics.items() if value is not None}
 
     def _finish(self, epoch: Epoch, metrics: Metrics) -> None:
         """Score, log and save after a complete epoch, as the config wants it."""
         config, training, number, epochs = self.config, self.training, epoch.number, self.config.optim.epochs
         metrics = epoch.metrics() | metrics
+        self._warn_of_collapse(epoch)
         scored = self.score is not None and _is_due(number, config.eval_every, epochs)
         if scored:
             metrics |= self._score_undisturbed()
@@ -141,6 +150,15 @@ class Run:
             self.checkpoints.save_best(self._state())
         if _is_due(number, config.save_every, epochs):
             self.checkpoints.save(self._state())
+
+    def _warn_of_collapse(self, epoch: Epoch) -> None:
+        domains = epoch.collapsed()
+        if domains and not self.warned:
+            say(
+                f"warning: the embeddings have collapsed ({', '.join(domains)}): feature_std stayed below {COLLAPSED} "
+                f"in all of epoch {epoch.number}; {ADVICE}"
+            )
+            self.warned = True
 
     def _score_undisturbed(self) -> Metrics:
         """The score of the query encoder; training goes on as if it had not been taken."""
@@ -161,7 +179,7 @@ class Run:
         epoch.check(self.clips.name, self._advice())
 
     def _advice(self) -> str:
-        return f"lower optim.lr or raise optim.warmup_epochs in a run of another name=; {self.checkpoints}"
+        return f"{ADVICE}; {self.checkpoints}"
 
 
 def _restore_newest(training: Training, checkpoints: RunCheckpoints, config: Config) -> None:
@@ -170,16 +188,11 @@ def _restore_newest(training: Training, checkpoints: RunCheckpoints, config: Con
     say(f"{checkpoint.path}: going on after {place_of(checkpoint.state)}, of {config.optim.epochs} epochs")
 
 
-def _check_sizes(config: Config, num_train: int, place: str) -> None:
-    batch, queue = config.data.batch_size, config.model.queue_size
-    if batch > num_train:
-        raise ScdnetError(f"data.batch_size {batch} exceeds the training split of {num_train} sequences")
-    if queue > num_train // 2:
-        say(
-            f"warning: model.queue_size {queue} is more than half of the {num_train} training sequences; "
-            "clips will meet their own old keys among the negatives"
-        )
-    chance = len(CROSS_DOMAIN_PAIRS) * math.log(1 + queue)
+def _announce(config: Config, num_train: int, place: str) -> None:
+    warning = check_sizes(config, num_train)
+    if warning:
+        say(f"warning: {warning}")
+    chance = len(CROSS_DOMAIN_PAIRS) * math.log(1 + config.model.queue_size)
     say(f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}")
 
 

@@ -25,10 +25,12 @@ from scdnet.engine.runtime import (
     restore_random_states,
     set_precision,
 )
+from scdnet.engine.watch import NUMBERS, watch_step
 from scdnet.losses import CROSS_DOMAIN_PAIRS, scd_losses
 from scdnet.models.scdnet import SCDNet
 
-REPORT = tuple(f"loss/{query}-{key}" for query, key in CROSS_DOMAIN_PAIRS)  # the numbers that a step reports
+LOSSES = tuple(f"loss/{query}-{key}" for query, key in CROSS_DOMAIN_PAIRS)
+REPORT = (*LOSSES, *NUMBERS)  # the numbers that a step reports
 
 
 @dataclass
@@ -112,6 +114,7 @@ def train_step(
     losses = scd_losses(query, key, model.negatives(), temperature)
     optimizer.zero_grad(set_to_none=True)
     losses.sum().backward()
+    numbers = watch_step(query, key, model.query.parameters())
     optimizer.step()
     model.enqueue(key)
-    return losses.detach()
+    return torch.cat([losses.detach(), numbers])

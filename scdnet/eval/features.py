@@ -97,19 +97,22 @@ def encode(encoder: nn.Module, views: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def extract_features(encoder: nn.Module, clips: Clips, precision: str = "fp32") -> Features:
-    """Features of all sequences in the order of the store; the encoder is put in eval mode, on the device of the clips.
+def extract_features(
+    encoder: nn.Module, clips: Clips, precision: str = "fp32", *, index: Tensor | None = None
+) -> Features:
+    """Features of the sequences `index` (N,), by default of all in the order of the store.
 
-    Raises ScdnetError if one is no finite number.
+    The encoder is put in eval mode, on the device of the clips. Raises ScdnetError if one is no finite number.
     """
     encoder.to(clips.device).eval()
     x, compute = [], set_precision(precision, clips.device)
-    batches = torch.arange(len(clips.label)).split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
+    index = torch.arange(len(clips.label)) if index is None else index
+    batches = index.split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
     all_views = clips.evaluation_views(batches)
     for views in tqdm(all_views, total=len(batches), desc="features", unit="batch", leave=False, disable=None):
         with compute():
             x.append(encode(encoder, views))
-    features = Features(torch.cat(x).cpu(), clips.label)
+    features = Features(torch.cat(x).cpu(), clips.label[index])
     if not features.x.isfinite().all():
         raise ScdnetError("the encoder gives features that are no finite numbers: its training has diverged")
     return features

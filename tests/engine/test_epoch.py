@@ -7,9 +7,11 @@ from scdnet.engine import trainer, training
 from scdnet.engine.epoch import Epoch
 from scdnet.engine.trainer import pretrain
 from scdnet.engine.training import REPORT
+from scdnet.engine.watch import COLLAPSED
 from scdnet.errors import ScdnetError
 from tests.engine.runs import changed
 
+NUMBERS = len(REPORT)
 NAMES = np.array([f"seq{i}" for i in range(30)])
 
 
@@ -34,15 +36,16 @@ def test_an_epoch_goes_on_where_it_stood():
     whole, begun, rest = make_epoch(), make_epoch(), make_epoch()
     for epoch in (whole, begun):
         torch.rand(3, generator=epoch.generator)
-        epoch.record(torch.arange(4.0))
+        epoch.record(torch.arange(float(NUMBERS)))
     rest.take_up(begun.state())
     assert [batch.tolist() for batch in rest.left] == [batch.tolist() for batch in whole.batches[1:]]
     assert torch.equal(torch.rand(3, generator=rest.generator), torch.rand(3, generator=whole.generator))
     for epoch in (whole, rest):
         for value in (5.0, 7.0):
-            epoch.record(torch.full((4,), value))
+            epoch.record(torch.full((NUMBERS,), value))
     assert rest.metrics() == whole.metrics()
-    assert rest.metrics() == {"loss": 4 * 4 + 6 / 3, **dict(zip(REPORT, [(12 + i) / 3 for i in range(4)], strict=True))}
+    means = [(12 + i) / 3 for i in range(NUMBERS)]
+    assert rest.metrics() == {"loss": 4 * 4 + 6 / 3, **dict(zip(REPORT, means, strict=True))}  # of the first four
 
 
 def test_the_state_of_an_epoch_of_another_length_is_refused():
@@ -51,12 +54,20 @@ def test_the_state_of_an_epoch_of_another_length_is_refused():
         make_epoch().take_up(state)
 
 
+def test_a_domain_has_collapsed_if_it_lay_below_the_threshold_at_every_step():
+    epoch, below, above = make_epoch(), 0.9 * COLLAPSED, 1.1 * COLLAPSED
+    for temporal, spatial, instance in ((below, below, above), (below, above, above), (below, below, above)):
+        report = dict.fromkeys(REPORT, 0.0) | {"feature_std/temporal": temporal, "feature_std/spatial": spatial}
+        epoch.record(torch.tensor(list((report | {"feature_std/instance": instance}).values())))
+    assert epoch.collapsed() == ["temporal"]
+
+
 def test_the_first_number_that_is_none_is_named_with_its_sequences():
     epoch = make_epoch(7)
-    epoch.record(torch.ones(4))
+    epoch.record(torch.ones(NUMBERS))
     epoch.check(NAMES, "do this")
-    epoch.record(torch.tensor([1, 2, float("inf"), float("nan")]))
-    epoch.record(torch.full((4,), float("nan")))
+    epoch.record(torch.tensor([1, 2, float("inf"), float("nan"), *[1] * (NUMBERS - 4)]))
+    epoch.record(torch.full((NUMBERS,), float("nan")))
     named = ", ".join(NAMES[epoch.batches[1].numpy()][:4])
     with pytest.raises(ScdnetError) as error:
         epoch.check(NAMES, "do this")

@@ -7,12 +7,13 @@ from scdnet.config import Config, FinetuneConfig, LinearConfig
 from scdnet.data.clips import load_clips
 from scdnet.engine.runtime import WARM_UP, GraphedStep, seed_everything, set_precision
 from scdnet.engine.trainer import pretrain
-from scdnet.engine.training import Training, start_training
+from scdnet.engine.training import LOSSES, Training, start_training
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import extract_features, load_source
 from scdnet.eval.finetune import finetune
 from scdnet.eval.knn import retrieve, score_1nn, split_features
 from scdnet.eval.linear import linear_probe
+from tests.engine.runs import metrics_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 DEVICES = ("cpu", "cuda")
@@ -62,6 +63,7 @@ def test_training_resuming_and_scoring(small_config: Config):
     pretrain(config, score=score_1nn)
     more = config.model_copy(update={"optim": config.optim.model_copy(update={"epochs": 3})})
     path = pretrain(more, resume=True, score=score_1nn)
+    assert all(line["gpu_memory_gb"] > 0 and line["grad_norm"] > 0 for line in metrics_of(more))
     features = []
     for device in DEVICES:
         encoder, _ = load_source(str(path), config)
@@ -112,7 +114,7 @@ def trained(config: Config, *, steps: int = 8, **changes: object) -> tuple[Train
         for step in range(steps):
             views = torch.randn(shape, generator=torch.Generator().manual_seed(step))
             views[:, 1:, ..., 1] = 0
-            losses.append(training.step(*views.cuda()).sum().item())
+            losses.append(training.step(*views.cuda())[: len(LOSSES)].sum().item())
     return training, losses
 
 
@@ -137,7 +139,7 @@ def test_dropout_is_drawn_anew_at_each_replay(small_config: Config):
     views = torch.randn(2, small_config.data.batch_size, 3, small_config.data.frames, 25, 2).cuda()
     for group in training.optimizer.param_groups:
         group["lr"] = 0.0
-    losses = [training.step(*views).sum().item() for _ in range(WARM_UP + 4)]
+    losses = [training.step(*views)[: len(LOSSES)].sum().item() for _ in range(WARM_UP + 4)]
     assert len(set(losses[WARM_UP:])) > 1
 
 

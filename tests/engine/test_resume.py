@@ -16,7 +16,7 @@ from scdnet.eval.knn import score_1nn
 from tests.engine.runs import assert_same_state, changed, metrics_of
 
 STEPS = 4  # of an epoch: 8 sequences, 2 a batch
-TIMES = {"seconds", "clips_per_second", "data_share"}
+TIMES = {"seconds", "step_seconds", "clips_per_second", "data_share"}
 StopAfter = Callable[[int], StopRequest]
 
 
@@ -82,7 +82,7 @@ def test_stopped_once(whole, stop_after: StopAfter, steps: int):
 
 def test_the_loss_is_on_record_term_by_term(whole):
     for line in metrics_of(whole[0]):
-        terms = [line[name] for name in training.REPORT]
+        terms = [line[name] for name in training.LOSSES]
         assert sum(terms) == pytest.approx(line["loss"])
         assert len(set(terms)) == 4
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from scdnet.engine.runtime import (
+    gpu_memory_gb,
     keep_freed_memory,
     random_states,
     resolve_device,
@@ -53,3 +54,13 @@ def test_keeping_memory_tells_malloc(monkeypatch: pytest.MonkeyPatch):
 def test_keeping_memory_is_left_out_where_the_library_has_no_mallopt(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     keep_freed_memory()  # no error
+
+
+def test_memory_of_a_gpu_is_the_peak_since_the_last_look(monkeypatch: pytest.MonkeyPatch):
+    held = [3e9]
+    monkeypatch.setattr(torch.accelerator, "max_memory_reserved", lambda device: max(held))
+    monkeypatch.setattr(torch.accelerator, "reset_peak_memory_stats", lambda device: held.clear())
+    assert gpu_memory_gb(torch.device("cpu")) is None
+    assert gpu_memory_gb(torch.device("cuda")) == 3
+    held.append(1e9)
+    assert gpu_memory_gb(torch.device("cuda")) == 1

@@ -1,7 +1,9 @@
 import math
+from functools import partial
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from scdnet.config import Config
 from scdnet.engine.build import build_model
@@ -9,6 +11,7 @@ from scdnet.engine.checkpoint import CheckpointError, read_checkpoint
 from scdnet.engine.run_dir import RunDirError
 from scdnet.engine.runtime import seed_everything
 from scdnet.engine.trainer import pretrain
+from scdnet.engine.training import LOSSES, REPORT
 from scdnet.errors import ScdnetError
 from scdnet.eval.knn import score_1nn
 from tests.engine.runs import assert_same_weights, changed, metrics_of, weights_of
@@ -24,6 +27,43 @@ def test_a_run_leaves_config_metrics_board_and_checkpoint(small_config: Config):
     assert 0 < lines[0]["loss"] < 4 * (math.log(1 + 4) + 2 / 0.2)  # four terms: chance, and cosines at most 2 apart
     assert list((small_config.run_dir / "tensorboard").iterdir())
     assert "queue_size: 4" in (small_config.run_dir / "config.yaml").read_text()
+
+
+def test_what_is_watched_is_on_record_and_little_of_it_on_the_terminal(
+    small_config: Config, capsys: pytest.CaptureFixture
+):
+    pretrain(small_config)
+    for line in metrics_of(small_config):
+        numbers = [line[name] for name in REPORT]
+        assert all(map(math.isfinite, numbers))
+        assert sum(line[name] for name in LOSSES) == pytest.approx(line["loss"])
+        assert line["grad_norm"] > 0
+        assert 0 < line["alignment/temporal"] < 4  # unit vectors are at most 2 apart
+        assert -8 < line["uniformity/temporal"] < 0
+        assert 0 < line["feature_std/temporal"] < 2
+        assert line["step_seconds"] == pytest.approx(line["seconds"] / 2)
+        assert "gpu_memory_gb" not in line
+    board = EventAccumulator(str(small_config.run_dir / "tensorboard"))
+    board.Reload()
+    assert {*REPORT, "loss", "lr", "step_seconds"} <= set(board.Tags()["scalars"])
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("epoch 2/2  loss ")
+    assert "grad_norm" not in told
+
+
+def test_a_collapse_is_warned_of_once(small_config: Config, capsys: pytest.CaptureFixture):
+    config = changed(small_config, optim={"lr": 10.0, "epochs": 4})  # constant embeddings from the second epoch on
+    pretrain(config)
+    assert [line["feature_std/spatial"] < 1e-3 for line in metrics_of(config)] == [False, True, True, True]
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "collapsed" in line]
+    assert len(warnings) == 1
+    assert "the embeddings have collapsed (temporal, spatial, instance)" in warnings[0]
+    assert "in all of epoch 1; lower optim.lr or raise optim.warmup_epochs" in warnings[0]
+
+
+def test_a_healthy_run_is_not_warned_of(small_config: Config, capsys: pytest.CaptureFixture):
+    pretrain(small_config)
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_training_moves_both_encoders_heads_and_queues(small_config: Config):
@@ -71,7 +111,7 @@ def test_resume_ends_where_the_undisturbed_run_ends(small_config: Config):
 def test_scores_during_training_change_nothing(small_config: Config):
     quiet = pretrain(changed(small_config, name="quiet"))
     scored_config = changed(small_config, name="scored", eval_every=1)
-    scored = pretrain(scored_config, score=score_1nn)
+    scored = pretrain(scored_config, score=partial(score_1nn, limit=5))
     assert_same_weights(quiet, scored)
     assert all(0 <= line["knn@1"] <= 100 for line in metrics_of(scored_config))
 

@@ -44,6 +44,15 @@ def test_batches_change_no_feature(small_config: Config, checkpoint: Path, monke
     assert torch.allclose(whole.x, parts.x, atol=1e-5)
 
 
+def test_some_features_are_those_of_all(small_config: Config, checkpoint: Path):
+    clips = load_clips(small_config.data, "joint", CPU)
+    encoder, _ = load_source(str(checkpoint), small_config)
+    index = torch.tensor([9, 2, 15])
+    whole, some = extract_features(encoder, clips), extract_features(encoder, clips, index=index)
+    assert torch.allclose(some.x, whole.x[index], atol=1e-5)
+    assert torch.equal(some.y, clips.label[index])
+
+
 def test_extraction_knn_and_linear_probe_leave_weights_and_statistics_alone(small_config: Config):
     encoder = build_model(small_config).query.encoder.train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}

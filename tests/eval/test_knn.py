@@ -6,9 +6,11 @@ import torch
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from scdnet.config import Config
+from scdnet.data.clips import load_clips
 from scdnet.eval import knn
-from scdnet.eval.features import Features
-from scdnet.eval.knn import retrieve, vote
+from scdnet.eval.features import Features, extract_features, load_source
+from scdnet.eval.knn import accuracy_1nn, retrieve, score_1nn, split_features, spread, vote
 
 
 def made_up(n: int, seed: int, classes: int = 5) -> Features:
@@ -75,3 +77,39 @@ def test_scores_are_the_cosine_of_the_nearest_item_of_each_class_and_answer_as_1
     assert (scores[:, 5:] == -1).all()  # classes that the gallery lacks
     right = (scores.argmax(dim=1) == QUERIES.y).double().mean().item()
     assert 100 * right == pytest.approx(knn_metrics(GALLERY, QUERIES)["knn@1"])
+
+
+def test_1nn_alone_answers_as_the_ranking_does():
+    alone = accuracy_1nn(GALLERY, QUERIES, torch.device("cpu"))
+    assert alone == pytest.approx(knn_metrics(GALLERY, QUERIES)["knn@1"])
+
+
+def test_a_subset_has_each_class_in_its_share_and_all_repetitions():
+    label = torch.arange(1200) % 60  # as in a store of NTU: class by class, repetition by repetition
+    label[label > 50] = 50  # ten times as large as the others
+    index = torch.arange(100, 1200)
+    subset = spread(index, label, 275)  # every fourth
+    assert len(subset) == 275
+    assert (subset.diff() > 0).all()
+    assert torch.isin(subset, index).all()
+    counts, all_counts = label[subset].bincount(), label[index].bincount()
+    assert ((counts - all_counts / 4).abs() <= 1).all()
+    repetition = subset // 60 % 2
+    assert 0.4 < repetition.double().mean() < 0.6
+    assert torch.equal(spread(index, label, 275), subset)
+
+
+@pytest.mark.parametrize("limit", [0, 8, 99])
+def test_a_limit_that_is_not_reached_takes_all(limit: int):
+    index = torch.tensor([1, 4, 5, 8, 9, 11, 12, 13])
+    assert torch.equal(spread(index, torch.zeros(20), limit), index)
+
+
+def test_a_score_on_a_subset_is_that_of_its_features(small_config: Config):
+    clips = load_clips(small_config.data, "joint", torch.device("cpu"))
+    encoder, _ = load_source("none", small_config)
+    whole = extract_features(encoder, clips)
+    assert score_1nn(encoder, clips)["knn@1"] == retrieve(*split_features(whole, clips), num_classes=2).metrics["knn@1"]
+    parts = [spread(clips.split(train=train), clips.label, 3) for train in (True, False)]
+    own = accuracy_1nn(*(Features(whole.x[part], whole.y[part]) for part in parts), clips.device)
+    assert score_1nn(encoder, clips, limit=3)["knn@1"] == own
