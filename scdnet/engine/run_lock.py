@@ -18,11 +18,12 @@ TAKEN = (errno.EACCES, errno.EAGAIN)
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes' runs out of `folder`; makes it, and removes it if it is empty in the end.
+    """Keep other processes' runs out of `folder`; makes it and its parents, and removes what it made and is empty.
 
     The kernel frees the lock when this process ends, however that comes. It is a lock of the process (`lockf`), not
     of the open file (`flock`), which processes forked off would hold on to after a kill. Raises ScdnetError if taken.
     """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]  # the innermost first
     file = _open_locked(folder)
     try:
         yield
@@ -30,14 +31,15 @@ def locked(folder: Path) -> Iterator[None]:
         (folder / LOCK).unlink(missing_ok=True)  # while it is locked: see _open_locked
         file.close()
         with suppress(OSError):
-            folder.rmdir()
+            for path in made:
+                path.rmdir()
 
 
 def _open_locked(folder: Path) -> TextIO:
     path = folder / LOCK
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             file = path.open("a+", encoding="utf-8")
         except FileNotFoundError:  # a run that ends has just removed the folder
             continue

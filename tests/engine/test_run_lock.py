@@ -61,7 +61,11 @@ def test_a_lock_leaves_nothing_behind(tmp_path: Path):
     for _ in range(2):
         with locked(tmp_path / "runs" / "a"):
             assert (tmp_path / "runs" / "a" / ".lock").read_text().startswith(f"process {os.getpid()} on ")
-        assert not (tmp_path / "runs" / "a").exists()
+        assert not (tmp_path / "runs").exists()
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    with locked(tmp_path / "runs" / "a"):
+        pass
+    assert list((tmp_path / "runs" / "a").iterdir()) == []
 
 
 def test_a_file_system_without_locks_is_warned_of(
