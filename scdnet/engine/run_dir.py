@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,17 @@ from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
 
 CONFIG = "config.yaml"
-MAY_COME_FIRST = {"results.jsonl", LOCK}  # the former of controls that were evaluated before the training
+# names of what controls leave, evaluated before the training
+MAY_COME_FIRST = (
+    LOCK,
+    "results.jsonl",
+    "features.h5",
+    "*_none.npz",
+    "*_none.tsv",
+    "*_none.txt",
+    "*_raw.npz",
+    "*_raw.tsv",
+)
 # keys that a resumed run may change, and sections that training does not look at
 FREE_TO_CHANGE = {
     "runs_dir",
@@ -47,7 +58,8 @@ def check_run_dir(config: Config, *, resume: bool, overwrite: bool) -> bool:
         return True
     if resume:
         say(f"{folder}: nothing to resume, starting afresh")
-    content = ({path.name for path in folder.iterdir()} if folder.is_dir() else set()) - MAY_COME_FIRST
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    content = {name for name in names if not any(fnmatch(name, pattern) for pattern in MAY_COME_FIRST)}
     if overwrite and content and CONFIG not in content:
         raise RunDirError(f"{folder}: not overwritten, it holds no {CONFIG} and so is not a run; set name=")
     if content and not (overwrite or (resume and CONFIG in content)):

@@ -1,6 +1,7 @@
 """What tests of training runs share."""
 
 import json
+import socket
 from pathlib import Path
 
 import torch
@@ -50,3 +51,10 @@ def flat(tree: object, key: tuple = ()) -> dict[tuple, object]:
 
 def same(a: object, b: object) -> bool:
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def free_port() -> str:
+    """A port on which ranks may meet."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])

@@ -5,6 +5,7 @@ import torch
 
 from scdnet.config import Config, FinetuneConfig, LinearConfig
 from scdnet.data.clips import load_clips
+from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.runtime import WARM_UP, GraphedStep, seed_everything, set_precision
 from scdnet.engine.trainer import pretrain
 from scdnet.engine.training import Training, start_training
@@ -13,7 +14,7 @@ from scdnet.eval.features import extract_features, load_source
 from scdnet.eval.finetune import finetune
 from scdnet.eval.knn import retrieve, score_1nn, split_features
 from scdnet.eval.linear import linear_probe
-from tests.engine.runs import metrics_of
+from tests.engine.runs import free_port, metrics_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 DEVICES = ("cpu", "cuda")
@@ -69,6 +70,16 @@ def test_training_resuming_and_scoring(small_config: Config):
         encoder, _ = load_source(str(path), config)
         features.append(extract_features(encoder, load_clips(config.data, "joint", torch.device(device))))
     assert torch.allclose(features[0].x, features[1].x, atol=1e-3)
+
+
+def test_one_rank_of_nccl_trains_compiled_in_bf16_and_resumes(small_config: Config, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}.items():
+        monkeypatch.setenv(name, value)
+    config = small_config.model_copy(update={"device": "cuda", "precision": "bf16", "eval_every": 1})
+    pretrain(config, score=score_1nn)
+    more = config.model_copy(update={"optim": config.optim.model_copy(update={"epochs": 3})})
+    state = read_checkpoint(pretrain(more, resume=True, score=score_1nn)).state
+    assert (state["epoch"], len(state["random"])) == (3, 1)
 
 
 def test_fine_tuning_and_linear_probe(small_config: Config):

@@ -1,7 +1,6 @@
 """Two processes that train together find what one finds."""
 
 import multiprocessing
-import socket
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,9 @@ from scdnet.losses import contrast_losses
 from scdnet.models.layers import share_statistics
 from tests.conftest import write_made_up_store
 from tests.engine import rank_checks
-from tests.engine.runs import changed
+from tests.engine.runs import changed, free_port
 
 Found = dict[str, dict[str, Tensor]]
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

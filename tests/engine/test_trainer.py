@@ -167,6 +167,8 @@ def test_controls_may_be_evaluated_before_the_training(small_config: Config):
     small_config.run_dir.mkdir(parents=True)
     results = small_config.run_dir / "results.jsonl"
     results.write_text("{}\n")
+    for name in ("features.h5", "scores_knn_none.npz", "confusion_knn_raw.tsv", "labelled_finetune_none.txt"):
+        (small_config.run_dir / name).touch()
     pretrain(small_config)
     assert results.read_text() == "{}\n"
 
