@@ -116,7 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         succeeded = list(pool.map(lambda job: run_job(job, devices), jobs))
     done = [str(job.run_dir) for job, well in zip(jobs, succeeded, strict=True) if well]
     if done:
-        subprocess.run([sys.executable, str(TOOLS / "results.py"), *done, "--format", args.format], check=True)
+        command = [sys.executable, str(TOOLS / "results.py"), *done, "--format", args.format]
+        print(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout, end="")
     return 0 if all(succeeded) else 1
 
 

@@ -47,7 +47,10 @@ class CountedNorm(nn.BatchNorm2d):
             mean.add_(shift.detach(), alpha=pace / (1 - pace))  # the update below leaves 1 - pace of it
         self.num_batches_tracked.add_(1)
         if count is None and self.gather is None:
-            moved = mean.clone(), var.clone()  # autograd keeps them, and another call before the backward pass moves ours
+            moved = (
+                mean.clone(),
+                var.clone(),
+            )  # autograd keeps these, and a second call moves the others
             y = F.batch_norm(x, *moved, weight, self.bias, True, pace, self.eps)
             mean.copy_(moved[0])
             var.copy_(moved[1])

@@ -67,6 +67,7 @@ def test_what_is_recorded(files: list[Path]):
         "checkpoint": f"{files[0]}, {files[1]}",
         "checkpoint_sha256": None,
         "pretrained_on": "ntu60",
+        "label": None,
         "config": None,
         "num_test": 3,
         "weights": [1, 0.5],

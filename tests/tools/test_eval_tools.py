@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import yaml
@@ -157,6 +158,22 @@ def test_features_that_were_made_otherwise_are_recorded_as_that(run, config_path
     assert run("tools/extract_features.py", *command).status == 0
     assert run("tools/eval_knn.py", "-c", config_path, "--features", out).status == 0
     assert evaluate() == 0  # its own features are float32
+
+
+def test_a_level_of_the_encoder_is_probed_under_a_name_of_its_own(evaluate, run, config_path, checkpoint, tmp_path):
+    folder, features = tmp_path / "runs/small", tmp_path / "level2.h5"
+    assert evaluate() == 0
+    assert evaluate("features=level2", "--features", features) == 0
+    with h5py.File(features) as file:
+        assert file["features"].shape == (16, 2 * 4 * 8)  # both paths, 4b wide
+    assert read_scores(folder / "scores_knn_level2.npz").evaluation["features"] == "level2"
+    assert evaluate() == 2  # the end of the encoder is another thing
+    table = run("tools/results.py", folder).out
+    assert "linear (level2)" in table and "knn (level2)" in table
+    done = run("tools/eval_linear.py", "-c", config_path, "--checkpoint", "raw", "features=level1")
+    assert done.status == 2 and "raw views have no levels" in done.err
+    done = run("tools/eval_finetune.py", "-c", config_path, "--checkpoint", checkpoint, "features=level1")
+    assert done.status == 2 and "only knn and linear look at a level" in done.err
 
 
 def test_the_logistic_probe_has_files_of_its_own(run, config_path, checkpoint, tmp_path):

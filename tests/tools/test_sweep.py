@@ -1,0 +1,75 @@
+"""A sweep: every row with every seed, once, and one table."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scdnet.eval.results import read_results
+
+ROWS = {"all pairs": [], "MoCo": ["scd.pairs=[[instance,instance]]"]}
+
+
+@pytest.fixture
+def sweep(config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Writes a sweep file with `changes`; its runs go to a folder of the test."""
+
+    def write(**changes: object) -> Path:
+        path = tmp_path / "sweeps" / "tiny.yaml"
+        path.parent.mkdir(exist_ok=True)
+        content = {"config": "../small.yaml", "overrides": ["optim.epochs=1"], "seeds": [0, 1], "rows": ROWS}
+        path.write_text(yaml.safe_dump(content | {"protocols": ["knn"]} | changes))
+        return path
+
+    monkeypatch.chdir(tmp_path)
+    return write
+
+
+@pytest.mark.end_to_end
+def test_rows_and_seeds_become_one_table_and_nothing_is_done_twice(run, sweep, tmp_path: Path):
+    folder = tmp_path / "runs/tiny"
+    done = run("tools/sweep.py", sweep(seeds=[0]))
+    assert done.status == 0, done.err
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["MoCo_seed0", "all-pairs_seed0"]
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/last.pt")}
+    done = run("tools/sweep.py", sweep(), "--format", "markdown", "--jobs", 2)
+    assert done.status == 0, done.err
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert len(read_results(folder / "MoCo_seed0/results.jsonl")) == len(
+        read_results(folder / "MoCo_seed1/results.jsonl")
+    )
+    for label in ROWS:
+        assert f"| knn | joint | {label} | 1 | 2 |" in done.out  # one epoch, two seeds
+
+
+@pytest.mark.end_to_end
+def test_a_row_that_fails_is_named_and_the_others_go_on(run, sweep):
+    rows = {"diverges": ["optim.lr=1e30"], **ROWS}
+    done = run("tools/sweep.py", sweep(seeds=[0], rows=rows))
+    assert done.status == 1
+    assert "runs/tiny/diverges_seed0: status 2; error: " in done.err
+    assert "MoCo" in done.out and "diverges" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rows": {"a": ["optim.lrr=1"]}}, "did you mean 'optim.lr'?"),
+        ({"rows": {"a b": [], "a-b": []}}, "two rows have the same label"),
+        ({"row": {}}, "not a sweep"),
+        ({"config": "gone.yaml"}, "gone.yaml: no such config file"),
+    ],
+)
+def test_what_cannot_run_is_said_before_anything_does(run, sweep, tmp_path: Path, changes: dict, message: str):
+    done = run("tools/sweep.py", sweep(**changes))
+    assert done.status == 2 and message in done.err and not (tmp_path / "runs").exists()
+
+
+def test_the_shipped_sweeps_are_of_configs_that_exist(run, monkeypatch: pytest.MonkeyPatch):
+    root = Path(__file__).parents[2]
+    monkeypatch.syspath_prepend(root / "tools")
+    from sweep import make_jobs, read_sweep
+
+    for path in sorted((root / "configs/sweeps").glob("*.yaml")):
+        sweep = read_sweep(path)
+        assert len(make_jobs(sweep, path.stem, [])) == 3 * len(sweep.rows)
