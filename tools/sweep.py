@@ -13,10 +13,12 @@ import yaml
 from pydantic import ValidationError
 
 from scdnet.cli import command_parser, run_command
-from scdnet.config import Section
+from scdnet.config import Config, Section
 from scdnet.config_file import load_config
 from scdnet.engine.logs import say
+from scdnet.engine.run_dir import CONFIG, check_resumable
 from scdnet.errors import ScdnetError
+from scdnet.eval.results import RESULTS, read_results
 
 TOOLS = Path(__file__).parent
 
@@ -35,7 +37,18 @@ class Job(NamedTuple):
     """One pretraining and its evaluations."""
 
     arguments: list[str]  # of train.py and evaluate.py
-    run_dir: Path
+    config: Config  # what they say
+
+    @property
+    def run_dir(self) -> Path:
+        """Where it goes."""
+        return self.config.run_dir
+
+    def is_done(self) -> bool:
+        """Whether all its protocols are recorded, of the last epoch; of `semi`, which has draws, evaluate.py knows."""
+        records = read_results(self.run_dir / RESULTS)
+        done = {record["protocol"] for record in records if record.get("epoch") == self.config.optim.epochs}
+        return done >= set(self.config.protocols)
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -48,7 +61,10 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def make_jobs(sweep: Sweep, name: str, overrides: Sequence[str]) -> list[Job]:
-    """The jobs of a sweep, seed by seed. Raises ConfigError for a row that is no config, before any of them runs."""
+    """The jobs of a sweep, seed by seed.
+
+    Raises ScdnetError, before any of them runs, for a row that is no config, or not that of its run so far.
+    """
     jobs = []
     for seed in sweep.seeds:
         for label, own in sweep.rows.items():
@@ -61,8 +77,10 @@ def make_jobs(sweep: Sweep, name: str, overrides: Sequence[str]) -> list[Job]:
                 f"runs_dir=runs/{name}",
                 *overrides,
             ]
-            run_dir = load_config(sweep.config, values).run_dir
-            jobs.append(Job(["-c", str(sweep.config), *values], run_dir))
+            config = load_config(sweep.config, values)
+            if (before := config.run_dir / CONFIG).is_file():
+                check_resumable(yaml.safe_load(before.read_text(encoding="utf-8")), config, before)
+            jobs.append(Job(["-c", str(sweep.config), *values], config))
     folders = [job.run_dir for job in jobs]
     if len(set(folders)) < len(folders):
         raise ScdnetError(f"{name}: two rows have the same label, letters and digits apart")
@@ -113,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for device in free:
         devices.put(device)
     with ThreadPoolExecutor(len(free)) as pool:
-        succeeded = list(pool.map(lambda job: run_job(job, devices), jobs))
+        succeeded = list(pool.map(lambda job: job.is_done() or run_job(job, devices), jobs))
     done = [str(job.run_dir) for job, well in zip(jobs, succeeded, strict=True) if well]
     if done:
         command = [sys.executable, str(TOOLS / "results.py"), *done, "--format", args.format]

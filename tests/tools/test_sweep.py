@@ -26,29 +26,36 @@ def sweep(config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.end_to_end
-def test_rows_and_seeds_become_one_table_and_nothing_is_done_twice(run, sweep, tmp_path: Path):
-    folder = tmp_path / "runs/tiny"
-    done = run("tools/sweep.py", sweep(seeds=[0]))
+def test_a_row_is_trained_evaluated_and_shown_under_its_label(run, sweep, tmp_path: Path):
+    done = run("tools/sweep.py", sweep(seeds=[0], rows={"MoCo, one head": ROWS["MoCo"]}), "--format", "markdown")
     assert done.status == 0, done.err
-    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["MoCo_seed0", "all-pairs_seed0"]
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/last.pt")}
-    done = run("tools/sweep.py", sweep(), "--format", "markdown", "--jobs", 2)
-    assert done.status == 0, done.err
-    assert before == {path: path.stat().st_mtime_ns for path in before}
-    assert len(read_results(folder / "MoCo_seed0/results.jsonl")) == len(
-        read_results(folder / "MoCo_seed1/results.jsonl")
-    )
-    for label in ROWS:
-        assert f"| knn | joint | {label} | 1 | 2 |" in done.out  # one epoch, two seeds
+    folder = tmp_path / "runs/tiny/MoCo-one-head_seed0"
+    assert {r["protocol"] for r in read_results(folder / "results.jsonl")} == {"knn"}
+    assert "| knn | joint | MoCo, one head | 1 | 1 |" in done.out  # one epoch, one seed
 
 
+@pytest.mark.slow
 @pytest.mark.end_to_end
-def test_a_row_that_fails_is_named_and_the_others_go_on(run, sweep):
+def test_nothing_is_done_twice_and_a_row_that_fails_does_not_stop_the_others(run, sweep, tmp_path: Path):
+    folder = tmp_path / "runs/tiny"
+    assert run("tools/sweep.py", sweep(seeds=[0])).status == 0
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*") if path.is_file()}
     rows = {"diverges": ["optim.lr=1e30"], **ROWS}
-    done = run("tools/sweep.py", sweep(seeds=[0], rows=rows))
+    done = run("tools/sweep.py", sweep(rows=rows), "--format", "markdown", "--jobs", 2)
     assert done.status == 1
     assert "runs/tiny/diverges_seed0: status 2; error: " in done.err
-    assert "MoCo" in done.out and "diverges" not in done.out
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    for label in ROWS:
+        assert f"| knn | joint | {label} | 1 | 2 |" in done.out  # one epoch, two seeds
+    assert "diverges" not in done.out
+
+
+def test_a_row_that_is_not_that_of_its_run_is_refused(run, sweep, tmp_path: Path):
+    folder = tmp_path / "runs/tiny/MoCo_seed0"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text((tmp_path / "small.yaml").read_text())
+    done = run("tools/sweep.py", sweep())
+    assert done.status == 2 and "cannot resume with another" in done.err and "scd.pairs" in done.err
 
 
 @pytest.mark.parametrize(
