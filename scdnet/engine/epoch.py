@@ -15,8 +15,6 @@ from scdnet.engine.watch import COLLAPSED
 from scdnet.errors import ScdnetError
 from scdnet.losses import Projections
 
-NAMED = 4  # sequences of a batch that an error names
-
 
 class Epoch:
     """One pass over the sequences of `hands` (N,), in an order and with views that only seed and number decide.
@@ -75,10 +73,9 @@ class Epoch:
             return
         row, column = bad[0]
         batch = names[self.batches[first + row].numpy()]
-        more = f" and {len(batch) - NAMED} more" if len(batch) > NAMED else ""
         raise ScdnetError(
             f"{REPORT[column]} became {new[row, column].item()} in epoch {self.number}, step {first + row} "
-            f"(both from 0), on sequences {', '.join(batch[:NAMED])}{more}; {advice}"
+            f"(both from 0), on sequences {', '.join(batch)}; {advice}"
         )
 
     def metrics(self) -> Metrics:
