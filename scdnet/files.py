@@ -1,5 +1,6 @@
 """Files that appear when they are complete, and their hashes."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -8,12 +9,14 @@ from pathlib import Path
 
 from scdnet.errors import ScdnetError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
     """Yield `<path>.tmp` to write to; afterwards it is on the disk and renamed to `path`, after an error it is gone.
 
-    Makes the folder of `path`. Raises ScdnetError if that cannot be, or if `path` itself is a folder.
+    Makes the folder of `path`. Raises ScdnetError if that cannot be, if `path` itself is a folder, or there is no room.
     """
     if path.is_dir():
         raise ScdnetError(f"{path}: is a folder, expected the name of a file")
@@ -27,8 +30,10 @@ def written_aside(path: Path) -> Iterator[Path]:
         with partial.open("rb+") as file:  # some systems sync only what is open for writing
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            raise ScdnetError(f"{path}: cannot be written ({error.strerror})") from error
         raise
 
 

@@ -1,4 +1,4 @@
-"""From config to model and clips."""
+"""From config to model and clips, and whether they go together."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from scdnet.data.clips import Clips, load_clips
 from scdnet.data.memory import CPU, free_memories
 from scdnet.data.shares import WHOLE
 from scdnet.engine.ranks import of_all, place_on_machine, share
+from scdnet.errors import ScdnetError
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.objective import Objective, hdc_objective, scd_objective
 from scdnet.models.scdnet import SCDNet
@@ -58,3 +59,18 @@ def open_clips(config: Config, device: torch.device) -> Clips:
     free = {place: min(of_all(size)) for place, size in free.items()}
     clips = load_clips(config.data, config.stream, device, share=share(), free=free)
     return clips if clips.share == WHOLE else replace(clips, place=f"{clips.place} of each of {clips.share.size} ranks")
+
+
+def check_sizes(config: Config, num_train: int) -> str | None:
+    """What may be wrong with batch and queue for `num_train` sequences. Raises ScdnetError if it surely is."""
+    batch, queue, num_ranks = config.data.batch_size, config.model.queue_size, share().size
+    if batch % num_ranks:
+        raise ScdnetError(f"data.batch_size {batch} is that of all ranks together; {num_ranks} ranks do not divide it")
+    if batch > num_train:
+        raise ScdnetError(f"data.batch_size {batch} exceeds the training split of {num_train} sequences")
+    if queue > num_train // 2:
+        return (
+            f"model.queue_size {queue} is more than half of the {num_train} training sequences; "
+            "clips will meet their own old keys among the negatives"
+        )
+    return None

@@ -1,5 +1,6 @@
 """Checkpoints: whole or not at all; strict or an error."""
 
+import errno
 import hashlib
 import pickle
 import shutil
@@ -38,6 +39,10 @@ class CheckpointError(ScdnetError):
     """A checkpoint that is missing, damaged, of another kind, or that does not fit."""
 
 
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint that cannot be read, and that no other machine, version or memory could read either."""
+
+
 class Checkpoint(NamedTuple):
     """A checkpoint that has been read."""
 
@@ -74,7 +79,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def read_checkpoint(path: Path) -> Checkpoint:
     """The content of a checkpoint, ours or the authors', on the CPU; code in the file is not run.
 
-    Raises CheckpointError if it is missing, of another kind or, by the checksums that torch writes, damaged.
+    Raises CheckpointError if it is missing or of another kind, DamagedCheckpointError if it is damaged, by the
+    checksums that torch writes or because it cannot be read.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
@@ -85,14 +91,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
             file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # torch's own message advises to run the code
-        raise CheckpointError(f"{path}: not a checkpoint, or one that would run code") from None
+        raise DamagedCheckpointError(f"{path}: not a checkpoint, or one that would run code") from None
     except DAMAGED as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path}: not a readable checkpoint ({reason})") from None
+        kind = CheckpointError if _is_of_the_machine(error) else DamagedCheckpointError
+        raise kind(f"{path}: not a readable checkpoint ({reason})") from None
     checkpoint = Checkpoint(path, sha256, state if isinstance(state, dict) else {})
     if checkpoint.is_ours:
         _check_content(checkpoint)
     return checkpoint
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether a file cannot be read because of a disk, a network or too little memory: it may be whole."""
+    if isinstance(error, OSError):
+        return error.errno not in (None, errno.EINVAL)  # the latter: a place that a damaged file speaks of
+    return "memory" in str(error)  # torch says so in a RuntimeError
 
 
 def _check_sums(file: BinaryIO) -> None:

@@ -18,8 +18,7 @@ from scdnet.data.clips import read_split
 from scdnet.data.memory import CPU, GB, OFF, choose_place, free_memories
 from scdnet.data.recordings import frame_size
 from scdnet.data.store import SequenceStore, open_sequences
-from scdnet.engine.build import build_model
-from scdnet.engine.ranks import share
+from scdnet.engine.build import build_model, check_sizes
 from scdnet.engine.runtime import device_name, resolve_device
 from scdnet.errors import ScdnetError
 from scdnet.models.scdnet import SCDNet
@@ -50,21 +49,6 @@ def examine(config: Config) -> list[Finding]:
         *_look_at_store(config, device),
         look("disk", partial(_check_disk, config, model)),
     ]
-
-
-def check_sizes(config: Config, num_train: int) -> str | None:
-    """What may be wrong with batch and queue for `num_train` sequences. Raises ScdnetError if it surely is."""
-    batch, queue, num_ranks = config.data.batch_size, config.model.queue_size, share().size
-    if batch % num_ranks:
-        raise ScdnetError(f"data.batch_size {batch} is that of all ranks together; {num_ranks} ranks do not divide it")
-    if batch > num_train:
-        raise ScdnetError(f"data.batch_size {batch} exceeds the training split of {num_train} sequences")
-    if queue > num_train // 2:
-        return (
-            f"model.queue_size {queue} is more than half of the {num_train} training sequences; "
-            "clips will meet their own old keys among the negatives"
-        )
-    return None
 
 
 def look(name: str, find: Callable[[], str]) -> Finding:

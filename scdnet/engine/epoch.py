@@ -13,8 +13,6 @@ from scdnet.engine.runtime import derive_seed
 from scdnet.engine.watch import COLLAPSED, FEATURE_STD
 from scdnet.errors import ScdnetError
 
-NAMED = 4  # sequences of a batch that an error names
-
 
 class Epoch:
     """One pass over the sequences of `hands` (N,), in an order and with views that only seed and number decide.
@@ -81,10 +79,9 @@ class Epoch:
             return
         row, column = bad[0]
         batch = names[self.batches[first + row].numpy()]
-        more = f" and {len(batch) - NAMED} more" if len(batch) > NAMED else ""
         raise ScdnetError(
             f"{self._names[column]} became {new[row, column].item()} in epoch {self.number}, step {first + row} "
-            f"(both from 0), on sequences {', '.join(batch[:NAMED])}{more}; {advice}"
+            f"(both from 0), on sequences {', '.join(batch)}; {advice}"
         )
 
     def metrics(self) -> Metrics:

@@ -24,7 +24,8 @@ Item = TypeVar("Item")
 def say(text: str) -> None:
     """A line for whoever watches, on stderr, above a progress bar if there is one; of ranks only the first speaks."""
     if is_main():
-        tqdm.write(text, file=sys.stderr)
+        with suppress(BrokenPipeError):  # nobody reads it any more, which ends no training
+            tqdm.write(text, file=sys.stderr)
 
 
 def progress(items: Iterable[Item] | None = None, **about: Any) -> tqdm:
@@ -97,8 +98,16 @@ class RunLog:
             say(f"epoch {epoch + 1}/{self._epochs}  {values}")
 
 
+def _epoch_of(line: str) -> int | None:
+    """The epoch of a line of metrics.jsonl; None if it is none, as one that a kill has left unfinished."""
+    try:
+        return json.loads(line)["epoch"] if line.endswith("\n") else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
 def _keep_epochs_before(path: Path, epoch: int) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] < epoch]
+    kept = [line for line in lines if (number := _epoch_of(line)) is not None and number < epoch]
     with written_aside(path) as partial:
         partial.write_text("".join(kept), encoding="utf-8")

@@ -29,7 +29,10 @@ T = TypeVar("T")
 
 def share() -> Share:
     """This rank, and how many there are; from the variables that torchrun sets."""
-    return Share(_variable("RANK", 0), _variable("WORLD_SIZE", 1))
+    rank, size = _variable("RANK", 0), _variable("WORLD_SIZE", 1)
+    if rank >= size:
+        raise ScdnetError(f"RANK: {rank} in this environment variable is none of WORLD_SIZE {size}; torchrun sets both")
+    return Share(rank, size)
 
 
 def is_main() -> bool:

@@ -4,7 +4,13 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scdnet.engine.checkpoint import Checkpoint, CheckpointError, read_checkpoint, save_checkpoint
+from scdnet.engine.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    DamagedCheckpointError,
+    read_checkpoint,
+    save_checkpoint,
+)
 from scdnet.engine.logs import say
 
 LAST, BEST = "last.pt", "best.pt"
@@ -53,17 +59,20 @@ class RunCheckpoints:
         self._damaged: list[Path] = []
 
     def newest(self) -> Checkpoint:
-        """The newest that can be read; what cannot be is named. Raises CheckpointError if there is none."""
+        """The newest that is whole; what is damaged is named. Raises CheckpointError if there is none.
+
+        A file that is no checkpoint of ours, of another version, or that this machine cannot read, is an error too.
+        """
         paths = find_checkpoints(self._folder)
         for path in paths:
             try:
                 checkpoint = read_checkpoint(path)
-                if not checkpoint.is_ours:
-                    raise CheckpointError(f"{path}: cannot resume from it, it was not written by this program")
-            except CheckpointError as error:
+            except DamagedCheckpointError as error:
                 say(f"{error}; not used, looking for one before it")
                 self._damaged.append(path)
                 continue
+            if not checkpoint.is_ours:
+                raise CheckpointError(f"{path}: cannot resume from it, it was not written by this program")
             self._whole = path, place_of(checkpoint.state)
             return checkpoint
         names = ", ".join(path.name for path in paths)
@@ -78,14 +87,13 @@ class RunCheckpoints:
         if self._whole == (last, place):
             return last
         self._write(self._folder / NEXT, state)
+        for path in self._damaged:
+            path.rename(f"{path}.damaged")  # out of the way, but there
+        self._damaged.clear()
         if self._whole is not None and self._whole[0] == last:
             last.rename(self._folder / self._whole[1].file_name)
         (self._folder / NEXT).replace(last)
         self._whole = last, place
-        for path in self._damaged:
-            if path != last:  # which is the new one by now
-                path.unlink(missing_ok=True)
-        self._damaged.clear()
         for path in _earlier(self._folder)[self._keep - 1 :]:
             path.unlink()
         return last

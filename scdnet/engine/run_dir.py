@@ -1,7 +1,7 @@
 """The folder of a run: made, taken up again or replaced, never mixed up."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,8 @@ from scdnet.files import written_aside
 
 CONFIG = "config.yaml"
 # names of what controls leave, evaluated before the training
-MAY_COME_FIRST = (
-    LOCK,
-    "results.jsonl",
-    "features.h5",
-    "*_none.npz",
-    "*_none.tsv",
-    "*_none.txt",
-    "*_raw.npz",
-    "*_raw.tsv",
-)
+MAY_COME_FIRST = (LOCK, "results.jsonl", "features.h5", "*_none.*", "*_raw.*", "*.tmp")
+OF_A_START = (CONFIG, "metrics.jsonl", "tensorboard")  # what a run has before its first checkpoint
 # keys that a resumed run may change, and sections that training does not look at
 FREE_TO_CHANGE = {
     "runs_dir",
@@ -58,31 +50,64 @@ def check_run_dir(config: Config, *, resume: bool, overwrite: bool) -> bool:
         return True
     if resume:
         say(f"{folder}: nothing to resume, starting afresh")
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    content = {name for name in names if not any(fnmatch(name, pattern) for pattern in MAY_COME_FIRST)}
+    content = [name for name in _names_in(folder) if not _is_like(name, MAY_COME_FIRST)]
     if overwrite and content and CONFIG not in content:
         raise RunDirError(f"{folder}: not overwritten, it holds no {CONFIG} and so is not a run; set name=")
-    if content and not (overwrite or (resume and CONFIG in content)):
+    if resume and CONFIG in content:
+        _check_start(folder, content, config)
+    elif content and not overwrite:
+        if CONFIG not in content:
+            raise RunDirError(f"{folder}: is there, with {', '.join(content[:4])}, and is no run; set name=")
         raise RunDirError(f"{folder}: this run exists; go on with --resume, replace it with --overwrite, or set name=")
     return False
 
 
-def prepare_run_dir(config: Config, *, fresh: bool) -> None:
-    """Make the folder, emptied if the run starts `fresh`, and write the resolved config into it."""
+def _check_start(folder: Path, content: list[str], config: Config) -> None:
+    """Raise RunDirError if a folder without checkpoints holds more than the start of a run of `config`."""
+    more = [name for name in content if not _is_like(name, OF_A_START)]
+    if more:
+        found = ", ".join(more[:4])
+        raise RunDirError(f"{folder}: no checkpoint to resume, but {found}; replace all of it with --overwrite")
+    try:
+        saved = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise RunDirError(f"{folder / CONFIG}: not a config ({error}); replace the run with --overwrite") from None
+    check_resumable(saved, config, folder / CONFIG)
+
+
+def prepare_run_dir(config: Config, *, fresh: bool, overwrite: bool = False) -> None:
+    """Make the folder and write the resolved config into it; what a run has left there goes if this one starts `fresh`.
+
+    With `overwrite` everything goes.
+    """
     folder = config.run_dir
-    if fresh and (folder / CONFIG).is_file():
-        _empty(folder)
+    names = _names_in(folder)
+    if fresh and CONFIG in names:
+        doomed = names if overwrite else [name for name in names if _is_like(name, OF_A_START)]
+        # a kill in between leaves a run, without checkpoints, that can still be resumed or overwritten
+        for name in sorted(doomed, key=lambda name: (not name.endswith(".pt"), name == CONFIG)):
+            _remove(folder / name)
+    for name in names:
+        if name.endswith(".tmp"):  # of a process that was killed while it wrote
+            _remove(folder / name)
     folder.mkdir(parents=True, exist_ok=True)
     with written_aside(folder / CONFIG) as partial:
         partial.write_text(yaml.safe_dump(dump_config(config), sort_keys=False), encoding="utf-8")
 
 
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        elif path.name != LOCK:
-            path.unlink()
+def _names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_like(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif path.name != LOCK:
+        path.unlink(missing_ok=True)
 
 
 def check_resumable(saved: Mapping[str, Any], config: Config, path: Path) -> None:

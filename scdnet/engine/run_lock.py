@@ -53,9 +53,10 @@ def _open_locked(folder: Path) -> TextIO:
             file.close()
             raise
         file.close()  # a run that ended has removed it between opening and locking: what is locked is no longer there
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}")
-    file.flush()
+    with suppress(OSError):  # a disk that is full does not hold the name, but the lock
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
     return file
 
 

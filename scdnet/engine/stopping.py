@@ -4,7 +4,7 @@ import os
 import signal as signals
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from signal import SIGINT, SIGTERM, Signals
 from types import FrameType
@@ -53,7 +53,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
         request.signal = Signals(number)
         again = "; once more: at once, without one" if number == SIGINT else ""
         line = f"{request.signal.name}: stopping after this step, with a checkpoint{again}\n"
-        os.write(STDERR, line.encode())  # not by `say`, in the midst of which the signal may have come
+        with suppress(OSError):  # whoever read it may be gone; the checkpoint matters more
+            os.write(STDERR, line.encode())  # not by `say`, in the midst of which the signal may have come
 
     before = {number: signals.signal(number, handle) for number in SIGNALS}
     try:

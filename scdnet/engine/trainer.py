@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from scdnet.config import Config
-from scdnet.engine.build import build_objective, open_clips
-from scdnet.engine.doctor import check_sizes
+from scdnet.engine.build import build_objective, check_sizes, open_clips
+from scdnet.engine.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from scdnet.engine.logs import RunLog, say
 from scdnet.engine.ranks import from_main, joined
 from scdnet.engine.run import Run, Score
@@ -48,7 +48,7 @@ def pretrain(
         checkpoints = RunCheckpoints(config.run_dir, keep=config.keep)
         if resuming:
             _restore_newest(training, checkpoints, config)
-        from_main(lambda: prepare_run_dir(config, fresh=not resuming))
+        from_main(lambda: prepare_run_dir(config, fresh=not resuming, overwrite=overwrite))
         steps = len(train) // config.data.batch_size
         done = training.epoch * steps + training.unfinished.get("steps", 0)
         log = stack.enter_context(
@@ -57,11 +57,22 @@ def pretrain(
         run = Run(config, training, clips, train, log, checkpoints, score, stop or StopRequest())
         while training.epoch < config.optim.epochs and run.epoch():
             pass
+        if training.epoch == config.optim.epochs:
+            run.stop.signal = None  # it came too late to stop anything
     return config.run_dir / LAST
 
 
 def _restore_newest(training: Training, checkpoints: RunCheckpoints, config: Config) -> None:
-    checkpoint = checkpoints.newest()
+    found: list[Checkpoint] = []
+
+    def choose() -> tuple[Path, str]:
+        found.append(checkpoints.newest())
+        return found[0].path, found[0].sha256
+
+    path, sha256 = from_main(choose)
+    checkpoint = found[0] if found else read_checkpoint(path)
+    if checkpoint.sha256 != sha256:
+        raise CheckpointError(f"{path}: this rank reads another file there than the first one does")
     training.restore(checkpoint, config)
     say(f"{checkpoint.path}: going on after {place_of(checkpoint.state)}, of {config.optim.epochs} epochs")
 

@@ -1,5 +1,6 @@
 """The files of a run: which are kept, and what is left of them after an accident."""
 
+import errno
 import math
 from pathlib import Path
 
@@ -193,3 +194,33 @@ def test_a_changed_config_is_named_with_both_values(small_config: Config):
     other = changed(small_config, optim={"lr": 0.5}, seed=3, keep=7)
     with pytest.raises(RunDirError, match=r"another optim\.lr \(0\.01 there, 0\.5 here\), seed \(0 there, 3 here\);"):
         pretrain(other, resume=True)
+
+
+def test_what_is_whole_but_not_for_this_program_or_machine_is_an_error_and_stays(tmp_path: Path, monkeypatch):
+    for epochs in (1, 2):
+        RunCheckpoints(tmp_path, keep=2).save(state_at(epochs))
+    later = torch.load(tmp_path / "last.pt", weights_only=True) | {"version": 99}
+    torch.save(later, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match=r"last\.pt: expected version \d+, found 99"):
+        RunCheckpoints(tmp_path, keep=2).newest()
+    for error in (OSError(errno.ESTALE, "Stale file handle"), RuntimeError("can't allocate memory: you tried")):
+
+        def fail(*args: object, error: Exception = error, **kwargs: object) -> None:
+            raise error
+
+        monkeypatch.setattr(torch, "load", fail)
+        with pytest.raises(CheckpointError, match=r"last\.pt: not a readable checkpoint"):
+            RunCheckpoints(tmp_path, keep=2).newest()
+
+
+def test_what_is_damaged_is_put_aside_not_removed(tmp_path: Path):
+    for epochs in (1, 2):
+        checkpoints = RunCheckpoints(tmp_path, keep=2)
+        checkpoints.save(state_at(epochs)) if epochs == 1 else (checkpoints.newest(), checkpoints.save(state_at(2)))
+    torn = (tmp_path / "last.pt").read_bytes()[:-20]
+    (tmp_path / "last.pt").write_bytes(torn)
+    checkpoints = RunCheckpoints(tmp_path, keep=2)
+    assert checkpoints.newest().path.name == "epoch_0001.pt"
+    checkpoints.save(state_at(3))
+    assert (tmp_path / "last.pt.damaged").read_bytes() == torn
+    assert places_in(tmp_path) == [(3, 0), (1, 0)]

@@ -1,3 +1,4 @@
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from scdnet.config import Config
-from scdnet.engine import training
+from scdnet.engine import stopping, training
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.run_checkpoints import place_of
 from scdnet.engine.stopping import stop_on_signals
@@ -53,6 +54,24 @@ def test_a_second_interrupt_stops_at_once(small_config: Config, at_step):
         pretrain(small_config, stop=stop)
     assert not (small_config.run_dir / "last.pt").exists()
     assert handlers() == before
+
+
+def test_a_signal_that_comes_too_late_stops_nothing(small_config: Config):
+    config = small_config.model_copy(update={"name": "whole", "eval_every": 2})
+    with stop_on_signals() as stop:
+        path = pretrain(config, stop=stop, score=lambda *_: signal.raise_signal(signal.SIGTERM) or {"knn@1": 1.0})
+    assert stop.status is None and place_of(read_checkpoint(path).state) == (2, 0)
+
+
+def test_a_signal_whose_line_nobody_reads_still_stops_with_a_checkpoint(small_config: Config, at_step, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr(stopping, "STDERR", writer)
+    at_step(3, lambda: signal.raise_signal(signal.SIGTERM))
+    with stop_on_signals() as stop:
+        path = pretrain(small_config, stop=stop)
+    os.close(writer)
+    assert stop.status == 143 and place_of(read_checkpoint(path).state) == (1, 1)
 
 
 def test_a_second_sigterm_changes_nothing():

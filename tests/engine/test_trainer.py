@@ -6,12 +6,14 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from scdnet.config import Config
+from scdnet.engine import run_dir, trainer
 from scdnet.engine.build import build_model
 from scdnet.engine.checkpoint import CheckpointError, read_checkpoint
+from scdnet.engine.run_checkpoints import RunCheckpoints
 from scdnet.engine.run_dir import RunDirError
 from scdnet.engine.runtime import seed_everything
 from scdnet.engine.trainer import pretrain
-from scdnet.engine.training import reported
+from scdnet.engine.training import reported, start_training
 from scdnet.errors import ScdnetError
 from scdnet.eval.knn import score_1nn
 from scdnet.models.objective import Objective
@@ -171,6 +173,57 @@ def test_controls_may_be_evaluated_before_the_training(small_config: Config):
         (small_config.run_dir / name).touch()
     pretrain(small_config)
     assert results.read_text() == "{}\n"
+
+
+def test_resuming_without_a_checkpoint_keeps_to_the_config_and_to_what_was_there(small_config: Config):
+    pretrain(small_config)
+    (small_config.run_dir / "last.pt").unlink()
+    with pytest.raises(RunDirError, match=r"config\.yaml: cannot resume with another seed \(0 there, 5 here\)"):
+        pretrain(changed(small_config, seed=5), resume=True)
+    (small_config.run_dir / "scores_knn.npz").touch()
+    with pytest.raises(RunDirError, match=r"no checkpoint to resume, but scores_knn\.npz; replace all of it"):
+        pretrain(small_config, resume=True)
+    assert len(metrics_of(small_config)) == 2
+    (small_config.run_dir / "scores_knn.npz").unlink()
+    assert read_checkpoint(pretrain(small_config, resume=True)).state["epoch"] == 2
+
+
+@pytest.mark.parametrize("left", [["config.yaml.tmp"], ["metrics.jsonl.tmp", "results.jsonl"], [".lock"]])
+def test_what_a_kill_leaves_before_there_is_a_run_is_in_nobodys_way(small_config: Config, left: list[str]):
+    small_config.run_dir.mkdir(parents=True)
+    for name in left:
+        (small_config.run_dir / name).touch()
+    path = pretrain(small_config, resume=True)
+    assert {"last.pt", "config.yaml"} <= {file.name for file in path.parent.iterdir()}
+    assert not list(path.parent.glob("*.tmp"))
+
+
+def test_overwriting_that_is_killed_leaves_nothing_to_go_on_from(small_config: Config, monkeypatch: pytest.MonkeyPatch):
+    pretrain(small_config)
+    removed, remove = [], run_dir._remove
+
+    def remove_twice(path) -> None:
+        if len(removed) == 2:
+            raise KeyboardInterrupt
+        removed.append(path.name)
+        remove(path)
+
+    monkeypatch.setattr(run_dir, "_remove", remove_twice)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(changed(small_config, seed=5), overwrite=True)
+    assert removed[0] == "last.pt"
+    monkeypatch.undo()
+    assert (small_config.run_dir / "config.yaml").exists()
+    pretrain(changed(small_config, seed=5), overwrite=True)
+
+
+def test_a_rank_that_reads_another_checkpoint_than_the_first_is_ended(
+    small_config: Config, monkeypatch: pytest.MonkeyPatch
+):
+    path, checkpoints = pretrain(small_config), RunCheckpoints(small_config.run_dir, keep=2)
+    monkeypatch.setattr(trainer, "from_main", lambda make: (path, "the hash that the first rank has read"))
+    with pytest.raises(CheckpointError, match="this rank reads another file there than the first one does"):
+        trainer._restore_newest(start_training(small_config, torch.device("cpu")), checkpoints, small_config)
 
 
 def test_overwrite_spares_a_folder_that_is_no_run(small_config: Config):

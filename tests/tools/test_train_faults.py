@@ -127,7 +127,7 @@ def test_a_run_killed_at_random_moments_ends_as_the_undisturbed_one(
         status, said = process.finish()
         assert status == -signal.SIGKILL, "it ended before the kill: it needs more epochs"
         resumed += "going on after" in said
-    assert kills < 20 or resumed > 10
+    assert resumed > (10 if kills >= 20 else 0)
     assert start(config, "--resume", how=how).finish()[0] == 0
     for name in ("last.pt", "best.pt", f"epoch_{epochs - 1:04}.pt"):
         assert_same_state(config.run_dir / name, whole.run_dir / name)
