@@ -166,6 +166,7 @@ def test_a_checkpoint_of_version_2_is_evaluated_and_resumed(small_config: Config
     path = pretrain(small_config)
     state = torch.load(path, weights_only=True)
     state |= {"version": 2, "random": state["random"][0]}
+    state["model"] = {name.replace(".heads.", "."): value for name, value in state["model"].items()}
     torch.save({key: value for key, value in state.items() if key not in ("best", "unfinished")}, path)
     assert load_encoder(path).sizes.width == small_config.model.width
     assert_same_state(pretrain(changed(small_config, optim={"epochs": 3}), resume=True), whole)
@@ -184,7 +185,9 @@ def test_weights_that_are_no_numbers_are_not_saved(small_config: Config, monkeyp
 
     monkeypatch.setattr(training, "train_step", spoil)
     longer = changed(small_config, optim={"epochs": 3})
-    with pytest.raises(ScdnetError, match=r"query\.instance\.0\.weight became inf.*is \S+last\.pt, after 2 epochs$"):
+    with pytest.raises(
+        ScdnetError, match=r"query\.heads\.instance\.0\.weight became inf.*is \S+last\.pt, after 2 epochs$"
+    ):
         pretrain(longer, resume=True)
     assert path.read_bytes() == before
 
