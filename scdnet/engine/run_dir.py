@@ -32,6 +32,8 @@ FREE_TO_CHANGE = {
     "data.workers",
     "compile",
     "protocols",
+    "features",
+    "label",
 }
 EVALUATION = ("linear.", "finetune.")
 
