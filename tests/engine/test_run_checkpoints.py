@@ -185,9 +185,7 @@ def test_weights_that_are_no_numbers_are_not_saved(small_config: Config, monkeyp
 
     monkeypatch.setattr(training, "train_step", spoil)
     longer = changed(small_config, optim={"epochs": 3})
-    with pytest.raises(
-        ScdnetError, match=r"query\.heads\.instance\.0\.weight became inf.*is \S+last\.pt, after 2"
-    ):
+    with pytest.raises(ScdnetError, match=r"query\.heads\.instance\.0\.weight became inf.*is \S+last\.pt, after 2"):
         pretrain(longer, resume=True)
     assert path.read_bytes() == before
 
