@@ -8,8 +8,10 @@ from scdnet.cli import run_command
 from scdnet.config import Config
 from scdnet.config_file import load_config
 from scdnet.engine.ranks import is_main, refuse_several
+from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import read_features, write_extracted
 from scdnet.eval.feature_table import FeatureTable
+from scdnet.eval.features import FINAL
 from scdnet.eval.protocols import Evaluator
 
 ON_FEATURES = {"knn": Evaluator.knn, "linear": Evaluator.linear}  # the others train the encoder
@@ -24,6 +26,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--features", type=Path, metavar="FILE", help="default: features.h5 in the folder of the run")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
+    if config.features != FINAL and not set(config.protocols) <= ON_FEATURES.keys():
+        raise ScdnetError(
+            f"features={config.features}: only knn and linear look at a level; set protocols=[knn,linear]"
+        )
     if set(config.protocols) - ON_FEATURES.keys():
         refuse_several("fine-tuning")
     table = find_features(args.features or config.run_dir / "features.h5", config, args.checkpoint)

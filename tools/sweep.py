@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,15 +12,16 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from scdnet.cli import command_parser, run_command
 from scdnet.config import Config, Section
-from scdnet.config_file import load_config
+from scdnet.config_file import dump_config, load_config
 from scdnet.engine.logs import say
 from scdnet.engine.run_dir import CONFIG, check_resumable
 from scdnet.errors import ScdnetError
-from scdnet.eval.results import RESULTS, read_results
+from scdnet.eval.summary_tables import FORMATS
+from scdnet.files import written_aside
 
 TOOLS = Path(__file__).parent
 
@@ -29,8 +32,8 @@ class Sweep(Section):
     config: Path  # from the folder of the file
     overrides: tuple[str, ...] = ()  # of all rows
     protocols: tuple[str, ...] = ("knn", "linear")
-    seeds: tuple[int, ...] = (0, 1, 2)
-    rows: dict[str, tuple[str, ...]]  # overrides by the label of the row
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    rows: dict[str, tuple[str, ...]] = Field(min_length=1)  # overrides by the label of the row
 
 
 class Job(NamedTuple):
@@ -44,11 +47,18 @@ class Job(NamedTuple):
         """Where it goes."""
         return self.config.run_dir
 
+    @property
+    def mark(self) -> Path:
+        """The file that is written when it is done, with the config that it was done with."""
+        return self.run_dir.with_name(self.run_dir.name + ".done")
+
     def is_done(self) -> bool:
-        """Whether all its protocols are recorded, of the last epoch; of `semi`, which has draws, evaluate.py knows."""
-        records = read_results(self.run_dir / RESULTS)
-        done = {record["protocol"] for record in records if record.get("epoch") == self.config.optim.epochs}
-        return done >= set(self.config.protocols)
+        """Whether it has been done just so."""
+        return self.mark.is_file() and self.mark.read_text(encoding="utf-8") == self.summary()
+
+    def summary(self) -> str:
+        """What is written there."""
+        return json.dumps(dump_config(self.config))
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -71,7 +81,7 @@ def make_jobs(sweep: Sweep, name: str, overrides: Sequence[str]) -> list[Job]:
             slug = re.sub(r"[^\w.+]+", "-", label).strip("-")
             values = [*sweep.overrides, *own, f"protocols=[{','.join(sweep.protocols)}]"]
             values += [
-                f"label={label!r}",
+                f"label={json.dumps(label)}",
                 f"seed={seed}",
                 f"name={slug}_seed{seed}",
                 f"runs_dir=runs/{name}",
@@ -87,27 +97,58 @@ def make_jobs(sweep: Sweep, name: str, overrides: Sequence[str]) -> list[Job]:
     return jobs
 
 
-def run_job(job: Job, devices: "SimpleQueue[str | None]") -> bool:
-    """Train and evaluate, or what is left of it; what it prints goes to <run>.log. Returns whether it has succeeded."""
+def run_job(job: Job, devices: "SimpleQueue[str | None]", running: set[subprocess.Popen]) -> bool:
+    """Train and evaluate, or what is left of it; what it prints goes to <run>.log. Returns whether it has succeeded.
+
+    `running` holds the processes that are at work.
+    """
     device = devices.get()
     environment = os.environ if device is None else {**os.environ, "CUDA_VISIBLE_DEVICES": device}
     log = job.run_dir.with_name(job.run_dir.name + ".log")
     log.parent.mkdir(parents=True, exist_ok=True)
-    commands = [["train.py", *job.arguments, "--resume"]]
-    commands += [["evaluate.py", *job.arguments, "--checkpoint", str(job.run_dir / "last.pt")]]
+    # features of other weights, or of another level, have a file of their own
+    features = job.run_dir / f"features_{job.config.optim.epochs}_{job.config.features}.h5"
+    evaluation = ["--checkpoint", str(job.run_dir / "last.pt"), "--features", str(features)]
+    commands = [["train.py", *job.arguments, "--resume"], ["evaluate.py", *job.arguments, *evaluation]]
     try:
         with log.open("a", encoding="utf-8") as file:
             for tool, *arguments in commands:
                 command = [sys.executable, str(TOOLS / tool), *arguments]
-                subprocess.run(command, env=environment, stdout=file, stderr=file, check=True)
-    except subprocess.CalledProcessError as error:
-        last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
-        say(f"{job.run_dir}: status {error.returncode}; {' '.join(last)} (all of it in {log})")
-        return False
+                with subprocess.Popen(command, env=environment, stdout=file, stderr=file) as process:
+                    running.add(process)
+                    status = process.wait()
+                running.discard(process)
+                if status:
+                    last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
+                    say(f"{job.run_dir}: status {status}; {' '.join(last)} (all of it in {log})")
+                    return False
     finally:
         devices.put(device)
+    with written_aside(job.mark) as partial:
+        partial.write_text(job.summary(), encoding="utf-8")
     say(f"{job.run_dir}: done")
     return True
+
+
+def run_jobs(jobs: Sequence[Job], free: Sequence[str | None]) -> list[bool]:
+    """Run what is not done yet, a job at a time on each of the devices that are `free`; which have succeeded.
+
+    On SIGTERM or an interrupt the runs under way are told to stop, which they do with a checkpoint, and none is begun.
+    """
+    devices: SimpleQueue[str | None] = SimpleQueue()
+    for device in free:
+        devices.put(device)
+    running: set[subprocess.Popen] = set()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as an interrupt
+    with ThreadPoolExecutor(len(free)) as pool:
+        results = [pool.submit(lambda job=job: job.is_done() or run_job(job, devices, running)) for job in jobs]
+        try:
+            return [result.result() for result in results]
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(running):
+                process.terminate()
+            raise
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -121,17 +162,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--jobs", type=int, default=1, metavar="N", help="so many runs at a time")
     where.add_argument("--gpus", metavar="I,J,...", help="a run at a time on each of these GPUs")
-    parser.add_argument("--format", default="text", help="of the table, as of tools/results.py")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="of the table")
     args = parser.parse_intermixed_args(argv)
     if args.jobs < 1:
         raise ScdnetError(f"--jobs: expected 1 or more, found {args.jobs}")
     jobs = make_jobs(read_sweep(args.sweep), args.sweep.stem, args.overrides)
-    devices: SimpleQueue[str | None] = SimpleQueue()
-    free = args.gpus.split(",") if args.gpus else [None] * args.jobs
-    for device in free:
-        devices.put(device)
-    with ThreadPoolExecutor(len(free)) as pool:
-        succeeded = list(pool.map(lambda job: job.is_done() or run_job(job, devices), jobs))
+    succeeded = run_jobs(jobs, args.gpus.split(",") if args.gpus else [None] * args.jobs)
     done = [str(job.run_dir) for job, well in zip(jobs, succeeded, strict=True) if well]
     if done:
         command = [sys.executable, str(TOOLS / "results.py"), *done, "--format", args.format]

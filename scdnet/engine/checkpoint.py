@@ -33,7 +33,7 @@ DAMAGED = (  # what reading a damaged file raises; NotImplementedError of zipfil
     *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
     *(OSError, zipfile.BadZipFile, zlib.error, struct.error),
 )
-HEAD_OF_2 = re.compile(r"^(query|key)\.(temporal|spatial|instance)\.")  # names of version 2
+OLD_HEAD = re.compile(r"^(query|key)\.(temporal|spatial|instance)\.")  # names of version 2, and of 3 at first
 ENCODER = "query.encoder."  # where our checkpoints hold what is used downstream
 
 
@@ -124,7 +124,8 @@ def _check_content(checkpoint: Checkpoint) -> None:
     state = checkpoint.state
     if state.get("version") == 2:  # written at the end of an epoch, by one process
         state |= {"version": VERSION, "unfinished": {}, "best": {}, "random": [state.get("random")]}
-        state["model"] = {HEAD_OF_2.sub(r"\1.heads.\2.", name): x for name, x in state.get("model", {}).items()}
+    if isinstance(state.get("model"), dict):
+        state["model"] = {OLD_HEAD.sub(r"\1.heads.\2.", name): x for name, x in state["model"].items()}
     if state.get("version") != VERSION:
         raise CheckpointError(f"{checkpoint.path}: expected version {VERSION}, found {state.get('version')}")
     for key, kind in CONTENT.items():

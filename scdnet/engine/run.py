@@ -22,7 +22,7 @@ from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
 
 Score = Callable[[DualPathEncoder, Clips, str], Metrics]  # how good an encoder is on clips, in a precision
-Pair = tuple[Tensor, Tensor]  # two views of a batch
+Views = tuple[Tensor, ...]  # two of a batch for each task
 CHECK_EVERY = 50  # steps; a look at what they reported waits for the GPU
 ADVICE = "lower optim.lr or raise optim.warmup_epochs in a run of another name="
 BEST_BY = "knn@1"  # the score whose largest value makes a checkpoint the best
@@ -93,7 +93,7 @@ class Run:
         }
         return {name: value for name, value in metrics.items() if value is not None}
 
-    def _next(self, views: Iterator[Pair]) -> Pair | None:
+    def _next(self, views: Iterator[Views]) -> Views | None:
         """The next views; None if the signal to stop has also reached the processes that read ahead, and ended them."""
         try:
             return next(views)

@@ -13,6 +13,7 @@ from scdnet.engine.ranks import joined
 from scdnet.engine.runtime import resolve_device, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import (
+    FINAL,
     Features,
     Source,
     at_level,
@@ -55,9 +56,11 @@ class FeatureTable:
 
     @property
     def weights(self) -> tuple[object, ...]:
-        """What tells one encoder from another: a hash, or of a control its name and all that decides it."""
+        """What tells one encoder from another: a hash and a level, or of a control its name and all that decides it."""
         source = self.source
-        return (source.sha256,) if source.sha256 else (source.checkpoint, source.seed, self.made_with)
+        if source.sha256:
+            return source.sha256, self.made_with.get("features", FINAL)
+        return source.checkpoint, source.seed, self.made_with
 
     def features(self, rows: Tensor) -> Features:
         """The features and classes of `rows` (n,)."""

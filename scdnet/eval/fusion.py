@@ -8,12 +8,11 @@ import numpy as np
 
 from scdnet.errors import ScdnetError
 from scdnet.eval.classification import Scores, read_scores
-from scdnet.eval.features import CONTROLS
+from scdnet.eval.features import CONTROLS, FINAL
 
 PROTOCOL = "fusion"
 VARIANTS = (
     "probe",
-    "features",
     "label_fraction",
     "draw",
     "gallery",
@@ -58,7 +57,7 @@ def fuse(parts: Sequence[Part]) -> Scores:
 def _describe(parts: Sequence[Part], fused: Scores) -> dict[str, Any]:
     """What is recorded of a fusion besides its numbers; what the parts do not have in common is None (docs/data.md)."""
     weights_of = [part.scores.evaluation.get("checkpoint_sha256") for part in parts]
-    variant = {key: _common(parts, key) for key in (*VARIANTS, "eval_seed", "settings")}
+    variant = {key: _common(parts, key) for key in (*VARIANTS, "features", "eval_seed", "settings")}
     return {
         "protocol": PROTOCOL,
         "fused": _protocol(parts[0]),
@@ -113,6 +112,7 @@ def _identity(part: Part) -> dict[str, object]:
     return {
         "the protocol": _protocol(part),
         "the encoder": CONTROLS.get(evaluation.get("checkpoint"), "trained") if evaluation else None,
+        "the level of the features": evaluation.get("features", FINAL) if evaluation else None,
         **{key: evaluation.get(key) for key in VARIANTS},
         "the seed of the labels": evaluation.get("eval_seed") if "label_fraction" in evaluation else None,
         "the data set": scores.dataset,

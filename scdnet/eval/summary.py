@@ -43,7 +43,12 @@ class Repetition(NamedTuple):
     draw: object
 
 
-MADE_WITH = ("settings", "store_sha256", "gallery_sha256")  # keys that no row shows, but in which its evaluations agree
+MADE_WITH = (
+    "settings",
+    "store_sha256",
+    "gallery_sha256",
+    "pretrained_on",
+)  # keys that no row shows, but in which its evaluations agree
 Rows = dict[Row, dict[str, Statistic]]  # statistics by metric
 Evaluations = dict[Repetition, dict[str, float]]  # values by metric
 

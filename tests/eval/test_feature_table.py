@@ -143,6 +143,13 @@ def test_a_query_is_never_in_its_own_gallery(table):
         gallery_across(in_another_precision, table, table.rows("xsub", train=False))
 
 
+def test_a_gallery_of_another_level_is_refused(table):
+    trained = replace(table, source=table.source._replace(sha256="one"))
+    other = other_table(trained, made_with={**table.made_with, "features": "level1"})
+    with pytest.raises(ScdnetError, match="expected features of one encoder"):
+        gallery_across(other, trained, table.rows("xsub", train=False))
+
+
 def test_galleries_of_another_encoder_or_without_a_common_class_are_refused(table):
     rows = table.rows("xsub", train=False)
     with pytest.raises(ScdnetError, match="expected features of one encoder"):

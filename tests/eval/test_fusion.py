@@ -128,6 +128,7 @@ def test_scores_that_do_not_go_together_are_refused(tmp_path: Path, files: list[
         ({"gallery_sha256": "b"}, "gallery_sha256 is b, but a in "),
         ({"label_fraction": 0.1}, "label_fraction is 0.1, but 0.01 in "),
         ({"draw": 1}, "draw is 1, but 0 in "),
+        ({"features": "level1"}, "the level of the features is level1, but level4 in "),
         ({"eval_seed": 1}, "the seed of the labels is 1, but 0 in "),
     ],
 )

@@ -92,6 +92,11 @@ def test_other_settings_and_stores_are_other_rows_named_by_their_hash(key: str, 
     assert found == {f"{base} aaaaaaa": 80, f"{base} bbbbbbb": 40, f"{base} unknown": 90}
 
 
+def test_one_label_of_two_pretrainings_is_two_rows():
+    rows, _ = summarise([of_seed(0, 90.0, label="HDC"), of_seed(1, 50.0, label="HDC", pretrained_on="demo")])
+    assert {row.encoder for row in rows} == {"HDC, pretrained_on ntu60", "HDC, pretrained_on demo"}
+
+
 def test_checkpoints_of_one_seed_in_two_settings_are_four_rows():
     of = [of_seed(0, 10.0 * i, checkpoint_sha256=str(i % 2) * 64, settings=str(i // 2) * 12) for i in range(4)]
     assert sorted(metrics["top1"].mean for metrics in summarise(of)[0].values()) == [0, 10, 20, 30]

@@ -1,5 +1,9 @@
 """A sweep: every row with every seed, once, and one table."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,11 +31,12 @@ def sweep(config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.end_to_end
 def test_a_row_is_trained_evaluated_and_shown_under_its_label(run, sweep, tmp_path: Path):
-    done = run("tools/sweep.py", sweep(seeds=[0], rows={"MoCo, one head": ROWS["MoCo"]}), "--format", "markdown")
+    label = """MoCo's "one" head"""
+    done = run("tools/sweep.py", sweep(seeds=[0], rows={label: ROWS["MoCo"]}), "--format", "markdown")
     assert done.status == 0, done.err
-    folder = tmp_path / "runs/tiny/MoCo-one-head_seed0"
+    folder = tmp_path / "runs/tiny/MoCo-s-one-head_seed0"
     assert {r["protocol"] for r in read_results(folder / "results.jsonl")} == {"knn"}
-    assert "| knn | joint | MoCo, one head | 1 | 1 |" in done.out  # one epoch, one seed
+    assert f"| knn | joint | {label} | 1 | 1 |" in done.out  # one epoch, one seed
 
 
 @pytest.mark.slow
@@ -40,6 +45,9 @@ def test_nothing_is_done_twice_and_a_row_that_fails_does_not_stop_the_others(run
     folder = tmp_path / "runs/tiny"
     assert run("tools/sweep.py", sweep(seeds=[0])).status == 0
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*") if path.is_file()}
+    assert run("tools/sweep.py", sweep(seeds=[0], rows={"MoCo": ROWS["MoCo"]}), "features=level2").status == 0
+    other = {"MoCo_seed0/results.jsonl", "MoCo_seed0/config.yaml"}
+    before = {path: time for path, time in before.items() if str(path.relative_to(folder)) not in other}
     rows = {"diverges": ["optim.lr=1e30"], **ROWS}
     done = run("tools/sweep.py", sweep(rows=rows), "--format", "markdown", "--jobs", 2)
     assert done.status == 1
@@ -64,6 +72,7 @@ def test_a_row_that_is_not_that_of_its_run_is_refused(run, sweep, tmp_path: Path
         ({"rows": {"a": ["optim.lrr=1"]}}, "did you mean 'optim.lr'?"),
         ({"rows": {"a b": [], "a-b": []}}, "two rows have the same label"),
         ({"row": {}}, "not a sweep"),
+        ({"rows": {}}, "not a sweep"),
         ({"config": "gone.yaml"}, "gone.yaml: no such config file"),
     ],
 )
@@ -80,3 +89,20 @@ def test_the_shipped_sweeps_are_of_configs_that_exist(run, monkeypatch: pytest.M
     for path in sorted((root / "configs/sweeps").glob("*.yaml")):
         sweep = read_sweep(path)
         assert len(make_jobs(sweep, path.stem, [])) == 3 * len(sweep.rows)
+
+
+@pytest.mark.slow
+@pytest.mark.end_to_end
+def test_a_sweep_that_is_told_to_stop_leaves_no_run_behind(sweep, tmp_path: Path):
+    root, path = Path(__file__).parents[2], sweep(seeds=[0], overrides=["optim.epochs=100000"])
+    command = [sys.executable, str(root / "tools/sweep.py"), str(path)]
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)})
+    log = tmp_path / "runs/tiny/all-pairs_seed0.log"
+    while not (log.is_file() and "training sequences" in log.read_text()):
+        time.sleep(0.2)
+        assert process.poll() is None
+    process.terminate()
+    assert process.wait(timeout=60) == 130
+    assert "stopped after step" in log.read_text()
+    assert (tmp_path / "runs/tiny/all-pairs_seed0/last.pt").is_file()
+    assert not (tmp_path / "runs/tiny/MoCo_seed0").exists()
