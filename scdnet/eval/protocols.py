@@ -1,5 +1,6 @@
 """The evaluation protocols: each computes, records its numbers in results.jsonl and keeps its scores."""
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ from scdnet.eval.linear import linear_probe
 from scdnet.eval.results import Evaluation, describe_evaluation
 from scdnet.eval.run_folder import RunFolder
 from scdnet.files import file_sha256
+from scdnet.models.encoder import DualPathEncoder
 
 Compute = Callable[[], tuple[dict[str, float], Tensor]]  # metrics and scores (n, classes)
 BEST = "top1_best_on_test"  # metric: of the best epoch, which the test split has chosen; stands beside that of the last
@@ -92,11 +94,12 @@ class Evaluator:
         if self.config.features != FINAL:
             raise ScdnetError(f"features={self.config.features}: only knn and linear look at a level")
         num_draws = self.config.finetune.draws if label_fraction < 1 else 1
-        rows = [self._finetune_once(checkpoint, label_fraction, draw) for draw in range(num_draws)]
-        return dict(rows)
-
-    def _finetune_once(self, checkpoint: str, fraction: float, draw: int) -> tuple[str, dict[str, float]]:
         encoder, source = load_source(checkpoint, self.config)
+        return dict(self._finetune_once(encoder, source, label_fraction, draw) for draw in range(num_draws))
+
+    def _finetune_once(
+        self, encoder: DualPathEncoder, source: Source, fraction: float, draw: int
+    ) -> tuple[str, dict[str, float]]:
         if fraction < 1:
             protocol, tag = "semi", f"semi_{fraction:g}_draw{draw}"
             more = {"label_fraction": fraction, "draw": draw}
@@ -115,7 +118,7 @@ class Evaluator:
             clips, seed = self._clips, derive_seed(self.config.seed, draw)
             train, test = clips.split(train=True), clips.split(train=False)
             labelled = train[draw_labelled(clips.label[train], fraction, seed)] if fraction < 1 else train
-            result = finetune(encoder, clips, labelled, self.config, seed=seed)
+            result = finetune(copy.deepcopy(encoder), clips, labelled, self.config, seed=seed)
             metrics = topk_metrics(result.scores, clips.label[test]) | {BEST: result.best_top1}
             scores = self._scores(result.scores, clips, test, about)
             self._folder.keep(tag, scores, metrics, labelled=clips.name[labelled.numpy()])
