@@ -10,11 +10,9 @@ from scdnet.engine.ranks import joined
 from scdnet.engine.runtime import resolve_device
 from scdnet.eval.feature_file import FeatureFileError, read_features
 from scdnet.eval.feature_table import FeatureTable, extract_table
-from scdnet.eval.features import RAW, UNTRAINED
+from scdnet.eval.features import CONTROLS, RAW, UNTRAINED
 from scdnet.eval.protocols import Evaluator
 from scdnet.eval.results import RESULTS, format_table
-
-CONTROLS = {RAW: "raw evaluation views", UNTRAINED: "untrained encoder"}
 
 
 def checkpoint_parser(description: str | None) -> argparse.ArgumentParser:

@@ -38,6 +38,7 @@ part train_tf32_64 240 "$python" tools/bench_train.py --precision tf32 --batch 6
 part train_bf16_64_eager 240 "$python" tools/bench_train.py --precision bf16 --batch 64 --compile off --json "$out/train_bf16_64_eager.json"
 part eval_bf16 120 "$python" tools/bench_eval.py --precision bf16 --json "$out/eval_bf16.json"
 part eval_fp32 120 "$python" tools/bench_eval.py --json "$out/eval_fp32.json"
+part objectives 240 "$python" tools/bench_objectives.py -c configs/ntu60_xsub.yaml precision=bf16
 part views_64 60 "$python" tools/bench_views.py --device cuda --batch 64
 part views_256 60 "$python" tools/bench_views.py --device cuda --batch 256
 # the paper's model and optimiser, stopped by the clock if it has not ended by then (124)
@@ -66,6 +67,7 @@ print(f"training: {len(epochs)} epochs, loss {epochs[0]['loss']:.2f} to {last['l
       f"{last['clips_per_second']:.0f} clips/s, data share {last['data_share']:.3f}")
 TABLE
 grep -h "pairs of views" "$out"/views_*.log
+cat "$out/objectives.log"
 tail -n 5 "$out/retrieval.log"
 cat "$out/linear.log" "$out/protocols.log"
 grep -hE '[0-9]+ (passed|failed)' "$out/tests.log"

@@ -5,8 +5,10 @@ import re
 import signal
 import subprocess
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -24,6 +26,7 @@ from scdnet.eval.summary_tables import FORMATS
 from scdnet.files import written_aside
 
 TOOLS = Path(__file__).parent
+OWN = ("seed", "name", "label")  # keys of a run that the sweep sets, by its rows and seeds
 
 
 class Sweep(Section):
@@ -75,6 +78,9 @@ def make_jobs(sweep: Sweep, name: str, overrides: Sequence[str]) -> list[Job]:
 
     Raises ScdnetError, before any of them runs, for a row that is no config, or not that of its run so far.
     """
+    for override in (*sweep.overrides, *chain(*sweep.rows.values()), *overrides):
+        if override.partition("=")[0] in OWN:
+            raise ScdnetError(f"{override}: rows and seeds of a sweep decide the {', '.join(OWN)} of its runs")
     jobs = []
     for seed in sweep.seeds:
         for label, own in sweep.rows.items():
@@ -151,6 +157,14 @@ def run_jobs(jobs: Sequence[Job], free: Sequence[str | None]) -> list[bool]:
             raise
 
 
+def gpu_list(text: str) -> list[str]:
+    """The GPUs of `0,1,...`, by number or by name, as CUDA_VISIBLE_DEVICES takes them."""
+    gpus = text.split(",")
+    if not all(gpus):
+        raise ArgumentTypeError(f"expected numbers with commas between them, found {text!r}")
+    return gpus
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Pretrain and evaluate each row of a sweep with each seed, then print one table of them.
 
@@ -161,13 +175,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="config values, of all rows")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--jobs", type=int, default=1, metavar="N", help="so many runs at a time")
-    where.add_argument("--gpus", metavar="I,J,...", help="a run at a time on each of these GPUs")
+    where.add_argument("--gpus", type=gpu_list, metavar="I,J,...", help="a run at a time on each of these GPUs")
     parser.add_argument("--format", choices=FORMATS, default="text", help="of the table")
     args = parser.parse_intermixed_args(argv)
     if args.jobs < 1:
         raise ScdnetError(f"--jobs: expected 1 or more, found {args.jobs}")
     jobs = make_jobs(read_sweep(args.sweep), args.sweep.stem, args.overrides)
-    succeeded = run_jobs(jobs, args.gpus.split(",") if args.gpus else [None] * args.jobs)
+    succeeded = run_jobs(jobs, args.gpus or [None] * args.jobs)
     done = [str(job.run_dir) for job, well in zip(jobs, succeeded, strict=True) if well]
     if done:
         command = [sys.executable, str(TOOLS / "results.py"), *done, "--format", args.format]

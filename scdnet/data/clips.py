@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,16 +74,25 @@ class Clips:
         rows, (N/ranks, C, T, V, M), drawn as if it made all.
         """
         kinds = [PAIR_KINDS[task] for task in tasks]
-        drawn = {"frames": self.config.frames, "views": self.config.views, "skeleton": NTU_25, "generator": generator}
+        chance = self._chance(generator)
         for index, batch in self._recordings_of(batches):
-            pairs = (self._augmented(batch, draw_pairs(len(index), kind=kind, **drawn), copies=2) for kind in kinds)
+            pairs = (self._augmented(batch, draw_pairs(len(index), kind=kind, **chance), copies=2) for kind in kinds)
             yield tuple(view for pair in pairs for view in pair.chunk(2))
 
     def augmented_views(self, batches: Sequence[Tensor], generator: Generator) -> Iterator[Tensor]:
         """For each batch of indices (N,) a freshly drawn training view (N, C, T, V, M); of the own rows of a rank."""
-        drawn = {"frames": self.config.frames, "views": self.config.views, "skeleton": NTU_25, "generator": generator}
+        chance = self._chance(generator)
         for index, batch in self._recordings_of(batches):
-            yield self._augmented(batch, draw_views(len(index), **drawn), copies=1)
+            yield self._augmented(batch, draw_views(len(index), **chance), copies=1)
+
+    def _chance(self, generator: Generator) -> dict[str, Any]:
+        """What views are drawn with and for."""
+        return {
+            "frames": self.config.frames,
+            "views": self.config.views,
+            "skeleton": NTU_25,
+            "generator": generator,
+        }
 
     def _recordings_of(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Batch]]:
         """Each batch of indices (N,) with the recordings of the rank's rows of it, on the device."""

@@ -145,10 +145,12 @@ def query_encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return weights if ours else official.encoder_weights(weights)
 
 
-def build_encoder(checkpoint: Checkpoint, *, num_heads: int | None, dropout: float = 0.1) -> DualPathEncoder:
+def build_encoder(
+    checkpoint: Checkpoint, *, num_heads: int | None, dropout: float = EncoderSizes.dropout
+) -> DualPathEncoder:
     """The query encoder of a checkpoint, in eval mode, with `dropout` for further training. Raises CheckpointError."""
     path = checkpoint.path
-    pooling = "max"  # the authors'
+    pooling = EncoderSizes.pooling  # the authors'
     if checkpoint.is_ours:
         model = checkpoint.state["config"]["model"]
         num_heads, pooling = model["heads"], model.get("pooling", pooling)

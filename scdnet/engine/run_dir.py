@@ -122,4 +122,4 @@ def check_resumable(saved: Mapping[str, Any], config: Config, path: Path) -> Non
         if key not in free and not key.startswith(EVALUATION)
     ]
     if changed:
-        raise RunDirError(f"{path}: cannot resume with another {', '.join(changed)}; start a new run with name=")
+        raise RunDirError(f"{path}: cannot resume with another {', '.join(changed)}; a new run takes another name")

@@ -49,7 +49,7 @@ class LevelFeatures(nn.Module):
 
     def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
         """(N, C, T, V, M) -> what each path says at the level, (N, width of the level)."""
-        return tuple(self.encoder.levels(clips, path)[self.level - 1] for path in PATHS)
+        return tuple(self.encoder.levels(clips, path, last=self.level)[-1] for path in PATHS)
 
 
 class RawViews(nn.Module):

@@ -131,8 +131,10 @@ class Stem(nn.Module):
         widths = (COORDINATES, *(times * base_channels for times in STEM_WIDTHS))
         self.units = nn.ModuleList(Unit(c, d, skeleton) for c, d in pairwise(widths))
 
-    def forward(self, clips: Tensor, bodies: DistinctBodies | None = None) -> list[Tensor]:
-        """Clips (N, C, T, V, M) -> what each unit makes of them, (R, width, V, T).
+    def forward(
+        self, clips: Tensor, bodies: DistinctBodies | None = None, num_units: int | None = None
+    ) -> list[Tensor]:
+        """Clips (N, C, T, V, M) -> what each of the first `num_units` (by default all) makes of them, (R, width, V, T).
 
         A row is one of the distinct bodies, or of all M*N in the order (m n).
         """
@@ -142,7 +144,7 @@ class Stem(nn.Module):
         if bodies is not None:
             x = x.index_select(0, bodies.index)
         outputs = []
-        for unit in self.units:
+        for unit in self.units[:num_units]:
             x = unit(x, None if bodies is None else bodies.count)
             outputs.append(x)
         return outputs

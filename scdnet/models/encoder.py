@@ -37,8 +37,8 @@ class EncoderSizes:
         weights: Mapping[str, Tensor],
         *,
         heads: int,
-        dropout: float = 0.1,
-        pooling: str = "max",
+        dropout: float = dropout,
+        pooling: str = pooling,
         skeleton: Skeleton = NTU_25,
     ) -> Self:
         """The sizes of an encoder with these weights, which do not tell heads, dropout and pooling. Raises KeyError."""
@@ -112,8 +112,8 @@ class DualPathEncoder(nn.Module):
         s = self._joint_tokens(self.spatial_stem(clips, bodies)[-1], n, bodies)
         return PathFeatures(self.temporal_path(t), self.spatial_path(s))
 
-    def levels(self, clips: Tensor, path: str) -> list[Tensor]:
-        """What one path says of clips (N, C, T, V, M) at each of its levels: (N, b), (N, 4b), (N, b), (N, D).
+    def levels(self, clips: Tensor, path: str, last: int = NUM_LEVELS) -> list[Tensor]:
+        """What one path says of clips (N, C, T, V, M) at its levels up to `last`: (N, b), (N, 4b), (N, b), (N, D).
 
         Of the units the mean over bodies, joints and frames. Source: docs/methods.md.
         """
@@ -123,10 +123,10 @@ class DualPathEncoder(nn.Module):
             "temporal": (self.temporal_stem, self._frame_tokens, self.temporal_path),
             "spatial": (self.spatial_stem, self._joint_tokens, self.spatial_path),
         }[path]
-        units = stem(clips, bodies)
+        units = stem(clips, bodies, last)
         means = (x.mean(dim=(2, 3))[None].split(n, dim=1) for x in units)
         pooled = [torch.cat(_per_clip(mean, bodies)).mean(dim=0) for mean in means]
-        return [*pooled, end(to_tokens(units[-1], n, bodies))]
+        return pooled if last < NUM_LEVELS else [*pooled, end(to_tokens(units[-1], n, bodies))]
 
     def _frame_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
         """Bodies (R, b, V, T) -> a projected token (T, N, D) for each frame, of all bodies together."""

@@ -65,7 +65,10 @@ class ProjectedEncoder(nn.Module):
         )
 
     def features(self, task: str, clips: Tensor) -> dict[str, Tensor]:
-        """What heads may look at, (N, width of each), of the clips (N, C, T, V, M) of a task."""
+        """What heads may look at, (N, width of each), of the clips (N, C, T, V, M) of a task.
+
+        A path is followed to its end even where no head is: the statistics of its batch norms are those of the data.
+        """
         if task != BOTH_PATHS:
             return {level_name(task, i): x for i, x in enumerate(self.encoder.levels(clips, task), start=1)}
         features = self.encoder(clips)

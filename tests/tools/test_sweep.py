@@ -72,10 +72,25 @@ def test_a_row_that_is_not_that_of_its_run_is_refused(run, sweep, tmp_path: Path
         ({"row": {}}, "not a sweep"),
         ({"rows": {}}, "not a sweep"),
         ({"config": "gone.yaml"}, "gone.yaml: no such config file"),
+        ({"overrides": ["seed=5"]}, "seed=5: rows and seeds of a sweep decide the seed, name, label of its runs"),
+        ({"rows": {"a": ["name=b"]}}, "name=b: rows and seeds"),
     ],
 )
 def test_what_cannot_run_is_said_before_anything_does(run, sweep, tmp_path: Path, changes: dict, message: str):
     done = run("tools/sweep.py", sweep(**changes))
+    assert done.status == 2 and message in done.err and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["label=a"], "label=a: rows and seeds"),
+        (["--gpus", "0,,1"], "found '0,,1'"),
+        (["--jobs", 0], "expected 1 or more"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(run, sweep, tmp_path: Path, arguments: list, message: str):
+    done = run("tools/sweep.py", sweep(), *arguments)
     assert done.status == 2 and message in done.err and not (tmp_path / "runs").exists()
 
 

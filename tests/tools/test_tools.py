@@ -29,7 +29,7 @@ def test_train_resume_retrieve_extract(run, config_path: Path, store_path: Path,
 
     scored = run("tools/eval_knn.py", "-c", config_path, "--checkpoint", "raw", "--checkpoint", checkpoint)
     assert scored.status == 0, scored.err
-    assert "raw evaluation views" in scored.out
+    assert "raw views" in scored.out
     records = [json.loads(line) for line in (tmp_path / "runs/small/results.jsonl").read_text().splitlines()]
     assert {record["metric"] for record in records} >= {"knn@1", "knn@5", "recall@1", "recall@5", "map"}
     last = records[-1]
