@@ -8,13 +8,13 @@ from draw_lib import PANEL, PLAIN, Box, draw_arrow, draw_box, draw_cells, write
 from data_prep.inspect_store import check_matplotlib
 from scdnet.cli import command_parser, run_command
 from scdnet.files import written_aside
+from scdnet.losses import CROSS_DOMAIN_PAIRS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH = 9.0
 COLORS = {"temporal": "#4c72b0", "instance": "#8172b3", "spatial": "#c44e52"}  # and of what belongs to them
-PAIRS = (("temporal", "instance"), ("spatial", "instance"), ("instance", "temporal"), ("instance", "spatial"))
 LEVELS = {"unit 1": "mean: b", "unit 2": "mean: 4b", "unit 3": "mean: b", "transformer": "$v$: D"}  # and their features
 HIDDEN_FRAMES = ((1, 2, 6, 10, 11, 14), (0, 4, 5, 8, 12, 15))  # 6 of 16 segments in each view
 HIDDEN_JOINTS = ((1, 2), (3, 5))  # about a third
@@ -90,7 +90,7 @@ def draw_scd(axes: "Axes") -> None:
         draw_arrow(axes, k[domain].at(1, 0), (start[0], k[domain].y), start, color=COLORS[domain])
         for row in z.values():
             draw_box(axes, Box(x, row.y, 1.05, 0.58), "", PANEL, PANEL)
-    for asking, answering in PAIRS:
+    for asking, answering in CROSS_DOMAIN_PAIRS:
         color, place = COLORS[asking], (columns[answering], z[asking].y)
         term = draw_box(axes, Box(*place, 0.6, 0.32), "NCE", color)
         draw_arrow(axes, z[asking].at(1, 0), term.at(-1, 0), color=color)
