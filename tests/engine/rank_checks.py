@@ -26,7 +26,7 @@ BATCH = 32
 
 def config_of(store: Path) -> Config:
     """Without dropout, which each rank draws for itself."""
-    return changed(make_small_config(store, Path("runs")), model={"dropout": 0.0, "queue_size": 10})
+    return changed(make_small_config(store, Path("runs")), model={"dropout": 0.0, "queue_size": 14})
 
 
 def batch_of_views() -> Tensor:
@@ -65,7 +65,7 @@ def trained(config: Config, *, epochs: int) -> dict[str, Tensor]:
     for number in range(epochs):
         hands = clips.hands(clips.split(train=True))
         epoch = Epoch(number, hands, training.report, seed=0, batch_size=config.data.batch_size, device=CPU)
-        for views in clips.training_views(epoch.left, epoch.generator):
+        for views in clips.training_views(epoch.left, epoch.generator, training.model.objective.tasks):
             epoch.record(training.step(*(view.double() for view in views)))
     return training.model.state_dict() | {"reports": epoch.state()["reports"]}
 
@@ -104,6 +104,8 @@ def main(store: Path, out: Path, environment: dict[str, str]) -> None:
             "apart": gradients(config, frozen=False, sync=False),
             "trained": trained(config, epochs=10),
             "trained on shares": trained(changed(config, data={"shard": True}), epochs=2),
+            "hdc": trained(changed(config, objective="hdc"), epochs=1),
+            "scd+hdc": trained(changed(config, objective="scd+hdc"), epochs=1),
             "features": features(config, 17),
             "features by holder": features(changed(config, data={"shard": True}), 18),
             "objects": ranks.gather_objects({"rank": rank}),

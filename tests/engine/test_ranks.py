@@ -70,16 +70,28 @@ def test_without_sync_each_rank_normalises_its_own_rows(together, alone):
     assert torch.allclose((first + second) / 2, alone["apart"][name], atol=1e-6)
 
 
-@pytest.mark.parametrize("case", ["trained", "trained on shares"])
-def test_after_twenty_steps_both_ranks_hold_the_same(together, case: str):
+STEPS = {"trained": 20, "trained on shares": 4, "hdc": 2, "scd+hdc": 2}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_after_their_steps_both_ranks_hold_the_same(together, case: str):
     first, second = (found[case] for found in together)
     assert largest_difference(first, second) == 0
-    steps = {"trained": 20, "trained on shares": 4}[case]
-    assert first["queues.instance.cursor"] == steps * 4 % 10
+    cursors = [value.item() for name, value in first.items() if name.endswith(".cursor")]
+    assert cursors == [STEPS[case] * 4 % 14] * {"hdc": 8, "scd+hdc": 3 + 8}.get(case, 3)
 
 
-def test_after_twenty_steps_two_ranks_hold_what_one_holds(together, alone):
-    assert largest_difference(together[0]["trained"], alone["trained"]) < 1e-9
+@pytest.mark.parametrize("case", ["trained", "hdc", "scd+hdc"])
+def test_after_their_steps_two_ranks_hold_what_one_holds(together, alone, case: str):
+    assert largest_difference(together[0][case], alone[case]) < 1e-9
+
+
+@pytest.mark.parametrize("case", ["hdc", "scd+hdc"])
+def test_the_invariance_of_a_level_is_that_of_the_batches_of_all_ranks(together, alone, case: str):
+    moved = 1 - alone[case]["weights.invariance"]
+    assert (moved > 1e-6).all()  # by far more than the ranks may differ
+    for found in together:
+        assert torch.allclose(1 - found[case]["weights.invariance"], moved, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize(("case", "num"), [("features", 17), ("features by holder", 18)])
