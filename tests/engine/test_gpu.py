@@ -5,6 +5,7 @@ import torch
 
 from scdnet.config import Config, FinetuneConfig, LinearConfig
 from scdnet.data.clips import load_clips
+from scdnet.engine.build import build_objective
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.runtime import WARM_UP, GraphedStep, seed_everything, set_precision
 from scdnet.engine.trainer import pretrain
@@ -14,10 +15,11 @@ from scdnet.eval.features import extract_features, load_source
 from scdnet.eval.finetune import finetune
 from scdnet.eval.knn import retrieve, score_1nn, split_features
 from scdnet.eval.linear import linear_probe
-from tests.engine.runs import free_port, metrics_of
+from tests.engine.runs import changed, free_port, metrics_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 DEVICES = ("cpu", "cuda")
+OBJECTIVES = ("scd", "hdc", "scd+hdc")
 
 
 def views_of(config: Config, device: str, **data) -> torch.Tensor:
@@ -110,61 +112,86 @@ def _no_limit_of_recompilations_across_tests():
     torch.compiler.reset()
 
 
-def trained(config: Config, *, steps: int = 8, **changes: object) -> tuple[Training, list[float]]:
+def made_up_views(config: Config, seed: int) -> torch.Tensor:
+    """(views, N, C, T, V, M) on the GPU, two for each task of the objective; only the first clips show two persons."""
+    shape = (2 * len(build_objective(config).tasks), config.data.batch_size, 3, config.data.frames, 25, 2)
+    views = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    views[:, 1:, ..., 1] = 0
+    return views.cuda()
+
+
+def trained(config: Config, *, steps: int = 8, optimizer: str = "sgd", **changes) -> tuple[Training, list[float]]:
     """A training on the GPU after some steps on made-up views, and its losses; the learning rate changes on the way."""
     seed_everything(0)
-    model = config.model.model_copy(update={"dropout": 0.0})
-    optim = config.optim.model_copy(update={"epochs": 2, "milestones": (1,), "name": changes.pop("optimizer", "sgd")})
-    training = start_training(
-        config.model_copy(update={"model": model, "optim": optim, **changes}), torch.device("cuda")
-    )
-    shape = (2, config.data.batch_size, 3, config.data.frames, 25, 2)
+    optim = {"epochs": 2, "milestones": (1,), "name": optimizer}
+    config = changed(config, model={"dropout": 0.0, "queue_size": 10}, optim=optim, **changes)
+    training = start_training(config, torch.device("cuda"))
     losses = []
     for training.epoch in range(2):
         training.start_epoch()
-        for step in range(steps):
-            views = torch.randn(shape, generator=torch.Generator().manual_seed(step))
-            views[:, 1:, ..., 1] = 0
-            losses.append(training.step(*views.cuda())[-1].item())
+        losses += [training.step(*made_up_views(config, step))[-1].item() for step in range(steps)]
     return training, losses
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_compiled_and_captured_step_is_the_plain_one(small_config: Config, optimizer: str):
+@pytest.mark.parametrize(
+    ("objective", "optimizer"), [("scd", "sgd"), ("scd", "adamw"), ("hdc", "sgd"), ("scd+hdc", "sgd")]
+)
+def test_a_compiled_and_captured_step_is_the_plain_one(small_config: Config, objective: str, optimizer: str):
+    config = changed(small_config, objective=objective)
     (plain, expected), (graphed, losses) = (
-        trained(small_config, compile=wanted, optimizer=optimizer) for wanted in ("off", "auto")
+        trained(config, compile=wanted, optimizer=optimizer) for wanted in ("off", "auto")
     )
     assert isinstance(graphed.step, GraphedStep)
     # rounding grows from step to step: relative noise of 1e-6 in the weights becomes 1e-3 in the losses
     assert losses[0] == pytest.approx(expected[0], rel=1e-5)
-    assert losses[1:4] == pytest.approx(expected[1:4], rel=1e-3)
+    assert losses[1:4] == pytest.approx(expected[1:4], rel=1e-3 if objective == "scd" else 5e-3)
     assert losses[4:] == pytest.approx(expected[4:], rel=0.02)
     assert plain.model.state_dict().keys() == graphed.model.state_dict().keys()
-    for domain in ("temporal", "spatial", "instance"):
-        assert graphed.model.queues[domain].cursor == plain.model.queues[domain].cursor
+    for name, queue in plain.model.queues.items():
+        assert graphed.model.queues[name].cursor == queue.cursor == 16 * 4 % 10, name
+    averages = [training.model.weights.invariance for training in (plain, graphed)]
+    assert torch.allclose(*averages, atol=0.01)
+
+
+@pytest.mark.parametrize("objective", ["hdc", "scd+hdc"])
+def test_the_invariance_of_the_levels_moves_at_each_replay(small_config: Config, objective: str):
+    config = changed(small_config, objective=objective)
+    training, _ = trained(config, steps=WARM_UP + 1)
+    weights, names = training.model.weights, [a for a, _ in training.model.objective.pairs][-8:]
+    for seed in range(3):
+        before, expected = weights.invariance.clone(), weights()[-8:]
+        report = dict(zip(training.report, training.step(*made_up_views(config, seed)).tolist(), strict=True))
+        assert [report[f"weight/{name}"] for name in names] == pytest.approx(expected.tolist(), rel=1e-5)
+        cosine = [1 - report[f"alignment/{name}"] / 2 for name in names]  # |q - k|^2 = 2 - 2 q k
+        moved = before + 0.01 * (torch.tensor(cosine, device=before.device) - before)
+        assert (moved - before).abs().max() > 1e-5  # ten times what is told apart
+        assert torch.allclose(weights.invariance, moved, rtol=0, atol=1e-6)
 
 
 def test_dropout_is_drawn_anew_at_each_replay(small_config: Config):
     seed_everything(0)
     training = start_training(small_config, torch.device("cuda"))
-    views = torch.randn(2, small_config.data.batch_size, 3, small_config.data.frames, 25, 2).cuda()
+    views = made_up_views(small_config, 0)
     for group in training.optimizer.param_groups:
         group["lr"] = 0.0
     losses = [training.step(*views)[-1].item() for _ in range(WARM_UP + 4)]
     assert len(set(losses[WARM_UP:])) > 1
 
 
-def test_bf16_is_near_fp32(small_config: Config):
-    _, expected = trained(small_config, compile="off")
+@pytest.mark.parametrize("objective", ["scd", "scd+hdc"])
+def test_bf16_is_near_fp32(small_config: Config, objective: str):
+    _, expected = trained(small_config, objective=objective, compile="off")
     for compiled in ("off", "auto"):
-        _, losses = trained(small_config, compile=compiled, precision="bf16")
+        _, losses = trained(small_config, objective=objective, compile=compiled, precision="bf16")
         assert losses[0] == pytest.approx(expected[0], rel=0.01)
         assert losses == pytest.approx(expected, rel=0.1)  # the difference grows from step to step
 
 
-def test_steps_do_not_wait_for_the_gpu(small_config: Config):
-    training, _ = trained(small_config)
-    views = torch.randn(2, small_config.data.batch_size, 3, small_config.data.frames, 25, 2).cuda()
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_steps_do_not_wait_for_the_gpu(small_config: Config, objective: str):
+    config = changed(small_config, objective=objective)
+    training, _ = trained(config)
+    views = made_up_views(config, 0)
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(3):
