@@ -11,7 +11,7 @@ from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.runtime import seed_everything
 from scdnet.engine.trainer import pretrain
-from scdnet.engine.training import start_training
+from scdnet.engine.training import Training, start_training
 from tests.engine.runs import assert_same_state, changed, metrics_of
 
 CPU = torch.device("cpu")
@@ -19,6 +19,7 @@ PAIRS = {
     "paths to anchor": (("temporal", "instance"), ("spatial", "instance")),
     "each with itself": (("temporal", "temporal"), ("spatial", "spatial"), ("instance", "instance")),
     "no anchor": (("temporal", "spatial"), ("spatial", "temporal")),
+    "paths with themselves, no anchor": (("temporal", "temporal"), ("spatial", "spatial")),
     "one path": (("temporal", "temporal"),),
     "moco": (("instance", "instance"),),
 }
@@ -62,6 +63,45 @@ def test_a_stopped_run_goes_on_bit_for_bit(small_config: Config, objective: str)
     assert invariance.shape == (8,) and (invariance < 1).all()
     line = metrics_of(whole)[-1]
     assert sum(value for name, value in line.items() if name.startswith("weight/")) == pytest.approx(8, abs=1e-4)
+
+
+PLAIN = {"rotate": 0, "flip": 0, "shear": 0, "joint_mask": 0, "frame_mask": 0, "crop_fraction": 1}
+
+
+@pytest.mark.parametrize(("path", "other"), [("temporal", "spatial"), ("spatial", "temporal")])
+def test_hdc_of_one_level_and_subtask_on_plain_views_trains_as_plain_moco(small_config: Config, path: str, other: str):
+    """In float64, in which rounding stays small; without dropout, as MoCo's other path would take its part of it."""
+    config = changed(small_config, data={"views": PLAIN}, model={"dropout": 0, "queue_size": 6}, optim={"lr": 0.1})
+    clips, batches = open_clips(config, CPU), torch.arange(8).split(4) * 3
+    hdc, moco = (
+        start_training(changed(config, **values), CPU)
+        for values in (
+            {"objective": "hdc", "hdc": {"subtasks": (path,), "levels": (4,), "weights": "invariance"}},
+            {"objective": "scd", "scd": {"pairs": ((path, path),)}},
+        )
+    )
+    moco.model.load_state_dict(named_as_moco(hdc))
+    before, losses = named_as_moco(hdc), []
+    hdc.model.weights.invariance.fill_(0.3)  # the average is not 1, yet one weight alone is
+    for training in (hdc, moco):
+        training.model.double()
+        views = clips.training_views(batches, torch.Generator().manual_seed(0), training.model.objective.tasks)
+        losses.append(torch.stack([training.step(*(x.double() for x in pair))[-1] for pair in views]))
+    assert losses[0].tolist() == pytest.approx(losses[1].tolist(), rel=1e-9)
+    assert losses[0].unique().numel() == 6
+    ours, theirs = named_as_moco(hdc), moco.model.state_dict()
+    for name in ours:
+        if f"{other}_stem" not in name or "weight" in name:  # whose statistics MoCo moves, in vain
+            assert torch.allclose(ours[name], theirs[name], rtol=0, atol=1e-9), name
+    moved = {name for name in ours if not torch.allclose(ours[name], before[name].to(ours[name].dtype), atol=1e-5)}
+    assert {f"query.heads.{path}.0.weight", f"query.encoder.{path}_stem.units.0.gcn.norm.weight"} < moved
+    assert f"queues.{path}.keys" in moved
+
+
+def named_as_moco(hdc: Training) -> dict[str, torch.Tensor]:
+    """A copy of the state of HDC at level 4, with the names that plain MoCo has for it."""
+    state = {name.replace("_4.", "."): value.clone() for name, value in hdc.model.state_dict().items()}
+    return {name: value for name, value in state.items() if name != "weights.invariance"}
 
 
 def test_the_moco_config_has_one_head_and_one_queue(small_config: Config):
