@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from scdnet.config import ViewsConfig
@@ -13,8 +14,8 @@ def joints(n: int, kind: str = "structured", **values: object) -> torch.Tensor:
     return JOINT_MASKS[kind](n, ViewsConfig(**values), NTU_25, generator())
 
 
-def frames(n: int, kind: str) -> torch.Tensor:
-    return FRAME_MASKS[kind](n, 64, ViewsConfig(), generator())
+def frames(n: int, kind: str, num: int = 64, **values: object) -> torch.Tensor:
+    return FRAME_MASKS[kind](n, num, ViewsConfig(**values), generator())
 
 
 def test_joint_mask_hides_the_joints_of_highest_score():
@@ -27,9 +28,11 @@ def test_joint_mask_hides_the_joints_of_highest_score():
         assert any(lowest_hidden)  # for the seed that was drawn
 
 
-def test_joint_mask_hides_as_many_as_asked():
-    keep = joints(50)
-    assert (~keep).sum(dim=1).tolist() == [8] * 50
+@pytest.mark.parametrize("masked", [0, 1, 8, 24, 25])
+@pytest.mark.parametrize("kind", ["structured", "random"])
+def test_joint_masks_hide_as_many_as_asked(kind: str, masked: int):
+    keep = joints(50, kind, masked_joints=masked)
+    assert (~keep).sum(dim=1).tolist() == [masked] * 50
 
 
 def test_ties_of_the_joint_mask_do_not_favour_a_side():
@@ -62,6 +65,20 @@ def test_single_frames_are_as_many_as_in_the_segments_and_not_in_line():
     assert (~keep).sum(dim=1).tolist() == [24] * 500  # 6 of 16 segments of 4
     share = keep.view(500, 16, 4).float().mean(dim=2)
     assert not ((share == 0) | (share == 1)).all(dim=1).any()
+
+
+@pytest.mark.parametrize(("segments", "masked"), [(16, 0), (16, 1), (16, 6), (16, 15), (16, 16), (1, 1), (64, 13)])
+def test_single_frames_and_segments_hide_as_many_frames(segments: int, masked: int):
+    hidden = {kind: ~frames(50, kind, segments=segments, masked_segments=masked) for kind in ("segments", "frames")}
+    expected = [masked * 64 // segments] * 50
+    assert hidden["segments"].sum(dim=1).tolist() == hidden["frames"].sum(dim=1).tolist() == expected
+
+
+@pytest.mark.parametrize(("masked", "expected"), [(0, 0), (1, 1), (6, 11), (16, 30)])
+def test_single_frames_need_no_whole_segments(masked: int, expected: int):
+    """Each segment counts as 30 / 16 frames; the sum is rounded down."""
+    keep = frames(50, "frames", 30, masked_segments=masked)
+    assert (~keep).sum(dim=1).tolist() == [expected] * 50
 
 
 def test_none_hides_nothing():

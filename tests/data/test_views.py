@@ -129,21 +129,32 @@ def test_shear_has_ones_on_its_diagonal_and_stays_in_range():
     assert 0.95 < beside.max() <= 1
 
 
+AUGMENTATIONS = ("rotate", "flip", "shear", "joint_mask", "frame_mask")
+
+
+def what_happens(n: int, views: ViewsConfig) -> torch.Tensor:
+    """(5, n) bool: which of the AUGMENTATIONS each of n views has."""
+    draws, eye = draw_views(n, 64, views=views, skeleton=NTU_25, generator=generator()), torch.eye(3)
+    turned, sheared = ((matrix != eye).any(dim=(1, 2)) for matrix in (draws.rotation, draws.shear))
+    masked = (~keep.all(dim=1) for keep in (draws.keep_joints, draws.keep_frames))
+    return torch.stack([turned, draws.flip, sheared, *masked])
+
+
 def test_each_augmentation_happens_half_of_the_time_and_apart_from_the_others():
-    draws = draw_views(4000, 64, views=ViewsConfig(), skeleton=NTU_25, generator=generator())
-    eye = torch.eye(3)
-    happened = torch.stack(
-        [
-            (draws.rotation != eye).any(dim=(1, 2)),
-            draws.flip,
-            (draws.shear != eye).any(dim=(1, 2)),
-            ~draws.keep_joints.all(dim=1),
-            ~draws.keep_frames.all(dim=1),
-        ]
-    ).double()
+    happened = what_happens(4000, ViewsConfig()).double()
     assert (happened.mean(dim=1) - 0.5).abs().max() < 0.03  # 4 standard errors
     off_diagonal = torch.corrcoef(happened) - torch.eye(5)
     assert off_diagonal.abs().max() < 0.07
+
+
+@pytest.mark.parametrize("probability", [0, 1])
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_of_probability_0_an_augmentation_never_happens_and_of_1_always(name: str, probability: int):
+    """The four others have the other probability."""
+    happened = what_happens(500, ViewsConfig(**{**dict.fromkeys(AUGMENTATIONS, 1 - probability), name: probability}))
+    expected = torch.full((5, 500), probability == 0)
+    expected[AUGMENTATIONS.index(name)] = probability == 1
+    assert torch.equal(happened, expected)
 
 
 def test_without_augmentation_a_clip_stays_as_it_is():
