@@ -7,10 +7,19 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from scdnet.config import Config
+from scdnet.engine.build import build_objective, open_clips
+from scdnet.engine.runtime import seed_everything
+from scdnet.engine.training import start_training
 from scdnet.eval.results import read_results
+from tests.engine.runs import changed
 
+CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "configs/sweeps").glob("*.yaml"))
 ROWS = {"all pairs": [], "MoCo": ["scd.pairs=[[instance,instance]]"]}
 
 
@@ -94,22 +103,40 @@ def test_arguments_that_cannot_be_are_refused(run, sweep, tmp_path: Path, argume
     assert done.status == 2 and message in done.err and not (tmp_path / "runs").exists()
 
 
-def test_the_shipped_sweeps_are_of_configs_that_exist(run, monkeypatch: pytest.MonkeyPatch):
-    root = Path(__file__).parents[2]
-    monkeypatch.syspath_prepend(root / "tools")
+@pytest.fixture
+def jobs_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The jobs of a sweep file."""
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    monkeypatch.chdir(tmp_path)  # where no row has been run
     from sweep import make_jobs, read_sweep
 
-    for path in sorted((root / "configs/sweeps").glob("*.yaml")):
-        sweep = read_sweep(path)
-        assert len(make_jobs(sweep, path.stem, [])) == 3 * len(sweep.rows)
+    return lambda path: make_jobs(read_sweep(path), path.stem, [])
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_row_of_a_shipped_sweep_takes_a_step_of_its_own(jobs_of, small_config: Config, path: Path):
+    """With its recipe, on fewer sequences and with a narrower encoder."""
+    jobs, losses = jobs_of(path), {}
+    for config in (job.config for job in jobs if job.config.seed == 0):
+        objective, sizes = build_objective(config), {"batch_size": 4, "store": small_config.data.store}
+        config = changed(config, device="cpu", data=sizes, model={"width": 16, "queue_size": 4})
+        seed_everything(config.seed)
+        training, clips = start_training(config, CPU), open_clips(config, CPU)
+        views = next(clips.training_views([torch.arange(4)], torch.Generator().manual_seed(0), objective.tasks))
+        report = dict(zip(training.report, training.step(*views).tolist(), strict=True))
+        assert len([name for name in report if name.startswith("loss/")]) == len(objective.pairs)
+        losses[config.label] = report["loss"]
+    assert list(losses) == list(yaml.safe_load(path.read_text())["rows"])
+    assert len(jobs) == 3 * len(losses)
+    assert len(set(losses.values())) == len(losses)  # no two rows are the same training
 
 
 @pytest.mark.slow
 @pytest.mark.end_to_end
 def test_a_sweep_that_is_told_to_stop_leaves_no_run_behind(sweep, tmp_path: Path):
-    root, path = Path(__file__).parents[2], sweep(overrides=["optim.epochs=100000"], rows={"MoCo": ROWS["MoCo"]})
-    command = [sys.executable, str(root / "tools/sweep.py"), str(path)]
-    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)})
+    path = sweep(overrides=["optim.epochs=100000"], rows={"MoCo": ROWS["MoCo"]})
+    command = [sys.executable, str(ROOT / "tools/sweep.py"), str(path)]
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
     log, deadline = tmp_path / "runs/tiny/MoCo_seed0.log", time.monotonic() + 60
     while not (log.is_file() and "training sequences" in log.read_text()):
         time.sleep(0.2)
