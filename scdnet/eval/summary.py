@@ -106,12 +106,13 @@ def protocol_of(record: Record) -> str:
         variants.append(protocol_of({**record, "protocol": record["fused"], "fused": None, "weights": None}))
     if len(set(record.get("weights") or ())) > 1:
         variants.append(":".join(f"{weight:g}" for weight in record["weights"]))
-    if record.get("probe", "sgd") != "sgd":
-        variants.append(str(record["probe"]))
-    if record.get("features"):
-        variants.append(str(record["features"]))
-    if record.get("gallery"):
-        variants.append(f"gallery {record['gallery']}")
+    own = {} if record.get("fused") else record  # the others are variants of what was fused
+    if own.get("probe", "sgd") != "sgd":
+        variants.append(str(own["probe"]))
+    if own.get("features"):
+        variants.append(str(own["features"]))
+    if own.get("gallery"):
+        variants.append(f"gallery {own['gallery']}")
     if protocol == "semi" and record.get("label_fraction"):
         protocol += f" {100 * record['label_fraction']:g} %"
     return f"{protocol} ({', '.join(variants)})" if variants else protocol

@@ -167,6 +167,8 @@ def test_what_differs_in_kind_is_another_row(change: dict):
         ({"protocol": "fusion", "fused": "linear", "weights": [1.0, 1.0]}, "fusion (linear)"),
         ({"protocol": "fusion", "fused": "knn", "weights": [1.0, 0.5]}, "fusion (knn, 1:0.5)"),
         ({"protocol": "fusion", "fused": "semi", "label_fraction": 0.1, "draw": 0}, "fusion (semi 10 %)"),
+        ({"protocol": "fusion", "fused": "linear", "probe": "logistic"}, "fusion (linear (logistic))"),
+        ({"protocol": "fusion", "fused": "knn", "features": "level2", "weights": [2, 1]}, "fusion (knn (level2), 2:1)"),
         ({"protocol": "fusion", "fused": None}, "fusion"),
     ],
 )
