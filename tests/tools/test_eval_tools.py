@@ -6,11 +6,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 import yaml
+from torch.nn import functional as F
 
 from scdnet.config_file import dump_config
 from scdnet.engine.trainer import pretrain
 from scdnet.eval.classification import read_scores
+from scdnet.eval.feature_file import read_features
 from scdnet.eval.results import read_results
 from scdnet.files import file_sha256
 from tests.conftest import write_made_up_store
@@ -176,6 +179,27 @@ def test_a_level_of_the_encoder_is_probed_under_a_name_of_its_own(evaluate, run,
     assert done.status == 2 and "only knn and linear look at a level" in done.err
 
 
+def test_streams_are_added_up_at_one_level_and_never_at_two(run, config_path, tmp_path):
+    files = {}
+    for stream, level in (("joint", "level2"), ("bone", "level2"), ("bone", "level3")):
+        name = f"{stream}_{level}"
+        overrides = (f"stream={stream}", f"name={name}", f"features={level}", "protocols=[linear]")
+        done = run("tools/evaluate.py", "-c", config_path, "--checkpoint", "none", *QUICK, *overrides)
+        assert done.status == 0, done.err
+        files[name] = tmp_path / f"runs/{name}/scores_linear_{level}_none.npz"
+    done = run("tools/fuse_streams.py", files["joint_level2"], files["bone_level3"])
+    assert done.status == 2 and done.err.count("\n") == 1
+    assert f"the level of the features is level3, but level2 in {files['joint_level2']}" in done.err
+    joint, bone = (read_scores(files[name]).scores for name in ("joint_level2", "bone_level2"))
+    assert run("tools/fuse_streams.py", files["joint_level2"], files["bone_level2"]).status == 0
+    folder = tmp_path / "runs/joint_level2"
+    fused = read_scores(folder / "scores_fusion_joint+bone_linear_level2_none.npz")
+    np.testing.assert_allclose(fused.scores, joint + bone, rtol=1e-5)
+    assert not np.allclose(joint, bone)
+    assert [fused.evaluation[key] for key in ("protocol", "fused", "features")] == ["fusion", "linear", "level2"]
+    assert "\nfusion (linear (level2)) " in run("tools/results.py", folder).out
+
+
 def test_the_logistic_probe_has_files_of_its_own(run, config_path, checkpoint, tmp_path):
     done = run("tools/eval_linear.py", "-c", config_path, "--checkpoint", checkpoint, "linear.probe=logistic")
     assert done.status == 0, done.err
@@ -199,17 +223,25 @@ def test_labelled_names_are_those_of_the_scores_beside_them(run, config_path, ch
     assert names.read_text() != neighbour.read_text()  # seed 1, draw 0 is not seed 0, draw 1
 
 
-def test_retrieval_across_data_sets(run, config_path, small_config, checkpoint, tmp_path):
+@pytest.mark.parametrize(("level", "width", "tag"), [("level4", 2 * 16, ""), ("level2", 2 * 4 * 8, "_level2")])
+def test_retrieval_across_data_sets(run, config_path, small_config, checkpoint, tmp_path, level, width, tag):
     other = write_made_up_store(tmp_path / "other.h5", seed=5)
     for store, out in ((small_config.data.store, "a.h5"), (other, "b.h5")):
         done = run(
-            "tools/extract_features.py", "-c", config_path, f"data.store={store}", "--checkpoint", checkpoint,
-            "--out", tmp_path / out,
+            "tools/extract_features.py", "-c", config_path, f"data.store={store}", f"features={level}",
+            "--checkpoint", checkpoint, "--out", tmp_path / out,
         )  # fmt: skip
         assert done.status == 0, done.err
     done = run("tools/eval_knn.py", "-c", config_path, "--features", tmp_path / "a.h5", "--gallery", tmp_path / "b.h5")
     assert done.status == 0, done.err
-    assert {r["gallery"] for r in records(tmp_path / "runs/small")} == {"other"}
+    of = {(r["gallery"], r.get("features", "level4")) for r in records(tmp_path / "runs/small")}
+    assert of == {("other", level)}  # what the files are made with, whatever the config says
+    queries, gallery = (read_features(tmp_path / name) for name in ("a.h5", "b.h5"))
+    assert queries.x.shape[1] == gallery.x.shape[1] == width
+    scores = read_scores(tmp_path / f"runs/small/scores_knn_from_other{tag}.npz").scores
+    cosines = F.normalize(queries.x[queries.rows("xsub", train=False)]) @ F.normalize(gallery.x).T
+    nearest = torch.stack([cosines[:, gallery.label == label].amax(dim=1) for label in (0, 1)], dim=1)
+    np.testing.assert_allclose(scores, nearest, atol=1e-5)
     done = run("tools/eval_knn.py", "-c", config_path, "--features", tmp_path / "a.h5", "--gallery", tmp_path / "a.h5")
     assert done.status == 2 and "of its sequences are queries too" in done.err
 
