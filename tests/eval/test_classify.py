@@ -118,6 +118,18 @@ def test_two_lines_of_python_and_what_they_refuse(small_config, tmp_path):
         load_classifier(checkpoint, written(unlabelled, tmp_path / "c.h5"))
 
 
+def test_a_recording_is_looked_at_at_the_level_of_the_features(small_config, tmp_path):
+    checkpoint = pretrain(small_config)
+    for level in ("level1", "level2", "level3"):
+        table = extract_table(small_config.model_copy(update={"features": level}), str(checkpoint))
+        classifier = load_classifier(checkpoint, written(table, tmp_path / "a.h5"))
+        x = torch.nn.functional.normalize(table.x)
+        for row in (3, 9):
+            itself, second = classifier(open_sequences(table.store)[row].frames, num_neighbours=2).neighbours
+            assert itself.name == table.name[row] and itself.similarity == pytest.approx(1, abs=1e-5)
+            assert second.similarity == pytest.approx((x @ x[row]).topk(2).values[1].item(), abs=1e-5)
+
+
 def test_a_checkpoint_trained_on_is_another_one(small_config, tmp_path):
     features = written(extract_table(small_config, str(pretrain(small_config))), tmp_path / "a.h5")
     longer = small_config.model_copy(update={"optim": small_config.optim.model_copy(update={"epochs": 3})})
