@@ -15,7 +15,7 @@ Milestones = tuple[Annotated[int, Field(ge=1)], ...]
 
 def _check_distinct(values: tuple[object, ...]) -> tuple[object, ...]:
     if not values or len(set(values)) < len(values):
-        raise ValueError("expected one or more, each once")
+        raise ValueError(f"expected one or more, each once, found {list(values)}")
     return values
 
 
@@ -43,7 +43,7 @@ class ViewsConfig(Section):
     shear_size: float = Field(1, ge=0)  # largest off-diagonal of the shear matrix
     spatial_mask: Literal["structured", "random", "none"] = "structured"  # structured: around a few joints
     seed_joints: int = Field(5, ge=1)  # of those
-    masked_joints: int = Field(8, ge=0, le=25)
+    masked_joints: int = Field(8, ge=0, lt=25)
     temporal_mask: Literal["segments", "frames", "none"] = "segments"  # frames: as many, but single ones
     segments: int = Field(16, ge=1)
     masked_segments: int = Field(6, ge=0)
@@ -68,9 +68,9 @@ class DataConfig(Section):
         views = self.views
         if self.frames % views.segments and views.frame_mask and views.temporal_mask == "segments":
             raise ValueError(f"data.frames {self.frames} is no multiple of data.views.segments {views.segments}")
-        if views.masked_segments > views.segments:
+        if views.masked_segments >= views.segments:
             raise ValueError(
-                f"data.views.masked_segments {views.masked_segments} exceeds data.views.segments {views.segments}"
+                f"data.views.masked_segments {views.masked_segments} is all of data.views.segments {views.segments}"
             )
         return self
 

@@ -10,7 +10,7 @@ from scdnet.engine.ranks import joined
 from scdnet.engine.runtime import resolve_device
 from scdnet.eval.feature_file import FeatureFileError, read_features
 from scdnet.eval.feature_table import FeatureTable, extract_table
-from scdnet.eval.features import CONTROLS, RAW, UNTRAINED
+from scdnet.eval.features import CONTROLS, FINAL, RAW, UNTRAINED
 from scdnet.eval.protocols import Evaluator
 from scdnet.eval.results import RESULTS, format_table
 
@@ -58,8 +58,9 @@ def feature_tables(
         parser.error("one of --checkpoint and --features is needed")
     tables = {str(path): read_features(path) for path in args.features}
     for path, table in tables.items():
-        if table.stream != config.stream:
-            raise FeatureFileError(f"{path}: of stream {table.stream}, the config says {config.stream}")
+        for key, found in (("stream", table.stream), ("features", table.made_with.get("features", FINAL))):
+            if found != getattr(config, key):
+                raise FeatureFileError(f"{path}: {key} is {found} in the file, {getattr(config, key)} in the config")
     with joined(resolve_device(config.device)):
         return tables | {name: extract_table(config, name) for name in args.checkpoint}
 
@@ -72,5 +73,6 @@ def evaluator_of(args: argparse.Namespace, config: Config, *, skip: bool = False
 def print_rows(config: Config, dataset: str, rows: Mapping[str, Mapping[str, float]]) -> None:
     """The table of what was computed, and where it is recorded."""
     rows = {CONTROLS.get(name, name): metrics for name, metrics in rows.items()}
-    print(format_table(f"{dataset} {config.data.benchmark}, {config.stream}, percent", rows))
+    level = "" if config.features == FINAL else f", {config.features}"
+    print(format_table(f"{dataset} {config.data.benchmark}, {config.stream}{level}, percent", rows))
     print(f"recorded in {config.run_dir / RESULTS}")

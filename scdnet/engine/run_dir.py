@@ -70,11 +70,19 @@ def _check_start(folder: Path, content: list[str], config: Config) -> None:
     if more:
         found = ", ".join(more[:4])
         raise RunDirError(f"{folder}: no checkpoint to resume, but {found}; replace all of it with --overwrite")
+    check_same_run(config)
+
+
+def check_same_run(config: Config) -> None:
+    """Raise RunDirError if the run folder holds a run of another config, by its CONFIG."""
+    path = config.run_dir / CONFIG
     try:
-        saved = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        saved = yaml.safe_load(path.read_bytes())
+        if not isinstance(saved, dict):
+            raise ValueError(f"a mapping was expected, found {saved!r}")
     except (yaml.YAMLError, ValueError) as error:
-        raise RunDirError(f"{folder / CONFIG}: not a config ({error}); replace the run with --overwrite") from None
-    check_resumable(saved, config, folder / CONFIG)
+        raise RunDirError(f"{path}: not a config ({error}); replace the run with --overwrite") from None
+    check_resumable(saved, config, path)
 
 
 def prepare_run_dir(config: Config, *, fresh: bool, overwrite: bool = False) -> None:
@@ -122,4 +130,6 @@ def check_resumable(saved: Mapping[str, Any], config: Config, path: Path) -> Non
         if key not in free and not key.startswith(EVALUATION)
     ]
     if changed:
-        raise RunDirError(f"{path}: cannot resume with another {', '.join(changed)}; a new run takes another name")
+        raise RunDirError(
+            f"{path}: cannot resume with another {', '.join(changed)}; a new run takes another name or runs_dir"
+        )

@@ -20,6 +20,7 @@ from scdnet.engine.runtime import (
 )
 from scdnet.engine.stopping import StopRequest
 from scdnet.engine.training import Training, start_training
+from scdnet.models.encoder import NUM_LEVELS, PATHS
 
 
 def pretrain(
@@ -81,5 +82,10 @@ def _announce(config: Config, num_train: int, place: str) -> None:
     warning = check_sizes(config, num_train)
     if warning:
         say(f"warning: {warning}")
-    chance = len(build_objective(config).pairs) * math.log(1 + config.model.queue_size)
+    objective = build_objective(config)
+    for path in PATHS:
+        if (level := objective.trained_level(path)) < NUM_LEVELS:
+            part = f"after level {level} " if level else ""
+            say(f"warning: the {path} path {part}is in no query and so not trained, but evaluated with the rest")
+    chance = len(objective.pairs) * math.log(1 + config.model.queue_size)
     say(f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}")

@@ -116,7 +116,8 @@ def _check_table(path: Path, table: FeatureTable) -> None:
 
 
 def _check_origin(path: Path, table: FeatureTable, config: Config, checkpoint: str | None) -> None:
-    found = {"store_sha256": table.store_sha256, **table.made_with}
+    younger = made_with(Config()) if table.made_with else {}  # what the file does not know had its default then
+    found = {"store_sha256": table.store_sha256, **younger, **table.made_with}
     expected = {"store_sha256": file_sha256(config.data.store), **made_with(config)}
     if checkpoint is not None:
         is_file = Path(checkpoint).is_file()

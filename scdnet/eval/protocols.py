@@ -83,7 +83,7 @@ class Evaluator:
         probe = self.config.linear.probe
         tag = "linear" if probe == "sgd" else f"linear_{probe}"
         more = {"probe": probe, "eval_seed": self.config.seed}
-        values = {"linear": self.config.linear.model_dump(mode="json")}
+        values = {"linear": self.config.linear.model_dump(mode="json", exclude_defaults=True)}
         return self._run_on_features("linear", tag, table, test, compute, values, **more)
 
     def finetune(self, checkpoint: str, *, label_fraction: float) -> dict[str, dict[str, float]]:
@@ -106,12 +106,13 @@ class Evaluator:
         else:
             protocol = tag = "finetune" if source.pretrained_on in (None, self.config.data.store.stem) else "transfer"
             more = {}
-        values = made_with(self.config) | {
-            "finetune": self.config.finetune.model_dump(mode="json", exclude={"label_fraction", "draws"}),
-            "views": self.config.data.views.model_dump(mode="json"),
+        only_own = {"mode": "json", "exclude_defaults": True}
+        values = {
+            "finetune": self.config.finetune.model_dump(**only_own, exclude={"label_fraction", "draws"}),
+            "views": self.config.data.views.model_dump(**only_own),
             "dropout": self.config.model.dropout,
         }
-        more |= {"eval_seed": self.config.seed, "settings": hash_of(values)}
+        more |= {"eval_seed": self.config.seed, "settings": hash_of(made_with(self.config), values)}
         about, tag = self._about(protocol, self.store, source, **more), _tag_of(tag, source)
         metrics = self._recorded(tag, about)
         if not metrics:
@@ -151,7 +152,7 @@ class Evaluator:
         `values` of the config are those, besides `table.made_with`, that the numbers depend on.
         """
         facts = StoreFacts(table.dataset, len(rows), table.store_sha256)
-        more["settings"] = hash_of({**table.made_with, **values})
+        more["settings"] = hash_of(table.made_with, values)
         if (level := table.made_with.get("features", FINAL)) != FINAL:
             tag, more["features"] = f"{tag}_{level}", level
         about = self._about(protocol, facts, table.source, **more)
@@ -178,10 +179,15 @@ class Evaluator:
         return Scores(scores.numpy(), of.name[rows], of.label[rows].numpy(), *known)
 
 
-def hash_of(values: Mapping[str, Any]) -> str:
-    """A short hash of values of a config; not of the stream, which has a key of its own wherever this is recorded."""
-    values = {key: value for key, value in values.items() if key != "stream"}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+def hash_of(of_features: Mapping[str, Any], others: Mapping[str, Any]) -> str:
+    """A short hash of what features were made with, where it is no default, and of other values of a config.
+
+    So a key that is added to the config later changes no hash. The stream is left out: it has a key of its own wherever
+    this is recorded.
+    """
+    default = made_with(Config())
+    values = {key: x for key, x in of_features.items() if key != "stream" and (key, x) not in default.items()}
+    return hashlib.sha256(json.dumps({**values, **others}, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _tag_of(protocol: str, source: Source) -> str:

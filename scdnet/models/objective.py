@@ -35,6 +35,12 @@ class Objective:
         names = {key for _, key in self.pairs}
         return tuple(name for name in self.projections if name in names)
 
+    def trained_level(self, path: str) -> int:
+        """The highest level of a path that a query is made of; what follows it is never trained. 0: none of it is."""
+        reached = {path: NUM_LEVELS, INSTANCE: NUM_LEVELS}
+        reached |= {level_name(path, level): level for level in range(1, NUM_LEVELS + 1)}
+        return max(reached.get(query, 0) for query, _ in self.pairs)
+
     def __add__(self, other: "Objective") -> "Objective":
         """Both at once; the levels of at most one of them have weights other than `uniform`."""
         kinds = {self.weights, other.weights} - {"uniform"} or {"uniform"}

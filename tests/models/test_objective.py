@@ -118,6 +118,28 @@ def test_only_what_is_contrasted_has_a_head_and_only_keys_a_queue():
     assert list(one_way.query.heads) == ["temporal", "spatial"] and list(one_way.queues) == ["spatial"]
 
 
+@pytest.mark.parametrize(
+    ("objective", "levels"),
+    [
+        (Objective(), (4, 4)),
+        (scd_objective((("instance", "temporal"),)), (4, 4)),
+        (scd_objective((("temporal", "spatial"),)), (4, 0)),  # of a key nothing is trained
+        (hdc_objective(("spatial",), (2, 1), "uniform"), (0, 2)),
+        (scd_objective((("temporal", "temporal"),)) + hdc_objective(("spatial",), (3,), "uniform"), (4, 3)),
+    ],
+)
+def test_a_path_is_trained_up_to_the_last_level_that_is_a_query(objective: Objective, levels: tuple[int, int]):
+    assert tuple(objective.trained_level(path) for path in ("temporal", "spatial")) == levels
+    model = model_of(objective)
+    query, key = model(*[clips(seed=seed) for seed in range(2 * len(objective.tasks))])
+    contrast_losses(objective.pairs, query, key, model.negatives(), 0.2).sum().backward()
+    for path, level in zip(("temporal", "spatial"), levels, strict=True):
+        encoder = model.query.encoder
+        units, end = getattr(encoder, f"{path}_stem").units, getattr(encoder, f"{path}_path")
+        parts = [next(part.parameters()).grad is not None for part in (*units, end)]
+        assert parts == [i <= level for i in range(1, NUM_LEVELS + 1)]
+
+
 def test_the_average_is_kept_with_the_weights():
     model, other = model_of(HDC), model_of(HDC)
     model.weights.follow(torch.rand(8))

@@ -232,18 +232,22 @@ def test_retrieval_across_data_sets(run, config_path, small_config, checkpoint, 
             "--checkpoint", checkpoint, "--out", tmp_path / out,
         )  # fmt: skip
         assert done.status == 0, done.err
-    done = run("tools/eval_knn.py", "-c", config_path, "--features", tmp_path / "a.h5", "--gallery", tmp_path / "b.h5")
+    knn = ("tools/eval_knn.py", "-c", config_path, f"features={level}", "--features", tmp_path / "a.h5", "--gallery")
+    done = run(*knn, tmp_path / "b.h5")
     assert done.status == 0, done.err
+    assert (", level2, percent" in done.out) == (level == "level2")
     of = {(r["gallery"], r.get("features", "level4")) for r in records(tmp_path / "runs/small")}
-    assert of == {("other", level)}  # what the files are made with, whatever the config says
+    assert of == {("other", level)}
     queries, gallery = (read_features(tmp_path / name) for name in ("a.h5", "b.h5"))
     assert queries.x.shape[1] == gallery.x.shape[1] == width
     scores = read_scores(tmp_path / f"runs/small/scores_knn_from_other{tag}.npz").scores
     cosines = F.normalize(queries.x[queries.rows("xsub", train=False)]) @ F.normalize(gallery.x).T
     nearest = torch.stack([cosines[:, gallery.label == label].amax(dim=1) for label in (0, 1)], dim=1)
     np.testing.assert_allclose(scores, nearest, atol=1e-5)
-    done = run("tools/eval_knn.py", "-c", config_path, "--features", tmp_path / "a.h5", "--gallery", tmp_path / "a.h5")
+    done = run(*knn, tmp_path / "a.h5")
     assert done.status == 2 and "of its sequences are queries too" in done.err
+    done = run(*knn[:-1], "features=level3")
+    assert done.status == 2 and f"a.h5: features is {level} in the file, level3 in the config" in done.err
 
 
 @pytest.mark.end_to_end

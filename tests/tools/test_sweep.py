@@ -65,6 +65,32 @@ def test_nothing_is_done_twice_and_a_row_that_fails_does_not_stop_the_others(run
     assert "diverges" not in done.out
 
 
+@pytest.mark.end_to_end
+def test_what_is_gone_is_done_again(run, sweep, tmp_path: Path):
+    path, run_dir = sweep(seeds=[0], rows={"MoCo": ROWS["MoCo"]}), tmp_path / "runs/tiny/MoCo_seed0"
+    assert run("tools/sweep.py", path).status == 0
+    (run_dir / "results.jsonl").unlink()
+    done = run("tools/sweep.py", path)
+    assert done.status == 0 and "MoCo_seed0: done" in done.err and "knn" in done.out
+    (run_dir / "results.jsonl").write_text("torn")
+    assert run("tools/sweep.py", path).status == 2  # that of results.py
+
+
+def test_where_runs_go_may_be_said_in_the_file(run, sweep, jobs_of, tmp_path: Path):
+    (first, *_) = jobs_of(sweep(overrides=["runs_dir=elsewhere", "protocols=[linear]"], rows={"Ü 🤸": []}))
+    assert (first.run_dir, first.config.protocols) == (Path("elsewhere/Ü_seed0"), ("linear",))
+    assert first.config.label == "Ü 🤸"
+
+
+@pytest.mark.parametrize("content", ["a: [", "", "[1]"])
+def test_a_config_that_is_torn_is_named(run, sweep, tmp_path: Path, content: str):
+    path = tmp_path / "runs/tiny/MoCo_seed0/config.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    done = run("tools/sweep.py", sweep())
+    assert done.status == 2 and "runs/tiny/MoCo_seed0/config.yaml: not a config" in done.err
+
+
 def test_a_row_that_is_not_that_of_its_run_is_refused(run, sweep, tmp_path: Path):
     folder = tmp_path / "runs/tiny/MoCo_seed0"
     folder.mkdir(parents=True)
@@ -78,8 +104,11 @@ def test_a_row_that_is_not_that_of_its_run_is_refused(run, sweep, tmp_path: Path
     [
         ({"rows": {"a": ["optim.lrr=1"]}}, "did you mean 'optim.lr'?"),
         ({"rows": {"a b": [], "a-b": []}}, "two rows have the same label"),
-        ({"row": {}}, "not a sweep"),
-        ({"rows": {}}, "not a sweep"),
+        ({"row": {}}, "row: Extra inputs are not permitted, found {}"),
+        ({"rows": {}}, "rows: Dictionary should have at least 1 item"),
+        ({"rows": {"a": "x=1"}}, "rows.a: Input should be a valid tuple, found 'x=1'"),
+        ({"seeds": [0, 0]}, "seeds: Value error, expected one or more, each once"),
+        ({"protocols": []}, "protocols: Tuple should have at least 1 item"),
         ({"config": "gone.yaml"}, "gone.yaml: no such config file"),
         ({"overrides": ["seed=5"]}, "seed=5: rows and seeds of a sweep decide the seed, name, label of its runs"),
         ({"rows": {"a": ["name=b"]}}, "name=b: rows and seeds"),
