@@ -54,9 +54,10 @@ def test_the_size_of_frames_is_that_in_memory(small_config: Config):
     assert text_of(half, "frames").startswith(f"{frames * 25 * 3 * 2 / 1e6:.1f} MB")
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_the_estimate_is_the_size_of_a_checkpoint(small_config: Config, optimizer: str):
-    config = changed(small_config, model={"width": 256, "queue_size": 64}, optim={"epochs": 1, "name": optimizer})
+@pytest.mark.parametrize(("objective", "optimizer"), [("scd", "sgd"), ("scd", "adamw"), ("scd+hdc", "sgd")])
+def test_the_estimate_is_the_size_of_a_checkpoint(small_config: Config, objective: str, optimizer: str):
+    optim, model = {"epochs": 1, "name": optimizer}, {"width": 256, "queue_size": 64}
+    config = changed(small_config, objective=objective, model=model, optim=optim)
     estimate = checkpoint_bytes(config, build_model(config))
     assert estimate == pytest.approx(pretrain(config).stat().st_size, rel=0.1)
 

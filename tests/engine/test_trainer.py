@@ -160,6 +160,15 @@ def test_a_queue_as_long_as_the_split_is_warned_of(small_config: Config, capsys:
     assert "model.queue_size 8 is more than half of the 8 training sequences" in capsys.readouterr().err
 
 
+def test_what_the_objective_does_not_train_is_said(small_config: Config, capsys: pytest.CaptureFixture):
+    pretrain(changed(small_config, objective="hdc", hdc={"subtasks": ("temporal",), "levels": (1, 3)}))
+    said = capsys.readouterr().err
+    assert "warning: the temporal path after level 3 is in no query and so not trained" in said
+    assert "warning: the spatial path is in no query and so not trained" in said
+    pretrain(changed(small_config, name="moco", scd={"pairs": (("instance", "instance"),)}))
+    assert "in no query" not in capsys.readouterr().err
+
+
 def test_a_loss_that_is_no_number_ends_the_run(small_config: Config):
     with pytest.raises(ScdnetError, match=r"loss/\S+ became (nan|inf) in epoch \d, step \d .*; lower optim.lr"):
         pretrain(changed(small_config, optim={"lr": 1e30}))

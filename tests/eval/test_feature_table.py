@@ -74,6 +74,17 @@ def test_features_of_a_control_made_with_other_values_are_refused(path, small_co
         read_features(path, like=small_config.model_copy(update=change), checkpoint="none")
 
 
+def test_a_value_that_is_younger_than_the_file_had_its_default(table, path, small_config):
+    older = {key: value for key, value in table.made_with.items() if key not in ("pooling", "features")}
+    write_features(path, replace(table, made_with=older))
+    read_features(path, like=small_config, checkpoint="none")
+    with pytest.raises(FeatureFileError, match="its features is level4, expected level2"):
+        read_features(path, like=small_config.model_copy(update={"features": "level2"}), checkpoint="none")
+    write_features(path, replace(table, made_with={}))  # nothing is known of it
+    with pytest.raises(FeatureFileError, match="is None, expected"):
+        read_features(path, like=small_config, checkpoint="none")
+
+
 def change(path: Path, edit) -> None:
     with h5py.File(path, "r+") as file:
         edit(file)
