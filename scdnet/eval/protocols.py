@@ -106,10 +106,10 @@ class Evaluator:
         else:
             protocol = tag = "finetune" if source.pretrained_on in (None, self.config.data.store.stem) else "transfer"
             more = {}
-        only_own = {"mode": "json", "exclude_defaults": True}
+        own_values = {"mode": "json", "exclude_defaults": True}
         values = {
-            "finetune": self.config.finetune.model_dump(**only_own, exclude={"label_fraction", "draws"}),
-            "views": self.config.data.views.model_dump(**only_own),
+            "finetune": self.config.finetune.model_dump(**own_values, exclude={"label_fraction", "draws"}),
+            "views": self.config.data.views.model_dump(**own_values),
             "dropout": self.config.model.dropout,
         }
         more |= {"eval_seed": self.config.seed, "settings": hash_of(made_with(self.config), values)}
