@@ -14,7 +14,7 @@ from scdnet.config import Config
 from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.runtime import seed_everything
 from scdnet.engine.training import start_training
-from scdnet.eval.results import read_results
+from scdnet.eval.results import RESULTS, read_results
 from tests.engine.runs import changed
 
 CPU = torch.device("cpu")
@@ -63,17 +63,20 @@ def test_nothing_is_done_twice_and_a_row_that_fails_does_not_stop_the_others(run
     for label in ROWS:
         assert f"| knn | joint | {label} | 1 | 2 |" in done.out  # one epoch, two seeds
     assert "diverges" not in done.out
+    for path in folder.glob("*/results.jsonl"):
+        path.write_text("torn")
+    assert run("tools/sweep.py", sweep(seeds=[0])).status == 2  # that of results.py
 
 
-@pytest.mark.end_to_end
-def test_what_is_gone_is_done_again(run, sweep, tmp_path: Path):
-    path, run_dir = sweep(seeds=[0], rows={"MoCo": ROWS["MoCo"]}), tmp_path / "runs/tiny/MoCo_seed0"
-    assert run("tools/sweep.py", path).status == 0
-    (run_dir / "results.jsonl").unlink()
-    done = run("tools/sweep.py", path)
-    assert done.status == 0 and "MoCo_seed0: done" in done.err and "knn" in done.out
-    (run_dir / "results.jsonl").write_text("torn")
-    assert run("tools/sweep.py", path).status == 2  # that of results.py
+def test_what_is_done_is_known_by_its_results_and_its_config(sweep, jobs_of):
+    path = sweep(seeds=[0])
+    job, other = jobs_of(path)
+    job.run_dir.mkdir(parents=True)
+    job.keep_done()
+    assert not job.is_done()  # its results are gone
+    (job.run_dir / RESULTS).touch()
+    assert job.is_done() and not other.is_done()
+    assert not jobs_of(sweep(seeds=[0], protocols=["knn", "linear"]))[0].is_done()
 
 
 def test_where_runs_go_may_be_said_in_the_file(run, sweep, jobs_of, tmp_path: Path):
