@@ -24,10 +24,14 @@ class WorkerError(ScdnetError):
     """A worker process died."""
 
 
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_workers() -> int:
-    """One worker per core that this process may use, within reason."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MAX_DEFAULT_WORKERS)
+    """One worker per usable core, within reason."""
+    return min(usable_cores(), MAX_DEFAULT_WORKERS)
 
 
 def map_ordered(

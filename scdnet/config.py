@@ -15,7 +15,7 @@ Milestones = tuple[Annotated[int, Field(ge=1)], ...]
 
 def _check_distinct(values: tuple[object, ...]) -> tuple[object, ...]:
     if not values or len(set(values)) < len(values):
-        raise ValueError(f"expected one or more, each once, found {list(values)}")
+        raise ValueError("expected one or more, each once")
     return values
 
 

@@ -103,7 +103,7 @@ def _explain(error: ValidationError, path: Path, origin: Mapping[str, str]) -> s
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(dotted, _flatten(dump_config(Config())), n=1)
         return f"{dotted}: unknown key {where}" + (f"; did you mean {near[0]!r}?" if near else "")
-    if first["type"] == "value_error":  # the message of a validator in config.py; that of a section names its keys
-        is_of_section = dotted not in _flatten(dump_config(Config()))
-        return f"{first['ctx']['error']} ({path})" if is_of_section else f"{dotted}: {first['ctx']['error']} {where}"
-    return f"{dotted}: {first['msg']}, found {first['input']!r} {where}"
+    is_leaf = dotted in _flatten(dump_config(Config()))
+    if first["type"] == "value_error" and not is_leaf:  # the message of a section's validator, which names its keys
+        return f"{first['ctx']['error']} ({path})"
+    return f"{dotted}: {first['msg'].removeprefix('Value error, ')}, found {first['input']!r} {where}"

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from threading import Event
 from typing import NamedTuple
 
+from data_prep.worker_pool import usable_cores
 from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.logs import say
@@ -77,12 +78,11 @@ class Runner:
         """
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as an interrupt
         with ThreadPoolExecutor(self._num) as pool:
-            results = [pool.submit(self._run_job, job) for job in jobs]
             try:
-                return [result.result() for result in results]
+                return list(pool.map(self._run_job, jobs))
             except KeyboardInterrupt:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one, while they save
                 self._stopped.set()
-                pool.shutdown(wait=False, cancel_futures=True)
                 for process in set(self._running):
                     process.terminate()
                 raise
@@ -93,11 +93,14 @@ class Runner:
         device = self._free.get()
         try:
             is_done = all(self._succeeds(command, job, device) for command in job.commands())
+            if is_done:
+                job.keep_done()
+                say(f"{job.run_dir}: done")
+        except OSError as error:  # a full disk is that of one run: the others may go elsewhere, or find room
+            say(f"{job.run_dir}: {error}")
+            return False
         finally:
             self._free.put(device)
-        if is_done:
-            job.keep_done()
-            say(f"{job.run_dir}: done")
         return is_done
 
     def _succeeds(self, command: list[str], job: Job, device: Device) -> bool:
@@ -119,5 +122,5 @@ class Runner:
 
     def _environment(self, device: Device) -> dict[str, str]:
         """Of a process; several at a time share the cores, unless OMP_NUM_THREADS says otherwise."""
-        shared = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self._num))} if self._num > 1 else {}
+        shared = {"OMP_NUM_THREADS": str(max(1, usable_cores() // self._num))} if self._num > 1 else {}
         return shared | os.environ | ({} if device is None else {"CUDA_VISIBLE_DEVICES": device})

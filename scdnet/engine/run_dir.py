@@ -81,7 +81,9 @@ def check_same_run(config: Config) -> None:
         if not isinstance(saved, dict):
             raise ValueError(f"a mapping was expected, found {saved!r}")
     except (yaml.YAMLError, ValueError) as error:
-        raise RunDirError(f"{path}: not a config ({error}); replace the run with --overwrite") from None
+        raise RunDirError(
+            f"{path}: not a config ({error}); remove the run, or let train.py --overwrite replace it"
+        ) from None
     check_resumable(saved, config, path)
 
 

@@ -86,6 +86,6 @@ def _announce(config: Config, num_train: int, place: str) -> None:
     for path in PATHS:
         if (level := objective.trained_level(path)) < NUM_LEVELS:
             part = f"after level {level} " if level else ""
-            say(f"warning: the {path} path {part}is in no query and so not trained, but evaluated with the rest")
+            say(f"warning: the {path} path {part}is in no query and so not trained (features= says what is evaluated)")
     chance = len(objective.pairs) * math.log(1 + config.model.queue_size)
     say(f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}")

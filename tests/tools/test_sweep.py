@@ -157,6 +157,9 @@ def test_every_row_of_a_shipped_sweep_takes_a_step_of_its_own(jobs_of, small_con
         views = next(clips.training_views([torch.arange(4)], torch.Generator().manual_seed(0), objective.tasks))
         report = dict(zip(training.report, training.step(*views).tolist(), strict=True))
         assert len([name for name in report if name.startswith("loss/")]) == len(objective.pairs)
+        views = config.data.views
+        if views.frame_mask and views.temporal_mask == "segments":
+            assert views.segments < config.data.frames  # else they were single frames, another row
         losses[config.label] = report["loss"], config.optim.epochs
     assert list(losses) == list(yaml.safe_load(path.read_text())["rows"])
     assert len(jobs) == 3 * len(losses)
