@@ -79,6 +79,24 @@ def test_what_is_done_is_known_by_its_results_and_its_config(sweep, jobs_of):
     assert not jobs_of(sweep(seeds=[0], protocols=["knn", "linear"]))[0].is_done()
 
 
+def test_a_run_whose_disk_is_full_does_not_stop_the_others(sweep, jobs_of, monkeypatch: pytest.MonkeyPatch, capsys):
+    from sweep_lib import Job, Runner
+
+    jobs, keep_done = jobs_of(sweep(seeds=[0, 1])), Job.keep_done
+    for job in jobs:
+        job.run_dir.mkdir(parents=True)
+
+    def keep(job: Job) -> None:
+        if job.config.seed == 0:
+            raise OSError(28, "No space left on device")
+        keep_done(job)
+
+    monkeypatch.setattr(Job, "commands", lambda job: [[sys.executable, "-Sc", ""]])
+    monkeypatch.setattr(Job, "keep_done", keep)
+    assert Runner([None, None]).run(jobs) == [False, False, True, True]
+    assert "runs/tiny/MoCo_seed0: [Errno 28] No space left" in capsys.readouterr().err
+
+
 def test_where_runs_go_may_be_said_in_the_file(run, sweep, jobs_of, tmp_path: Path):
     (first, *_) = jobs_of(sweep(overrides=["runs_dir=elsewhere", "protocols=[linear]"], rows={"Ü 🤸": []}))
     assert (first.run_dir, first.config.protocols) == (Path("elsewhere/Ü_seed0"), ("linear",))
