@@ -100,10 +100,10 @@ def _explain(error: ValidationError, path: Path, origin: Mapping[str, str]) -> s
     first = error.errors()[0]
     dotted = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
     where = origin.get(dotted) or next((place for key, place in origin.items() if key.startswith(dotted)), f"in {path}")
+    known = _flatten(dump_config(Config()))
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(dotted, _flatten(dump_config(Config())), n=1)
+        near = difflib.get_close_matches(dotted, known, n=1)
         return f"{dotted}: unknown key {where}" + (f"; did you mean {near[0]!r}?" if near else "")
-    is_leaf = dotted in _flatten(dump_config(Config()))
-    if first["type"] == "value_error" and not is_leaf:  # the message of a section's validator, which names its keys
+    if first["type"] == "value_error" and dotted not in known:  # a validator of a section names its keys itself
         return f"{first['ctx']['error']} ({path})"
     return f"{dotted}: {first['msg'].removeprefix('Value error, ')}, found {first['input']!r} {where}"

@@ -58,7 +58,7 @@ def feature_tables(
         parser.error("one of --checkpoint and --features is needed")
     tables = {str(path): read_features(path) for path in args.features}
     for path, table in tables.items():
-        for key, found in (("stream", table.stream), ("features", table.made_with.get("features", FINAL))):
+        for key, found in (("stream", table.stream), ("features", table.level)):
             if found != getattr(config, key):
                 raise FeatureFileError(f"{path}: {key} is {found} in the file, {getattr(config, key)} in the config")
     with joined(resolve_device(config.device)):

@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 import json
 import re
-import subprocess
-import sys
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from itertools import chain
@@ -11,7 +9,8 @@ from typing import Annotated
 
 import yaml
 from pydantic import Field, ValidationError
-from sweep_lib import TOOLS, Job, Runner
+from results import main as print_results
+from sweep_lib import Job, Runner
 
 from scdnet.cli import command_parser, run_command
 from scdnet.config import Distinct, Section
@@ -104,13 +103,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     jobs = make_jobs(read_sweep(args.sweep), args.sweep.stem, args.overrides)
     succeeded = Runner(args.gpus or [None] * args.jobs).run(jobs)
     done = [str(job.run_dir) for job, well in zip(jobs, succeeded, strict=True) if well]
-    status = 0 if all(succeeded) else 1
     if done:
-        command = [sys.executable, str(TOOLS / "results.py"), *done, "--format", args.format]
-        table = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-        print(table.stdout, end="")
-        status = status or table.returncode
-    return status
+        print_results([*done, "--format", args.format])
+    return 0 if all(succeeded) else 1
 
 
 if __name__ == "__main__":

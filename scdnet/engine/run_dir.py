@@ -56,7 +56,7 @@ def check_run_dir(config: Config, *, resume: bool, overwrite: bool) -> bool:
     if overwrite and content and CONFIG not in content:
         raise RunDirError(f"{folder}: not overwritten, it holds no {CONFIG} and so is not a run; set name=")
     if resume and CONFIG in content:
-        _check_start(folder, content, config)
+        _check_start(content, config)
     elif content and not overwrite:
         if CONFIG not in content:
             raise RunDirError(f"{folder}: is there, with {', '.join(content[:4])}, and is no run; set name=")
@@ -64,12 +64,12 @@ def check_run_dir(config: Config, *, resume: bool, overwrite: bool) -> bool:
     return False
 
 
-def _check_start(folder: Path, content: list[str], config: Config) -> None:
+def _check_start(content: list[str], config: Config) -> None:
     """Raise RunDirError if a folder without checkpoints holds more than the start of a run of `config`."""
     more = [name for name in content if not _is_like(name, OF_A_START)]
     if more:
         found = ", ".join(more[:4])
-        raise RunDirError(f"{folder}: no checkpoint to resume, but {found}; replace all of it with --overwrite")
+        raise RunDirError(f"{config.run_dir}: no checkpoint to resume, but {found}; replace all of it with --overwrite")
     check_same_run(config)
 
 

@@ -14,7 +14,7 @@ from scdnet.engine.checkpoint import build_encoder, read_checkpoint
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import FeatureFileError, read_features
 from scdnet.eval.feature_table import FeatureTable
-from scdnet.eval.features import FINAL, at_level, encode
+from scdnet.eval.features import at_level, encode
 from scdnet.eval.logistic import fit_logistic
 from scdnet.models.encoder import DualPathEncoder
 
@@ -55,7 +55,7 @@ class Classifier:
             raise ScdnetError(f"expected frames (T, {', '.join(map(str, FRAME_SHAPE))}), found {frames.shape}")
         sizes = self._encoder.sizes
         view = evaluation_view(frames, self.known.stream, num_frames=sizes.frames, bodies=sizes.bodies)
-        x = encode(at_level(self._encoder, self.known.made_with.get("features", FINAL)), view)  # (1, 2D)
+        x = encode(at_level(self._encoder, self.known.level), view)  # (1, 2D)
         if not x.isfinite().all():
             raise ScdnetError("the recording has no finite features: are its coordinates finite numbers, metres?")
         return Answer(self._probabilities(x), self._neighbours(x[0], num_neighbours))

@@ -55,11 +55,16 @@ class FeatureTable:
         return rows
 
     @property
+    def level(self) -> str:
+        """Of the encoder that they were taken at; files of before there were levels have the end."""
+        return self.made_with.get("features", FINAL)
+
+    @property
     def weights(self) -> tuple[object, ...]:
         """What tells one encoder from another: a hash and a level, or of a control its name and all that decides it."""
         source = self.source
         if source.sha256:
-            return source.sha256, self.made_with.get("features", FINAL)
+            return source.sha256, self.level
         return source.checkpoint, source.seed, self.made_with
 
     def features(self, rows: Tensor) -> Features:

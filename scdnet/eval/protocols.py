@@ -153,8 +153,8 @@ class Evaluator:
         """
         facts = StoreFacts(table.dataset, len(rows), table.store_sha256)
         more["settings"] = hash_of(table.made_with, values)
-        if (level := table.made_with.get("features", FINAL)) != FINAL:
-            tag, more["features"] = f"{tag}_{level}", level
+        if table.level != FINAL:
+            tag, more["features"] = f"{tag}_{table.level}", table.level
         about = self._about(protocol, facts, table.source, **more)
         tag = _tag_of(tag, table.source)
         metrics = self._recorded(tag, about)

@@ -43,12 +43,8 @@ class Repetition(NamedTuple):
     draw: object
 
 
-MADE_WITH = (
-    "settings",
-    "store_sha256",
-    "gallery_sha256",
-    "pretrained_on",
-)  # keys that no row shows, but in which its evaluations agree
+# keys that no row shows, but in which its evaluations agree
+MADE_WITH = ("settings", "store_sha256", "gallery_sha256", "pretrained_on")
 Rows = dict[Row, dict[str, Statistic]]  # statistics by metric
 Evaluations = dict[Repetition, dict[str, float]]  # values by metric
 
@@ -102,17 +98,17 @@ def _name_variant(record: Record, variants: set[tuple[object, ...]]) -> str:
 def protocol_of(record: Record) -> str:
     """The protocol with its variant: `semi 1 %`, `linear (logistic)`, `knn (gallery ntu120)`, `fusion (knn)`."""
     protocol, variants = str(record["protocol"]), []
-    if record.get("fused"):
-        variants.append(protocol_of({**record, "protocol": record["fused"], "fused": None, "weights": None}))
-    if len(set(record.get("weights") or ())) > 1:
-        variants.append(":".join(f"{weight:g}" for weight in record["weights"]))
-    own = {} if record.get("fused") else record  # the others are variants of what was fused
-    if own.get("probe", "sgd") != "sgd":
-        variants.append(str(own["probe"]))
-    if own.get("features"):
-        variants.append(str(own["features"]))
-    if own.get("gallery"):
-        variants.append(f"gallery {own['gallery']}")
+    if record.get("fused"):  # what the evaluations that were fused have in common is a variant of theirs
+        variants.append(protocol_of({**record, "protocol": record["fused"], "fused": None}))
+        if len(set(record.get("weights") or ())) > 1:
+            variants.append(":".join(f"{weight:g}" for weight in record["weights"]))
+    else:
+        if record.get("probe", "sgd") != "sgd":
+            variants.append(str(record["probe"]))
+        if record.get("features"):
+            variants.append(str(record["features"]))
+        if record.get("gallery"):
+            variants.append(f"gallery {record['gallery']}")
     if protocol == "semi" and record.get("label_fraction"):
         protocol += f" {100 * record['label_fraction']:g} %"
     return f"{protocol} ({', '.join(variants)})" if variants else protocol

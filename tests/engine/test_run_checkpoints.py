@@ -215,9 +215,10 @@ def test_what_is_whole_but_not_for_this_program_or_machine_is_an_error_and_stays
 
 
 def test_what_is_damaged_is_put_aside_not_removed(tmp_path: Path):
-    for epochs in (1, 2):
-        checkpoints = RunCheckpoints(tmp_path, keep=2)
-        checkpoints.save(state_at(epochs)) if epochs == 1 else (checkpoints.newest(), checkpoints.save(state_at(2)))
+    RunCheckpoints(tmp_path, keep=2).save(state_at(1))
+    resumed = RunCheckpoints(tmp_path, keep=2)
+    resumed.newest()
+    resumed.save(state_at(2))
     torn = (tmp_path / "last.pt").read_bytes()[:-20]
     (tmp_path / "last.pt").write_bytes(torn)
     checkpoints = RunCheckpoints(tmp_path, keep=2)

@@ -38,6 +38,16 @@ def sweep(config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return write
 
 
+@pytest.fixture
+def jobs_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The jobs of a sweep file."""
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    monkeypatch.chdir(tmp_path)  # where no row has been run
+    from sweep import make_jobs, read_sweep
+
+    return lambda path: make_jobs(read_sweep(path), path.stem, [])
+
+
 @pytest.mark.end_to_end
 def test_a_row_is_trained_evaluated_and_shown_under_its_label(run, sweep, tmp_path: Path):
     label = """MoCo's "one" head"""
@@ -97,7 +107,7 @@ def test_a_run_whose_disk_is_full_does_not_stop_the_others(sweep, jobs_of, monke
     assert "runs/tiny/MoCo_seed0: [Errno 28] No space left" in capsys.readouterr().err
 
 
-def test_where_runs_go_may_be_said_in_the_file(run, sweep, jobs_of, tmp_path: Path):
+def test_where_runs_go_may_be_said_in_the_file(sweep, jobs_of):
     (first, *_) = jobs_of(sweep(overrides=["runs_dir=elsewhere", "protocols=[linear]"], rows={"Ü 🤸": []}))
     assert (first.run_dir, first.config.protocols) == (Path("elsewhere/Ü_seed0"), ("linear",))
     assert first.config.label == "Ü 🤸"
@@ -153,16 +163,6 @@ def test_arguments_that_cannot_be_are_refused(run, sweep, tmp_path: Path, argume
     assert done.status == 2 and message in done.err and not (tmp_path / "runs").exists()
 
 
-@pytest.fixture
-def jobs_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """The jobs of a sweep file."""
-    monkeypatch.syspath_prepend(ROOT / "tools")
-    monkeypatch.chdir(tmp_path)  # where no row has been run
-    from sweep import make_jobs, read_sweep
-
-    return lambda path: make_jobs(read_sweep(path), path.stem, [])
-
-
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_row_of_a_shipped_sweep_takes_a_step_of_its_own(jobs_of, small_config: Config, path: Path):
     """With its recipe, on fewer sequences and with a narrower encoder."""
@@ -175,9 +175,9 @@ def test_every_row_of_a_shipped_sweep_takes_a_step_of_its_own(jobs_of, small_con
         views = next(clips.training_views([torch.arange(4)], torch.Generator().manual_seed(0), objective.tasks))
         report = dict(zip(training.report, training.step(*views).tolist(), strict=True))
         assert len([name for name in report if name.startswith("loss/")]) == len(objective.pairs)
-        views = config.data.views
-        if views.frame_mask and views.temporal_mask == "segments":
-            assert views.segments < config.data.frames  # else they were single frames, another row
+        masks = config.data.views
+        if masks.frame_mask and masks.temporal_mask == "segments":
+            assert masks.segments < config.data.frames  # else they were single frames, another row
         losses[config.label] = report["loss"], config.optim.epochs
     assert list(losses) == list(yaml.safe_load(path.read_text())["rows"])
     assert len(jobs) == 3 * len(losses)
