@@ -27,8 +27,12 @@ def command_parser(description: str | None) -> argparse.ArgumentParser:
 def config_parser(description: str | None) -> argparse.ArgumentParser:
     """A parser for `-c CONFIG [key=value ...] [--debug]`; parse with `parse_intermixed_args`."""
     parser = command_parser(description)
-    parser.add_argument("-c", "--config", type=Path, required=True, help="YAML file, e.g. configs/ntu60_xsub.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="config values, e.g. optim.lr=0.02")
+    parser.add_argument(
+        "-c", "--config", type=Path, required=True, help="YAML file, e.g. configs/ntu60_xsub.yaml"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="config values, e.g. optim.lr=0.02"
+    )
     return parser
 
 
@@ -52,7 +56,9 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.stdout.flush()
-        os._exit(INTERRUPTED)  # at once: an ordinary exit would wait for worker threads and processes
+        os._exit(
+            INTERRUPTED
+        )  # at once: an ordinary exit would wait for worker threads and processes
 
 
 def _end(error: Exception) -> NoReturn:

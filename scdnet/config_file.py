@@ -58,7 +58,9 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> tuple[Flat, dict[str, str]
     tree = _parse_yaml(path.read_bytes(), where=path)
     tree = {} if tree is None else tree
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys to values, found {type(tree).__name__}")
+        raise ConfigError(
+            f"{path}: expected a mapping of keys to values, found {type(tree).__name__}"
+        )
     base = tree.pop("base", None)
     if not isinstance(base, str | None):
         raise ConfigError(f"{path}: base: expected the name of a file, found {base!r}")
@@ -99,11 +101,17 @@ def _unflatten(values: Flat, path: Path) -> dict[str, Any]:
 def _explain(error: ValidationError, path: Path, origin: Mapping[str, str]) -> str:
     first = error.errors()[0]
     dotted = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
-    where = origin.get(dotted) or next((place for key, place in origin.items() if key.startswith(dotted)), f"in {path}")
+    where = origin.get(dotted) or next(
+        (place for key, place in origin.items() if key.startswith(dotted)), f"in {path}"
+    )
     known = _flatten(dump_config(Config()))
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(dotted, known, n=1)
         return f"{dotted}: unknown key {where}" + (f"; did you mean {near[0]!r}?" if near else "")
-    if first["type"] == "value_error" and dotted not in known:  # a validator of a section names its keys itself
+    if (
+        first["type"] == "value_error" and dotted not in known
+    ):  # a validator of a section names its keys itself
         return f"{first['ctx']['error']} ({path})"
-    return f"{dotted}: {first['msg'].removeprefix('Value error, ')}, found {first['input']!r} {where}"
+    return (
+        f"{dotted}: {first['msg'].removeprefix('Value error, ')}, found {first['input']!r} {where}"
+    )

@@ -8,4 +8,6 @@ class ScdnetError(Exception):
     """
 
     def __str__(self) -> str:
-        return " ".join(super().__str__().split())  # messages of libraries, quoted in ours, may have several lines
+        return " ".join(
+            super().__str__().split()
+        )  # messages of libraries, quoted in ours, may have several lines

@@ -23,7 +23,9 @@ def written_aside(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ScdnetError(f"{path}: its folder cannot be made ({error.strerror}: {error.filename})") from error
+        raise ScdnetError(
+            f"{path}: its folder cannot be made ({error.strerror}: {error.filename})"
+        ) from error
     partial = path.with_name(path.name + ".tmp")
     try:
         yield partial

@@ -7,7 +7,9 @@ from einops import einsum
 from torch import Tensor
 from torch.nn import functional as F
 
-Projections = Mapping[str, Tensor]  # by the name of what is projected: of a batch (N, D), or of queues (K, D)
+Projections = Mapping[
+    str, Tensor
+]  # by the name of what is projected: of a batch (N, D), or of queues (K, D)
 Pair = tuple[str, str]  # of a query with a key, by these names
 
 CROSS_DOMAIN_PAIRS: tuple[Pair, ...] = (
@@ -30,7 +32,11 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
 
 
 def contrast_losses(
-    pairs: Sequence[Pair], query: Projections, key: Projections, negatives: Projections, temperature: float
+    pairs: Sequence[Pair],
+    query: Projections,
+    key: Projections,
+    negatives: Projections,
+    temperature: float,
 ) -> Tensor:
     """(pairs,) the InfoNCE of each pair."""
     return torch.stack([info_nce(query[a], key[b], negatives[b], temperature) for a, b in pairs])
@@ -38,4 +44,6 @@ def contrast_losses(
 
 def positive_cosines(pairs: Sequence[Pair], query: Projections, key: Projections) -> Tensor:
     """(pairs,) the mean cosine of the positives of each pair; no gradient."""
-    return torch.stack([einsum(query[a], key[b], "n d, n d -> n").mean() for a, b in pairs]).detach()
+    return torch.stack(
+        [einsum(query[a], key[b], "n d, n d -> n").mean() for a, b in pairs]
+    ).detach()

@@ -11,6 +11,7 @@ from scdnet.config import Config
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
 
+pytest_plugins = ["tests.raw_fixtures"]
 torch.set_num_threads(1)  # the models here are small: threads would only wait for one another
 
 
@@ -19,11 +20,15 @@ def shared() -> Path:
     """The folder of golden numbers and real recordings: $SCDNET_SHARED, by default beside the repository."""
     folder = Path(os.environ.get("SCDNET_SHARED", Path(__file__).parents[1] / ".." / "shared"))
     if not (folder / "golden").is_dir():
-        pytest.skip(f"no golden numbers in {folder}; set SCDNET_SHARED to the folder that holds golden/ and data/")
+        pytest.skip(
+            f"no golden numbers in {folder}; set SCDNET_SHARED to the folder that holds golden/ and data/"
+        )
     return folder
 
 
-def write_made_up_store(path: Path, *, per_split: int = 8, classes: int = 2, frames: int = 70, seed: int = 0) -> Path:
+def write_made_up_store(
+    path: Path, *, per_split: int = 8, classes: int = 2, frames: int = 70, seed: int = 0
+) -> Path:
     """A store of random motion around a pose per class; subject 1 trains (x-sub), subject 3 tests."""
     rng = np.random.default_rng(seed)
     poses = rng.normal(size=(classes, 1, 2, 25, 3))
@@ -34,8 +39,12 @@ def write_made_up_store(path: Path, *, per_split: int = 8, classes: int = 2, fra
                 label = i % classes
                 motion = poses[label] + 0.3 * rng.normal(size=(frames + i, 2, 25, 3))
                 name = f"S001C001P{subject:03}R{i + 1:03}A{label + 1:03}"
-                writer.append(SkeletonSequence(motion.astype(np.float32), name, label, subject, 1, 1, i + 1))
-        writer.finish({"xsub": writer.table().subject == 1, "nobody": np.zeros(2 * per_split, dtype=bool)})
+                writer.append(
+                    SkeletonSequence(motion.astype(np.float32), name, label, subject, 1, 1, i + 1)
+                )
+        writer.finish(
+            {"xsub": writer.table().subject == 1, "nobody": np.zeros(2 * per_split, dtype=bool)}
+        )
     return path
 
 

@@ -18,12 +18,16 @@ def run_unread(body: str, stream: str) -> subprocess.CompletedProcess:
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writer}
     buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     try:
-        return subprocess.run([sys.executable, "-c", program], cwd=ROOT, text=True, env=buffered, **streams)
+        return subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, text=True, env=buffered, **streams
+        )
     finally:
         os.close(writer)
 
 
-@pytest.mark.parametrize("lines", [1, 100_000])  # that stay in a buffer until the end, and that do not
+@pytest.mark.parametrize(
+    "lines", [1, 100_000]
+)  # that stay in a buffer until the end, and that do not
 def test_output_that_nobody_reads_ends_a_command_quietly(lines: int):
     done = run_unread(f"print('line\\\\n' * {lines})", "stdout")
     assert (done.returncode, done.stderr) == (141, "")
@@ -35,6 +39,8 @@ def test_so_do_messages_that_nobody_reads():
 
 
 def test_another_broken_pipe_is_an_error():
-    done = run_unread("reader, writer = os.pipe(); os.close(reader); os.write(writer, b'x')", "stdin")
+    done = run_unread(
+        "reader, writer = os.pipe(); os.close(reader); os.write(writer, b'x')", "stdin"
+    )
     assert done.returncode == 2
     assert done.stderr == "error: [Errno 32] Broken pipe\n"

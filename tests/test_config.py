@@ -22,8 +22,19 @@ def test_the_paper_recipe_is_the_default():
 def test_the_paper_recipe_has_the_numbers_of_the_paper():
     config = load_config(PAPER)
     model, optim = config.model, config.optim  # docs/method.md 3 and 4
-    assert (model.base_channels, model.width, model.heads, model.layers, model.dropout) == (64, 2048, 8, 1, 0.1)
-    assert (model.projection, model.queue_size, model.momentum, model.temperature) == (128, 8192, 0.999, 0.2)
+    assert (model.base_channels, model.width, model.heads, model.layers, model.dropout) == (
+        64,
+        2048,
+        8,
+        1,
+        0.1,
+    )
+    assert (model.projection, model.queue_size, model.momentum, model.temperature) == (
+        128,
+        8192,
+        0.999,
+        0.2,
+    )
     assert (optim.name, optim.lr, optim.momentum, optim.weight_decay) == ("sgd", 0.01, 0.9, 1e-4)
     assert (optim.epochs, optim.milestones, optim.warmup_epochs) == (451, (351,), 0)
     assert (config.data.batch_size, config.data.frames, config.data.bodies) == (64, 64, 2)
@@ -37,7 +48,11 @@ def test_every_shipped_config_loads_under_its_own_name(path: Path):
 
 @pytest.mark.parametrize(
     ("stem", "store", "benchmark"),
-    [("ntu60_xview", "ntu60", "xview"), ("ntu120_xsub", "ntu120", "xsub"), ("ntu120_xset", "ntu120", "xset")],
+    [
+        ("ntu60_xview", "ntu60", "xview"),
+        ("ntu120_xsub", "ntu120", "xsub"),
+        ("ntu120_xset", "ntu120", "xset"),
+    ],
 )
 def test_the_other_ntu_configs_differ_in_their_data_only(stem: str, store: str, benchmark: str):
     other = load_config(ROOT / f"configs/{stem}.yaml")
@@ -52,8 +67,14 @@ def test_streams_of_the_config_are_those_that_exist():
 
 def test_overrides_beat_the_file_which_beats_its_base(tmp_path: Path):
     write(tmp_path / "base.yaml", "seed: 1\noptim:\n  lr: 1e-3\n  epochs: 3\n")
-    config = load_config(write(tmp_path / "own.yaml", "base: base.yaml\noptim:\n  epochs: 4\n"), ["seed=7"])
-    assert (config.seed, config.optim.lr, config.optim.epochs) == (7, 0.001, 4)  # YAML 1.1 alone reads 1e-3 as text
+    config = load_config(
+        write(tmp_path / "own.yaml", "base: base.yaml\noptim:\n  epochs: 4\n"), ["seed=7"]
+    )
+    assert (config.seed, config.optim.lr, config.optim.epochs) == (
+        7,
+        0.001,
+        4,
+    )  # YAML 1.1 alone reads 1e-3 as text
 
 
 def test_a_list_is_replaced_as_a_whole():
@@ -62,21 +83,32 @@ def test_a_list_is_replaced_as_a_whole():
 
 @pytest.mark.parametrize("place", ["auto", "gpu", "cpu", "off"])
 def test_the_places_of_the_frames_are_read_as_they_are_written(place: str):
-    assert load_config(PAPER, [f"data.resident={place}"]).data.resident == place  # YAML 1.1 alone reads off as false
+    assert (
+        load_config(PAPER, [f"data.resident={place}"]).data.resident == place
+    )  # YAML 1.1 alone reads off as false
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("optim.epoch=3", r"optim\.epoch: unknown key on the command line; did you mean 'optim\.epochs'\?"),
+        (
+            "optim.epoch=3",
+            r"optim\.epoch: unknown key on the command line; did you mean 'optim\.epochs'\?",
+        ),
         ("optim.lr=-1", r"optim\.lr: .*greater than 0, found -1 on the command line"),
         ("optim.lr=fast", r"optim\.lr: .*valid number.*'fast'"),
         ("stream=bones", r"stream: .*'joint', 'bone' or 'motion', found 'bones'"),
         ("data.batch_size=9000", r"data\.batch_size 9000 exceeds model\.queue_size 8192"),
         ("model.heads=3", r"model\.width 2048 is no multiple of model\.heads 3"),
-        ("scd.pairs=[]", r"scd\.pairs: expected one or more, each once, found \[\] on the command line"),
+        (
+            "scd.pairs=[]",
+            r"scd\.pairs: expected one or more, each once, found \[\] on the command line",
+        ),
         ("hdc.levels=[1,1]", r"hdc\.levels: expected one or more, each once, found \[1, 1\]"),
-        ("data.views.masked_segments=16", r"data\.views\.masked_segments 16 is all of data\.views\.segments 16"),
+        (
+            "data.views.masked_segments=16",
+            r"data\.views\.masked_segments 16 is all of data\.views\.segments 16",
+        ),
         ("data.views.masked_joints=25", r"data\.views\.masked_joints: .*less than 25"),
         ("data.frames=30", r"data\.frames 30 is no multiple of data\.views\.segments 16"),
         ("name=a/b", r"name: .*pattern"),
@@ -95,7 +127,10 @@ def test_a_bad_value_is_named_with_its_key(override: str, message: str):
 def test_an_unknown_key_names_the_file_it_stands_in(tmp_path: Path):
     base = write(tmp_path / "base.yaml", "optim:\n  momentun: 0.5\n")
     own = write(tmp_path / "own.yaml", "base: base.yaml\n")
-    with pytest.raises(ConfigError, match=rf"optim\.momentun: unknown key in .*{base.name}; did you mean 'optim\.mom"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"optim\.momentun: unknown key in .*{base.name}; did you mean 'optim\.mom",
+    ):
         load_config(own)
 
 

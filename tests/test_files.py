@@ -48,7 +48,9 @@ def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
     path, seen = tmp_path / "a.txt", []
 
     def fsync(number: int) -> None:
-        seen.append((os.fstat(number).st_ino == path.with_name("a.txt.tmp").stat().st_ino, path.exists()))
+        seen.append(
+            (os.fstat(number).st_ino == path.with_name("a.txt.tmp").stat().st_ino, path.exists())
+        )
 
     monkeypatch.setattr(os, "fsync", fsync)
     write(path, "new")

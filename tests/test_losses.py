@@ -10,14 +10,20 @@ from scdnet.losses import CROSS_DOMAIN_PAIRS, contrast_losses, info_nce
 def test_info_nce_of_indistinguishable_keys_is_log_of_candidate_count():
     one = F.normalize(torch.ones(2, 8), dim=1)
     loss = info_nce(one, one, one[:1].expand(7, 8), temperature=0.07)
-    assert loss.item() == pytest.approx(math.log(1 + 7), abs=1e-5)  # 1 positive + 7 negatives, all alike
+    assert loss.item() == pytest.approx(
+        math.log(1 + 7), abs=1e-5
+    )  # 1 positive + 7 negatives, all alike
 
 
 def test_info_nce_worked_out_by_hand():
     query = positive = torch.tensor([[1.0, 0.0]])
     negatives = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])  # cosines 0 and -1
-    expected = -math.log(math.exp(2) / (math.exp(2) + math.exp(0) + math.exp(-2)))  # all divided by 0.5
-    assert info_nce(query, positive, negatives, temperature=0.5).item() == pytest.approx(expected, abs=1e-6)
+    expected = -math.log(
+        math.exp(2) / (math.exp(2) + math.exp(0) + math.exp(-2))
+    )  # all divided by 0.5
+    assert info_nce(query, positive, negatives, temperature=0.5).item() == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_every_term_contrasts_a_path_with_the_anchor_or_back():
@@ -37,6 +43,11 @@ def test_losses_take_queries_keys_and_queues_of_the_named_domains():
     )  # instance key = temporal query: only that term has a cosine of 1
     negatives = dict.fromkeys(DOMAINS, torch.zeros(1, 3))
     matched, apart = math.log(1 + math.exp(-1)), math.log(2)  # one negative of cosine 0
-    expected = [matched, apart, apart, matched]  # t->i, s->i, i->t, i->s (spatial key = instance query)
+    expected = [
+        matched,
+        apart,
+        apart,
+        matched,
+    ]  # t->i, s->i, i->t, i->s (spatial key = instance query)
     losses = contrast_losses(CROSS_DOMAIN_PAIRS, query, key, negatives, temperature=1.0)
     assert losses.tolist() == pytest.approx(expected, abs=1e-6)

@@ -10,7 +10,10 @@ def test_mirror_is_its_own_inverse_and_keeps_the_bones():
 
 
 def test_mirror_swaps_the_names_left_and_right():
-    swapped = [name.replace("left", "?").replace("right", "left").replace("?", "right") for name in NTU_25.joints]
+    swapped = [
+        name.replace("left", "?").replace("right", "left").replace("?", "right")
+        for name in NTU_25.joints
+    ]
     assert [NTU_25.joints[m] for m in NTU_25.mirror] == swapped
 
 
@@ -21,7 +24,9 @@ def test_24_bones_and_one_root():
 
 def test_outward_edges_of_the_root_share_one_column():
     outward = partition_graph(NTU_25)[2]
-    assert outward[[1, 2, 4, 8], 20].tolist() == [0.25] * 4  # spine, neck and both shoulders hang on 20
+    assert (
+        outward[[1, 2, 4, 8], 20].tolist() == [0.25] * 4
+    )  # spine, neck and both shoulders hang on 20
     assert outward[:, 3].sum() == 0  # the head is nobody's parent: its column stays zero
 
 

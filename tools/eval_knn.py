@@ -1,35 +1,6 @@
 #!/usr/bin/env python3
-from collections.abc import Sequence
-from pathlib import Path
-
-from eval_lib import evaluator_of, feature_tables, features_parser, print_rows
-
 from scdnet.cli import run_command
-from scdnet.config_file import load_config
-from scdnet.engine.ranks import is_main
-from scdnet.eval.feature_file import read_features
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """kNN retrieval, test split against training split: prints a table, appends to runs/<name>/results.jsonl."""
-    parser = features_parser(main.__doc__)
-    parser.add_argument(
-        "--gallery",
-        type=Path,
-        metavar="FILE",
-        help="features of another data set, by the same encoder: all its sequences in the place of the training split; "
-        "classes are matched by name, queries of others are left out",
-    )
-    args = parser.parse_intermixed_args(argv)
-    config = load_config(args.config, args.overrides)
-    tables = feature_tables(parser, args, config)
-    if not is_main():
-        return  # what is left takes no encoder
-    gallery = read_features(args.gallery) if args.gallery else None
-    evaluator = evaluator_of(args, config)
-    rows = {name: evaluator.knn(table, gallery) for name, table in tables.items()}
-    print_rows(config, next(iter(tables.values())).dataset, rows)
-
+from scdnet.commands.knn import main
 
 if __name__ == "__main__":
     run_command(main)

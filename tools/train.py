@@ -1,30 +1,6 @@
 #!/usr/bin/env python3
-from collections.abc import Sequence
-from functools import partial
-
-from scdnet.cli import config_parser, run_command
-from scdnet.config_file import load_config
-from scdnet.engine.ranks import is_main
-from scdnet.engine.stopping import stop_on_signals
-from scdnet.engine.trainer import pretrain
-from scdnet.eval.knn import score_1nn
-
-
-def main(argv: Sequence[str] | None = None) -> int | None:
-    """Pretrain an encoder: writes config.yaml, metrics.jsonl, TensorBoard files and last.pt to runs/<name>."""
-    parser = config_parser(main.__doc__)
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
-    existing.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
-    args = parser.parse_intermixed_args(argv)
-    config = load_config(args.config, args.overrides)
-    score = partial(score_1nn, limit=config.eval_clips)
-    with stop_on_signals() as stop:
-        path = pretrain(config, resume=args.resume, overwrite=args.overwrite, score=score, stop=stop)
-    if is_main():
-        print(f"last checkpoint: {path}")
-    return stop.status
-
+from scdnet.cli import run_command
+from scdnet.commands.train import main
 
 if __name__ == "__main__":
     run_command(main)

@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor
 
 from scdnet.config import DataConfig
-from scdnet.data.memory import free_memories
+from scdnet.data.cache import free_memories
+from scdnet.data.rank_info import WHOLE, Share, deal, stretches
 from scdnet.data.recordings import Batch, HeldRecordings, Recordings, open_recordings, to_planes
-from scdnet.data.shares import WHOLE, Share, deal, stretches
 from scdnet.data.store import SequenceStore, StoreError, open_sequences
 from scdnet.data.streams import STREAMS
 from scdnet.data.transfer import send
@@ -49,7 +49,9 @@ class Clips:
     config: DataConfig
     stream: str
     share: Share = WHOLE  # of the rank that makes views
-    holder: Tensor | None = None  # (N,) the rank that holds the recording; None: all of them hold all
+    holder: Tensor | None = (
+        None  # (N,) the rank that holds the recording; None: all of them hold all
+    )
 
     def split(self, *, train: bool) -> Tensor:
         """The indices of the training or the test split, rising."""
@@ -76,7 +78,10 @@ class Clips:
         kinds = [PAIR_KINDS[task] for task in tasks]
         chance = self._chance(generator)
         for index, batch in self._recordings_of(batches):
-            pairs = (self._augmented(batch, draw_pairs(len(index), kind=kind, **chance), copies=2) for kind in kinds)
+            pairs = (
+                self._augmented(batch, draw_pairs(len(index), kind=kind, **chance), copies=2)
+                for kind in kinds
+            )
             yield tuple(view for pair in pairs for view in pair.chunk(2))
 
     def augmented_views(self, batches: Sequence[Tensor], generator: Generator) -> Iterator[Tensor]:
@@ -104,7 +109,9 @@ class Clips:
         """`copies` views of the recordings of a batch, one after the other, as drawn for all ranks."""
         config = self.config
         batch = Batch(batch.frames, batch.offset.repeat(copies), batch.length.repeat(copies))
-        draws = send(ViewDraws(*(self.share.rows(drawn, copies=copies) for drawn in draws)), self.device)
+        draws = send(
+            ViewDraws(*(self.share.rows(drawn, copies=copies) for drawn in draws)), self.device
+        )
         crop = training_crop(batch.length, draws, config.views.crop_frames)
         return augment(_cut(batch, crop, self.stream, config.frames), draws, NTU_25)
 
@@ -173,7 +180,12 @@ def read_split(store: SequenceStore, benchmark: str) -> Tensor:
 
 
 def noise_clips(
-    config: DataConfig, num: int, *, two_person: float = 1, device: torch.device = CPU, seed: int = 0
+    config: DataConfig,
+    num: int,
+    *,
+    two_person: float = 1,
+    device: torch.device = CPU,
+    seed: int = 0,
 ) -> Clips:
     """Noise in `num` recordings of 40 to 159 frames, as long as most of NTU's: for benchmarks.
 
@@ -181,7 +193,9 @@ def noise_clips(
     """
     generator = torch.Generator().manual_seed(seed)
     length = torch.randint(40, 160, (num,), generator=generator)
-    frames = torch.randn(3, int(length.sum()), config.bodies, NTU_25.num_joints, generator=generator)
+    frames = torch.randn(
+        3, int(length.sum()), config.bodies, NTU_25.num_joints, generator=generator
+    )
     is_alone = (torch.arange(1, num + 1) * two_person).floor().diff(prepend=torch.zeros(1)) == 0
     frames[:, is_alone.repeat_interleave(length), 1:] = 0
     return Clips(

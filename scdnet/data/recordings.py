@@ -13,13 +13,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from scdnet.config import DataConfig
-from scdnet.data.memory import CPU, GB, GPU, OFF, choose_place
+from scdnet.data.cache import CPU, GB, GPU, OFF, choose_place
 from scdnet.data.store import SequenceStore, StoreError, open_sequences
 from scdnet.errors import ScdnetError
 from scdnet.skeleton import NTU_25
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16}  # of `data.storage`
-READ_FRAMES = 2**16  # frames read at a time, so that loading takes little memory beside what it fills
+READ_FRAMES = (
+    2**16
+)  # frames read at a time, so that loading takes little memory beside what it fills
 
 
 class Batch(NamedTuple):
@@ -70,7 +72,9 @@ class StreamedRecordings:
     For a GPU they arrive in pinned memory.
     """
 
-    def __init__(self, reader: "StoreReader", length: Tensor, *, workers: int, device: torch.device) -> None:
+    def __init__(
+        self, reader: "StoreReader", length: Tensor, *, workers: int, device: torch.device
+    ) -> None:
         self._length = length  # (N,)
         self._order: list[np.ndarray] = []
         self._pass = 0
@@ -109,9 +113,13 @@ def _next_of(loaded: Iterator[Tensor | StoreError]) -> Tensor:
     try:
         frames = next(loaded)
     except RuntimeError as error:
-        raise ScdnetError(f"data.workers: a process that reads recordings failed ({error}); 0 does without") from error
+        raise ScdnetError(
+            f"data.workers: a process that reads recordings failed ({error}); 0 does without"
+        ) from error
     if isinstance(frames, StoreError):
-        raise StoreError(str(frames))  # not `frames`: this frame and its error would hold each other, and the workers
+        raise StoreError(
+            str(frames)
+        )  # not `frames`: this frame and its error would hold each other, and the workers
     return frames
 
 
@@ -138,7 +146,12 @@ Recordings = HeldRecordings | HostRecordings | StreamedRecordings
 
 
 def open_recordings(
-    store: SequenceStore, config: DataConfig, device: torch.device, *, free: Mapping[str, float], held: Tensor | None
+    store: SequenceStore,
+    config: DataConfig,
+    device: torch.device,
+    *,
+    free: Mapping[str, float],
+    held: Tensor | None,
 ) -> tuple[Recordings, str]:
     """The recordings of `store` for views made on `device`, and in words where their frames lie.
 
@@ -150,10 +163,17 @@ def open_recordings(
     size = num_frames * frame_size(config)
     place = choose_place(config.resident, size, free)
     if place == OFF:
-        recordings = StreamedRecordings(StoreReader(config), length, workers=config.workers, device=device)
-        return recordings, f"frames ({size / GB:.2f} GB) read from {store.path} by {config.workers} workers"
+        recordings = StreamedRecordings(
+            StoreReader(config), length, workers=config.workers, device=device
+        )
+        return (
+            recordings,
+            f"frames ({size / GB:.2f} GB) read from {store.path} by {config.workers} workers",
+        )
     shape = (3, num_frames, config.bodies, NTU_25.num_joints)
-    frames = torch.empty(shape, dtype=DTYPES[config.storage], device=device if place == GPU else CPU)
+    frames = torch.empty(
+        shape, dtype=DTYPES[config.storage], device=device if place == GPU else CPU
+    )
     is_held = None if held is None else held.repeat_interleave(length).numpy()  # by frame
     end = 0
     for first in range(0, int(store.offset[-1]), READ_FRAMES):
@@ -173,7 +193,9 @@ def frame_size(config: DataConfig) -> int:
 
 def to_planes(frames: np.ndarray, bodies: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """(F, M, V, C) as stored -> (C, F, M, V) of the first `bodies`, as views are cut from it."""
-    return rearrange(torch.from_numpy(frames)[:, :bodies], "f m v c -> c f m v").to(dtype).contiguous()
+    return (
+        rearrange(torch.from_numpy(frames)[:, :bodies], "f m v c -> c f m v").to(dtype).contiguous()
+    )
 
 
 def _offsets(length: Tensor, held: Tensor | None = None) -> Tensor:

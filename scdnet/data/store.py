@@ -16,8 +16,20 @@ from scdnet.skeleton import NTU_25
 FORMAT, VERSION = "scdnet-sequences", 1
 MAX_BODIES = 2
 FRAME_SHAPE = (MAX_BODIES, NTU_25.num_joints, 3)  # M, V, C
-NUMBERS = ("label", "subject", "camera", "setup", "replication")  # the int64 columns, one value a sequence
-READ_ERRORS = (OSError, RuntimeError, TypeError, ValueError, KeyError)  # what h5py raises over damaged bytes
+NUMBERS = (
+    "label",
+    "subject",
+    "camera",
+    "setup",
+    "replication",
+)  # the int64 columns, one value a sequence
+READ_ERRORS = (
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    KeyError,
+)  # what h5py raises over damaged bytes
 
 
 class StoreError(ScdnetError):
@@ -60,7 +72,9 @@ class SequenceStore:
             self._check(not path.is_dir(), "a sequence store", "a folder")
             self._file = h5py.File(path, "r")
         except FileNotFoundError:
-            raise StoreError(f"{path}: no such sequence store; make one with data_prep/*_gendata.py") from None
+            raise StoreError(
+                f"{path}: no such sequence store; make one with data_prep/*_gendata.py"
+            ) from None
         except READ_ERRORS as error:
             raise StoreError(f"{path}: not a readable HDF5 file ({_one_line(error)})") from error
         try:
@@ -93,16 +107,22 @@ class SequenceStore:
         _, shape, _ = self._dataset("offset")
         self._check(len(shape) == 1 and shape[0] > 1, "offset of N + 1 values, N > 0", shape)
         self.offset = self._read_column("offset", np.int64, shape[0])
-        rises = self.offset[0] == 0 and self.offset[-1] == len(self._frames) and _is_rising(self.offset)
+        rises = (
+            self.offset[0] == 0 and self.offset[-1] == len(self._frames) and _is_rising(self.offset)
+        )
         self._check(rises, f"offsets that rise from 0 to {len(self._frames)}", self.offset)
         numbers = {key: self._read_column(key, np.int64, len(self)) for key in NUMBERS}
         self.table = SequenceTable(self._read_names(), **numbers)
         known = (self.table.label >= 0) & (self.table.label < len(self.class_names))
-        self._check(known.all(), f"labels in 0..{len(self.class_names) - 1}", self.table.label[~known])
+        self._check(
+            known.all(), f"labels in 0..{len(self.class_names) - 1}", self.table.label[~known]
+        )
         with self._reading("split"):
             benchmarks = list(self._member("split", h5py.Group))
         self._check(all(map(_is_text, benchmarks)), "benchmarks named in UTF-8", benchmarks)
-        self._splits = {key: self._read_column(f"split/{key}", np.bool_, len(self)) for key in benchmarks}
+        self._splits = {
+            key: self._read_column(f"split/{key}", np.bool_, len(self)) for key in benchmarks
+        }
 
     def _read_names(self) -> np.ndarray:
         dataset, shape, dtype = self._dataset("name")
@@ -127,7 +147,11 @@ class SequenceStore:
 
     def _member(self, key: str, kind: type) -> h5py.Dataset | h5py.Group:
         found = self._file.get(key)
-        self._check(isinstance(found, kind), f"a {kind.__name__.lower()} {key}", "nothing" if found is None else found)
+        self._check(
+            isinstance(found, kind),
+            f"a {kind.__name__.lower()} {key}",
+            "nothing" if found is None else found,
+        )
         return found
 
     @contextmanager
@@ -135,7 +159,9 @@ class SequenceStore:
         try:
             yield
         except READ_ERRORS as error:
-            raise StoreError(f"{self.path}: damaged sequence store: cannot read {what} ({_one_line(error)})") from error
+            raise StoreError(
+                f"{self.path}: damaged sequence store: cannot read {what} ({_one_line(error)})"
+            ) from error
 
     def _check(self, holds: bool, expected: str, found: object) -> None:
         if not holds:
@@ -159,7 +185,9 @@ class SequenceStore:
     def is_train(self, benchmark: str) -> np.ndarray:
         """(N,) bool: True where a sequence belongs to the training split of `benchmark`."""
         if benchmark not in self._splits:
-            raise StoreError(f"{self.path}: no benchmark {benchmark!r}; it holds {', '.join(self._splits) or 'none'}")
+            raise StoreError(
+                f"{self.path}: no benchmark {benchmark!r}; it holds {', '.join(self._splits) or 'none'}"
+            )
         return self._splits[benchmark]
 
     def read_frames(self, first: int = 0, end: int | None = None) -> np.ndarray:
@@ -175,7 +203,10 @@ class SequenceStore:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 

@@ -15,8 +15,12 @@ from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
 from scdnet.skeleton import NTU_25
 
-CHUNK_FRAMES = 512  # 300 kB a chunk: whole sequences are read with few seeks, and little is read in vain
-WRITE_FRAMES = 16 * CHUNK_FRAMES  # 5 MB written at a time: a write per sequence costs more than it holds
+CHUNK_FRAMES = (
+    512  # 300 kB a chunk: whole sequences are read with few seeks, and little is read in vain
+)
+WRITE_FRAMES = (
+    16 * CHUNK_FRAMES
+)  # 5 MB written at a time: a write per sequence costs more than it holds
 
 
 class _UnfinishedError(Exception):
@@ -62,7 +66,9 @@ class StoreWriter:
             with self._writing():
                 self._disk = aside.enter_context(PatientFile(partial))
             with self._writing():
-                self._file = h5py.File(self._disk, "w", rdcc_nbytes=0)  # no cache: each part is written as it comes
+                self._file = h5py.File(
+                    self._disk, "w", rdcc_nbytes=0
+                )  # no cache: each part is written as it comes
             aside.callback(self._close)
             self._frames = self._file.create_dataset(
                 "frames",
@@ -76,8 +82,12 @@ class StoreWriter:
 
     def append(self, sequence: SkeletonSequence) -> None:
         """Add one sequence of at least one frame."""
-        assert sequence.frames.shape[1:] == FRAME_SHAPE and len(sequence.frames) > 0, sequence.frames.shape
-        assert not self._rows or self._rows[-1][0] < sequence.name, "sequences must come in rising order of name"
+        assert sequence.frames.shape[1:] == FRAME_SHAPE and len(sequence.frames) > 0, (
+            sequence.frames.shape
+        )
+        assert not self._rows or self._rows[-1][0] < sequence.name, (
+            "sequences must come in rising order of name"
+        )
         self._offsets.append(self._offsets[-1] + len(sequence.frames))
         self._rows.append((sequence.name, *(getattr(sequence, column) for column in NUMBERS)))
         self._waiting.append(sequence.frames)
@@ -88,13 +98,19 @@ class StoreWriter:
         start = len(self._frames)
         with self._writing():
             self._frames.resize(self._offsets[-1], axis=0)
-            self._frames[start:] = np.concatenate([np.empty((0, *FRAME_SHAPE), np.float32), *self._waiting])
+            self._frames[start:] = np.concatenate(
+                [np.empty((0, *FRAME_SHAPE), np.float32), *self._waiting]
+            )
         self._waiting.clear()
 
     def table(self) -> SequenceTable:
         """The rows appended so far."""
-        names, *numbers = zip(*self._rows, strict=True) if self._rows else [()] * len(SequenceTable._fields)
-        return SequenceTable(np.array(names, dtype=str), *(np.array(column, dtype=np.int64) for column in numbers))
+        names, *numbers = (
+            zip(*self._rows, strict=True) if self._rows else [()] * len(SequenceTable._fields)
+        )
+        return SequenceTable(
+            np.array(names, dtype=str), *(np.array(column, dtype=np.int64) for column in numbers)
+        )
 
     def finish(self, splits: Mapping[str, np.ndarray]) -> None:
         """Write the tables and the splits (benchmark -> bool (N,), True = training), close, sync to disk and rename."""
@@ -119,20 +135,30 @@ class StoreWriter:
         failed: Exception | None = None
         try:
             yield
-        except (OSError, RuntimeError) as error:  # also of HDF5 that misses what it believes to have written
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # also of HDF5 that misses what it believes to have written
             failed = error
         failed = (self._disk and self._disk.error) or failed
         if failed is not None:
             reason = getattr(failed, "strerror", None) or failed
-            raise ScdnetError(f"{self.path}: cannot be written ({reason}); nothing was changed") from failed
+            raise ScdnetError(
+                f"{self.path}: cannot be written ({reason}); nothing was changed"
+            ) from failed
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if kind is None:
             kind, error = _UnfinishedError, _UnfinishedError()
         self._aside.__exit__(kind, error, trace)  # after `finish` there is nothing left to undo
 
     def _close(self) -> None:
-        with suppress(OSError, RuntimeError):  # after a failed write it cannot be closed properly either
+        with suppress(
+            OSError, RuntimeError
+        ):  # after a failed write it cannot be closed properly either
             self._file.close()

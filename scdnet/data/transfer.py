@@ -14,7 +14,10 @@ def send(tensors: Tensors, device: torch.device) -> Tensors:
     if device.type == "cpu":
         return tensors
     return type(tensors)(
-        *(x if x.device.type == device.type else x.pin_memory().to(device, non_blocking=True) for x in tensors)
+        *(
+            x if x.device.type == device.type else x.pin_memory().to(device, non_blocking=True)
+            for x in tensors
+        )
     )
 
 

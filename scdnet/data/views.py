@@ -17,7 +17,9 @@ from scdnet.data.masks import FRAME_MASKS, JOINT_MASKS
 from scdnet.data.transfer import joint_index
 from scdnet.skeleton import Skeleton
 
-EVALUATION_MARGIN = 0.05  # share of a recording that the evaluation view leaves out, half at each end
+EVALUATION_MARGIN = (
+    0.05  # share of a recording that the evaluation view leaves out, half at each end
+)
 
 
 class Crop(NamedTuple):
@@ -39,7 +41,9 @@ class ViewDraws(NamedTuple):
     keep_frames: Tensor  # (N, T) bool
 
 
-def draw_views(n: int, frames: int, *, views: ViewsConfig, skeleton: Skeleton, generator: Generator) -> ViewDraws:
+def draw_views(
+    n: int, frames: int, *, views: ViewsConfig, skeleton: Skeleton, generator: Generator
+) -> ViewDraws:
     """Draw everything that `n` training views of `frames` frames need; `generator` is one of the CPU."""
 
     def happens(probability: float) -> Tensor:
@@ -48,12 +52,15 @@ def draw_views(n: int, frames: int, *, views: ViewsConfig, skeleton: Skeleton, g
     fraction = torch.rand(n, generator=generator, dtype=torch.float64)
     place = torch.rand(n, generator=generator, dtype=torch.float64)
     rotate, flip, shear, hide_joints, hide_frames = (
-        happens(p) for p in (views.rotate, views.flip, views.shear, views.joint_mask, views.frame_mask)
+        happens(p)
+        for p in (views.rotate, views.flip, views.shear, views.joint_mask, views.frame_mask)
     )
     identity = torch.eye(3)
     rotation = draw_rotations(n, views, generator)
     shearing = torch.where(
-        identity > 0, identity, (torch.rand(n, 3, 3, generator=generator) * 2 - 1) * views.shear_size
+        identity > 0,
+        identity,
+        (torch.rand(n, 3, 3, generator=generator) * 2 - 1) * views.shear_size,
     )
     keep_joints = JOINT_MASKS[views.spatial_mask](n, views, skeleton, generator)
     keep_frames = torch.ones(n, frames, dtype=torch.bool)
@@ -80,19 +87,33 @@ class PairKind(NamedTuple):
 
 PAIR_KINDS = {  # by the task that the pair is for. Source: docs/methods.md
     "scd": PairKind(),
-    "spatial": PairKind(shared=("rotation", "flip", "shear"), unmasked=("keep_joints",), strength=0.5),
+    "spatial": PairKind(
+        shared=("rotation", "flip", "shear"), unmasked=("keep_joints",), strength=0.5
+    ),
     "temporal": PairKind(shared=("crop_fraction", "crop_place"), unmasked=("keep_frames",)),
 }
 
 
 def draw_pairs(
-    n: int, frames: int, kind: PairKind, *, views: ViewsConfig, skeleton: Skeleton, generator: Generator
+    n: int,
+    frames: int,
+    kind: PairKind,
+    *,
+    views: ViewsConfig,
+    skeleton: Skeleton,
+    generator: Generator,
 ) -> ViewDraws:
     """Draw the two views of `n` pairs: the first views, then the second ones, (2N, ...)."""
-    angles = {key: kind.strength * getattr(views, key) for key in ("angle_deg", "minor_angle_deg", "shear_size")}
+    angles = {
+        key: kind.strength * getattr(views, key)
+        for key in ("angle_deg", "minor_angle_deg", "shear_size")
+    }
     weaker = views.model_copy(update=angles)
     draws = draw_views(2 * n, frames, views=weaker, skeleton=skeleton, generator=generator)
-    shared = {key: getattr(draws, key)[:n].repeat(2, *[1] * (getattr(draws, key).dim() - 1)) for key in kind.shared}
+    shared = {
+        key: getattr(draws, key)[:n].repeat(2, *[1] * (getattr(draws, key).dim() - 1))
+        for key in kind.shared
+    }
     unmasked = {key: torch.ones_like(getattr(draws, key)) for key in kind.unmasked}
     return draws._replace(**shared, **unmasked)
 
@@ -151,7 +172,9 @@ def _blend(frames: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     planes = torch.arange(c, device=frames.device)[:, None, None] * f
     bags = rearrange(rows[:, None] + planes, "n c t two -> (n c t) two")
     weights = repeat(weights, "n t two -> (n c t) two", c=c)
-    if frames.dtype == torch.float32:  # in one pass over the memory: each mean a bag of two embeddings
+    if (
+        frames.dtype == torch.float32
+    ):  # in one pass over the memory: each mean a bag of two embeddings
         clips = F.embedding_bag(bags, table, per_sample_weights=weights, mode="sum")
     else:  # a bag of float16 would round the weights and the mean as well
         before, after = table[bags].float().unbind(dim=1)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 
 from scdnet.config import Config
+from scdnet.data.cache import CPU, free_memories
 from scdnet.data.clips import Clips, load_clips
-from scdnet.data.memory import CPU, free_memories
-from scdnet.data.shares import WHOLE
-from scdnet.engine.ranks import of_all, place_on_machine, share
+from scdnet.data.rank_info import WHOLE
+from scdnet.engine.distributed import of_all, place_on_machine, share
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.objective import Objective, hdc_objective, scd_objective
@@ -58,16 +58,24 @@ def open_clips(config: Config, device: torch.device) -> Clips:
     free[CPU] /= place_on_machine().size
     free = {place: min(of_all(size)) for place, size in free.items()}
     clips = load_clips(config.data, config.stream, device, share=share(), free=free)
-    return clips if clips.share == WHOLE else replace(clips, place=f"{clips.place} of each of {clips.share.size} ranks")
+    return (
+        clips
+        if clips.share == WHOLE
+        else replace(clips, place=f"{clips.place} of each of {clips.share.size} ranks")
+    )
 
 
 def check_sizes(config: Config, num_train: int) -> str | None:
     """What may be wrong with batch and queue for `num_train` sequences. Raises ScdnetError if it surely is."""
     batch, queue, num_ranks = config.data.batch_size, config.model.queue_size, share().size
     if batch % num_ranks:
-        raise ScdnetError(f"data.batch_size {batch} is that of all ranks together; {num_ranks} ranks do not divide it")
+        raise ScdnetError(
+            f"data.batch_size {batch} is that of all ranks together; {num_ranks} ranks do not divide it"
+        )
     if batch > num_train:
-        raise ScdnetError(f"data.batch_size {batch} exceeds the training split of {num_train} sequences")
+        raise ScdnetError(
+            f"data.batch_size {batch} exceeds the training split of {num_train} sequences"
+        )
     if queue > num_train // 2:
         return (
             f"model.queue_size {queue} is more than half of the {num_train} training sequences; "

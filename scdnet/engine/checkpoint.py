@@ -33,7 +33,9 @@ DAMAGED = (  # what reading a damaged file raises; NotImplementedError of zipfil
     *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
     *(OSError, zipfile.BadZipFile, zlib.error, struct.error),
 )
-OLD_HEAD = re.compile(r"^(query|key)\.(temporal|spatial|instance)\.")  # names of version 2, and of 3 at first
+OLD_HEAD = re.compile(
+    r"^(query|key)\.(temporal|spatial|instance)\."
+)  # names of version 2, and of 3 at first
 ENCODER = "query.encoder."  # where our checkpoints hold what is used downstream
 
 
@@ -75,7 +77,9 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:  # the latter is what torch makes of a full disk
         free = shutil.disk_usage(path.parent).free / 1e9
         reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path}: cannot be written ({reason}); {free:.2f} GB are free there") from error
+        raise CheckpointError(
+            f"{path}: cannot be written ({reason}); {free:.2f} GB are free there"
+        ) from error
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -93,7 +97,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
             file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # torch's own message advises to run the code
-        raise DamagedCheckpointError(f"{path}: not a checkpoint, or one that would run code") from None
+        raise DamagedCheckpointError(
+            f"{path}: not a checkpoint, or one that would run code"
+        ) from None
     except DAMAGED as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         kind = CheckpointError if _is_of_the_machine(error) else DamagedCheckpointError
@@ -107,7 +113,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _is_of_the_machine(error: Exception) -> bool:
     """Whether a file cannot be read because of a disk, a network or too little memory: it may be whole."""
     if isinstance(error, OSError):
-        return error.errno not in (None, errno.EINVAL)  # the latter: a place that a damaged file speaks of
+        return error.errno not in (
+            None,
+            errno.EINVAL,
+        )  # the latter: a place that a damaged file speaks of
     return "memory" in str(error)  # torch says so in a RuntimeError
 
 
@@ -125,13 +134,19 @@ def _check_content(checkpoint: Checkpoint) -> None:
     if state.get("version") == 2:  # written at the end of an epoch, by one process
         state |= {"version": VERSION, "unfinished": {}, "best": {}, "random": [state.get("random")]}
     if isinstance(state.get("model"), dict):
-        state["model"] = {OLD_HEAD.sub(r"\1.heads.\2.", name): x for name, x in state["model"].items()}
+        state["model"] = {
+            OLD_HEAD.sub(r"\1.heads.\2.", name): x for name, x in state["model"].items()
+        }
     if state.get("version") != VERSION:
-        raise CheckpointError(f"{checkpoint.path}: expected version {VERSION}, found {state.get('version')}")
+        raise CheckpointError(
+            f"{checkpoint.path}: expected version {VERSION}, found {state.get('version')}"
+        )
     for key, kind in CONTENT.items():
         if not isinstance(state.get(key), kind):
             found = type(state[key]).__name__ if key in state else "nothing"
-            raise CheckpointError(f"{checkpoint.path}: expected {key} to be a {kind.__name__}, found {found}")
+            raise CheckpointError(
+                f"{checkpoint.path}: expected {key} to be a {kind.__name__}, found {found}"
+            )
 
 
 def query_encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -141,7 +156,9 @@ def query_encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     prefix = ENCODER if ours else "encoder_q.encoder."
     weights = official.within(weights if isinstance(weights, dict) else {}, prefix)
     if not weights:
-        raise CheckpointError(f"{checkpoint.path}: no query encoder in it; is this a pretraining checkpoint?")
+        raise CheckpointError(
+            f"{checkpoint.path}: no query encoder in it; is this a pretraining checkpoint?"
+        )
     return weights if ours else official.encoder_weights(weights)
 
 
@@ -155,14 +172,28 @@ def build_encoder(
         model = checkpoint.state["config"]["model"]
         num_heads, pooling = model["heads"], model.get("pooling", pooling)
     if num_heads is None:
-        raise CheckpointError(f"{path}: the file does not say how many attention heads it has; give num_heads")
+        raise CheckpointError(
+            f"{path}: the file does not say how many attention heads it has; give num_heads"
+        )
     try:
         weights = query_encoder_weights(checkpoint)
-        encoder = DualPathEncoder(EncoderSizes.from_weights(weights, heads=num_heads, dropout=dropout, pooling=pooling))
+        encoder = DualPathEncoder(
+            EncoderSizes.from_weights(weights, heads=num_heads, dropout=dropout, pooling=pooling)
+        )
         encoder.load_state_dict(weights, strict=True)
-    except (RuntimeError, KeyError, AssertionError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+    except (
+        RuntimeError,
+        KeyError,
+        AssertionError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise CheckpointError(f"{path}: the weights do not fit an encoder of {num_heads} heads ({reason})") from None
+        raise CheckpointError(
+            f"{path}: the weights do not fit an encoder of {num_heads} heads ({reason})"
+        ) from None
     return encoder.eval()
 
 

@@ -14,12 +14,12 @@ import torch
 
 from scdnet import __version__
 from scdnet.config import Config, DataConfig
+from scdnet.data.cache import CPU, GB, OFF, choose_place, free_memories
 from scdnet.data.clips import read_split
-from scdnet.data.memory import CPU, GB, OFF, choose_place, free_memories
 from scdnet.data.recordings import frame_size
 from scdnet.data.store import SequenceStore, open_sequences
 from scdnet.engine.build import build_model, check_sizes
-from scdnet.engine.runtime import device_name, resolve_device
+from scdnet.engine.device import device_name, resolve_device
 from scdnet.errors import ScdnetError
 from scdnet.models.scdnet import SCDNet
 
@@ -55,14 +55,21 @@ def look(name: str, find: Callable[[], str]) -> Finding:
     """What `find` returns, or the error that it raises if a user can put it right."""
     try:
         return Finding(name, find())
-    except (ScdnetError, OSError, RuntimeError) as error:  # the last: torch's, of a GPU that does not answer
+    except (
+        ScdnetError,
+        OSError,
+        RuntimeError,
+    ) as error:  # the last: torch's, of a GPU that does not answer
         return Finding(name, " ".join(str(error).split()), is_problem=True)
 
 
 def checkpoint_bytes(config: Config, model: SCDNet) -> int:
     """About the size of a checkpoint."""
     weights = sum(x.numel() * x.itemsize for x in model.state_dict().values())
-    states = sum(x.numel() * x.itemsize for x in model.query.parameters()) * OPTIMIZER_STATES[config.optim.name]
+    states = (
+        sum(x.numel() * x.itemsize for x in model.query.parameters())
+        * OPTIMIZER_STATES[config.optim.name]
+    )
     return weights + states
 
 
@@ -80,7 +87,9 @@ def _describe(device: torch.device) -> str:
 
 def _versions() -> str:
     cuda = f", CUDA {torch.version.cuda}" if torch.version.cuda else ""
-    return f"scdnet {__version__}, Python {platform.python_version()}, torch {torch.__version__}{cuda}"
+    return (
+        f"scdnet {__version__}, Python {platform.python_version()}, torch {torch.__version__}{cuda}"
+    )
 
 
 def _count_parameters(model: SCDNet) -> str:
@@ -102,14 +111,18 @@ def _look_at_store(config: Config, device: torch.device) -> Iterator[Finding]:
         yield Finding("store", str(error), is_problem=True)
 
 
-def _look_at_frames(store: SequenceStore, data: DataConfig, device: torch.device) -> Iterator[Finding]:
+def _look_at_frames(
+    store: SequenceStore, data: DataConfig, device: torch.device
+) -> Iterator[Finding]:
     size, free = int(store.offset[-1]) * frame_size(data), free_memories(device)
     try:
         place = choose_place(data.resident, size, free)
     except ScdnetError as error:
         yield Finding("frames", str(error), is_problem=True)
         return
-    where = f"on the {place}, where {_size(free[place])} are free" if place in free else "in the store"
+    where = (
+        f"on the {place}, where {_size(free[place])} are free" if place in free else "in the store"
+    )
     yield Finding("frames", f"{_size(size)}, with data.resident={data.resident} {where}")
     if place == OFF and data.workers > 0 and SHARED_MEMORY.is_dir():
         yield look("workers", partial(_check_workers, store, data))
@@ -141,8 +154,12 @@ def _check_disk(config: Config, model: SCDNet) -> str:
     except OSError as error:
         raise ScdnetError(f"{folder}: a run cannot be written there ({error.strerror})") from None
     checkpoint, free = checkpoint_bytes(config, model), shutil.disk_usage(folder).free
-    needed = checkpoint * (config.keep + (config.eval_every > 0) + 1)  # the newest, the best, one that is being written
-    held = sum(path.stat().st_size for path in config.run_dir.glob("*.pt"))  # of this run, which will replace them
+    needed = checkpoint * (
+        config.keep + (config.eval_every > 0) + 1
+    )  # the newest, the best, one that is being written
+    held = sum(
+        path.stat().st_size for path in config.run_dir.glob("*.pt")
+    )  # of this run, which will replace them
     text = f"a checkpoint takes {_size(checkpoint)}, all of them {_size(needed)}, {folder} has {_size(free)} free"
     if needed > free + held:
         raise ScdnetError(f"{text}; set runs_dir= to a larger disk")

@@ -12,7 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from scdnet.engine.ranks import is_main
+from scdnet.engine.distributed import is_main
 from scdnet.errors import ScdnetError
 from scdnet.files import written_aside
 
@@ -57,7 +57,9 @@ class RunLog:
     Lines of epochs from `first_epoch` on are dropped (resuming). Of several ranks only the first one's does anything.
     """
 
-    def __init__(self, run_dir: Path, *, first_epoch: int, epochs: int, steps: int, done: int) -> None:
+    def __init__(
+        self, run_dir: Path, *, first_epoch: int, epochs: int, steps: int, done: int
+    ) -> None:
         self._bar = progress(total=epochs * steps, initial=done, unit="step")
         self._epochs, self._writes = epochs, is_main()
         if self._writes:
@@ -69,10 +71,15 @@ class RunLog:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._bar.close()
-        with suppress(*([OSError] if error else [])):  # it tells what is wrong; of a full disk this one would fail too
+        with suppress(
+            *([OSError] if error else [])
+        ):  # it tells what is wrong; of a full disk this one would fail too
             if self._writes:
                 self._board.close()
 

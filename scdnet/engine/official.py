@@ -48,7 +48,9 @@ def _join(parts: list[Tensor]) -> Tensor:
     if parts[0].dim() == 0:  # a count of batches, the same in all parts
         return parts[0]
     whole = torch.cat(parts)
-    return whole.transpose(2, 3) if whole.dim() == 4 else whole  # (out, in, T, V) -> (out, in, V, T)
+    return (
+        whole.transpose(2, 3) if whole.dim() == 4 else whole
+    )  # (out, in, T, V) -> (out, in, V, T)
 
 
 def _unit(theirs: Weights) -> dict[str, Tensor]:
@@ -60,13 +62,17 @@ def _unit(theirs: Weights) -> dict[str, Tensor]:
     for name, (modules, leaf, pattern) in UNIT_TENSORS.items():
         parts = [theirs[f"{module}.{leaf}"] for module in modules]
         ours[name] = rearrange(parts, pattern, s=NUM_SUBSETS)
-    ours["gcn.value_weight"] = torch.cat([ours["gcn.value_weight"], ours.pop("gcn.value_bias")], dim=1)
+    ours["gcn.value_weight"] = torch.cat(
+        [ours["gcn.value_weight"], ours.pop("gcn.value_bias")], dim=1
+    )
     return ours
 
 
 def within(weights: Weights, prefix: str) -> dict[str, Tensor]:
     """The weights whose name starts with `prefix`, without it."""
-    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
+    }
 
 
 def _place(weights: Weights, prefix: str) -> dict[str, Tensor]:

@@ -15,20 +15,30 @@ MACHINE_KEYS = ("foreach", "fused", "capturable")  # of a parameter group: how, 
 TIMM_NAMES = {"sgd": "momentum", "adamw": "adamw"}  # timm's own `sgd` is Nesterov
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], config: OptimConfig) -> Optimizer:
+def make_optimizer(
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], config: OptimConfig
+) -> Optimizer:
     """The optimiser over `parameters`, or groups of them; weight decay falls on every one of them.
 
     On a GPU it is one kernel, or few.
     """
     parameters = list(parameters)
     first = parameters[0]["params"][0] if isinstance(parameters[0], dict) else parameters[0]
-    kwargs = {"betas": (config.momentum, 0.999)} if config.name == "adamw" else {"momentum": config.momentum}
+    kwargs = (
+        {"betas": (config.momentum, 0.999)}
+        if config.name == "adamw"
+        else {"momentum": config.momentum}
+    )
     if first.is_cuda:
         kwargs["fused"] = True
         if config.name == "adamw":
             kwargs["capturable"] = True  # in a CUDA graph
     return create_optimizer_v2(
-        parameters, opt=TIMM_NAMES[config.name], lr=config.lr, weight_decay=config.weight_decay, **kwargs
+        parameters,
+        opt=TIMM_NAMES[config.name],
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        **kwargs,
     )
 
 
@@ -38,12 +48,17 @@ def layer_groups(model: nn.Module, config: OptimConfig, layer_decay: float) -> l
     The layers are those of the model's `group_matcher`.
     """
     groups = param_groups_layer_decay(model, layer_decay=layer_decay)
-    return [{**group, "weight_decay": config.weight_decay} for group in groups]  # timm leaves norms and biases without
+    return [
+        {**group, "weight_decay": config.weight_decay} for group in groups
+    ]  # timm leaves norms and biases without
 
 
 def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     """Take up `state`, which may come from another device, to go on with it as this one computes."""
-    own = [{key: group[key] for key in MACHINE_KEYS if key in group} for group in optimizer.param_groups]
+    own = [
+        {key: group[key] for key in MACHINE_KEYS if key in group}
+        for group in optimizer.param_groups
+    ]
     groups = [saved | values for saved, values in zip(state["param_groups"], own, strict=True)]
     optimizer.load_state_dict({**state, "param_groups": groups})
 
@@ -55,4 +70,6 @@ def make_schedule(optimizer: Optimizer, config: OptimConfig) -> Scheduler:
     if config.schedule == "cosine":
         return CosineLRScheduler(optimizer, t_initial=config.epochs, **warmup)
     # timm drops the rate one epoch before its milestone
-    return MultiStepLRScheduler(optimizer, decay_t=[m + 1 for m in config.milestones], decay_rate=0.1, **warmup)
+    return MultiStepLRScheduler(
+        optimizer, decay_t=[m + 1 for m in config.milestones], decay_rate=0.1, **warmup
+    )

@@ -18,7 +18,9 @@ from scdnet.eval.features import at_level, encode
 from scdnet.eval.logistic import fit_logistic
 from scdnet.models.encoder import DualPathEncoder
 
-SCORE_VARIANCE = 8  # that the probe's regularisation expects of a class score. Source: docs/method.md 5
+SCORE_VARIANCE = (
+    8  # that the probe's regularisation expects of a class score. Source: docs/method.md 5
+)
 NUM_NEIGHBOURS = 5
 
 
@@ -52,12 +54,18 @@ class Classifier:
         """
         frames = np.asarray(frames, dtype=np.float32)
         if frames.shape[1:] != FRAME_SHAPE or not len(frames):
-            raise ScdnetError(f"expected frames (T, {', '.join(map(str, FRAME_SHAPE))}), found {frames.shape}")
+            raise ScdnetError(
+                f"expected frames (T, {', '.join(map(str, FRAME_SHAPE))}), found {frames.shape}"
+            )
         sizes = self._encoder.sizes
-        view = evaluation_view(frames, self.known.stream, num_frames=sizes.frames, bodies=sizes.bodies)
+        view = evaluation_view(
+            frames, self.known.stream, num_frames=sizes.frames, bodies=sizes.bodies
+        )
         x = encode(at_level(self._encoder, self.known.level), view)  # (1, 2D)
         if not x.isfinite().all():
-            raise ScdnetError("the recording has no finite features: are its coordinates finite numbers, metres?")
+            raise ScdnetError(
+                "the recording has no finite features: are its coordinates finite numbers, metres?"
+            )
         return Answer(self._probabilities(x), self._neighbours(x[0], num_neighbours))
 
     @cached_property
@@ -68,16 +76,24 @@ class Classifier:
     def _probabilities(self, x: Tensor) -> dict[str, float]:
         chances = self._probe.predict_proba(x.numpy())[0]
         labels = self._probe.classes_  # of the columns; classes without a sequence have none
-        return {self.known.class_names[labels[i]]: chances[i].item() for i in (-chances).argsort(kind="stable")}
+        return {
+            self.known.class_names[labels[i]]: chances[i].item()
+            for i in (-chances).argsort(kind="stable")
+        }
 
     def _neighbours(self, x: Tensor, num: int) -> list[Neighbour]:
         known = self.known
         cosines = (known.x @ x / (known.x.norm(dim=1) * x.norm())).clamp(max=1)
         rows = cosines.argsort(descending=True, stable=True)[:num]
-        return [Neighbour(str(known.name[i]), known.class_names[known.label[i]], cosines[i].item()) for i in rows]
+        return [
+            Neighbour(str(known.name[i]), known.class_names[known.label[i]], cosines[i].item())
+            for i in rows
+        ]
 
 
-def load_classifier(checkpoint: str | Path, features: str | Path, *, num_heads: int | None = None) -> Classifier:
+def load_classifier(
+    checkpoint: str | Path, features: str | Path, *, num_heads: int | None = None
+) -> Classifier:
     """A classifier by the `features` that tools/extract_features.py has made with `checkpoint`, of all their sequences.
 
     `num_heads`, where the checkpoint does not say (the authors'), is by default that of the features. Raises
@@ -86,12 +102,16 @@ def load_classifier(checkpoint: str | Path, features: str | Path, *, num_heads: 
     read, known = read_checkpoint(Path(checkpoint)), read_features(Path(features))
     made_with_heads = known.made_with.get("heads", num_heads)
     if num_heads not in (None, made_with_heads):
-        raise FeatureFileError(f"{features}: made with {made_with_heads} attention heads, expected {num_heads}")
+        raise FeatureFileError(
+            f"{features}: made with {made_with_heads} attention heads, expected {num_heads}"
+        )
     encoder = build_encoder(read, num_heads=made_with_heads)
     if known.source.sha256 != read.sha256:
         found = f"made with {known.source.checkpoint}, whose hash is not that of {checkpoint}"
         raise FeatureFileError(f"{features}: {found}; make it anew with tools/extract_features.py")
     if (known.label == known.label[0]).all():
         only = known.class_names[known.label[0]]
-        raise FeatureFileError(f"{features}: expected sequences of several classes, found only {only!r}")
+        raise FeatureFileError(
+            f"{features}: expected sequences of several classes, found only {only!r}"
+        )
     return Classifier(encoder, known)

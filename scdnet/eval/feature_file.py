@@ -11,8 +11,8 @@ import torch
 
 from scdnet.config import Config
 from scdnet.data.store import READ_ERRORS
-from scdnet.engine.ranks import is_main, joined
-from scdnet.engine.runtime import resolve_device
+from scdnet.engine.device import resolve_device
+from scdnet.engine.distributed import is_main, joined
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_table import FeatureTable, extract_table
 from scdnet.eval.features import UNTRAINED, Source, made_with
@@ -56,8 +56,12 @@ def write_features(path: Path, table: FeatureTable) -> None:
         file.create_group("split")
         for benchmark, is_train in table.is_train.items():
             file[f"split/{benchmark}"] = is_train.numpy()
-        source = {SOURCE[key]: value for key, value in table.source._asdict().items() if value is not None}
-        file.attrs.update({"checkpoint_sha256": table.source.checkpoint, **source})  # of a control its name
+        source = {
+            SOURCE[key]: value for key, value in table.source._asdict().items() if value is not None
+        }
+        file.attrs.update(
+            {"checkpoint_sha256": table.source.checkpoint, **source}
+        )  # of a control its name
         file.attrs.update(
             format=FORMAT,
             version=VERSION,
@@ -70,7 +74,9 @@ def write_features(path: Path, table: FeatureTable) -> None:
         )
 
 
-def read_features(path: Path, *, like: Config | None = None, checkpoint: str | None = None) -> FeatureTable:
+def read_features(
+    path: Path, *, like: Config | None = None, checkpoint: str | None = None
+) -> FeatureTable:
     """Read a features file.
 
     With `like` and `checkpoint`: raises FeatureFileError if it was not made by that checkpoint from the store of that
@@ -79,7 +85,9 @@ def read_features(path: Path, *, like: Config | None = None, checkpoint: str | N
     with _reading(path), h5py.File(path, "r") as file:
         found = (file.attrs.get("format"), file.attrs.get("version"))
         if found != (FORMAT, VERSION):
-            raise FeatureFileError(f"{path}: expected {FORMAT} of version {VERSION}, found {found[0]} of {found[1]}")
+            raise FeatureFileError(
+                f"{path}: expected {FORMAT} of version {VERSION}, found {found[0]} of {found[1]}"
+            )
         attrs = dict(file.attrs)
         source = {key: attrs.get(attribute) for key, attribute in SOURCE.items()}
         source |= {key: int(source[key]) for key in ("seed", "epoch") if source[key] is not None}
@@ -88,7 +96,9 @@ def read_features(path: Path, *, like: Config | None = None, checkpoint: str | N
             x=torch.from_numpy(file["features"][:]),
             label=torch.from_numpy(file["label"][:]),
             name=np.array(file["name"].asstr()[:], dtype=str),
-            is_train={benchmark: torch.from_numpy(split[:]) for benchmark, split in file["split"].items()},
+            is_train={
+                benchmark: torch.from_numpy(split[:]) for benchmark, split in file["split"].items()
+            },
             class_names=tuple(attrs["class_names"]),
             **{key: attrs[key] for key in ("dataset", "stream", "store", "store_sha256")},
             source=Source(**source),
@@ -106,9 +116,13 @@ def _check_table(path: Path, table: FeatureTable) -> None:
     columns |= {f"split/{benchmark}": is_train for benchmark, is_train in table.is_train.items()}
     for key, column in columns.items():
         if tuple(column.shape) != rows:
-            raise FeatureFileError(f"{path}: expected {key} of {rows[0]} rows, found {tuple(column.shape)}")
+            raise FeatureFileError(
+                f"{path}: expected {key} of {rows[0]} rows, found {tuple(column.shape)}"
+            )
     if table.x.dim() != 2 or table.x.dtype != torch.float32 or not table.x.isfinite().all():
-        raise FeatureFileError(f"{path}: expected finite float32 features (N, 2D), found {tuple(table.x.shape)}")
+        raise FeatureFileError(
+            f"{path}: expected finite float32 features (N, 2D), found {tuple(table.x.shape)}"
+        )
     if not (table.name[1:] > table.name[:-1]).all():
         raise FeatureFileError(f"{path}: expected names that rise, each once")
     if not ((table.label >= 0) & (table.label < len(table.class_names))).all():
@@ -116,7 +130,9 @@ def _check_table(path: Path, table: FeatureTable) -> None:
 
 
 def _check_origin(path: Path, table: FeatureTable, config: Config, checkpoint: str | None) -> None:
-    younger = made_with(Config()) if table.made_with else {}  # what the file does not know had its default then
+    younger = (
+        made_with(Config()) if table.made_with else {}
+    )  # what the file does not know had its default then
     found = {"store_sha256": table.store_sha256, **younger, **table.made_with}
     expected = {"store_sha256": file_sha256(config.data.store), **made_with(config)}
     if checkpoint is not None:
@@ -127,13 +143,17 @@ def _check_origin(path: Path, table: FeatureTable, config: Config, checkpoint: s
         found["seed"], expected["seed"] = table.source.seed, config.seed
     for key, value in expected.items():
         if found.get(key) != value:
-            raise FeatureFileError(f"{path}: its {key} is {found.get(key)}, expected {value}; make it anew")
+            raise FeatureFileError(
+                f"{path}: its {key} is {found.get(key)}, expected {value}; make it anew"
+            )
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     if not path.is_file():
-        raise FeatureFileError(f"{path}: no such features file; make one with tools/extract_features.py")
+        raise FeatureFileError(
+            f"{path}: no such features file; make one with tools/extract_features.py"
+        )
     try:
         yield
     except READ_ERRORS as error:

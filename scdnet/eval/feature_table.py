@@ -9,8 +9,8 @@ from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.data.store import open_sequences
-from scdnet.engine.ranks import joined
-from scdnet.engine.runtime import resolve_device, set_precision
+from scdnet.engine.device import resolve_device, set_precision
+from scdnet.engine.distributed import joined
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import (
     FINAL,
@@ -47,7 +47,9 @@ class FeatureTable:
         """The rows of one split of `benchmark`, rising. Raises ScdnetError if there is no such benchmark, or row."""
         if benchmark not in self.is_train:
             known = ", ".join(self.is_train) or "none"
-            raise ScdnetError(f"{self.store}: no benchmark {benchmark!r}; its features have {known}")
+            raise ScdnetError(
+                f"{self.store}: no benchmark {benchmark!r}; its features have {known}"
+            )
         rows = (self.is_train[benchmark] == train).nonzero()[:, 0]
         if not len(rows):
             side = "training" if train else "test"
@@ -72,7 +74,9 @@ class FeatureTable:
         return Features(self.x[rows], self.label[rows])
 
 
-def gallery_across(other: FeatureTable, table: FeatureTable, queries: Tensor) -> tuple[Features, Tensor]:
+def gallery_across(
+    other: FeatureTable, table: FeatureTable, queries: Tensor
+) -> tuple[Features, Tensor]:
     """All of `other` with a class of `table`, in the ids of `table`, and those of the rows `queries` with such a class.
 
     Classes are matched by name. Raises ScdnetError if there are none, if the encoders differ, or if a sequence is both
@@ -82,7 +86,9 @@ def gallery_across(other: FeatureTable, table: FeatureTable, queries: Tensor) ->
         raise ScdnetError(f"{other.store} and {table.store}: expected features of one encoder")
     both, theirs, ours = np.intersect1d(other.name, table.name[queries], return_indices=True)
     theirs, ours = other.x[theirs], table.x[queries[ours]]
-    is_same = ((theirs - ours).norm(dim=1) < SAME * ours.norm(dim=1)).numpy()  # other data sets may have the same names
+    is_same = (
+        (theirs - ours).norm(dim=1) < SAME * ours.norm(dim=1)
+    ).numpy()  # other data sets may have the same names
     if is_same.any():
         raise ScdnetError(
             f"{other.store}: {is_same.sum()} of its sequences are queries too, {both[is_same][0]} for one"
@@ -105,7 +111,9 @@ def extract_table(config: Config, checkpoint: str) -> FeatureTable:
         features = extract_features(at_level(encoder, config.features), clips, config.precision)
     set_precision("fp32", clips.device)  # what follows is a function of the features alone
     with open_sequences(config.data.store) as store:
-        is_train = {benchmark: torch.from_numpy(store.is_train(benchmark)) for benchmark in store.benchmarks}
+        is_train = {
+            benchmark: torch.from_numpy(store.is_train(benchmark)) for benchmark in store.benchmarks
+        }
     return FeatureTable(
         *features,
         name=clips.name,

@@ -10,9 +10,9 @@ from scdnet.config import Config
 from scdnet.data.clips import Clips
 from scdnet.engine.build import build_model, encoder_sizes, open_clips
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
+from scdnet.engine.device import keep_freed_memory, resolve_device, seed_everything, set_precision
+from scdnet.engine.distributed import copy_from_main, gather_rows
 from scdnet.engine.logs import progress, say
-from scdnet.engine.ranks import copy_from_main, gather_rows
-from scdnet.engine.runtime import keep_freed_memory, resolve_device, seed_everything, set_precision
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import NUM_LEVELS, PATHS, DualPathEncoder
 
@@ -86,7 +86,9 @@ def at_level(encoder: nn.Module, features: str) -> nn.Module:
     if features == FINAL:
         return encoder
     if not isinstance(encoder, DualPathEncoder):
-        raise ScdnetError(f"features={features}: raw views have no levels; expected a checkpoint, or none")
+        raise ScdnetError(
+            f"features={features}: raw views have no levels; expected a checkpoint, or none"
+        )
     return LevelFeatures(encoder, int(features.removeprefix("level")))
 
 
@@ -95,15 +97,23 @@ def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config
     path, stream = checkpoint.path, (checkpoint.config or {}).get("stream", config.stream)
     for name in wanted:
         if name != "dropout" and wanted[name] != found[name]:
-            raise CheckpointError(f"{path}: {name} is {found[name]} in the checkpoint, {wanted[name]} in the config")
+            raise CheckpointError(
+                f"{path}: {name} is {found[name]} in the checkpoint, {wanted[name]} in the config"
+            )
     if stream != config.stream:
-        raise CheckpointError(f"{path}: trained on stream {stream}, the config says {config.stream}")
+        raise CheckpointError(
+            f"{path}: trained on stream {stream}, the config says {config.stream}"
+        )
 
 
 def made_with(config: Config) -> dict[str, Any]:
     """The values of `config` that features depend on, besides the weights and the store; of controls the seed too."""
     sizes = {key: value for key, value in vars(encoder_sizes(config)).items() if key != "dropout"}
-    others = {"stream": config.stream, "precision": config.precision, "storage": config.data.storage}
+    others = {
+        "stream": config.stream,
+        "precision": config.precision,
+        "storage": config.data.storage,
+    }
     return {**sizes, **others, "features": config.features}
 
 
@@ -131,13 +141,21 @@ def extract_features(
     has the features of all in the end. Raises ScdnetError if one is no finite number.
     """
     encoder.to(clips.device).eval()
-    copy_from_main(encoder.buffers())  # batch-norm statistics: without `sync_batchnorm` each rank has its own
+    copy_from_main(
+        encoder.buffers()
+    )  # batch-norm statistics: without `sync_batchnorm` each rank has its own
     x, compute = [], set_precision(precision, clips.device)
     index = torch.arange(len(clips.label)) if index is None else index
     seen_by = clips.encoders(index)  # (N,) which rank
-    batches = index[seen_by == clips.share.rank].split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
+    batches = index[seen_by == clips.share.rank].split(
+        BATCH if clips.device.type == "cpu" else GPU_BATCH
+    )
     for views in progress(
-        clips.evaluation_views(batches), total=len(batches), desc="features", unit="batch", leave=False
+        clips.evaluation_views(batches),
+        total=len(batches),
+        desc="features",
+        unit="batch",
+        leave=False,
     ):
         with compute():
             x.append(encode(encoder, views))
@@ -147,5 +165,7 @@ def extract_features(
         x = x[seen_by.argsort(stable=True).argsort()]  # rank by rank -> in the order of `index`
     features = Features(x, clips.label[index])
     if not features.x.isfinite().all():
-        raise ScdnetError("the encoder gives features that are no finite numbers: its training has diverged")
+        raise ScdnetError(
+            "the encoder gives features that are no finite numbers: its training has diverged"
+        )
     return features

@@ -9,13 +9,13 @@ from tqdm import tqdm
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips
+from scdnet.engine.device import seed_everything, set_precision
 from scdnet.engine.optim import layer_groups, make_optimizer, make_schedule
-from scdnet.engine.runtime import seed_everything, set_precision
 from scdnet.errors import ScdnetError
-from scdnet.eval.classification import topk_metrics
 from scdnet.eval.features import BATCH
 from scdnet.models.encoder import DualPathEncoder
 from scdnet.models.heads import ClassifiedEncoder
+from scdnet.results.scores import topk_metrics
 
 
 class Finetuned(NamedTuple):
@@ -39,7 +39,9 @@ def draw_labelled(label: Tensor, fraction: float, seed: int) -> Tensor:
     return torch.cat(drawn).sort().values
 
 
-def finetune(encoder: DualPathEncoder, clips: Clips, labelled: Tensor, config: Config, *, seed: int) -> Finetuned:
+def finetune(
+    encoder: DualPathEncoder, clips: Clips, labelled: Tensor, config: Config, *, seed: int
+) -> Finetuned:
     """Train the encoder and a new classifier on the sequences `labelled` (n,), apply them to the test split.
 
     The encoder is trained in place; give it as it comes from `load_source`. Raises ScdnetError if it diverges.
@@ -48,8 +50,12 @@ def finetune(encoder: DualPathEncoder, clips: Clips, labelled: Tensor, config: C
     seed_everything(seed)  # of dropout
     generator = torch.Generator().manual_seed(seed)
     model = ClassifiedEncoder(encoder, len(clips.class_names), generator=generator).to(device)
-    encoder.share_empty_bodies = device.type == "cpu"  # to look at the clips would make the host wait
-    optimizer = make_optimizer(layer_groups(model, settings.optim, settings.layer_decay), settings.optim)
+    encoder.share_empty_bodies = (
+        device.type == "cpu"
+    )  # to look at the clips would make the host wait
+    optimizer = make_optimizer(
+        layer_groups(model, settings.optim, settings.layer_decay), settings.optim
+    )
     schedule = make_schedule(optimizer, settings.optim)
     precision = set_precision(config.precision, device)
     label, test, epochs = clips.label.to(device), clips.split(train=False), settings.optim.epochs
@@ -59,7 +65,11 @@ def finetune(encoder: DualPathEncoder, clips: Clips, labelled: Tensor, config: C
         model.train()
         order = labelled[torch.randperm(len(labelled), generator=generator)]
         batches = order.split(settings.batch_size)
-        views = clips.augmented_views(batches, generator) if settings.augment else clips.evaluation_views(batches)
+        views = (
+            clips.augmented_views(batches, generator)
+            if settings.augment
+            else clips.evaluation_views(batches)
+        )
         for batch, x in zip(batches, views, strict=True):
             with precision():
                 loss = F.cross_entropy(model(x), label[batch.to(device)])
@@ -71,7 +81,9 @@ def finetune(encoder: DualPathEncoder, clips: Clips, labelled: Tensor, config: C
                 scores = score_clips(model, clips, test)
             best = max(best, topk_metrics(scores, clips.label[test])["top1"])
     if not scores.isfinite().all():
-        raise ScdnetError(f"fine-tuning has diverged; lower finetune.optim.lr ({settings.optim.lr})")
+        raise ScdnetError(
+            f"fine-tuning has diverged; lower finetune.optim.lr ({settings.optim.lr})"
+        )
     return Finetuned(scores, best)
 
 

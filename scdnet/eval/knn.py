@@ -39,12 +39,16 @@ def retrieve(
         for name, hits in _rank_metrics(ranked, y, num_classes).items():
             sums[name] = sums.get(name, 0) + hits.sum(dtype=torch.float64)
         scores = similarity.new_full((len(y), num_classes), -1)
-        all_scores.append(scores.scatter_reduce_(1, classes.expand(len(y), -1), similarity, "amax").cpu())
+        all_scores.append(
+            scores.scatter_reduce_(1, classes.expand(len(y), -1), similarity, "amax").cpu()
+        )
     metrics = {name: 100 * total.item() / len(queries.y) for name, total in sums.items()}
     return Retrieval(metrics, torch.cat(all_scores))
 
 
-def similarities(gallery: Features, queries: Features, device: torch.device | None) -> Iterator[tuple[Tensor, Tensor]]:
+def similarities(
+    gallery: Features, queries: Features, device: torch.device | None
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Chunk by chunk of the queries: cosines (n, gallery) and classes (n,), on `device`."""
     bank = F.normalize(gallery.x.to(device), dim=1).T  # (D, gallery)
     for x, y in zip(queries.x.split(CHUNK), queries.y.split(CHUNK), strict=True):
@@ -82,7 +86,9 @@ def accuracy_1nn(gallery: Features, queries: Features, device: torch.device) -> 
 def split_features(features: Features, clips: Clips) -> tuple[Features, Features]:
     """(gallery, queries) of the features of all sequences: training and test split of the benchmark."""
     train = clips.is_train
-    return Features(features.x[train], features.y[train]), Features(features.x[~train], features.y[~train])
+    return Features(features.x[train], features.y[train]), Features(
+        features.x[~train], features.y[~train]
+    )
 
 
 def spread(index: Tensor, label: Tensor, limit: int) -> Tensor:
@@ -98,13 +104,17 @@ def spread(index: Tensor, label: Tensor, limit: int) -> Tensor:
     return index[torch.arange(limit) * len(index) // limit].sort().values
 
 
-def score_1nn(encoder: nn.Module, clips: Clips, precision: str = "fp32", *, limit: int = 0) -> dict[str, float]:
+def score_1nn(
+    encoder: nn.Module, clips: Clips, precision: str = "fp32", *, limit: int = 0
+) -> dict[str, float]:
     """knn@1 in percent on the test split, and nothing else: quick enough to be taken during training.
 
     On at most `limit` sequences of either split; 0: on all.
     """
     gallery, queries = (
-        extract_features(encoder, clips, precision, index=spread(clips.split(train=train), clips.label, limit))
+        extract_features(
+            encoder, clips, precision, index=spread(clips.split(train=train), clips.label, limit)
+        )
         for train in (True, False)
     )
     return {"knn@1": accuracy_1nn(gallery, queries, clips.device)}

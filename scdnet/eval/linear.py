@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from scdnet.config import LinearConfig
 from scdnet.engine.optim import make_optimizer, make_schedule
 from scdnet.errors import ScdnetError
-from scdnet.eval.classification import topk_metrics
 from scdnet.eval.features import Features
 from scdnet.eval.logistic import logistic_scores
 from scdnet.models.heads import LinearClassifier
+from scdnet.results.scores import topk_metrics
 
 
 class Probe(NamedTuple):
@@ -27,7 +27,13 @@ class Probe(NamedTuple):
 
 
 def linear_probe(
-    train: Features, test: Features, config: LinearConfig, *, num_classes: int, seed: int, device: torch.device
+    train: Features,
+    test: Features,
+    config: LinearConfig,
+    *,
+    num_classes: int,
+    seed: int,
+    device: torch.device,
 ) -> Probe:
     """Train a probe on `train`, apply it to `test`. Raises ScdnetError if it diverges."""
     if config.probe == "logistic":
@@ -49,7 +55,9 @@ def linear_probe(
             scores = classifier(test_x).cpu()
         best = max(best, topk_metrics(scores, test.y)["top1"])
     if not scores.isfinite().all():
-        raise ScdnetError(f"the linear probe has diverged; lower linear.optim.lr ({config.optim.lr})")
+        raise ScdnetError(
+            f"the linear probe has diverged; lower linear.optim.lr ({config.optim.lr})"
+        )
     return Probe(scores, best)
 
 

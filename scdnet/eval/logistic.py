@@ -13,7 +13,14 @@ from scdnet.engine.logs import say
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # C of the logistic probe: the inverse of the regularisation
+STRENGTHS = (
+    1e-4,
+    1e-3,
+    1e-2,
+    1e-1,
+    1.0,
+    10.0,
+)  # C of the logistic probe: the inverse of the regularisation
 HELD_OUT = 0.2  # of the training sequences, to choose between them
 STEPS = 1000  # at most
 
@@ -26,21 +33,36 @@ def logistic_scores(train: Features, test: Features, *, num_classes: int, seed: 
     """
     x, y = train.x.numpy(), train.y.numpy()
     counts = train.y.bincount()
-    stratify = y if counts[counts > 0].min() > 1 and HELD_OUT * len(y) >= len(counts[counts > 0]) else None
-    fit_x, held_x, fit_y, held_y = train_test_split(x, y, test_size=HELD_OUT, random_state=seed, stratify=stratify)
+    stratify = (
+        y if counts[counts > 0].min() > 1 and HELD_OUT * len(y) >= len(counts[counts > 0]) else None
+    )
+    fit_x, held_x, fit_y, held_y = train_test_split(
+        x, y, test_size=HELD_OUT, random_state=seed, stratify=stratify
+    )
     if len(np.unique(fit_y)) < 2:
-        raise ScdnetError(f"linear.probe=logistic: {len(y)} training sequences are too few to hold some out; use sgd")
-    held_out = {strength: fit_logistic(fit_x, fit_y, strength).score(held_x, held_y) for strength in STRENGTHS}
+        raise ScdnetError(
+            f"linear.probe=logistic: {len(y)} training sequences are too few to hold some out; use sgd"
+        )
+    held_out = {
+        strength: fit_logistic(fit_x, fit_y, strength).score(held_x, held_y)
+        for strength in STRENGTHS
+    }
     chosen = max(held_out, key=held_out.__getitem__)
-    say(f"logistic probe: C = {chosen:g}, {100 * held_out[chosen]:.1f} % on held-out training sequences")
+    say(
+        f"logistic probe: C = {chosen:g}, {100 * held_out[chosen]:.1f} % on held-out training sequences"
+    )
     model = fit_logistic(x, y, chosen)
     scores = torch.full((len(test.x), num_classes), -1e4)
-    scores[:, torch.from_numpy(model.classes_)] = torch.from_numpy(model.predict_log_proba(test.x.numpy())).float()
+    scores[:, torch.from_numpy(model.classes_)] = torch.from_numpy(
+        model.predict_log_proba(test.x.numpy())
+    ).float()
     return scores.clamp(min=-1e4)
 
 
 def fit_logistic(x: np.ndarray, y: np.ndarray, strength: float) -> Pipeline:
     """A logistic regression of classes (N,) on features (N, D), which it standardises; `strength` is one over L2's."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=STEPS))
-    with threadpool_limits(1, "blas"):  # with more, numpy's and scipy's threads wait for one another most of the time
+    with threadpool_limits(
+        1, "blas"
+    ):  # with more, numpy's and scipy's threads wait for one another most of the time
         return model.fit(x, y)

@@ -13,19 +13,19 @@ from torch import Tensor
 from scdnet.config import Config
 from scdnet.data.clips import Clips
 from scdnet.data.store import open_sequences
-from scdnet.engine.ranks import refuse_several
-from scdnet.engine.runtime import derive_seed, resolve_device, set_precision
+from scdnet.engine.device import derive_seed, resolve_device, set_precision
+from scdnet.engine.distributed import refuse_several
 from scdnet.errors import ScdnetError
-from scdnet.eval.classification import Scores, topk_metrics
 from scdnet.eval.feature_table import FeatureTable, gallery_across
 from scdnet.eval.features import FINAL, RAW, Source, load_all_clips, load_source, made_with
 from scdnet.eval.finetune import draw_labelled, finetune
 from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
-from scdnet.eval.results import Evaluation, describe_evaluation
-from scdnet.eval.run_folder import RunFolder
 from scdnet.files import file_sha256
 from scdnet.models.encoder import DualPathEncoder
+from scdnet.results.evaluation_files import RunFolder
+from scdnet.results.results_file import Evaluation, describe_evaluation
+from scdnet.results.scores import Scores, topk_metrics
 
 Compute = Callable[[], tuple[dict[str, float], Tensor]]  # metrics and scores (n, classes)
 BEST = "top1_best_on_test"  # metric: of the best epoch, which the test split has chosen; stands beside that of the last
@@ -59,14 +59,18 @@ class Evaluator:
 
         def compute() -> tuple[dict[str, float], Tensor]:
             num_classes = len(table.class_names)
-            return retrieve(gallery, table.features(rows), num_classes=num_classes, device=self.device)
+            return retrieve(
+                gallery, table.features(rows), num_classes=num_classes, device=self.device
+            )
 
         tag = f"knn_from_{more['gallery']}" if more else "knn"
         return self._run_on_features("knn", tag, table, rows, compute, {}, **more)
 
     def linear(self, table: FeatureTable) -> dict[str, float]:
         """The linear probe on the frozen features."""
-        train, test = (table.rows(self.config.data.benchmark, train=train) for train in (True, False))
+        train, test = (
+            table.rows(self.config.data.benchmark, train=train) for train in (True, False)
+        )
 
         def compute() -> tuple[dict[str, float], Tensor]:
             probe = linear_probe(
@@ -90,12 +94,18 @@ class Evaluator:
         """Fine-tuning with all labels, or `finetune.draws` times with a share of them; metrics by protocol and draw."""
         refuse_several("fine-tuning")
         if checkpoint == RAW:
-            raise ScdnetError("--checkpoint raw has no weights to fine-tune; give a checkpoint, or none")
+            raise ScdnetError(
+                "--checkpoint raw has no weights to fine-tune; give a checkpoint, or none"
+            )
         if self.config.features != FINAL:
-            raise ScdnetError(f"features={self.config.features}: only knn and linear look at a level")
+            raise ScdnetError(
+                f"features={self.config.features}: only knn and linear look at a level"
+            )
         num_draws = self.config.finetune.draws if label_fraction < 1 else 1
         encoder, source = load_source(checkpoint, self.config)
-        return dict(self._finetune_once(encoder, source, label_fraction, draw) for draw in range(num_draws))
+        return dict(
+            self._finetune_once(encoder, source, label_fraction, draw) for draw in range(num_draws)
+        )
 
     def _finetune_once(
         self, encoder: DualPathEncoder, source: Source, fraction: float, draw: int
@@ -104,11 +114,17 @@ class Evaluator:
             protocol, tag = "semi", f"semi_{fraction:g}_draw{draw}"
             more = {"label_fraction": fraction, "draw": draw}
         else:
-            protocol = tag = "finetune" if source.pretrained_on in (None, self.config.data.store.stem) else "transfer"
+            protocol = tag = (
+                "finetune"
+                if source.pretrained_on in (None, self.config.data.store.stem)
+                else "transfer"
+            )
             more = {}
         own_values = {"mode": "json", "exclude_defaults": True}
         values = {
-            "finetune": self.config.finetune.model_dump(**own_values, exclude={"label_fraction", "draws"}),
+            "finetune": self.config.finetune.model_dump(
+                **own_values, exclude={"label_fraction", "draws"}
+            ),
             "views": self.config.data.views.model_dump(**own_values),
             "dropout": self.config.model.dropout,
         }
@@ -118,7 +134,9 @@ class Evaluator:
         if not metrics:
             clips, seed = self._clips, derive_seed(self.config.seed, draw)
             train, test = clips.split(train=True), clips.split(train=False)
-            labelled = train[draw_labelled(clips.label[train], fraction, seed)] if fraction < 1 else train
+            labelled = (
+                train[draw_labelled(clips.label[train], fraction, seed)] if fraction < 1 else train
+            )
             result = finetune(copy.deepcopy(encoder), clips, labelled, self.config, seed=seed)
             metrics = topk_metrics(result.scores, clips.label[test]) | {BEST: result.best_top1}
             scores = self._scores(result.scores, clips, test, about)
@@ -164,16 +182,25 @@ class Evaluator:
             self._folder.keep(tag, self._scores(scores, table, rows, about), metrics)
         return metrics
 
-    def _about(self, protocol: str, store: StoreFacts, source: Source, **more: object) -> dict[str, Any]:
+    def _about(
+        self, protocol: str, store: StoreFacts, source: Source, **more: object
+    ) -> dict[str, Any]:
         more |= {"num_test": store.num_test, "store_sha256": store.sha256}
         return describe_evaluation(
-            self.config, protocol=protocol, dataset=store.dataset, source=source, typed=self.typed, **more
+            self.config,
+            protocol=protocol,
+            dataset=store.dataset,
+            source=source,
+            typed=self.typed,
+            **more,
         )
 
     def _recorded(self, tag: str, about: Evaluation) -> dict[str, float]:
         return self._folder.recorded(tag, about) if self.skip else {}
 
-    def _scores(self, scores: Tensor, of: FeatureTable | Clips, rows: Tensor, about: Evaluation) -> Scores:
+    def _scores(
+        self, scores: Tensor, of: FeatureTable | Clips, rows: Tensor, about: Evaluation
+    ) -> Scores:
         """The scores (n, classes) of the test sequences `rows` (n,)."""
         known = (self.config.data.benchmark, of.class_names, of.dataset, of.stream, about)
         return Scores(scores.numpy(), of.name[rows], of.label[rows].numpy(), *known)
@@ -186,8 +213,14 @@ def hash_of(of_features: Mapping[str, Any], others: Mapping[str, Any]) -> str:
     this is recorded.
     """
     default = made_with(Config())
-    values = {key: x for key, x in of_features.items() if key != "stream" and (key, x) not in default.items()}
-    return hashlib.sha256(json.dumps({**values, **others}, sort_keys=True).encode()).hexdigest()[:12]
+    values = {
+        key: x
+        for key, x in of_features.items()
+        if key != "stream" and (key, x) not in default.items()
+    }
+    return hashlib.sha256(json.dumps({**values, **others}, sort_keys=True).encode()).hexdigest()[
+        :12
+    ]
 
 
 def _tag_of(protocol: str, source: Source) -> str:

@@ -13,7 +13,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scdnet.models.bodies import DistinctBodies
-from scdnet.models.layers import Conv1x1, ConvNorm, CountedNorm, InputNorm, conv_norm, for_all, kaiming, peak_of_three
+from scdnet.models.layers import (
+    Conv1x1,
+    ConvNorm,
+    CountedNorm,
+    InputNorm,
+    conv_norm,
+    for_all,
+    kaiming,
+    peak_of_three,
+)
 from scdnet.skeleton import Skeleton, partition_graph
 
 COORDINATES = 3  # C of the input: x y z
@@ -38,11 +47,15 @@ class GraphConv(nn.Module):
         # conv1 and conv2 of all subsets, applied to the mean over time: (query or key, subset, channel)
         self.relation_weight = kaiming(2, NUM_SUBSETS, relation, in_channels, fan_out=relation)
         self.relation_bias = nn.Parameter(torch.zeros(2, NUM_SUBSETS, relation))
-        self.topology_weight = kaiming(NUM_SUBSETS, out_channels, relation, fan_out=out_channels)  # conv4
+        self.topology_weight = kaiming(
+            NUM_SUBSETS, out_channels, relation, fan_out=out_channels
+        )  # conv4
         self.topology_bias = nn.Parameter(torch.zeros(NUM_SUBSETS, out_channels))
         # conv3 of all subsets, channels (c s); its bias is the weight of one more input channel, which is 1
         conv3 = Conv1x1(in_channels, out_channels * NUM_SUBSETS, parts=NUM_SUBSETS)
-        self.value_weight = nn.Parameter(torch.cat([conv3.weight.flatten(1), conv3.bias[:, None]], dim=1).detach())
+        self.value_weight = nn.Parameter(
+            torch.cat([conv3.weight.flatten(1), conv3.bias[:, None]], dim=1).detach()
+        )
         self.norm = CountedNorm(out_channels)
         nn.init.constant_(self.norm.weight, 1e-6)  # starts as the skip connection alone
         self.skip = ConvNorm(in_channels, out_channels)  # the width changes in every unit
@@ -65,16 +78,22 @@ class GraphConv(nn.Module):
     def _pair_weights(self) -> Tensor:
         """(C_out*S, S*k + S + 1): for each channel and subset, the weights of the subset's own numbers of a pair."""
         own = torch.eye(NUM_SUBSETS, dtype=self.alpha.dtype, device=self.alpha.device)
-        refinement = einsum(self.alpha * self.topology_weight, own, "s c k, s z -> c s z k").flatten(2)
+        refinement = einsum(
+            self.alpha * self.topology_weight, own, "s c k, s z -> c s z k"
+        ).flatten(2)
         bias = rearrange(self.alpha * self.topology_bias, "s c -> c s 1")
-        return torch.cat([refinement, own.expand(len(refinement), -1, -1), bias], dim=2).flatten(0, 1)
+        return torch.cat([refinement, own.expand(len(refinement), -1, -1), bias], dim=2).flatten(
+            0, 1
+        )
 
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
         """(R, C, V, T) -> (R, C_out, V, T)."""
         channels = F.pad(x.flatten(2), (0, 0, 0, 1), value=1)
         values = for_all(self.value_weight, x) @ channels
         values = rearrange(values, "r (c s) (v t) -> r c (s v) t", s=NUM_SUBSETS, v=x.shape[2])
-        return F.relu(self.norm(self.topology(x).transpose(2, 3) @ values, count) + self.skip(x, count))
+        return F.relu(
+            self.norm(self.topology(x).transpose(2, 3) @ values, count) + self.skip(x, count)
+        )
 
 
 class TemporalConv(nn.Module):
@@ -86,10 +105,14 @@ class TemporalConv(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         width = channels // NUM_BRANCHES
-        self.reduce = Conv1x1(channels, channels, parts=NUM_BRANCHES)  # the 1x1 convolutions of all branches
+        self.reduce = Conv1x1(
+            channels, channels, parts=NUM_BRANCHES
+        )  # the 1x1 convolutions of all branches
         self.reduce_norm = CountedNorm(channels)
         self.convs = nn.ModuleList(
-            nn.Conv2d(width, width, kernel_size=(1, 5), padding=(0, 2 * dilation), dilation=(1, dilation))
+            nn.Conv2d(
+                width, width, kernel_size=(1, 5), padding=(0, 2 * dilation), dilation=(1, dilation)
+            )
             for dilation in (1, 2)
         )
         self.norm = CountedNorm(channels - width)  # of the two convolutions and the maximum
@@ -101,8 +124,12 @@ class TemporalConv(nn.Module):
 
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
         """(R, C, V, T) -> (R, C, V, T)."""
-        short, long, peak, frame = conv_norm(self.reduce, self.reduce_norm, x, count).chunk(NUM_BRANCHES, dim=1)
-        context = [conv(F.relu(branch)) for conv, branch in zip(self.convs, (short, long), strict=True)]
+        short, long, peak, frame = conv_norm(self.reduce, self.reduce_norm, x, count).chunk(
+            NUM_BRANCHES, dim=1
+        )
+        context = [
+            conv(F.relu(branch)) for conv, branch in zip(self.convs, (short, long), strict=True)
+        ]
         context.append(peak_of_three(F.relu(peak)))
         return torch.cat([self.norm(torch.cat(context, dim=1), count), frame], dim=1)
 

@@ -14,8 +14,13 @@ from scdnet.models.ctrgcn import COORDINATES, STEM_WIDTHS, Stem
 from scdnet.skeleton import NTU_25, Skeleton
 
 PATHS = ("temporal", "spatial")
-NUM_LEVELS = 4  # of a path at which it can be looked at: after each unit of the stem, and at its end
-POOLINGS = {"max": lambda x: x.amax(dim=0), "mean": lambda x: x.mean(dim=0)}  # over tokens (tokens, N, D)
+NUM_LEVELS = (
+    4  # of a path at which it can be looked at: after each unit of the stem, and at its end
+)
+POOLINGS = {
+    "max": lambda x: x.amax(dim=0),
+    "mean": lambda x: x.mean(dim=0),
+}  # over tokens (tokens, N, D)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,11 @@ class EncoderSizes:
         base_channels = len(weights["temporal_stem.units.0.gcn.norm.weight"])
         width, frame_tokens = weights["spatial_path.project.0.weight"].shape
         joints_of_bodies = len(weights["temporal_stem.input_norm.weight"]) // COORDINATES
-        layers = {key.split(".")[3] for key in weights if key.startswith("temporal_path.transformer.layers.")}
+        layers = {
+            key.split(".")[3]
+            for key in weights
+            if key.startswith("temporal_path.transformer.layers.")
+        }
         return cls(
             base_channels=base_channels,
             width=width,
@@ -97,7 +106,9 @@ class DualPathEncoder(nn.Module):
     def __init__(self, sizes: EncoderSizes, skeleton: Skeleton = NTU_25) -> None:
         super().__init__()
         self.sizes = sizes
-        self.share_empty_bodies = True  # saves work; off where what is done must not depend on what the clips show
+        self.share_empty_bodies = (
+            True  # saves work; off where what is done must not depend on what the clips show
+        )
         b, m, t, v = sizes.base_channels, sizes.bodies, sizes.frames, skeleton.num_joints
         self.temporal_stem = Stem(b, m, skeleton)
         self.spatial_stem = Stem(b, m, skeleton)
@@ -131,9 +142,15 @@ class DualPathEncoder(nn.Module):
     def _frame_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
         """Bodies (R, b, V, T) -> a projected token (T, N, D) for each frame, of all bodies together."""
         first, *rest = self.temporal_path.project
-        parts = (rearrange(y, "r c v t -> t r (v c)") for y in x.split(n))  # the first bodies, the second ones
-        weights = first.weight.unflatten(1, (self.sizes.bodies, -1)).unbind(dim=1)  # what each body adds
-        token, *others = _per_clip([F.linear(y, w) for y, w in zip(parts, weights, strict=True)], bodies)
+        parts = (
+            rearrange(y, "r c v t -> t r (v c)") for y in x.split(n)
+        )  # the first bodies, the second ones
+        weights = first.weight.unflatten(1, (self.sizes.bodies, -1)).unbind(
+            dim=1
+        )  # what each body adds
+        token, *others = _per_clip(
+            [F.linear(y, w) for y, w in zip(parts, weights, strict=True)], bodies
+        )
         token = sum(others, start=token + first.bias)
         for layer in rest:
             token = layer(token)

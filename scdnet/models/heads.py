@@ -20,7 +20,9 @@ class ProjectionHead(nn.Sequential):
 class LinearClassifier(nn.Linear):
     """Features to class scores; weights N(0, 0.01), biases 0. Source: docs/method.md 5."""
 
-    def __init__(self, in_width: int, num_classes: int, *, generator: Generator | None = None) -> None:
+    def __init__(
+        self, in_width: int, num_classes: int, *, generator: Generator | None = None
+    ) -> None:
         super().__init__(in_width, num_classes)
         nn.init.normal_(self.weight, std=0.01, generator=generator)
         nn.init.zeros_(self.bias)
@@ -29,10 +31,14 @@ class LinearClassifier(nn.Linear):
 class ClassifiedEncoder(nn.Module):
     """An encoder with a linear classifier on [v_t ; v_s], to be trained together."""
 
-    def __init__(self, encoder: DualPathEncoder, num_classes: int, *, generator: Generator | None = None) -> None:
+    def __init__(
+        self, encoder: DualPathEncoder, num_classes: int, *, generator: Generator | None = None
+    ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.classifier = LinearClassifier(2 * encoder.sizes.width, num_classes, generator=generator)
+        self.classifier = LinearClassifier(
+            2 * encoder.sizes.width, num_classes, generator=generator
+        )
 
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (N, C, T, V, M) -> class scores (N, classes), in the weights' own precision."""
@@ -61,7 +67,10 @@ class ProjectedEncoder(nn.Module):
         for level in range(1, NUM_LEVELS + 1):
             widths |= {level_name(path, level): sizes.level_width(level) for path in PATHS}
         self.heads = nn.ModuleDict(
-            {name: ProjectionHead(widths[name], sizes.width, projection) for name in objective.projections}
+            {
+                name: ProjectionHead(widths[name], sizes.width, projection)
+                for name in objective.projections
+            }
         )
 
     def features(self, task: str, clips: Tensor) -> dict[str, Tensor]:
@@ -70,7 +79,10 @@ class ProjectedEncoder(nn.Module):
         A path is followed to its end even where no head is: the statistics of its batch norms are those of the data.
         """
         if task != BOTH_PATHS:
-            return {level_name(task, i): x for i, x in enumerate(self.encoder.levels(clips, task), start=1)}
+            return {
+                level_name(task, i): x
+                for i, x in enumerate(self.encoder.levels(clips, task), start=1)
+            }
         features = self.encoder(clips)
         return {**features._asdict(), INSTANCE: torch.cat(features, dim=1)}
 

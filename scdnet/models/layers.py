@@ -34,7 +34,9 @@ class CountedNorm(nn.BatchNorm2d):
 
     gather: Gather | None = None
 
-    def forward(self, x: Tensor, count: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, count: Tensor | None = None, shift: Tensor | None = None
+    ) -> Tensor:
         """(R, C, V, T) -> the same; without `count` every row counts once.
 
         `shift` (C,), in training only: numbers that were to be added to `x`, which change nothing but the running mean.
@@ -44,7 +46,9 @@ class CountedNorm(nn.BatchNorm2d):
         weight, mean, var, pace = self.weight, self.running_mean, self.running_var, self.momentum
         if shift is not None:
             weight = weight + 0 * shift  # its gradient is 0, not absent: weight decay goes on
-            mean.add_(shift.detach(), alpha=pace / (1 - pace))  # the update below leaves 1 - pace of it
+            mean.add_(
+                shift.detach(), alpha=pace / (1 - pace)
+            )  # the update below leaves 1 - pace of it
         self.num_batches_tracked.add_(1)
         if count is None and self.gather is None:
             moved = (
@@ -81,7 +85,9 @@ def share_statistics(model: nn.Module, gather: Gather) -> None:
             module.gather = gather
 
 
-def _normalise(norm: CountedNorm | InputNorm, x: Tensor, weight: Tensor, count: Tensor | None) -> Tensor:
+def _normalise(
+    norm: CountedNorm | InputNorm, x: Tensor, weight: Tensor, count: Tensor | None
+) -> Tensor:
     """(R, C, V, T) -> the same, of training; moves the running statistics."""
     if count is None:
         count = torch.ones_like(x[:, 0, 0, 0], dtype=weight.dtype)
@@ -115,10 +121,14 @@ class _CountedNorm(torch.autograd.Function):
         centred = x - mean[:, None, None]
         var = _mean_square(centred, share)
         if gather is not None:
-            means, variances, counts = gather(torch.cat([mean, var, n[None]])).split([len(mean), len(mean), 1], dim=1)
+            means, variances, counts = gather(torch.cat([mean, var, n[None]])).split(
+                [len(mean), len(mean), 1], dim=1
+            )
             n, own_n = counts.sum(), n
             mean = (counts / n * means).sum(dim=0)
-            var = (counts / n * (variances + (means - mean).square())).sum(dim=0)  # Chan et al. 1983, eq. 2.1
+            var = (counts / n * (variances + (means - mean).square())).sum(
+                dim=0
+            )  # Chan et al. 1983, eq. 2.1
             centred, share = x - mean[:, None, None], share * (own_n / n)
         scale = (var + eps).rsqrt()
         ctx.gather = gather

@@ -17,7 +17,9 @@ DECAY, FLOOR = 0.99, 0.01  # of the moving average of cosines. Source: docs/meth
 class Objective:
     """Pairs of projections to be contrasted. A projection is a path's, `temporal`; of a level of it, `temporal_2`."""
 
-    tasks: tuple[str, ...] = (BOTH_PATHS,)  # a pair of views each, in the order in which the model takes them
+    tasks: tuple[str, ...] = (
+        BOTH_PATHS,
+    )  # a pair of views each, in the order in which the model takes them
     pairs: tuple[Pair, ...] = CROSS_DOMAIN_PAIRS
     levels: tuple[int, ...] = (0, 0, 0, 0)  # of each pair; 0: at none, it counts once
     weights: str = "uniform"  # of the pairs at levels, a key of WEIGHTS
@@ -26,7 +28,11 @@ class Objective:
     def projections(self) -> tuple[str, ...]:
         """All that are contrasted, in an order that does not depend on that of the pairs."""
         names = {name for pair in self.pairs for name in pair}
-        known = [*PATHS, INSTANCE, *(level_name(path, i) for path in PATHS for i in range(1, NUM_LEVELS + 1))]
+        known = [
+            *PATHS,
+            INSTANCE,
+            *(level_name(path, i) for path in PATHS for i in range(1, NUM_LEVELS + 1)),
+        ]
         return tuple(name for name in known if name in names)
 
     @property
@@ -45,7 +51,9 @@ class Objective:
         """Both at once; the levels of at most one of them have weights other than `uniform`."""
         kinds = {self.weights, other.weights} - {"uniform"} or {"uniform"}
         (weights,) = kinds
-        return Objective(self.tasks + other.tasks, self.pairs + other.pairs, self.levels + other.levels, weights)
+        return Objective(
+            self.tasks + other.tasks, self.pairs + other.pairs, self.levels + other.levels, weights
+        )
 
 
 def level_name(path: str, level: int) -> str:
@@ -74,14 +82,18 @@ WEIGHTS = {  # of pairs at levels (L,), before they are scaled to a mean of 1, f
 class PairWeights(nn.Module):
     """How much each pair of an objective counts: once, or by its level; no gradient goes into it."""
 
-    invariance: Tensor  # (L,) of each pair at a level: a moving average of the cosine of its positives
+    invariance: (
+        Tensor  # (L,) of each pair at a level: a moving average of the cosine of its positives
+    )
 
     def __init__(self, objective: Objective) -> None:
         super().__init__()
         self._weigh = WEIGHTS[objective.weights]
         level = torch.tensor([level for level in objective.levels if level], dtype=torch.float32)
         self.register_buffer("level", level, persistent=False)
-        self.register_buffer("others", torch.ones(len(objective.pairs) - len(level)), persistent=False)
+        self.register_buffer(
+            "others", torch.ones(len(objective.pairs) - len(level)), persistent=False
+        )
         self.register_buffer("invariance", torch.ones(len(level)), persistent=len(level) > 0)
 
     def forward(self) -> Tensor:
@@ -97,4 +109,6 @@ class PairWeights(nn.Module):
     @torch.no_grad()
     def follow(self, cosines: Tensor) -> None:
         """Move the average towards the mean cosines (pairs,) of a batch."""
-        self.invariance.lerp_(cosines[len(cosines) - self.num_changing :], 1 - DECAY).clamp_(min=FLOOR)
+        self.invariance.lerp_(cosines[len(cosines) - self.num_changing :], 1 - DECAY).clamp_(
+            min=FLOOR
+        )

@@ -36,7 +36,9 @@ class SCDNet(nn.Module):
         self.momentum, self.objective = momentum, objective
         self.query = ProjectedEncoder(DualPathEncoder(sizes, skeleton), projection, objective)
         self.key = copy.deepcopy(self.query).requires_grad_(False)
-        self.queues = nn.ModuleDict({name: KeyQueue(queue_size, projection) for name in objective.keys})
+        self.queues = nn.ModuleDict(
+            {name: KeyQueue(queue_size, projection) for name in objective.keys}
+        )
         self.weights = PairWeights(objective)
 
     @torch.no_grad()

@@ -34,7 +34,9 @@ def make_sequences() -> Callable[..., list[SkeletonSequence]]:
 def path(tmp_path: Path, make_sequences) -> Path:
     """A store of three sequences, of which the first two train (x-sub)."""
     path = tmp_path / "store.h5"
-    with StoreWriter(path, dataset="made up", class_names=("a", "b", "ü"), created_by="a test") as writer:
+    with StoreWriter(
+        path, dataset="made up", class_names=("a", "b", "ü"), created_by="a test"
+    ) as writer:
         for sequence in make_sequences():
             writer.append(sequence)
         writer.finish({"xsub": writer.table().subject < 12})

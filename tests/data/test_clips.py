@@ -8,8 +8,8 @@ import torch
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
+from scdnet.data.rank_info import Share, draw_batches
 from scdnet.data.recordings import HostRecordings, StoreReader
-from scdnet.data.shares import Share, draw_batches
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.errors import ScdnetError
 
@@ -82,7 +82,9 @@ def with_data(config: Config, **values) -> Clips:
 
 @pytest.mark.parametrize("storage", ["float32", "float16"])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_seed_gives_the_same_views_wherever_the_frames_lie(small_config: Config, workers: int, storage: str):
+def test_a_seed_gives_the_same_views_wherever_the_frames_lie(
+    small_config: Config, workers: int, storage: str
+):
     held = with_data(small_config, resident="cpu", storage=storage)
     read = with_data(small_config, resident="off", storage=storage, workers=workers)
     host = HostRecordings(held.recordings.frames, held.recordings.length)  # as for a GPU
@@ -109,7 +111,9 @@ def test_streaming_draws_nothing_from_the_chance_of_the_training(small_config: C
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_store_that_is_damaged_while_it_is_streamed_is_one_line(small_config: Config, store_path: Path, workers: int):
+def test_a_store_that_is_damaged_while_it_is_streamed_is_one_line(
+    small_config: Config, store_path: Path, workers: int
+):
     clips = with_data(small_config, resident="off", workers=workers)
     store_path.write_bytes(b"")
     with pytest.raises(StoreError, match=r"made_up\.h5: not a readable HDF5 file") as caught:
@@ -117,11 +121,17 @@ def test_a_store_that_is_damaged_while_it_is_streamed_is_one_line(small_config: 
     assert "Traceback" not in str(caught.value)
 
 
-@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="a worker that is not forked is not patched")
+@pytest.mark.skipif(
+    multiprocessing.get_start_method() != "fork",
+    reason="a worker that is not forked is not patched",
+)
 def test_a_worker_that_dies_is_named(small_config: Config, monkeypatch: pytest.MonkeyPatch):
     clips = with_data(small_config, resident="off", workers=1)
     monkeypatch.setattr(StoreReader, "__getitem__", lambda self, index: os._exit(1))
-    with pytest.raises(ScdnetError, match=r"data\.workers: a process that reads recordings failed .*; 0 does without"):
+    with pytest.raises(
+        ScdnetError,
+        match=r"data\.workers: a process that reads recordings failed .*; 0 does without",
+    ):
         evaluation_views(clips)
 
 
@@ -136,7 +146,9 @@ def test_float16_storage_errs_by_half_a_unit_in_the_last_place(small_config: Con
 
 
 def test_a_gpu_for_the_frames_needs_a_run_on_it(small_config: Config):
-    with pytest.raises(ScdnetError, match=r"data\.resident: gpu was asked for, but the run is on the CPU"):
+    with pytest.raises(
+        ScdnetError, match=r"data\.resident: gpu was asked for, but the run is on the CPU"
+    ):
         with_data(small_config, resident="gpu")
 
 
@@ -145,9 +157,12 @@ def test_ranks_make_together_the_views_of_one(small_config: Config, values: dict
     whole = with_data(small_config, **values)
     data = small_config.data.model_copy(update=values)
     parts = [load_clips(data, "bone", CPU, share=Share(rank, 2)) for rank in range(2)]
-    batches = draw_batches(parts[0].hands(whole.split(train=True)), 4, torch.Generator().manual_seed(2))
+    batches = draw_batches(
+        parts[0].hands(whole.split(train=True)), 4, torch.Generator().manual_seed(2)
+    )
     expected, *halves = (
-        list(clips.training_views(batches, torch.Generator().manual_seed(1))) for clips in (whole, *parts)
+        list(clips.training_views(batches, torch.Generator().manual_seed(1)))
+        for clips in (whole, *parts)
     )
     assert len(expected) == 2
     for number, pair in enumerate(expected):
@@ -158,7 +173,9 @@ def test_ranks_make_together_the_views_of_one(small_config: Config, values: dict
 def test_of_a_shard_only_its_own_recordings_are_held(small_config: Config):
     whole = with_data(small_config).recordings.frames.shape[1]
     parts = [
-        load_clips(small_config.data.model_copy(update={"shard": True}), "bone", CPU, share=Share(rank, 2))
+        load_clips(
+            small_config.data.model_copy(update={"shard": True}), "bone", CPU, share=Share(rank, 2)
+        )
         for rank in range(2)
     ]
     assert sum(part.recordings.frames.shape[1] for part in parts) == whole
@@ -169,4 +186,7 @@ def test_of_a_shard_only_its_own_recordings_are_held(small_config: Config):
 
 def test_where_the_frames_lie_is_told(small_config: Config, store_path: Path):
     assert with_data(small_config).place == "frames (0.00 GB) on the cpu"
-    assert with_data(small_config, resident="off").place == f"frames (0.00 GB) read from {store_path} by 2 workers"
+    assert (
+        with_data(small_config, resident="off").place
+        == f"frames (0.00 GB) read from {store_path} by 2 workers"
+    )

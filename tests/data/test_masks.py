@@ -38,7 +38,9 @@ def test_joint_masks_hide_as_many_as_asked(kind: str, masked: int):
 def test_ties_of_the_joint_mask_do_not_favour_a_side():
     keep = joints(20_000)
     hidden = (~keep).float().mean(dim=0)
-    assert (hidden - hidden[list(NTU_25.mirror)]).abs().max() < 0.02  # 5 standard errors: 0.5 / sqrt(20,000) = 0.0035
+    assert (
+        hidden - hidden[list(NTU_25.mirror)]
+    ).abs().max() < 0.02  # 5 standard errors: 0.5 / sqrt(20,000) = 0.0035
 
 
 def test_frame_mask_hides_whole_segments():
@@ -46,7 +48,9 @@ def test_frame_mask_hides_whole_segments():
     segments = keep.view(300, 16, 4)
     assert (segments.all(dim=2) | ~segments.any(dim=2)).all()
     assert (~segments.any(dim=2)).sum(dim=1).tolist() == [6] * 300
-    assert (keep.float().mean(dim=0) - 10 / 16).abs().max() < 0.15  # every segment is hidden about as often
+    assert (
+        keep.float().mean(dim=0) - 10 / 16
+    ).abs().max() < 0.15  # every segment is hidden about as often
 
 
 def test_masks_come_from_the_generator_alone():
@@ -67,11 +71,18 @@ def test_single_frames_are_as_many_as_in_the_segments_and_not_in_line():
     assert not ((share == 0) | (share == 1)).all(dim=1).any()
 
 
-@pytest.mark.parametrize(("segments", "masked"), [(16, 0), (16, 1), (16, 6), (16, 15), (2, 1), (64, 13)])
+@pytest.mark.parametrize(
+    ("segments", "masked"), [(16, 0), (16, 1), (16, 6), (16, 15), (2, 1), (64, 13)]
+)
 def test_single_frames_and_segments_hide_as_many_frames(segments: int, masked: int):
-    hidden = {kind: ~frames(50, kind, segments=segments, masked_segments=masked) for kind in ("segments", "frames")}
+    hidden = {
+        kind: ~frames(50, kind, segments=segments, masked_segments=masked)
+        for kind in ("segments", "frames")
+    }
     expected = [masked * 64 // segments] * 50
-    assert hidden["segments"].sum(dim=1).tolist() == hidden["frames"].sum(dim=1).tolist() == expected
+    assert (
+        hidden["segments"].sum(dim=1).tolist() == hidden["frames"].sum(dim=1).tolist() == expected
+    )
 
 
 @pytest.mark.parametrize(("masked", "expected"), [(0, 0), (1, 1), (6, 11), (15, 28)])

@@ -58,27 +58,57 @@ def make_group(key):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda file: file.attrs.update(format="other"), "attribute format is 'scdnet-sequences', found other"),
-        (lambda file: file.attrs.pop("format"), "attribute format is 'scdnet-sequences', found None"),
-        (lambda file: file.attrs.update(format=["scdnet-sequences"] * 2), "attribute format is 'scdnet-sequences'"),
+        (
+            lambda file: file.attrs.update(format="other"),
+            "attribute format is 'scdnet-sequences', found other",
+        ),
+        (
+            lambda file: file.attrs.pop("format"),
+            "attribute format is 'scdnet-sequences', found None",
+        ),
+        (
+            lambda file: file.attrs.update(format=["scdnet-sequences"] * 2),
+            "attribute format is 'scdnet-sequences'",
+        ),
         (lambda file: file.attrs.update(version=2), "version 1, found 2"),
         (lambda file: file.attrs.update(version=[1, 1]), "version 1, found [1 1]"),
         (lambda file: file.attrs.update(version=h5py.Empty("i8")), "version 1, found Empty"),
-        (lambda file: file.attrs.update(skeleton="coco17"), "attribute skeleton is 'ntu25', found coco17"),
+        (
+            lambda file: file.attrs.update(skeleton="coco17"),
+            "attribute skeleton is 'ntu25', found coco17",
+        ),
         (lambda file: file.attrs.pop("skeleton"), "attribute skeleton is 'ntu25', found None"),
         (lambda file: file.attrs.pop("dataset"), "attribute dataset is text, found None"),
-        (lambda file: file.attrs.create("dataset", b"\xff", dtype=TEXT), "attribute dataset is text, found \\udcff"),
-        (lambda file: file.attrs.update(class_names="abc"), "attribute class_names is a list of texts, found abc"),
-        (lambda file: file.attrs.update(class_names=[1, 2, 3]), "attribute class_names is a list of texts"),
-        (lambda file: file.attrs.pop("class_names"), "attribute class_names is a list of texts, found None"),
+        (
+            lambda file: file.attrs.create("dataset", b"\xff", dtype=TEXT),
+            "attribute dataset is text, found \\udcff",
+        ),
+        (
+            lambda file: file.attrs.update(class_names="abc"),
+            "attribute class_names is a list of texts, found abc",
+        ),
+        (
+            lambda file: file.attrs.update(class_names=[1, 2, 3]),
+            "attribute class_names is a list of texts",
+        ),
+        (
+            lambda file: file.attrs.pop("class_names"),
+            "attribute class_names is a list of texts, found None",
+        ),
         (lambda file: file.pop("label"), "a dataset label, found nothing"),
         (make_group("label"), 'a dataset label, found <HDF5 group "/label" (0 members)>'),
         (make_group("frames"), "a dataset frames, found <HDF5 group"),
         (lambda file: file.pop("split"), "a group split, found nothing"),
         (put("split", [True, False, True]), "a group split, found <HDF5 dataset"),
         (make_group("split/xsub"), "a dataset split/xsub, found <HDF5 group"),
-        (lambda file: file.create_dataset(b"split/\xff", data=[True] * 3), "benchmarks named in UTF-8, found"),
-        (put("frames", np.zeros((9, 2, 17, 3), np.float32)), "frames of shape (F, (2, 25, 3)), found (9, 2, 17, 3)"),
+        (
+            lambda file: file.create_dataset(b"split/\xff", data=[True] * 3),
+            "benchmarks named in UTF-8, found",
+        ),
+        (
+            put("frames", np.zeros((9, 2, 17, 3), np.float32)),
+            "frames of shape (F, (2, 25, 3)), found (9, 2, 17, 3)",
+        ),
         (put("frames", h5py.Empty("f4")), "frames of shape (F, (2, 25, 3)), found ()"),
         (put("frames", np.zeros((9, 2, 25, 3))), "float32 frames, found float64"),
         (put("frames", np.zeros((8, 2, 25, 3), np.float32)), "offsets that rise from 0 to 8"),
@@ -105,9 +135,18 @@ def make_group(key):
         (put("name", [1, 2, 3]), "name of text, found int64"),
         (put("name", ["a", "b"]), "name of 3 rows, found (2,)"),
         (put("name", ["a", "c", "b"]), "names that rise, found ['a' 'c' 'b']"),
-        (put("name", ["a", "b", "b"]), "names that rise, found ['a' 'b' 'b']"),  # one could be in both splits
-        (put("name", ["a", "\U0001f600", "\uffff"]), "names that rise"),  # risen in UTF-16, not in code points
-        (put("name", [b"a", b"b\xff", b"c"], dtype=TEXT), "cannot read name ('utf-8' codec can't decode byte 0xff"),
+        (
+            put("name", ["a", "b", "b"]),
+            "names that rise, found ['a' 'b' 'b']",
+        ),  # one could be in both splits
+        (
+            put("name", ["a", "\U0001f600", "\uffff"]),
+            "names that rise",
+        ),  # risen in UTF-16, not in code points
+        (
+            put("name", [b"a", b"b\xff", b"c"], dtype=TEXT),
+            "cannot read name ('utf-8' codec can't decode byte 0xff",
+        ),
         (put("split/xsub", [True]), "split/xsub of 3 rows, found (1,)"),
         (put("split/xsub", [1, 0, 1]), "split/xsub of bool, found int64"),
     ],
@@ -115,7 +154,9 @@ def make_group(key):
 def test_a_store_that_fails_a_check_is_refused_by_name_of_the_check(path, damage, message):
     with h5py.File(path, "r+") as file:
         damage(file)
-    with pytest.raises(StoreError, match="^" + re.escape(f"{path}: ") + ".*" + re.escape(message)) as caught:
+    with pytest.raises(
+        StoreError, match="^" + re.escape(f"{path}: ") + ".*" + re.escape(message)
+    ) as caught:
         open_sequences(path)
     assert "\n" not in str(caught.value)
     with h5py.File(path, "r+"):  # which fails while the reader, alive in `caught`, holds the file
@@ -138,7 +179,9 @@ def test_what_hdf5_says_of_damaged_frames_becomes_one_line(path, monkeypatch, er
 
     with open_sequences(path) as store:
         monkeypatch.setattr(h5py.Dataset, "__getitem__", refuse)
-        with pytest.raises(StoreError, match=r"store\.h5: damaged sequence store: cannot read frames \(.*heap"):
+        with pytest.raises(
+            StoreError, match=r"store\.h5: damaged sequence store: cannot read frames \(.*heap"
+        ):
             read(store)
 
 
@@ -152,9 +195,13 @@ def test_a_store_is_closed_at_the_end_of_its_block(path):
 
 
 def test_files_that_are_no_stores_are_refused(path, tmp_path):
-    with pytest.raises(StoreError, match=r"none\.h5: no such sequence store; make one with data_prep/"):
+    with pytest.raises(
+        StoreError, match=r"none\.h5: no such sequence store; make one with data_prep/"
+    ):
         open_sequences(tmp_path / "none.h5")
-    with pytest.raises(StoreError, match=re.escape(f"{tmp_path}: expected a sequence store, found a folder")):
+    with pytest.raises(
+        StoreError, match=re.escape(f"{tmp_path}: expected a sequence store, found a folder")
+    ):
         open_sequences(tmp_path)
     (tmp_path / "text.h5").write_text("text")
     with pytest.raises(StoreError, match=r"text\.h5: not a readable HDF5 file"):

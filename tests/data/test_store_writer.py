@@ -38,7 +38,9 @@ def test_datasets_and_types_are_those_of_the_contract(path):
         assert file["offset"].shape == (4,) and file["offset"].dtype == np.int64
         assert {
             key: file[key].dtype for key in ("label", "subject", "camera", "setup", "replication")
-        } == dict.fromkeys(("label", "subject", "camera", "setup", "replication"), np.dtype(np.int64))
+        } == dict.fromkeys(
+            ("label", "subject", "camera", "setup", "replication"), np.dtype(np.int64)
+        )
         assert file["split/xsub"].dtype == bool
         assert set(file.attrs) == {
             "format",
@@ -76,7 +78,9 @@ def test_what_is_not_finished_is_removed_and_an_earlier_store_stays(path, make_s
         write(path, make_sequences(), error=KeyboardInterrupt())
     with writer_of(path) as writer:
         writer.append(make_sequences()[0])
-    assert [file.name for file in path.parent.iterdir()] == ["store.h5"] and path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [
+        "store.h5"
+    ] and path.read_bytes() == before
 
 
 def test_a_file_that_cannot_be_started_leaves_nothing(tmp_path, monkeypatch):
@@ -134,5 +138,9 @@ for missing in [*range(1, 20_000, 500), *range(20_000, len(whole), 30_000)]:
 
 
 def test_a_disk_that_is_full_at_any_byte_is_one_error_and_leaves_the_earlier_store(tmp_path):
-    done = subprocess.run([sys.executable, "-c", FILL_THE_DISK, str(tmp_path / "a.h5")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FILL_THE_DISK, str(tmp_path / "a.h5")],
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stderr) == (0, "")

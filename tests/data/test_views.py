@@ -35,7 +35,11 @@ def test_evaluation_views_equal_the_authors(shared: Path):
     names = sorted({key.split(".")[0] for key in cases.files})
     for name in names:
         num_frames = int(cases[f"{name}.num_frame"])
-        sequence = torch.from_numpy(cases[f"{name}.normalised"][:, :num_frames]).float().permute(0, 1, 3, 2)
+        sequence = (
+            torch.from_numpy(cases[f"{name}.normalised"][:, :num_frames])
+            .float()
+            .permute(0, 1, 3, 2)
+        )
         crop = evaluation_crop(torch.tensor([num_frames]))
         view = resample(sequence.contiguous(), crop.start, crop.length, num_frames=64)
         for stream, convert in STREAMS.items():
@@ -50,14 +54,18 @@ def test_resample_equals_torch_interpolate(crop: int, num_frames: int):
     own = resample(frames, torch.tensor([7]), torch.tensor([crop]), num_frames=num_frames)
     flat = frames[:, 7 : 7 + crop].permute(0, 2, 3, 1).reshape(1, 150, crop)  # (1, C*M*V, crop)
     expected = F.interpolate(flat, size=num_frames, mode="linear", align_corners=False)
-    assert torch.allclose(own[0], expected[0].view(3, 2, 25, num_frames).permute(0, 3, 2, 1), atol=1e-5)
+    assert torch.allclose(
+        own[0], expected[0].view(3, 2, 25, num_frames).permute(0, 3, 2, 1), atol=1e-5
+    )
 
 
 def test_training_crop_follows_its_formula():
     length = torch.arange(1, 400)
     draws = draw_views(len(length), 64, views=NEVER, skeleton=NTU_25, generator=generator())
     crop = training_crop(length, draws, 64)
-    for n, rho, own in zip(length.tolist(), draws.crop_fraction.tolist(), crop.length.tolist(), strict=True):
+    for n, rho, own in zip(
+        length.tolist(), draws.crop_fraction.tolist(), crop.length.tolist(), strict=True
+    ):
         assert own == min(max(math.floor(n * rho), 64), n)
     assert (crop.start >= 0).all()
     assert (crop.start + crop.length <= length).all()
@@ -65,7 +73,9 @@ def test_training_crop_follows_its_formula():
 
 def test_every_legal_start_is_drawn():
     length = torch.full((2000,), 67)
-    crop = training_crop(length, draw_views(2000, 64, views=NEVER, skeleton=NTU_25, generator=generator()), 64)
+    crop = training_crop(
+        length, draw_views(2000, 64, views=NEVER, skeleton=NTU_25, generator=generator()), 64
+    )
     assert set(crop.start[crop.length == 64].tolist()) == {0, 1, 2, 3}
 
 
@@ -77,8 +87,12 @@ def test_evaluation_crop_leaves_a_margin():
 
 def test_rotations_are_one_large_and_two_small_angles():
     matrices = draw_rotations(5000, ViewsConfig(), generator()).double()
-    assert torch.allclose(matrices @ matrices.mT, torch.eye(3).double().expand(5000, 3, 3), atol=1e-5)
-    angle = torch.rad2deg(torch.arccos((matrices.diagonal(dim1=1, dim2=2).sum(dim=1).clamp(max=3) - 1) / 2))
+    assert torch.allclose(
+        matrices @ matrices.mT, torch.eye(3).double().expand(5000, 3, 3), atol=1e-5
+    )
+    angle = torch.rad2deg(
+        torch.arccos((matrices.diagonal(dim1=1, dim2=2).sum(dim=1).clamp(max=3) - 1) / 2)
+    )
     assert 28 < angle.max() < 31
     # about which axis: the largest of the three off-diagonal differences, and a third of the time each
     difference = matrices - matrices.mT
@@ -102,7 +116,9 @@ def test_rotation_composes_x_then_y_then_z(monkeypatch: pytest.MonkeyPatch):
     about_x = torch.tensor([[1, 0, 0], [0, c, s], [0, -s, c]])
     about_y = torch.tensor([[c, 0, -s], [0, 1, 0], [s, 0, c]])
     about_z = torch.tensor([[c, s, 0], [-s, c, 0], [0, 0, 1]])
-    monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.ones(*shape))  # every angle at its largest
+    monkeypatch.setattr(
+        torch, "rand", lambda *shape, generator: torch.ones(*shape)
+    )  # every angle at its largest
     drawn = draw_rotations(1, ViewsConfig(angle_deg=30, minor_angle_deg=30), generator())
     assert torch.allclose(drawn[0], about_z @ about_y @ about_x, atol=1e-6)
 
@@ -134,7 +150,10 @@ AUGMENTATIONS = ("rotate", "flip", "shear", "joint_mask", "frame_mask")
 
 def what_happens(n: int, views: ViewsConfig) -> torch.Tensor:
     """(5, n) bool: which of the AUGMENTATIONS each of n views has."""
-    draws, eye = draw_views(n, 64, views=views, skeleton=NTU_25, generator=generator()), torch.eye(3)
+    draws, eye = (
+        draw_views(n, 64, views=views, skeleton=NTU_25, generator=generator()),
+        torch.eye(3),
+    )
     turned, sheared = ((matrix != eye).any(dim=(1, 2)) for matrix in (draws.rotation, draws.shear))
     masked = (~keep.all(dim=1) for keep in (draws.keep_joints, draws.keep_frames))
     return torch.stack([turned, draws.flip, sheared, *masked])
@@ -149,9 +168,13 @@ def test_each_augmentation_happens_half_of_the_time_and_apart_from_the_others():
 
 @pytest.mark.parametrize("probability", [0, 1])
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_of_probability_0_an_augmentation_never_happens_and_of_1_always(name: str, probability: int):
+def test_of_probability_0_an_augmentation_never_happens_and_of_1_always(
+    name: str, probability: int
+):
     """The four others have the other probability."""
-    happened = what_happens(500, ViewsConfig(**{**dict.fromkeys(AUGMENTATIONS, 1 - probability), name: probability}))
+    happened = what_happens(
+        500, ViewsConfig(**{**dict.fromkeys(AUGMENTATIONS, 1 - probability), name: probability})
+    )
     expected = torch.full((5, 500), probability == 0)
     expected[AUGMENTATIONS.index(name)] = probability == 1
     assert torch.equal(happened, expected)
@@ -159,7 +182,10 @@ def test_of_probability_0_an_augmentation_never_happens_and_of_1_always(name: st
 
 def test_without_augmentation_a_clip_stays_as_it_is():
     x = torch.randn(4, 3, 64, 25, 2)
-    assert torch.equal(augment(x, draw_views(4, 64, views=NEVER, skeleton=NTU_25, generator=generator()), NTU_25), x)
+    assert torch.equal(
+        augment(x, draw_views(4, 64, views=NEVER, skeleton=NTU_25, generator=generator()), NTU_25),
+        x,
+    )
 
 
 def pairs(kind: str, n: int = 400, views: ViewsConfig = ALWAYS):
@@ -177,13 +203,21 @@ def pairs(kind: str, n: int = 400, views: ViewsConfig = ALWAYS):
 )
 def test_the_views_of_a_pair_share_what_their_task_says(kind: str, shared: set[str]):
     first, second = pairs(kind, views=ViewsConfig(joint_mask=1, frame_mask=1))
-    same = {field for field in first._fields if torch.equal(getattr(first, field), getattr(second, field))}
+    same = {
+        field
+        for field in first._fields
+        if torch.equal(getattr(first, field), getattr(second, field))
+    }
     assert same == shared
 
 
 def test_what_a_pair_shares_is_still_drawn_for_each_sequence():
     first, _ = pairs("spatial")
-    assert len(first.rotation.flatten(1).unique(dim=0)) == len(first.shear.flatten(1).unique(dim=0)) == 400
+    assert (
+        len(first.rotation.flatten(1).unique(dim=0))
+        == len(first.shear.flatten(1).unique(dim=0))
+        == 400
+    )
 
 
 def test_the_spatial_task_turns_and_shears_half_as_much_and_hides_no_joint():
@@ -191,8 +225,16 @@ def test_the_spatial_task_turns_and_shears_half_as_much_and_hides_no_joint():
     assert first.keep_joints.all() and not first.keep_frames.all()
     assert not torch.equal(first.keep_frames, second.keep_frames)
     off_diagonal = ~torch.eye(3, dtype=torch.bool)
-    assert 0.45 < first.shear[:, off_diagonal].abs().max() <= 0.5 < strong.shear[:, off_diagonal].abs().max()
-    angle = [torch.rad2deg(torch.arccos((d.rotation.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2)) for d in (first, strong)]
+    assert (
+        0.45
+        < first.shear[:, off_diagonal].abs().max()
+        <= 0.5
+        < strong.shear[:, off_diagonal].abs().max()
+    )
+    angle = [
+        torch.rad2deg(torch.arccos((d.rotation.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2))
+        for d in (first, strong)
+    ]
     assert 14 < angle[0].max() < 15.5 < angle[1].max()
 
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from scdnet.config import Config
-from scdnet.engine import ranks
+from scdnet.engine import distributed as ranks
 from scdnet.engine.build import build_model, open_clips
-from scdnet.engine.epoch import Epoch
-from scdnet.engine.runtime import seed_everything
-from scdnet.engine.training import start_training
+from scdnet.engine.device import seed_everything
+from scdnet.engine.train.epoch import Epoch
+from scdnet.engine.train.state import start_training
 from scdnet.eval.features import extract_features
 from scdnet.losses import contrast_losses
 from scdnet.models.layers import share_statistics
@@ -64,8 +64,12 @@ def trained(config: Config, *, epochs: int) -> dict[str, Tensor]:
     training.model.double()
     for number in range(epochs):
         hands = clips.hands(clips.split(train=True))
-        epoch = Epoch(number, hands, training.report, seed=0, batch_size=config.data.batch_size, device=CPU)
-        for views in clips.training_views(epoch.left, epoch.generator, training.model.objective.tasks):
+        epoch = Epoch(
+            number, hands, training.report, seed=0, batch_size=config.data.batch_size, device=CPU
+        )
+        for views in clips.training_views(
+            epoch.left, epoch.generator, training.model.objective.tasks
+        ):
             epoch.record(training.step(*(view.double() for view in views)))
     return training.model.state_dict() | {"reports": epoch.state()["reports"]}
 

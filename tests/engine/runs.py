@@ -29,7 +29,9 @@ def assert_same_weights(first: Path, second: Path) -> None:
 
 
 def metrics_of(config: Config) -> list[dict]:
-    return [json.loads(line) for line in (config.run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line) for line in (config.run_dir / "metrics.jsonl").read_text().splitlines()
+    ]
 
 
 def assert_same_state(first: Path, second: Path) -> None:
@@ -43,10 +45,18 @@ def assert_same_state(first: Path, second: Path) -> None:
 
 def flat(tree: object, key: tuple = ()) -> dict[tuple, object]:
     """The leaves of nested dicts and lists, by the keys that lead there."""
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list | tuple) else None
+    items = (
+        tree.items()
+        if isinstance(tree, dict)
+        else enumerate(tree)
+        if isinstance(tree, list | tuple)
+        else None
+    )
     if items is None:
         return {key: tree}
-    return {leaf: value for name, branch in items for leaf, value in flat(branch, (*key, name)).items()}
+    return {
+        leaf: value for name, branch in items for leaf, value in flat(branch, (*key, name)).items()
+    }
 
 
 def same(a: object, b: object) -> bool:

@@ -17,7 +17,10 @@ FIRST_NORM = "query.encoder.temporal_stem.units.0.gcn.norm.weight"
 @pytest.fixture
 def saved(small_config: Config, tmp_path: Path) -> Path:
     model = build_model(small_config).state_dict()
-    state = {kind: CONTENT[kind]() for kind in CONTENT} | {"config": dump_config(small_config), "epoch": 3}
+    state = {kind: CONTENT[kind]() for kind in CONTENT} | {
+        "config": dump_config(small_config),
+        "epoch": 3,
+    }
     save_checkpoint(tmp_path / "some.pt", {**state, "model": model})
     return tmp_path / "some.pt"
 
@@ -31,7 +34,12 @@ def rewrite(path: Path, change) -> None:
 def test_encoder_comes_back_with_its_sizes_and_weights(saved: Path):
     encoder = load_encoder(saved)
     weights = read_checkpoint(saved).state["model"]
-    assert (encoder.sizes.width, encoder.sizes.heads, encoder.sizes.frames, encoder.sizes.bodies) == (16, 2, 16, 2)
+    assert (
+        encoder.sizes.width,
+        encoder.sizes.heads,
+        encoder.sizes.frames,
+        encoder.sizes.bodies,
+    ) == (16, 2, 16, 2)
     assert not encoder.training
     for name, value in encoder.state_dict().items():
         assert torch.equal(value, weights[f"query.encoder.{name}"])
@@ -45,7 +53,9 @@ def test_a_write_that_fails_leaves_the_old_file(saved: Path, monkeypatch: pytest
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(CheckpointError, match=r"some\.pt: cannot be written \(No space left.*GB are free there"):
+    with pytest.raises(
+        CheckpointError, match=r"some\.pt: cannot be written \(No space left.*GB are free there"
+    ):
         save_checkpoint(saved, dict.fromkeys(CONTENT))
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir() if path.suffix == ".tmp"] == []
@@ -62,7 +72,9 @@ def test_missing_and_torn_files_are_named(saved: Path, tmp_path: Path):
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path):
     path = tmp_path / "bad.pt"
     torch.save({"format": pytest.raises}, path)
-    with pytest.raises(CheckpointError, match="not a checkpoint, or one that would run code") as error:
+    with pytest.raises(
+        CheckpointError, match="not a checkpoint, or one that would run code"
+    ) as error:
         load_encoder(path)
     assert "weights_only" not in str(error.value)  # torch advises to switch the protection off
 
@@ -81,9 +93,18 @@ def test_the_hash_is_that_of_the_bytes(saved: Path):
         (lambda state: state["model"].update({INPUT_NORM: torch.zeros(2, 2)}), "do not fit"),
         (lambda state: state["model"].update({FIRST_NORM: torch.zeros(0)}), "do not fit"),
         (lambda state: state.update(version=9), "expected version 3, found 9"),
-        (lambda state: state["model"].pop("query.encoder.spatial_path.project.0.bias"), "do not fit.*project.0.bias"),
-        (lambda state: state["model"].pop("query.encoder.temporal_stem.input_norm.weight"), "do not fit"),
-        (lambda state: state["model"].update({"query.encoder.more": torch.zeros(1)}), "do not fit.*more"),
+        (
+            lambda state: state["model"].pop("query.encoder.spatial_path.project.0.bias"),
+            "do not fit.*project.0.bias",
+        ),
+        (
+            lambda state: state["model"].pop("query.encoder.temporal_stem.input_norm.weight"),
+            "do not fit",
+        ),
+        (
+            lambda state: state["model"].update({"query.encoder.more": torch.zeros(1)}),
+            "do not fit.*more",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(saved: Path, change, message: str):

@@ -17,8 +17,13 @@ STRIDE = 5  # of the places that are tried; with 1 it holds too
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of few bytes."""
     path = tmp_path_factory.mktemp("whole") / "some.pt"
-    model = {"weight": torch.randn(7, 13, generator=torch.Generator().manual_seed(0)), "count": torch.arange(5)}
-    save_checkpoint(path, {**{key: kind() for key, kind in CONTENT.items()}, "epoch": 3, "model": model})
+    model = {
+        "weight": torch.randn(7, 13, generator=torch.Generator().manual_seed(0)),
+        "count": torch.arange(5),
+    }
+    save_checkpoint(
+        path, {**{key: kind() for key, kind in CONTENT.items()}, "epoch": 3, "model": model}
+    )
     return path
 
 
@@ -32,8 +37,14 @@ def outcome(whole: Path, tmp_path: Path) -> Callable[[bytes], str]:
         try:
             found = flat(read_checkpoint(path).state)
         except CheckpointError as error:
-            return "refused" if str(error).startswith(f"{path}: not a readable checkpoint") else str(error)
-        are_same = found.keys() == expected.keys() and all(same(x, expected[key]) for key, x in found.items())
+            return (
+                "refused"
+                if str(error).startswith(f"{path}: not a readable checkpoint")
+                else str(error)
+            )
+        are_same = found.keys() == expected.keys() and all(
+            same(x, expected[key]) for key, x in found.items()
+        )
         return "same" if are_same else "other"
 
     return read
@@ -52,9 +63,14 @@ def test_a_flipped_bit_in_a_tensor_is_found(whole: Path, outcome: Callable[[byte
     assert {outcome(flipped(content, place)) for place in places} == {"refused"}
 
 
-def test_a_flipped_bit_elsewhere_is_found_or_of_no_weight(whole: Path, outcome: Callable[[bytes], str]):
+def test_a_flipped_bit_elsewhere_is_found_or_of_no_weight(
+    whole: Path, outcome: Callable[[bytes], str]
+):
     content = whole.read_bytes()
-    assert {outcome(flipped(content, place)) for place in range(0, len(content), STRIDE)} == {"refused", "same"}
+    assert {outcome(flipped(content, place)) for place in range(0, len(content), STRIDE)} == {
+        "refused",
+        "same",
+    }
 
 
 def test_a_torn_file_is_found(whole: Path, outcome: Callable[[bytes], str]):
@@ -65,4 +81,6 @@ def test_a_torn_file_is_found(whole: Path, outcome: Callable[[bytes], str]):
 
 def test_a_missing_byte_is_found(whole: Path, outcome: Callable[[bytes], str]):
     content = whole.read_bytes()
-    assert {outcome(content[:place] + content[place + 1 :]) for place in range(0, len(content), STRIDE)} == {"refused"}
+    assert {
+        outcome(content[:place] + content[place + 1 :]) for place in range(0, len(content), STRIDE)
+    } == {"refused"}

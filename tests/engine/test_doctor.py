@@ -10,7 +10,7 @@ from scdnet.config import Config
 from scdnet.engine import doctor
 from scdnet.engine.build import build_model
 from scdnet.engine.doctor import Finding, checkpoint_bytes, examine
-from scdnet.engine.trainer import pretrain
+from scdnet.engine.train.pretrain import pretrain
 from tests.engine.runs import changed
 
 NAMES = ["device", "versions", "model", "store", "frames", "batch", "disk"]
@@ -42,7 +42,9 @@ def test_a_run_that_can_start_has_no_problem(small_config: Config):
 def test_parameters_are_those_of_the_model(small_config: Config):
     config = changed(small_config, model={"width": 256})
     query = sum(x.numel() for x in build_model(config).query.parameters())
-    assert text_of(config, "model").startswith(f"{query / 1e6:.2f} M parameters to train, {2 * query / 1e6:.2f} M")
+    assert text_of(config, "model").startswith(
+        f"{query / 1e6:.2f} M parameters to train, {2 * query / 1e6:.2f} M"
+    )
 
 
 def test_the_size_of_frames_is_that_in_memory(small_config: Config):
@@ -54,8 +56,12 @@ def test_the_size_of_frames_is_that_in_memory(small_config: Config):
     assert text_of(half, "frames").startswith(f"{frames * 25 * 3 * 2 / 1e6:.1f} MB")
 
 
-@pytest.mark.parametrize(("objective", "optimizer"), [("scd", "sgd"), ("scd", "adamw"), ("scd+hdc", "sgd")])
-def test_the_estimate_is_the_size_of_a_checkpoint(small_config: Config, objective: str, optimizer: str):
+@pytest.mark.parametrize(
+    ("objective", "optimizer"), [("scd", "sgd"), ("scd", "adamw"), ("scd+hdc", "sgd")]
+)
+def test_the_estimate_is_the_size_of_a_checkpoint(
+    small_config: Config, objective: str, optimizer: str
+):
     optim, model = {"epochs": 1, "name": optimizer}, {"width": 256, "queue_size": 64}
     config = changed(small_config, objective=objective, model=model, optim=optim)
     estimate = checkpoint_bytes(config, build_model(config))
@@ -81,7 +87,9 @@ def test_a_gpu_that_does_not_answer(small_config: Config, monkeypatch: pytest.Mo
 
 def test_a_store_that_is_missing_and_what_else_is_wrong(small_config: Config, tmp_path: Path):
     (tmp_path / "file").touch()
-    problems = problems_of(changed(small_config, data={"store": tmp_path / "gone.h5"}, runs_dir=tmp_path / "file/runs"))
+    problems = problems_of(
+        changed(small_config, data={"store": tmp_path / "gone.h5"}, runs_dir=tmp_path / "file/runs")
+    )
     assert [problem.name for problem in problems] == ["store", "disk"]
     assert "gone.h5: no such sequence store" in problems[0].text
 
@@ -94,7 +102,9 @@ def test_a_store_that_is_torn(small_config: Config):
     assert f"{store}: not a readable HDF5 file" in text
 
 
-@pytest.mark.parametrize(("benchmark", "message"), [("xset", "no benchmark 'xset'"), ("nobody", "is empty")])
+@pytest.mark.parametrize(
+    ("benchmark", "message"), [("xset", "no benchmark 'xset'"), ("nobody", "is empty")]
+)
 def test_a_benchmark_that_the_store_lacks(small_config: Config, benchmark: str, message: str):
     name, text = only_problem(changed(small_config, data={"benchmark": benchmark}))
     assert name == "store"
@@ -118,15 +128,21 @@ def test_a_gpu_for_frames_that_is_not_there(small_config: Config):
 def free_disk(monkeypatch: pytest.MonkeyPatch, free: dict[Path, int]) -> None:
     """Let the folders have so many free bytes, all others no end of them."""
     usage = type(shutil.disk_usage("/"))
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage(0, 0, free.get(path, 10**15)))
+    monkeypatch.setattr(
+        doctor.shutil, "disk_usage", lambda path: usage(0, 0, free.get(path, 10**15))
+    )
 
 
-def test_batches_that_do_not_fit_shared_memory(small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_batches_that_do_not_fit_shared_memory(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     shared_memory = tmp_path / "shm"
     shared_memory.mkdir()
     monkeypatch.setattr(doctor, "SHARED_MEMORY", shared_memory)
     config = changed(small_config, data={"resident": "off", "workers": 3})
-    needed = 3 * 2 * (77 + 77 + 76 + 76) * 2 * 25 * 3 * 4  # three workers, two batches each, of the longest
+    needed = (
+        3 * 2 * (77 + 77 + 76 + 76) * 2 * 25 * 3 * 4
+    )  # three workers, two batches each, of the longest
     free_disk(monkeypatch, {shared_memory: needed})
     assert problems_of(config) == []
     free_disk(monkeypatch, {shared_memory: needed - 1})
@@ -141,12 +157,16 @@ def test_a_batch_or_queue_that_does_not_suit_the_split(small_config: Config):
     name, text = only_problem(changed(small_config, model={"queue_size": 5}))
     assert name == "batch"
     assert "model.queue_size 5 is more than half of the 8 training sequences" in text
-    name, text = only_problem(changed(small_config, model={"queue_size": 9}, data={"batch_size": 9}))
+    name, text = only_problem(
+        changed(small_config, model={"queue_size": 9}, data={"batch_size": 9})
+    )
     assert name == "batch"
     assert "data.batch_size 9 exceeds the training split of 8 sequences" in text
 
 
-def test_a_disk_that_is_too_small(small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_that_is_too_small(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     free_disk(monkeypatch, {tmp_path: 1000})
     name, text = only_problem(small_config)
     assert name == "disk"
@@ -155,7 +175,11 @@ def test_a_disk_that_is_too_small(small_config: Config, tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize(("changes", "copies"), [({}, 3), ({"eval_every": 1}, 4), ({"keep": 5}, 6)])
 def test_a_disk_has_to_hold_all_checkpoints_and_the_one_being_written(
-    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict, copies: int
+    small_config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict,
+    copies: int,
 ):
     config = changed(small_config, **changes)
     size = checkpoint_bytes(config, build_model(config))
@@ -165,7 +189,9 @@ def test_a_disk_has_to_hold_all_checkpoints_and_the_one_being_written(
     assert only_problem(config)[0] == "disk"
 
 
-def test_checkpoints_that_will_be_replaced_count_as_free(small_config: Config, monkeypatch: pytest.MonkeyPatch):
+def test_checkpoints_that_will_be_replaced_count_as_free(
+    small_config: Config, monkeypatch: pytest.MonkeyPatch
+):
     size = checkpoint_bytes(small_config, build_model(small_config))
     small_config.run_dir.mkdir(parents=True)
     free_disk(monkeypatch, {small_config.run_dir: size})

@@ -7,9 +7,9 @@ from scdnet.config import Config, FinetuneConfig, LinearConfig
 from scdnet.data.clips import load_clips
 from scdnet.engine.build import build_objective
 from scdnet.engine.checkpoint import read_checkpoint
-from scdnet.engine.runtime import WARM_UP, GraphedStep, seed_everything, set_precision
-from scdnet.engine.trainer import pretrain
-from scdnet.engine.training import Training, start_training
+from scdnet.engine.device import WARM_UP, GraphedStep, seed_everything, set_precision
+from scdnet.engine.train.pretrain import pretrain
+from scdnet.engine.train.state import Training, start_training
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import extract_features, load_source
 from scdnet.eval.finetune import finetune
@@ -36,7 +36,10 @@ def test_a_seed_gives_the_same_views(small_config: Config):
 
 def test_views_are_made_without_waiting_for_the_gpu(small_config: Config):
     clips = load_clips(small_config.data, "bone", torch.device("cuda"))
-    passes = [clips.training_views(torch.tensor([[0, 5, 9]]), torch.Generator().manual_seed(1)) for _ in range(2)]
+    passes = [
+        clips.training_views(torch.tensor([[0, 5, 9]]), torch.Generator().manual_seed(1))
+        for _ in range(2)
+    ]
     next(passes[0])  # copies what is copied once
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -55,9 +58,13 @@ def test_views_do_not_depend_on_where_the_frames_lie(small_config: Config, stora
         assert torch.equal(views, held)
 
 
-def test_frames_that_do_not_fit_the_gpu_are_an_error(small_config: Config, monkeypatch: pytest.MonkeyPatch):
+def test_frames_that_do_not_fit_the_gpu_are_an_error(
+    small_config: Config, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda device: (1000, 1000))
-    with pytest.raises(ScdnetError, match=r"data\.resident: the frames take .* GB, on the gpu 0\.00 GB are free"):
+    with pytest.raises(
+        ScdnetError, match=r"data\.resident: the frames take .* GB, on the gpu 0\.00 GB are free"
+    ):
         views_of(small_config, "cuda", resident="gpu")
 
 
@@ -70,14 +77,25 @@ def test_training_resuming_and_scoring(small_config: Config):
     features = []
     for device in DEVICES:
         encoder, _ = load_source(str(path), config)
-        features.append(extract_features(encoder, load_clips(config.data, "joint", torch.device(device))))
+        features.append(
+            extract_features(encoder, load_clips(config.data, "joint", torch.device(device)))
+        )
     assert torch.allclose(features[0].x, features[1].x, atol=1e-3)
 
 
-def test_one_rank_of_nccl_trains_compiled_in_bf16_and_resumes(small_config: Config, monkeypatch: pytest.MonkeyPatch):
-    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}.items():
+def test_one_rank_of_nccl_trains_compiled_in_bf16_and_resumes(
+    small_config: Config, monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in {
+        "RANK": "0",
+        "WORLD_SIZE": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": free_port(),
+    }.items():
         monkeypatch.setenv(name, value)
-    config = small_config.model_copy(update={"device": "cuda", "precision": "bf16", "eval_every": 1})
+    config = small_config.model_copy(
+        update={"device": "cuda", "precision": "bf16", "eval_every": 1}
+    )
     pretrain(config, score=score_1nn)
     more = config.model_copy(update={"optim": config.optim.model_copy(update={"epochs": 3})})
     state = read_checkpoint(pretrain(more, resume=True, score=score_1nn)).state
@@ -90,10 +108,15 @@ def test_fine_tuning_and_linear_probe(small_config: Config):
     features = extract_features(encoder, clips)
     probe = {"num_classes": 2, "seed": 0}
     splits = split_features(features, clips)
-    on_cpu, on_gpu = (linear_probe(*splits, LinearConfig(), **probe, device=torch.device(d)).scores for d in DEVICES)
+    on_cpu, on_gpu = (
+        linear_probe(*splits, LinearConfig(), **probe, device=torch.device(d)).scores
+        for d in DEVICES
+    )
     assert torch.allclose(on_cpu, on_gpu, atol=1e-2)
     optim = {"epochs": 2, "milestones": (1,)}
-    config = small_config.model_copy(update={"precision": "bf16", "finetune": FinetuneConfig(optim=optim)})
+    config = small_config.model_copy(
+        update={"precision": "bf16", "finetune": FinetuneConfig(optim=optim)}
+    )
     assert finetune(encoder, clips, clips.split(train=True), config, seed=0).scores.shape == (8, 2)
 
 
@@ -102,7 +125,8 @@ def test_retrieval(small_config: Config):
     clips = load_clips(small_config.data, "joint", torch.device("cpu"))
     gallery, queries = split_features(extract_features(encoder, clips), clips)
     on_cpu, on_gpu = (
-        retrieve(gallery, queries, num_classes=2, device=torch.device(device)).metrics for device in DEVICES
+        retrieve(gallery, queries, num_classes=2, device=torch.device(device)).metrics
+        for device in DEVICES
     )
     assert on_gpu == pytest.approx(on_cpu, abs=0.1)
 
@@ -114,13 +138,22 @@ def _no_limit_of_recompilations_across_tests():
 
 def made_up_views(config: Config, seed: int) -> torch.Tensor:
     """(views, N, C, T, V, M) on the GPU, two for each task of the objective; only the first clips show two persons."""
-    shape = (2 * len(build_objective(config).tasks), config.data.batch_size, 3, config.data.frames, 25, 2)
+    shape = (
+        2 * len(build_objective(config).tasks),
+        config.data.batch_size,
+        3,
+        config.data.frames,
+        25,
+        2,
+    )
     views = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     views[:, 1:, ..., 1] = 0
     return views.cuda()
 
 
-def trained(config: Config, *, steps: int = 8, optimizer: str = "sgd", **changes) -> tuple[Training, list[float]]:
+def trained(
+    config: Config, *, steps: int = 8, optimizer: str = "sgd", **changes
+) -> tuple[Training, list[float]]:
     """A training on the GPU after some steps on made-up views, and its losses; the learning rate changes on the way."""
     seed_everything(0)
     optim = {"epochs": 2, "milestones": (1,), "name": optimizer}
@@ -134,9 +167,12 @@ def trained(config: Config, *, steps: int = 8, optimizer: str = "sgd", **changes
 
 
 @pytest.mark.parametrize(
-    ("objective", "optimizer"), [("scd", "sgd"), ("scd", "adamw"), ("hdc", "sgd"), ("scd+hdc", "sgd")]
+    ("objective", "optimizer"),
+    [("scd", "sgd"), ("scd", "adamw"), ("hdc", "sgd"), ("scd+hdc", "sgd")],
 )
-def test_a_compiled_and_captured_step_is_the_plain_one(small_config: Config, objective: str, optimizer: str):
+def test_a_compiled_and_captured_step_is_the_plain_one(
+    small_config: Config, objective: str, optimizer: str
+):
     config = changed(small_config, objective=objective)
     (plain, expected), (graphed, losses) = (
         trained(config, compile=wanted, optimizer=optimizer) for wanted in ("off", "auto")
@@ -160,8 +196,12 @@ def test_the_invariance_of_the_levels_moves_at_each_replay(small_config: Config,
     weights, names = training.model.weights, [a for a, _ in training.model.objective.pairs][-8:]
     for seed in range(3):
         before, expected = weights.invariance.clone(), weights()[-8:]
-        report = dict(zip(training.report, training.step(*made_up_views(config, seed)).tolist(), strict=True))
-        assert [report[f"weight/{name}"] for name in names] == pytest.approx(expected.tolist(), rel=1e-5)
+        report = dict(
+            zip(training.report, training.step(*made_up_views(config, seed)).tolist(), strict=True)
+        )
+        assert [report[f"weight/{name}"] for name in names] == pytest.approx(
+            expected.tolist(), rel=1e-5
+        )
         cosine = [1 - report[f"alignment/{name}"] / 2 for name in names]  # |q - k|^2 = 2 - 2 q k
         moved = before + 0.01 * (torch.tensor(cosine, device=before.device) - before)
         assert (moved - before).abs().max() > 1e-5  # ten times what is told apart

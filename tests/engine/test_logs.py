@@ -14,11 +14,15 @@ def test_metrics_that_cannot_be_written_are_an_error_that_names_the_file(tmp_pat
     with make_log(tmp_path) as log:
         (tmp_path / "metrics.jsonl").unlink()
         (tmp_path / "metrics.jsonl").mkdir()
-        with pytest.raises(ScdnetError, match=r"metrics\.jsonl: cannot be written \(Is a directory\)"):
+        with pytest.raises(
+            ScdnetError, match=r"metrics\.jsonl: cannot be written \(Is a directory\)"
+        ):
             log.epoch(0, {"loss": 1.0}, show=False)
 
 
-@pytest.mark.parametrize(("error", "shown"), [(ScdnetError("the disk is full"), ScdnetError), (None, OSError)])
+@pytest.mark.parametrize(
+    ("error", "shown"), [(ScdnetError("the disk is full"), ScdnetError), (None, OSError)]
+)
 def test_a_board_that_cannot_be_closed_does_not_hide_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None, shown: type[Exception]
 ):
@@ -38,7 +42,9 @@ def test_a_board_that_cannot_be_closed_does_not_hide_why(
         leave()
 
 
-def test_parts_of_a_number_are_recorded_but_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_parts_of_a_number_are_recorded_but_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+):
     with make_log(tmp_path) as log:
         log.epoch(0, {"loss": 3.0, "loss/temporal-instance": 1.0}, show=True)
     assert "loss/temporal-instance" in (tmp_path / "metrics.jsonl").read_text()

@@ -16,7 +16,7 @@ from scdnet.losses import CROSS_DOMAIN_PAIRS, contrast_losses
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.scdnet import SCDNet
-from tests import literal
+from tests.reference import encoder as literal
 
 CHECKPOINT, NUMBERS = "golden/official_small.pth.tar", "golden/official_small.npz"
 LETTERS = {"temporal": "t", "spatial": "s", "instance": "i"}
@@ -51,7 +51,9 @@ def train(model: SCDNet, golden: dict[str, Tensor]) -> list[Step]:
         losses = contrast_losses(CROSS_DOMAIN_PAIRS, query, key, model.negatives(), 0.2)
         optimizer.zero_grad()
         losses.sum().backward()
-        steps.append(Step(losses.detach(), get_total_norm(p.grad for p in model.query.parameters())))
+        steps.append(
+            Step(losses.detach(), get_total_norm(p.grad for p in model.query.parameters()))
+        )
         optimizer.step()
         model.enqueue(key)
     return steps
@@ -75,7 +77,9 @@ def test_load_encoder_reproduces_the_features(shared: Path, golden: dict[str, Te
 
 
 def test_foreign_files_need_the_number_of_heads(shared: Path):
-    with pytest.raises(CheckpointError, match="does not say how many attention heads it has; give num_heads"):
+    with pytest.raises(
+        CheckpointError, match="does not say how many attention heads it has; give num_heads"
+    ):
         load_encoder(shared / CHECKPOINT)
 
 
@@ -86,13 +90,23 @@ def test_heads_reproduce_the_projections(model: SCDNet, golden: dict[str, Tensor
 
 
 def test_three_training_steps_are_the_authors(model: SCDNet, golden: dict[str, Tensor]):
-    for number, (step, tolerance) in enumerate(zip(train(model, golden), (1e-4, 1e-3, 1e-3), strict=True)):
+    for number, (step, tolerance) in enumerate(
+        zip(train(model, golden), (1e-4, 1e-3, 1e-3), strict=True)
+    ):
         assert torch.allclose(step.losses, golden[f"step{number}_losses"], rtol=tolerance, atol=0)
-        assert step.grad_norm.item() == pytest.approx(golden[f"step{number}_grad_norm"].item(), rel=0.01)
+        assert step.grad_norm.item() == pytest.approx(
+            golden[f"step{number}_grad_norm"].item(), rel=0.01
+        )
     for domain, letter in LETTERS.items():
-        assert relative_error(model.queues[domain].keys.T[:, :16], golden[f"after_{letter}_queue"]) < 1e-3
+        assert (
+            relative_error(model.queues[domain].keys.T[:, :16], golden[f"after_{letter}_queue"])
+            < 1e-3
+        )
     model.eval()
-    for side, prefix, tolerance in ((model.query, "after_z", 0.02), (model.key, "after_key_z", 1e-3)):
+    for side, prefix, tolerance in (
+        (model.query, "after_z", 0.02),
+        (model.key, "after_key_z", 1e-3),
+    ):
         for own, letter in zip(heads(side, golden["q_input"]), LETTERS.values(), strict=True):
             assert relative_error(own, golden[prefix + letter]) < tolerance
 
@@ -109,7 +123,9 @@ def test_the_literal_version_gives_the_authors_losses(shared: Path, golden: dict
     sizes = EncoderSizes(width=32, heads=4, dropout=0)
     reference = literal.SCDNet(sizes, projection=16, queue_size=32, momentum=0.99).train()
     reference.load_state_dict(read_checkpoint(shared / CHECKPOINT).state["state_dict"])
-    optimizer = torch.optim.SGD(reference.encoder_q.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(
+        reference.encoder_q.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4
+    )
     for number, tolerance in enumerate((1e-4, 1e-3, 1e-3)):
         losses = reference.losses(golden["q_input"], golden["k_input"])
         assert torch.allclose(losses, golden[f"step{number}_losses"], rtol=tolerance, atol=0)

@@ -54,6 +54,8 @@ def test_sgd_is_momentum_without_nesterov_and_decays_every_parameter():
 
 
 def test_adamw_decays_every_parameter_too():
-    optimizer = make_optimizer(nn.BatchNorm1d(2).parameters(), OptimConfig(name="adamw", weight_decay=0.3))
+    optimizer = make_optimizer(
+        nn.BatchNorm1d(2).parameters(), OptimConfig(name="adamw", weight_decay=0.3)
+    )
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3]
     assert isinstance(optimizer, torch.optim.AdamW)

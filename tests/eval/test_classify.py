@@ -7,15 +7,15 @@ import torch
 from scdnet import load_classifier, open_sequences
 from scdnet.config import Config
 from scdnet.data.clips import evaluation_view
-from scdnet.engine.trainer import pretrain
+from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.eval.classify import Classifier
 from scdnet.eval.feature_file import FeatureFileError, write_features
 from scdnet.eval.feature_table import FeatureTable, extract_table
 from scdnet.eval.features import encode, load_source
 from scdnet.models.encoder import EncoderSizes
-from tests import literal
 from tests.conftest import write_made_up_store
+from tests.reference import encoder as literal
 
 
 def classifier_of(config: Config) -> Classifier:
@@ -32,8 +32,12 @@ def with_table(classifier: Classifier, **changes) -> Classifier:
     return Classifier(classifier._encoder, replace(classifier.known, **changes))
 
 
-@pytest.mark.parametrize(("stream", "bodies"), [("joint", 2), ("joint", 1), ("bone", 2), ("motion", 2)])
-def test_a_sequence_of_the_store_has_the_features_of_its_row_and_finds_itself(small_config, stream, bodies):
+@pytest.mark.parametrize(
+    ("stream", "bodies"), [("joint", 2), ("joint", 1), ("bone", 2), ("motion", 2)]
+)
+def test_a_sequence_of_the_store_has_the_features_of_its_row_and_finds_itself(
+    small_config, stream, bodies
+):
     data = small_config.data.model_copy(update={"bodies": bodies})
     classifier = classifier_of(small_config.model_copy(update={"stream": stream, "data": data}))
     for row, sequence in enumerate(open_sequences(data.store)):
@@ -42,19 +46,26 @@ def test_a_sequence_of_the_store_has_the_features_of_its_row_and_finds_itself(sm
         torch.testing.assert_close(x[0], classifier.known.x[row], rtol=1e-4, atol=1e-5)
         nearest, second = classifier(sequence.frames, num_neighbours=2).neighbours
         assert nearest[:2] == (sequence.name, f"class {sequence.label}")
-        assert second.similarity < nearest.similarity <= 1 and nearest.similarity == pytest.approx(1, abs=1e-5)
+        assert second.similarity < nearest.similarity <= 1 and nearest.similarity == pytest.approx(
+            1, abs=1e-5
+        )
 
 
 def test_neighbours_are_the_nearest_by_cosine_the_nearest_first(small_config, classifier):
     frames = np.random.default_rng(3).normal(size=(50, 2, 25, 3))
     view = evaluation_view(frames.astype(np.float32), "joint", num_frames=16, bodies=2)
     x, known = encode(classifier._encoder, view)[0].numpy(), classifier.known
-    cosines = {n: r @ x / np.sqrt((r @ r) * (x @ x)) for n, r in zip(known.name, known.x.numpy(), strict=True)}
+    cosines = {
+        n: r @ x / np.sqrt((r @ r) * (x @ x))
+        for n, r in zip(known.name, known.x.numpy(), strict=True)
+    }
     names = sorted(cosines, key=cosines.__getitem__, reverse=True)
     for num, expected in ((5, 5), (1, 1), (99, 16)):
         found = classifier(frames, num_neighbours=num).neighbours
         assert [n.name for n in found] == names[:expected]
-        np.testing.assert_allclose([n.similarity for n in found], [cosines[n.name] for n in found], rtol=1e-5)
+        np.testing.assert_allclose(
+            [n.similarity for n in found], [cosines[n.name] for n in found], rtol=1e-5
+        )
     assert len(classifier(frames).neighbours) == 5
 
 
@@ -63,7 +74,9 @@ def test_probabilities_are_of_the_classes_that_occur_the_largest_first(small_con
     classifier = with_table(classifier, label=2 * classifier.known.label + 1, class_names=names)
     for sequence in open_sequences(small_config.data.store):
         probabilities = classifier(sequence.frames).probabilities
-        assert sorted(probabilities) == ["one", "two"] and sum(probabilities.values()) == pytest.approx(1)
+        assert sorted(probabilities) == ["one", "two"] and sum(
+            probabilities.values()
+        ) == pytest.approx(1)
         values = list(probabilities.values())
         assert values == sorted(values, reverse=True)
         assert next(iter(probabilities)) == names[2 * sequence.label + 1] and values[0] > 0.8
@@ -76,7 +89,9 @@ def test_both_splits_of_the_store_are_learnt_from(small_config, classifier):
 
 
 @pytest.mark.parametrize("width", [16, 1024])
-def test_features_that_say_nothing_leave_the_probe_in_doubt_however_many_they_are(classifier, width):
+def test_features_that_say_nothing_leave_the_probe_in_doubt_however_many_they_are(
+    classifier, width
+):
     generator = torch.Generator().manual_seed(0)
     x, label = torch.randn(200, width, generator=generator), torch.arange(200) % 2
     probe = with_table(classifier, x=x, label=label)._probe
@@ -111,10 +126,15 @@ def test_two_lines_of_python_and_what_they_refuse(small_config, tmp_path):
     )
     assert answer.neighbours[0].name == table.name[9] and max(answer.probabilities.values()) > 0.5
     control = written(extract_table(small_config, "none"), tmp_path / "b.h5")
-    with pytest.raises(FeatureFileError, match=r"b\.h5: made with none, whose hash is not that of .*last\.pt; make it"):
+    with pytest.raises(
+        FeatureFileError,
+        match=r"b\.h5: made with none, whose hash is not that of .*last\.pt; make it",
+    ):
         load_classifier(checkpoint, control)
     unlabelled = replace(table, label=0 * table.label, class_names=("unlabelled",))
-    with pytest.raises(FeatureFileError, match=r"expected sequences of several classes, found only 'unlabelled'"):
+    with pytest.raises(
+        FeatureFileError, match=r"expected sequences of several classes, found only 'unlabelled'"
+    ):
         load_classifier(checkpoint, written(unlabelled, tmp_path / "c.h5"))
 
 
@@ -125,14 +145,22 @@ def test_a_recording_is_looked_at_at_the_level_of_the_features(small_config, tmp
         classifier = load_classifier(checkpoint, written(table, tmp_path / "a.h5"))
         x = torch.nn.functional.normalize(table.x)
         for row in (3, 9):
-            itself, second = classifier(open_sequences(table.store)[row].frames, num_neighbours=2).neighbours
-            assert itself.name == table.name[row] and itself.similarity == pytest.approx(1, abs=1e-5)
-            assert second.similarity == pytest.approx((x @ x[row]).topk(2).values[1].item(), abs=1e-5)
+            itself, second = classifier(
+                open_sequences(table.store)[row].frames, num_neighbours=2
+            ).neighbours
+            assert itself.name == table.name[row] and itself.similarity == pytest.approx(
+                1, abs=1e-5
+            )
+            assert second.similarity == pytest.approx(
+                (x @ x[row]).topk(2).values[1].item(), abs=1e-5
+            )
 
 
 def test_a_checkpoint_trained_on_is_another_one(small_config, tmp_path):
     features = written(extract_table(small_config, str(pretrain(small_config))), tmp_path / "a.h5")
-    longer = small_config.model_copy(update={"optim": small_config.optim.model_copy(update={"epochs": 3})})
+    longer = small_config.model_copy(
+        update={"optim": small_config.optim.model_copy(update={"epochs": 3})}
+    )
     with pytest.raises(FeatureFileError, match="whose hash is not that of"):
         load_classifier(pretrain(longer, resume=True), features)
 
@@ -147,10 +175,16 @@ def test_the_heads_of_the_authors_checkpoint_are_those_of_its_features(small_con
     with pytest.raises(FeatureFileError, match="made with 2 attention heads, expected 4"):
         load_classifier(checkpoint, features, num_heads=4)
     answer = load_classifier(checkpoint, features)(open_sequences(table.store)[5].frames)
-    assert answer.neighbours[0].name == table.name[5] and answer.neighbours[0].similarity == pytest.approx(1, abs=1e-5)
+    assert answer.neighbours[0].name == table.name[5] and answer.neighbours[
+        0
+    ].similarity == pytest.approx(1, abs=1e-5)
 
 
-def test_recordings_of_another_store_are_classified_by_what_they_are_like(small_config, classifier, tmp_path):
-    other = open_sequences(write_made_up_store(tmp_path / "other.h5", frames=100, seed=0))  # same poses, longer
+def test_recordings_of_another_store_are_classified_by_what_they_are_like(
+    small_config, classifier, tmp_path
+):
+    other = open_sequences(
+        write_made_up_store(tmp_path / "other.h5", frames=100, seed=0)
+    )  # same poses, longer
     for sequence in other:
         assert next(iter(classifier(sequence.frames).probabilities)) == f"class {sequence.label}"

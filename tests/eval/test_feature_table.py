@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scdnet.engine.trainer import pretrain
+from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import FeatureFileError, read_features, write_features
 from scdnet.eval.feature_table import extract_table, gallery_across
@@ -43,13 +43,17 @@ def test_the_source_of_a_trained_encoder_is_kept(small_config, tmp_path):
     assert (source.seed, source.epoch, source.pretrained_on) == (0, 2, small_config.data.store.stem)
 
 
-def test_features_of_another_checkpoint_store_or_stream_are_refused(path, small_config, store_path, tmp_path):
+def test_features_of_another_checkpoint_store_or_stream_are_refused(
+    path, small_config, store_path, tmp_path
+):
     other = tmp_path / "other.pt"
     other.write_text("other weights")
     with pytest.raises(FeatureFileError, match="its checkpoint_sha256 is none, expected "):
         read_features(path, like=small_config, checkpoint=str(other))
     with pytest.raises(FeatureFileError, match="its stream is joint, expected bone"):
-        read_features(path, like=small_config.model_copy(update={"stream": "bone"}), checkpoint="none")
+        read_features(
+            path, like=small_config.model_copy(update={"stream": "bone"}), checkpoint="none"
+        )
     with h5py.File(store_path, "r+") as store:
         store["frames"][0] += 1
     with pytest.raises(FeatureFileError, match="its store_sha256 is "):
@@ -67,7 +71,9 @@ def test_features_of_another_checkpoint_store_or_stream_are_refused(path, small_
         ("model", {"width": 32}, "its width is 16, expected 32"),
     ],
 )
-def test_features_of_a_control_made_with_other_values_are_refused(path, small_config, section, change, message):
+def test_features_of_a_control_made_with_other_values_are_refused(
+    path, small_config, section, change, message
+):
     if section:
         change = {section: getattr(small_config, section).model_copy(update=change)}
     with pytest.raises(FeatureFileError, match=message):
@@ -75,11 +81,15 @@ def test_features_of_a_control_made_with_other_values_are_refused(path, small_co
 
 
 def test_a_value_that_is_younger_than_the_file_had_its_default(table, path, small_config):
-    older = {key: value for key, value in table.made_with.items() if key not in ("pooling", "features")}
+    older = {
+        key: value for key, value in table.made_with.items() if key not in ("pooling", "features")
+    }
     write_features(path, replace(table, made_with=older))
     read_features(path, like=small_config, checkpoint="none")
     with pytest.raises(FeatureFileError, match="its features is level4, expected level2"):
-        read_features(path, like=small_config.model_copy(update={"features": "level2"}), checkpoint="none")
+        read_features(
+            path, like=small_config.model_copy(update={"features": "level2"}), checkpoint="none"
+        )
     write_features(path, replace(table, made_with={}))  # nothing is known of it
     with pytest.raises(FeatureFileError, match="is None, expected"):
         read_features(path, like=small_config, checkpoint="none")
@@ -98,12 +108,18 @@ def put(file: h5py.File, key: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda f: f.attrs.update(version=9), "expected scdnet-features of version 1, found scdnet-features of 9"),
+        (
+            lambda f: f.attrs.update(version=9),
+            "expected scdnet-features of version 1, found scdnet-features of 9",
+        ),
         (lambda f: put(f, "label", np.zeros(3, int)), r"expected label of 16 rows, found \(3,\)"),
         (lambda f: put(f, "label", np.full(16, 7)), r"expected labels in 0\.\.1"),
         (lambda f: put(f, "split/xsub", np.zeros(2, bool)), "expected split/xsub of 16 rows"),
         (lambda f: put(f, "name", ["same"] * 16), "expected names that rise, each once"),
-        (lambda f: put(f, "features", np.full((16, 32), np.nan, np.float32)), "expected finite float32 features"),
+        (
+            lambda f: put(f, "features", np.full((16, 32), np.nan, np.float32)),
+            "expected finite float32 features",
+        ),
         (lambda f: f.__delitem__("features"), "not a readable features file"),
     ],
 )
@@ -146,10 +162,14 @@ def test_classes_of_two_stores_are_matched_by_name(table):
 
 
 def test_a_query_is_never_in_its_own_gallery(table):
-    with pytest.raises(ScdnetError, match="8 of its sequences are queries too, S001C001P003R001A001 for one"):
+    with pytest.raises(
+        ScdnetError, match="8 of its sequences are queries too, S001C001P003R001A001 for one"
+    ):
         gallery_across(table, table, table.rows("xsub", train=False))
     noise = 0.02 * table.x.norm(dim=1, keepdim=True) / table.x.shape[1] ** 0.5
-    in_another_precision = replace(table, x=table.x + noise * torch.randn_like(table.x), store="elsewhere.h5")
+    in_another_precision = replace(
+        table, x=table.x + noise * torch.randn_like(table.x), store="elsewhere.h5"
+    )
     with pytest.raises(ScdnetError, match="8 of its sequences are queries too"):
         gallery_across(in_another_precision, table, table.rows("xsub", train=False))
 
@@ -164,8 +184,13 @@ def test_a_gallery_of_another_level_is_refused(table):
 def test_galleries_of_another_encoder_or_without_a_common_class_are_refused(table):
     rows = table.rows("xsub", train=False)
     with pytest.raises(ScdnetError, match="expected features of one encoder"):
-        gallery_across(other_table(table, source=table.source._replace(sha256="other")), table, rows)
-    for other in ({"made_with": {**table.made_with, "stream": "bone"}}, {"source": table.source._replace(seed=5)}):
+        gallery_across(
+            other_table(table, source=table.source._replace(sha256="other")), table, rows
+        )
+    for other in (
+        {"made_with": {**table.made_with, "stream": "bone"}},
+        {"source": table.source._replace(seed=5)},
+    ):
         with pytest.raises(ScdnetError, match="expected features of one encoder"):
             gallery_across(other_table(table, **other), table, rows)
     with pytest.raises(ScdnetError, match="no class of one name"):

@@ -8,7 +8,7 @@ from scdnet.config import Config
 from scdnet.data.clips import load_clips
 from scdnet.engine.build import build_model
 from scdnet.engine.checkpoint import CheckpointError
-from scdnet.engine.trainer import pretrain
+from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.eval import features
 from scdnet.eval.features import extract_features, load_source
@@ -23,7 +23,9 @@ def checkpoint(small_config: Config) -> Path:
     return pretrain(small_config)
 
 
-def test_features_are_both_paths_side_by_side_in_the_order_of_the_store(small_config: Config, checkpoint: Path):
+def test_features_are_both_paths_side_by_side_in_the_order_of_the_store(
+    small_config: Config, checkpoint: Path
+):
     clips = load_clips(small_config.data, "joint", CPU)
     encoder, source = load_source(str(checkpoint), small_config)
     own = extract_features(encoder, clips)
@@ -35,7 +37,9 @@ def test_features_are_both_paths_side_by_side_in_the_order_of_the_store(small_co
     assert (source.epoch, source.seed) == (2, 0)
 
 
-def test_batches_change_no_feature(small_config: Config, checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+def test_batches_change_no_feature(
+    small_config: Config, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+):
     clips = load_clips(small_config.data, "joint", CPU)
     encoder, _ = load_source(str(checkpoint), small_config)
     whole = extract_features(encoder, clips)
@@ -72,8 +76,12 @@ def test_raw_control_is_the_flattened_view(small_config: Config):
 
 
 @pytest.mark.parametrize("name", ["none", "trained"])
-def test_the_dropout_of_further_training_is_that_of_the_config(small_config: Config, checkpoint: Path, name: str):
-    config = small_config.model_copy(update={"model": small_config.model.model_copy(update={"dropout": 0.3})})
+def test_the_dropout_of_further_training_is_that_of_the_config(
+    small_config: Config, checkpoint: Path, name: str
+):
+    config = small_config.model_copy(
+        update={"model": small_config.model.model_copy(update={"dropout": 0.3})}
+    )
     encoder, _ = load_source(str(checkpoint) if name == "trained" else name, config)
     assert {module.p for module in encoder.modules() if isinstance(module, nn.Dropout)} == {0.3}
 
@@ -95,7 +103,9 @@ def test_untrained_control_is_where_training_starts(small_config: Config):
         ("model", {"heads": 4}, "heads is 2 in the checkpoint, 4 in the config"),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_the_config(small_config, checkpoint, section, values, message):
+def test_a_checkpoint_that_does_not_fit_the_config(
+    small_config, checkpoint, section, values, message
+):
     part = getattr(small_config, section).model_copy(update=values)
     with pytest.raises(CheckpointError, match=message):
         load_source(str(checkpoint), small_config.model_copy(update={section: part}))

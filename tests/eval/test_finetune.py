@@ -14,7 +14,9 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def config(small_config):
     optim = {"epochs": 6, "milestones": (4,), "lr": 0.05}
-    return small_config.model_copy(update={"finetune": FinetuneConfig(batch_size=4, test_every=2, optim=optim)})
+    return small_config.model_copy(
+        update={"finetune": FinetuneConfig(batch_size=4, test_every=2, optim=optim)}
+    )
 
 
 @pytest.fixture
@@ -30,7 +32,12 @@ def test_the_settings_are_those_of_the_method():
         80,
         (50, 70),
     )
-    assert (config.optim.momentum, config.optim.weight_decay, config.layer_decay, config.draws) == (0.9, 0, 1, 5)
+    assert (config.optim.momentum, config.optim.weight_decay, config.layer_decay, config.draws) == (
+        0.9,
+        0,
+        1,
+        5,
+    )
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.05, 0.1, 0.2, 0.999])
@@ -53,11 +60,19 @@ def test_fine_tuning_changes_all_weights_and_learns_what_it_was_shown(config, cl
     before = {name: value.clone() for name, value in encoder.named_parameters()}
     result = finetune(encoder, clips, clips.split(train=True), config, seed=0)
     assert result.scores.shape == (8, 2) and result.scores.isfinite().all()
-    moved = {name for name, value in encoder.named_parameters() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in encoder.named_parameters() if not torch.equal(value, before[name])
+    }
     still = before.keys() - moved
     # a bias before a batch norm has no gradient, nor what alpha = 0 multiplies
     assert all("bias" in name or "relation" in name for name in still), still
-    right = 100 * (result.scores.argmax(dim=1) == clips.label[clips.split(train=False)]).double().mean().item()
+    right = (
+        100
+        * (result.scores.argmax(dim=1) == clips.label[clips.split(train=False)])
+        .double()
+        .mean()
+        .item()
+    )
     assert right >= 75 and result.best_top1 >= right
 
 
@@ -65,7 +80,9 @@ def test_a_seed_gives_the_same_scores_and_the_test_split_changes_none(config, cl
     scores = []
     for test_every in (2, 6):
         encoder, _ = load_source("none", config)
-        changed = config.model_copy(update={"finetune": config.finetune.model_copy(update={"test_every": test_every})})
+        changed = config.model_copy(
+            update={"finetune": config.finetune.model_copy(update={"test_every": test_every})}
+        )
         scores.append(finetune(encoder, clips, clips.split(train=True), changed, seed=3).scores)
     assert torch.equal(*scores)
 
@@ -77,7 +94,13 @@ def test_without_augmentation_the_evaluation_views_are_trained_on(config, clips,
     monkeypatch.setattr(type(clips), "augmented_views", refuse)
     settings = config.finetune.model_copy(update={"augment": False})
     encoder, _ = load_source("none", config)
-    result = finetune(encoder, clips, clips.split(train=True), config.model_copy(update={"finetune": settings}), seed=0)
+    result = finetune(
+        encoder,
+        clips,
+        clips.split(train=True),
+        config.model_copy(update={"finetune": settings}),
+        seed=0,
+    )
     assert result.scores.shape == (8, 2)
 
 
@@ -98,4 +121,6 @@ def test_the_learning_rate_decays_layer_by_layer_from_the_head(config):
     }
     named = dict(model.named_parameters())
     assert {name: rates[id(named[name])] for name in expected} == pytest.approx(expected)
-    assert len(rates) == len(named) and all(group["weight_decay"] == 0.3 for group in optimizer.param_groups)
+    assert len(rates) == len(named) and all(
+        group["weight_decay"] == 0.3 for group in optimizer.param_groups
+    )

@@ -31,21 +31,32 @@ GALLERY, QUERIES = made_up(200, seed=0), made_up(90, seed=1)
 
 @pytest.mark.parametrize("k", [1, 5, 10, 20])
 def test_accuracy_is_that_of_scikit_learn(k: int):
-    reference = KNeighborsClassifier(k, metric="cosine").fit(GALLERY.x, GALLERY.y).score(QUERIES.x, QUERIES.y)
+    reference = (
+        KNeighborsClassifier(k, metric="cosine")
+        .fit(GALLERY.x, GALLERY.y)
+        .score(QUERIES.x, QUERIES.y)
+    )
     assert knn_metrics(GALLERY, QUERIES)[f"knn@{k}"] == pytest.approx(100 * reference)
 
 
 def test_map_is_the_mean_average_precision_of_scikit_learn():
     similarity = torch.nn.functional.cosine_similarity(QUERIES.x[:, None], GALLERY.x[None], dim=2)
     reference = np.mean(
-        [average_precision_score(GALLERY.y == y, row) for y, row in zip(QUERIES.y, similarity, strict=True)]
+        [
+            average_precision_score(GALLERY.y == y, row)
+            for y, row in zip(QUERIES.y, similarity, strict=True)
+        ]
     )
     assert knn_metrics(GALLERY, QUERIES)["map"] == pytest.approx(100 * reference, abs=1e-3)
 
 
 def test_recall_and_map_by_hand():
-    gallery = Features(torch.tensor([[1.0, 0.0], [1.0, 0.2], [1.0, 0.4], [1.0, 9.0]]), torch.tensor([0, 1, 0, 1]))
-    query = Features(torch.tensor([[2.0, 0.0]]), torch.tensor([1]))  # nearest first: classes 0 1 0 1
+    gallery = Features(
+        torch.tensor([[1.0, 0.0], [1.0, 0.2], [1.0, 0.4], [1.0, 9.0]]), torch.tensor([0, 1, 0, 1])
+    )
+    query = Features(
+        torch.tensor([[2.0, 0.0]]), torch.tensor([1])
+    )  # nearest first: classes 0 1 0 1
     metrics = knn_metrics(gallery, query)
     assert metrics["recall@1"] == 0
     assert metrics["map"] == pytest.approx(100 * (1 / 2 + 2 / 4) / 2)
@@ -85,7 +96,9 @@ def test_1nn_alone_answers_as_the_ranking_does():
 
 
 def test_a_subset_has_each_class_in_its_share_and_all_repetitions():
-    label = torch.arange(1200) % 60  # as in a store of NTU: class by class, repetition by repetition
+    label = (
+        torch.arange(1200) % 60
+    )  # as in a store of NTU: class by class, repetition by repetition
     label[label > 50] = 50  # ten times as large as the others
     index = torch.arange(100, 1200)
     subset = spread(index, label, 275)  # every fourth
@@ -109,7 +122,10 @@ def test_a_score_on_a_subset_is_that_of_its_features(small_config: Config):
     clips = load_clips(small_config.data, "joint", torch.device("cpu"))
     encoder, _ = load_source("none", small_config)
     whole = extract_features(encoder, clips)
-    assert score_1nn(encoder, clips)["knn@1"] == retrieve(*split_features(whole, clips), num_classes=2).metrics["knn@1"]
+    assert (
+        score_1nn(encoder, clips)["knn@1"]
+        == retrieve(*split_features(whole, clips), num_classes=2).metrics["knn@1"]
+    )
     parts = [spread(clips.split(train=train), clips.label, 3) for train in (True, False)]
     own = accuracy_1nn(*(Features(whole.x[part], whole.y[part]) for part in parts), clips.device)
     assert score_1nn(encoder, clips, limit=3)["knn@1"] == own

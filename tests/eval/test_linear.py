@@ -14,7 +14,9 @@ CPU = torch.device("cpu")
 SMALL = {"batch_size": 16, "optim": {"epochs": 12, "milestones": (6, 9), "lr": 0.5}}
 
 
-def slow_probe(step_inputs, x_test, num_classes: int, config: LinearConfig, seed: int) -> torch.Tensor:
+def slow_probe(
+    step_inputs, x_test, num_classes: int, config: LinearConfig, seed: int
+) -> torch.Tensor:
     """The method's text, step by step: SGD with momentum written out, inputs asked for at every step."""
     generator = torch.Generator().manual_seed(seed)
     num, width, x_of = step_inputs
@@ -22,7 +24,9 @@ def slow_probe(step_inputs, x_test, num_classes: int, config: LinearConfig, seed
     bias = torch.zeros(num_classes, requires_grad=True)
     velocity = [torch.zeros_like(weight), torch.zeros_like(bias)]
     for epoch in range(config.optim.epochs):
-        lr = config.optim.lr * 0.1 ** sum(epoch >= milestone for milestone in config.optim.milestones)
+        lr = config.optim.lr * 0.1 ** sum(
+            epoch >= milestone for milestone in config.optim.milestones
+        )
         for batch in epoch_batches(num, config.batch_size, generator):
             x, y = x_of(batch)
             gradients = torch.autograd.grad(F.cross_entropy(x @ weight.T + bias, y), (weight, bias))
@@ -37,15 +41,22 @@ def test_the_probe_is_a_plain_loop_of_sgd():
     train, test, config = made_up(50, seed=0), made_up(30, seed=1), LinearConfig(**SMALL)
     probe = linear_probe(train, test, config, num_classes=3, seed=7, device=CPU)
     inputs = (50, 8, lambda batch: (train.x[batch], train.y[batch]))
-    torch.testing.assert_close(probe.scores, slow_probe(inputs, test.x, 3, config, seed=7), rtol=1e-4, atol=1e-5)
-    assert probe.best_top1 >= 100 * (probe.scores.argmax(dim=1) == test.y).double().mean().item() > 80
+    torch.testing.assert_close(
+        probe.scores, slow_probe(inputs, test.x, 3, config, seed=7), rtol=1e-4, atol=1e-5
+    )
+    assert (
+        probe.best_top1 >= 100 * (probe.scores.argmax(dim=1) == test.y).double().mean().item() > 80
+    )
 
 
 def test_stored_features_give_the_numbers_of_running_the_encoder_at_every_step(small_config):
     clips = load_clips(small_config.data, "joint", CPU)
     encoder, _ = load_source("none", small_config)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    features, config = extract_features(encoder, clips), LinearConfig(batch_size=3, optim={"epochs": 4, "lr": 0.1})
+    features, config = (
+        extract_features(encoder, clips),
+        LinearConfig(batch_size=3, optim={"epochs": 4, "lr": 0.1}),
+    )
     train, test = clips.split(train=True), clips.split(train=False)
 
     def encode(index: torch.Tensor) -> torch.Tensor:
@@ -55,34 +66,45 @@ def test_stored_features_give_the_numbers_of_running_the_encoder_at_every_step(s
     splits = [Features(features.x[rows], features.y[rows]) for rows in (train, test)]
     probe = linear_probe(*splits, config, num_classes=2, seed=0, device=CPU)
     inputs = (len(train), 32, lambda batch: (encode(train[batch]), clips.label[train[batch]]))
-    torch.testing.assert_close(probe.scores, slow_probe(inputs, encode(test), 2, config, seed=0), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        probe.scores, slow_probe(inputs, encode(test), 2, config, seed=0), rtol=1e-3, atol=1e-4
+    )
     for name, value in encoder.state_dict().items():
         assert torch.equal(value, before[name]), name
 
 
 def test_the_settings_are_those_of_the_method():
     config = LinearConfig()
-    assert (config.optim.lr, config.batch_size, config.optim.epochs, config.optim.milestones) == (2, 1024, 80, (50, 70))
+    assert (config.optim.lr, config.batch_size, config.optim.epochs, config.optim.milestones) == (
+        2,
+        1024,
+        80,
+        (50, 70),
+    )
     assert (config.optim.momentum, config.optim.weight_decay, config.optim.name) == (0.9, 0, "sgd")
 
 
 def test_every_training_item_is_seen_once_an_epoch():
     batches = epoch_batches(10, 4, torch.Generator().manual_seed(0))
-    assert [len(batch) for batch in batches] == [4, 4, 2] and torch.cat(batches).sort().values.tolist() == list(
-        range(10)
-    )
+    assert [len(batch) for batch in batches] == [4, 4, 2] and torch.cat(
+        batches
+    ).sort().values.tolist() == list(range(10))
 
 
 def test_a_probe_that_diverges_is_an_error():
     train = made_up(50, seed=0)
     config = LinearConfig(**{**SMALL, "optim": {"epochs": 3, "lr": 1e38}})
     with pytest.raises(ScdnetError, match=r"diverged; lower linear\.optim\.lr"):
-        linear_probe(Features(train.x * 1e30, train.y), train, config, num_classes=3, seed=0, device=CPU)
+        linear_probe(
+            Features(train.x * 1e30, train.y), train, config, num_classes=3, seed=0, device=CPU
+        )
 
 
 def test_the_classifier_starts_small_and_by_its_seed():
     from scdnet.models.heads import LinearClassifier
 
-    one, two = (LinearClassifier(400, 50, generator=torch.Generator().manual_seed(3)) for _ in range(2))
+    one, two = (
+        LinearClassifier(400, 50, generator=torch.Generator().manual_seed(3)) for _ in range(2)
+    )
     assert torch.equal(one.weight, two.weight) and not one.bias.any() and isinstance(one, nn.Linear)
     assert one.weight.std().item() == pytest.approx(0.01, rel=0.05)

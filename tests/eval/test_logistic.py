@@ -10,9 +10,13 @@ from tests.eval.points import made_up
 
 def test_the_logistic_probe_gives_log_probabilities_and_never_answers_a_class_it_has_not_seen():
     train, test = made_up(90, seed=0), made_up(60, seed=1)
-    scores = logistic_scores(Features(train.x, 2 * train.y), Features(test.x, 2 * test.y), num_classes=6, seed=0)
+    scores = logistic_scores(
+        Features(train.x, 2 * train.y), Features(test.x, 2 * test.y), num_classes=6, seed=0
+    )
     np.testing.assert_allclose(scores.exp().sum(dim=1), 1, atol=1e-5)
-    assert (scores[:, 1::2] < -1e3).all() and (scores.argmax(dim=1) == 2 * test.y).double().mean() > 0.9
+    assert (scores[:, 1::2] < -1e3).all() and (
+        scores.argmax(dim=1) == 2 * test.y
+    ).double().mean() > 0.9
 
 
 def test_the_strength_of_the_logistic_probe_is_chosen_without_the_test_split(monkeypatch):
@@ -44,8 +48,12 @@ def test_a_class_that_is_left_alone_is_an_error():
 def test_the_fit_weighs_the_log_loss_of_standardised_features_against_the_squared_weights():
     train, strength = made_up(90, seed=0), 0.3
     model = fit_logistic(5 * train.x.numpy() + 2, train.y.numpy(), strength)
-    z = (train.x - train.x.mean(dim=0)) / train.x.std(dim=0, correction=0)  # whatever their scale and origin are
+    z = (train.x - train.x.mean(dim=0)) / train.x.std(
+        dim=0, correction=0
+    )  # whatever their scale and origin are
     weights = torch.from_numpy(model[-1].coef_).float()  # (3, 8)
-    errors = (z @ weights.T + torch.from_numpy(model[-1].intercept_).float()).softmax(dim=1) - torch.eye(3)[train.y]
+    errors = (z @ weights.T + torch.from_numpy(model[-1].intercept_).float()).softmax(
+        dim=1
+    ) - torch.eye(3)[train.y]
     gradient = strength * errors.T @ z + weights  # of strength * summed log loss + |weights|^2 / 2
     assert gradient.abs().max() < 0.02 < 0.3 < weights.abs().max()

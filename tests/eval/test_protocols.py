@@ -8,6 +8,12 @@ def test_settings_are_told_apart_by_what_is_no_default():
     of_default = hash_of(default, {"views": {}})
     older = {key: value for key, value in default.items() if key not in ("pooling", "features")}
     assert hash_of(older, {"views": {}}) == of_default  # keys that are younger than the file
-    assert hash_of({**default, "stream": "bone"}, {"views": {}}) == of_default  # it has a key of its own
-    others = [({**default, "frames": 32}, {}), ({**default, "seed": 1}, {}), (default, {"views": {"flip": 0}})]
+    assert (
+        hash_of({**default, "stream": "bone"}, {"views": {}}) == of_default
+    )  # it has a key of its own
+    others = [
+        ({**default, "frames": 32}, {}),
+        ({**default, "seed": 1}, {}),
+        (default, {"views": {"flip": 0}}),
+    ]
     assert len({of_default, *(hash_of(*values) for values in others)}) == 4

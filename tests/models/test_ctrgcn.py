@@ -74,16 +74,22 @@ def test_a_norm_takes_its_statistics_from_the_rows_of_all_processes():
 def test_every_batch_norm_can_share_its_statistics():
     stem = Stem(8, 2, NTU_25)
     share_statistics(stem, torch.Tensor)
-    norms = [module for module in stem.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    norms = [
+        module for module in stem.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    ]
     assert len(norms) == 1 + 3 * 4 + 2
     assert all(norm.gather is torch.Tensor for norm in norms)
 
 
 def test_initial_values():
     tcn, gcn = TemporalConv(64 * 4), GraphConv(256, 64, NTU_25)
-    assert tcn.reduce.weight.std().item() == pytest.approx((2 / 64) ** 0.5, rel=0.05)  # fan out of one of 4 branches
+    assert tcn.reduce.weight.std().item() == pytest.approx(
+        (2 / 64) ** 0.5, rel=0.05
+    )  # fan out of one of 4 branches
     assert tcn.convs[0].weight.std().item() == pytest.approx((2 / (64 * 5)) ** 0.5, rel=0.05)
-    assert gcn.value_weight[:, :-1].std().item() == pytest.approx((2 / 64) ** 0.5, rel=0.05)  # of one of 3 subsets
+    assert gcn.value_weight[:, :-1].std().item() == pytest.approx(
+        (2 / 64) ** 0.5, rel=0.05
+    )  # of one of 3 subsets
     assert gcn.relation_weight.std().item() == pytest.approx((2 / 32) ** 0.5, rel=0.05)
     assert tcn.norm.weight.mean().item() == pytest.approx(1, abs=0.01)
     assert tcn.norm.weight.std().item() == pytest.approx(0.02, rel=0.2)

@@ -16,7 +16,9 @@ def count(module: nn.Module) -> int:
 
 def test_the_paper_sizes_have_the_paper_weight_counts():
     with torch.device("meta"):
-        projected = ProjectedEncoder(DualPathEncoder(EncoderSizes()), projection=128, objective=Objective())
+        projected = ProjectedEncoder(
+            DualPathEncoder(EncoderSizes()), projection=128, objective=Objective()
+        )
     assert round(count(projected) / 1e6, 1) == 92.0  # docs/method.md 3
     assert round(count(projected.encoder) / 1e6, 1) == 74.4
 
@@ -41,7 +43,9 @@ def test_eval_features_do_not_depend_on_the_rest_of_the_batch():
 def test_paths_share_no_weight():
     encoder = DualPathEncoder(SMALL)
     encoder(torch.randn(4, 3, 12, 25, 1)).temporal.sum().backward()
-    with_gradient = {name.split("_")[0] for name, p in encoder.named_parameters() if p.grad is not None}
+    with_gradient = {
+        name.split("_")[0] for name, p in encoder.named_parameters() if p.grad is not None
+    }
     assert with_gradient == {"temporal"}
 
 
@@ -69,7 +73,9 @@ def test_linear_and_attention_weights_start_xavier_uniform():
     bound = (6 / (300 + 100)) ** 0.5
     assert path.project[0].weight.abs().max().item() == pytest.approx(bound, rel=0.01)
     bound = (6 / (3 * 100 + 100)) ** 0.5  # query, key and value weights are one matrix
-    assert path.transformer.layers[0].self_attn.in_proj_weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+    assert path.transformer.layers[0].self_attn.in_proj_weight.abs().max().item() == pytest.approx(
+        bound, rel=0.01
+    )
 
 
 def test_empty_second_bodies_are_looked_for_among_the_second_ones_only():
@@ -80,7 +86,15 @@ def test_empty_second_bodies_are_looked_for_among_the_second_ones_only():
     assert distinct_bodies(clips) is None  # nothing to share
     clips[3, ..., 1] = 0
     bodies = distinct_bodies(clips)
-    assert bodies.index.tolist() == [0, 1, 2, 3, 4 + 0, 4 + 2, 4 + 1]  # four first, two second, an empty one
+    assert bodies.index.tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4 + 0,
+        4 + 2,
+        4 + 1,
+    ]  # four first, two second, an empty one
     assert bodies.count.tolist() == [1, 1, 1, 1, 1, 1, 2]
     assert bodies.row.tolist() == [0, 2, 1, 2]
     assert distinct_bodies(clips[..., :1]) is None

@@ -29,14 +29,18 @@ def test_levels_are_the_means_after_each_unit_and_the_end(path: str, share_empty
     encoder.share_empty_bodies = share_empty_bodies
     outputs = []
     stem = getattr(encoder, f"{path}_stem")
-    hooks = [unit.register_forward_hook(lambda *args: outputs.append(args[-1])) for unit in stem.units]
+    hooks = [
+        unit.register_forward_hook(lambda *args: outputs.append(args[-1])) for unit in stem.units
+    ]
     encoder.share_empty_bodies = False
     end = getattr(encoder(x), path)
     for hook in hooks:
         hook.remove()
     encoder.share_empty_bodies = share_empty_bodies
     *units, last = encoder.levels(x, path)
-    assert [level.shape[1] for level in (*units, last)] == [SIZES.level_width(i) for i in range(1, NUM_LEVELS + 1)]
+    assert [level.shape[1] for level in (*units, last)] == [
+        SIZES.level_width(i) for i in range(1, NUM_LEVELS + 1)
+    ]
     for level, output in zip(units, outputs, strict=True):
         by_body = output.mean(dim=(2, 3)).unflatten(0, (2, 4))  # (M, N, C)
         assert torch.allclose(level, by_body.mean(dim=0), atol=1e-6)
@@ -45,7 +49,10 @@ def test_levels_are_the_means_after_each_unit_and_the_end(path: str, share_empty
 
 def test_hdc_contrasts_each_level_of_each_path_with_itself():
     assert HDC.tasks == ("spatial", "temporal")
-    assert HDC.pairs[1] == ("spatial_2", "spatial_2") and HDC.pairs[-1] == ("temporal_4", "temporal_4")
+    assert HDC.pairs[1] == ("spatial_2", "spatial_2") and HDC.pairs[-1] == (
+        "temporal_4",
+        "temporal_4",
+    )
     model = model_of(HDC)
     query, key = model(clips(), clips(seed=1), clips(seed=2), clips(seed=3))
     names = {f"{path}_{level}" for path in ("spatial", "temporal") for level in (1, 2, 3, 4)}
@@ -56,7 +63,9 @@ def test_hdc_contrasts_each_level_of_each_path_with_itself():
 def test_each_path_sees_the_views_of_its_own_task_alone():
     model = model_of(HDC).eval()
     first = model(clips(), clips(), clips(seed=1), clips(seed=1))[0]
-    other = model(clips(seed=9), clips(), clips(seed=1), clips(seed=1))[0]  # another query view of the spatial task
+    other = model(clips(seed=9), clips(), clips(seed=1), clips(seed=1))[
+        0
+    ]  # another query view of the spatial task
     changed = {name for name in first if not torch.equal(first[name], other[name])}
     assert changed == {f"spatial_{level}" for level in (1, 2, 3, 4)}
 
@@ -115,7 +124,9 @@ def test_only_what_is_contrasted_has_a_head_and_only_keys_a_queue():
     moco = model_of(scd_objective((("instance", "instance"),)))
     assert list(moco.query.heads) == list(moco.queues) == ["instance"]
     one_way = model_of(scd_objective((("temporal", "spatial"),)))
-    assert list(one_way.query.heads) == ["temporal", "spatial"] and list(one_way.queues) == ["spatial"]
+    assert list(one_way.query.heads) == ["temporal", "spatial"] and list(one_way.queues) == [
+        "spatial"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -125,10 +136,16 @@ def test_only_what_is_contrasted_has_a_head_and_only_keys_a_queue():
         (scd_objective((("instance", "temporal"),)), (4, 4)),
         (scd_objective((("temporal", "spatial"),)), (4, 0)),  # of a key nothing is trained
         (hdc_objective(("spatial",), (2, 1), "uniform"), (0, 2)),
-        (scd_objective((("temporal", "temporal"),)) + hdc_objective(("spatial",), (3,), "uniform"), (4, 3)),
+        (
+            scd_objective((("temporal", "temporal"),))
+            + hdc_objective(("spatial",), (3,), "uniform"),
+            (4, 3),
+        ),
     ],
 )
-def test_a_path_is_trained_up_to_the_last_level_that_is_a_query(objective: Objective, levels: tuple[int, int]):
+def test_a_path_is_trained_up_to_the_last_level_that_is_a_query(
+    objective: Objective, levels: tuple[int, int]
+):
     assert tuple(objective.trained_level(path) for path in ("temporal", "spatial")) == levels
     model = model_of(objective)
     query, key = model(*[clips(seed=seed) for seed in range(2 * len(objective.tasks))])

@@ -44,7 +44,9 @@ def test_projections_have_unit_length_and_only_queries_a_gradient():
 def test_both_encoders_keep_batch_norm_statistics_of_their_own():
     model = make_model().train()
     model(torch.randn(4, 3, 8, 25, 1), 5 + torch.randn(4, 3, 8, 25, 1))
-    query, key = (side.encoder.temporal_stem.input_norm.running_mean for side in (model.query, model.key))
+    query, key = (
+        side.encoder.temporal_stem.input_norm.running_mean for side in (model.query, model.key)
+    )
     assert (key - query).abs().min() > 0.1
 
 

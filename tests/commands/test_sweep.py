@@ -1,0 +1,234 @@
+"""A sweep: every row with every seed, once, and one table."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from scdnet.config import Config
+from scdnet.engine.build import build_objective, open_clips
+from scdnet.engine.device import seed_everything
+from scdnet.engine.train.state import start_training
+from scdnet.results.results_file import RESULTS, read_results
+from tests.engine.runs import changed
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "configs/sweeps").glob("*.yaml"))
+ROWS = {"all pairs": [], "MoCo": ["scd.pairs=[[instance,instance]]"]}
+
+
+@pytest.fixture
+def sweep(config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Writes a sweep file with `changes`; its runs go to a folder of the test."""
+
+    def write(**changes: object) -> Path:
+        path = tmp_path / "sweeps" / "tiny.yaml"
+        path.parent.mkdir(exist_ok=True)
+        content = {
+            "config": "../small.yaml",
+            "overrides": ["optim.epochs=1"],
+            "seeds": [0, 1],
+            "rows": ROWS,
+        }
+        path.write_text(yaml.safe_dump(content | {"protocols": ["knn"]} | changes))
+        return path
+
+    monkeypatch.chdir(tmp_path)
+    return write
+
+
+@pytest.fixture
+def jobs_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The jobs of a sweep file."""
+    monkeypatch.chdir(tmp_path)  # where no row has been run
+    from scdnet.commands.sweep import make_jobs, read_sweep
+
+    return lambda path: make_jobs(read_sweep(path), path.stem, [])
+
+
+@pytest.mark.end_to_end
+def test_a_row_is_trained_evaluated_and_shown_under_its_label(run, sweep, tmp_path: Path):
+    label = """MoCo's "one" head"""
+    done = run(
+        "tools/sweep.py", sweep(seeds=[0], rows={label: ROWS["MoCo"]}), "--format", "markdown"
+    )
+    assert done.status == 0, done.err
+    folder = tmp_path / "runs/tiny/MoCo-s-one-head_seed0"
+    assert {r["protocol"] for r in read_results(folder / "results.jsonl")} == {"knn"}
+    assert f"| knn | joint | {label} | 1 | 1 |" in done.out  # one epoch, one seed
+
+
+@pytest.mark.slow
+@pytest.mark.end_to_end
+def test_nothing_is_done_twice_and_a_row_that_fails_does_not_stop_the_others(
+    run, sweep, tmp_path: Path
+):
+    folder = tmp_path / "runs/tiny"
+    assert run("tools/sweep.py", sweep(seeds=[0])).status == 0
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/last.pt")}
+    assert (
+        run(
+            "tools/sweep.py", sweep(seeds=[0], rows={"MoCo": ROWS["MoCo"]}), "features=level2"
+        ).status
+        == 0
+    )
+    rows = {"diverges": ["optim.lr=1e30"], **ROWS}
+    done = run("tools/sweep.py", sweep(rows=rows), "--format", "markdown", "--jobs", 2)
+    assert done.status == 1
+    assert "runs/tiny/diverges_seed0: status 2; error: " in done.err
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    for label in ROWS:
+        assert f"| knn | joint | {label} | 1 | 2 |" in done.out  # one epoch, two seeds
+    assert "diverges" not in done.out
+    for path in folder.glob("*/results.jsonl"):
+        path.write_text("torn")
+    assert run("tools/sweep.py", sweep(seeds=[0])).status == 2  # that of results.py
+
+
+def test_what_is_done_is_known_by_its_results_and_its_config(sweep, jobs_of):
+    path = sweep(seeds=[0])
+    job, other = jobs_of(path)
+    job.run_dir.mkdir(parents=True)
+    job.keep_done()
+    assert not job.is_done()  # its results are gone
+    (job.run_dir / RESULTS).touch()
+    assert job.is_done() and not other.is_done()
+    assert not jobs_of(sweep(seeds=[0], protocols=["knn", "linear"]))[0].is_done()
+
+
+def test_a_run_whose_disk_is_full_does_not_stop_the_others(
+    sweep, jobs_of, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    from scdnet.commands.sweep_jobs import Job, Runner
+
+    jobs, keep_done = jobs_of(sweep(seeds=[0, 1])), Job.keep_done
+    for job in jobs:
+        job.run_dir.mkdir(parents=True)
+
+    def keep(job: Job) -> None:
+        if job.config.seed == 0:
+            raise OSError(28, "No space left on device")
+        keep_done(job)
+
+    monkeypatch.setattr(Job, "commands", lambda job: [[sys.executable, "-Sc", ""]])
+    monkeypatch.setattr(Job, "keep_done", keep)
+    assert Runner([None, None]).run(jobs) == [False, False, True, True]
+    assert "runs/tiny/MoCo_seed0: [Errno 28] No space left" in capsys.readouterr().err
+
+
+def test_where_runs_go_may_be_said_in_the_file(sweep, jobs_of):
+    (first, *_) = jobs_of(
+        sweep(overrides=["runs_dir=elsewhere", "protocols=[linear]"], rows={"Ü 🤸": []})
+    )
+    assert (first.run_dir, first.config.protocols) == (Path("elsewhere/Ü_seed0"), ("linear",))
+    assert first.config.label == "Ü 🤸"
+
+
+@pytest.mark.parametrize("content", ["a: [", "", "[1]"])
+def test_a_config_that_is_torn_is_named(run, sweep, tmp_path: Path, content: str):
+    path = tmp_path / "runs/tiny/MoCo_seed0/config.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    done = run("tools/sweep.py", sweep())
+    assert done.status == 2 and "runs/tiny/MoCo_seed0/config.yaml: not a config" in done.err
+
+
+def test_a_row_that_is_not_that_of_its_run_is_refused(run, sweep, tmp_path: Path):
+    folder = tmp_path / "runs/tiny/MoCo_seed0"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text((tmp_path / "small.yaml").read_text())
+    done = run("tools/sweep.py", sweep())
+    assert done.status == 2 and "cannot resume with another" in done.err and "scd.pairs" in done.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rows": {"a": ["optim.lrr=1"]}}, "did you mean 'optim.lr'?"),
+        ({"rows": {"a b": [], "a-b": []}}, "two rows have the same label"),
+        ({"row": {}}, "row: Extra inputs are not permitted, found {}"),
+        ({"rows": {}}, "rows: Dictionary should have at least 1 item"),
+        ({"rows": {"a": "x=1"}}, "rows.a: Input should be a valid tuple, found 'x=1'"),
+        ({"seeds": [0, 0]}, "seeds: Value error, expected one or more, each once"),
+        ({"protocols": []}, "protocols: Tuple should have at least 1 item"),
+        ({"config": "gone.yaml"}, "gone.yaml: no such config file"),
+        (
+            {"overrides": ["seed=5"]},
+            "seed=5: rows and seeds of a sweep decide the seed, name, label of its runs",
+        ),
+        ({"rows": {"a": ["name=b"]}}, "name=b: rows and seeds"),
+    ],
+)
+def test_what_cannot_run_is_said_before_anything_does(
+    run, sweep, tmp_path: Path, changes: dict, message: str
+):
+    done = run("tools/sweep.py", sweep(**changes))
+    assert done.status == 2 and message in done.err and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["label=a"], "label=a: rows and seeds"),
+        (["--gpus", "0,,1"], "found '0,,1'"),
+        (["--jobs", 0], "expected 1 or more"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(
+    run, sweep, tmp_path: Path, arguments: list, message: str
+):
+    done = run("tools/sweep.py", sweep(), *arguments)
+    assert done.status == 2 and message in done.err and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_row_of_a_shipped_sweep_takes_a_step_of_its_own(
+    jobs_of, small_config: Config, path: Path
+):
+    """With its recipe, on fewer sequences and with a narrower encoder."""
+    jobs, losses = jobs_of(path), {}
+    for config in (job.config for job in jobs if job.config.seed == 0):
+        objective, sizes = (
+            build_objective(config),
+            {"batch_size": 4, "store": small_config.data.store},
+        )
+        config = changed(config, device="cpu", data=sizes, model={"width": 16, "queue_size": 4})
+        seed_everything(config.seed)
+        training, clips = start_training(config, CPU), open_clips(config, CPU)
+        views = next(
+            clips.training_views(
+                [torch.arange(4)], torch.Generator().manual_seed(0), objective.tasks
+            )
+        )
+        report = dict(zip(training.report, training.step(*views).tolist(), strict=True))
+        assert len([name for name in report if name.startswith("loss/")]) == len(objective.pairs)
+        masks = config.data.views
+        if masks.frame_mask and masks.temporal_mask == "segments":
+            assert masks.segments < config.data.frames  # else they were single frames, another row
+        losses[config.label] = report["loss"], config.optim.epochs
+    assert list(losses) == list(yaml.safe_load(path.read_text())["rows"])
+    assert len(jobs) == 3 * len(losses)
+    assert len(set(losses.values())) == len(losses)  # no two rows are the same training
+
+
+@pytest.mark.slow
+@pytest.mark.end_to_end
+def test_a_sweep_that_is_told_to_stop_leaves_no_run_behind(sweep, tmp_path: Path):
+    path = sweep(overrides=["optim.epochs=100000"], rows={"MoCo": ROWS["MoCo"]})
+    command = [sys.executable, str(ROOT / "tools/sweep.py"), str(path)]
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    log, deadline = tmp_path / "runs/tiny/MoCo_seed0.log", time.monotonic() + 60
+    while not (log.is_file() and "training sequences" in log.read_text()):
+        time.sleep(0.2)
+        assert process.poll() is None and time.monotonic() < deadline
+    process.terminate()
+    assert process.wait(timeout=60) == 130
+    assert "stopped after step" in log.read_text()
+    assert (tmp_path / "runs/tiny/MoCo_seed0/last.pt").is_file()
+    assert not (tmp_path / "runs/tiny/MoCo_seed1").exists()

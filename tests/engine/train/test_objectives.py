@@ -1,0 +1,161 @@
+"""Every choice of what is contrasted trains: a step changes the weights, and a checkpoint brings all of it back."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from scdnet.config import Config
+from scdnet.config_file import load_config
+from scdnet.engine.build import build_objective, open_clips
+from scdnet.engine.checkpoint import read_checkpoint
+from scdnet.engine.device import seed_everything
+from scdnet.engine.train.pretrain import pretrain
+from scdnet.engine.train.state import Training, start_training
+from tests.engine.runs import assert_same_state, changed, metrics_of
+
+CPU = torch.device("cpu")
+PAIRS = {
+    "paths to anchor": (("temporal", "instance"), ("spatial", "instance")),
+    "each with itself": (
+        ("temporal", "temporal"),
+        ("spatial", "spatial"),
+        ("instance", "instance"),
+    ),
+    "no anchor": (("temporal", "spatial"), ("spatial", "temporal")),
+    "paths with themselves, no anchor": (("temporal", "temporal"), ("spatial", "spatial")),
+    "one path": (("temporal", "temporal"),),
+    "moco": (("instance", "instance"),),
+}
+CHOICES = {
+    **{name: {"scd": {"pairs": pairs}} for name, pairs in PAIRS.items()},
+    "hdc": {"objective": "hdc"},
+    "scd+hdc": {"objective": "scd+hdc"},
+    "some levels": {"objective": "hdc", "hdc": {"levels": (2, 4), "weights": "depth"}},
+    "one subtask": {"objective": "hdc", "hdc": {"subtasks": ("temporal",), "weights": "uniform"}},
+    "random joints": {"data": {"views": {"spatial_mask": "random", "joint_mask": 1}}},
+    "single frames": {"data": {"views": {"temporal_mask": "frames", "frame_mask": 1}}},
+    "no masks": {"data": {"views": {"spatial_mask": "none", "temporal_mask": "none"}}},
+    "mean, two layers": {"model": {"pooling": "mean", "layers": 2}},
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_each_choice_takes_a_step(small_config: Config, choice: str):
+    config = changed(small_config, **CHOICES[choice])
+    clips = open_clips(config, CPU)
+    seed_everything(0)
+    training = start_training(config, CPU)
+    before = {name: value.clone() for name, value in training.model.query.named_parameters()}
+    views = clips.training_views(
+        [torch.arange(4)], torch.Generator().manual_seed(0), training.model.objective.tasks
+    )
+    report = dict(zip(training.report, training.step(*next(views)).tolist(), strict=True))
+    assert all(torch.tensor(list(report.values())).isfinite())
+    moved = {
+        name
+        for name, value in training.model.query.named_parameters()
+        if not torch.equal(value, before[name])
+    }
+    queried = {a for a, _ in training.model.objective.pairs}
+    for name in training.model.query.heads:
+        assert any(key.startswith(f"heads.{name}.") for key in moved) == (name in queried), name
+
+
+@pytest.mark.parametrize("objective", ["hdc", "scd+hdc"])
+def test_a_stopped_run_goes_on_bit_for_bit(small_config: Config, objective: str):
+    whole = changed(small_config, name="whole", objective=objective)
+    part = changed(whole, name="part", optim={"epochs": 1})
+    path = pretrain(whole)
+    pretrain(part)
+    assert_same_state(path, pretrain(changed(part, optim={"epochs": 2}), resume=True))
+    invariance = read_checkpoint(path).state["model"]["weights.invariance"]
+    assert invariance.shape == (8,) and (invariance < 1).all()
+    line = metrics_of(whole)[-1]
+    assert sum(
+        value for name, value in line.items() if name.startswith("weight/")
+    ) == pytest.approx(8, abs=1e-4)
+
+
+PLAIN = {"rotate": 0, "flip": 0, "shear": 0, "joint_mask": 0, "frame_mask": 0, "crop_fraction": 1}
+
+
+@pytest.mark.parametrize(("path", "other"), [("temporal", "spatial"), ("spatial", "temporal")])
+def test_hdc_of_one_level_and_subtask_on_plain_views_trains_as_plain_moco(
+    small_config: Config, path: str, other: str
+):
+    """In float64, in which rounding stays small; without dropout, as MoCo's other path would take its part of it."""
+    config = changed(
+        small_config,
+        data={"views": PLAIN},
+        model={"dropout": 0, "queue_size": 6},
+        optim={"lr": 0.1},
+    )
+    clips, batches = open_clips(config, CPU), torch.arange(8).split(4) * 3
+    hdc, moco = (
+        start_training(changed(config, **values), CPU)
+        for values in (
+            {
+                "objective": "hdc",
+                "hdc": {"subtasks": (path,), "levels": (4,), "weights": "invariance"},
+            },
+            {"objective": "scd", "scd": {"pairs": ((path, path),)}},
+        )
+    )
+    moco.model.load_state_dict(named_as_moco(hdc))
+    before, losses = named_as_moco(hdc), []
+    hdc.model.weights.invariance.fill_(0.3)  # the average is not 1, yet one weight alone is
+    for training in (hdc, moco):
+        training.model.double()
+        views = clips.training_views(
+            batches, torch.Generator().manual_seed(0), training.model.objective.tasks
+        )
+        losses.append(
+            torch.stack([training.step(*(x.double() for x in pair))[-1] for pair in views])
+        )
+    assert losses[0].tolist() == pytest.approx(losses[1].tolist(), rel=1e-9)
+    assert losses[0].unique().numel() == 6
+    ours, theirs = named_as_moco(hdc), moco.model.state_dict()
+    for name in ours:
+        if f"{other}_stem" not in name or "weight" in name:  # whose statistics MoCo moves, in vain
+            assert torch.allclose(ours[name], theirs[name], rtol=0, atol=1e-9), name
+    moved = {
+        name
+        for name in ours
+        if not torch.allclose(ours[name], before[name].to(ours[name].dtype), atol=1e-5)
+    }
+    assert {
+        f"query.heads.{path}.0.weight",
+        f"query.encoder.{path}_stem.units.0.gcn.norm.weight",
+    } < moved
+    assert f"queues.{path}.keys" in moved
+
+
+def named_as_moco(hdc: Training) -> dict[str, torch.Tensor]:
+    """A copy of the state of HDC at level 4, with the names that plain MoCo has for it."""
+    state = {
+        name.replace("_4.", "."): value.clone() for name, value in hdc.model.state_dict().items()
+    }
+    return {name: value for name, value in state.items() if name != "weights.invariance"}
+
+
+def test_the_moco_config_has_one_head_and_one_queue(small_config: Config):
+    objective = build_objective(changed(small_config, **CHOICES["moco"]))
+    assert objective.projections == objective.keys == ("instance",)
+
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+@pytest.mark.parametrize(
+    ("name", "tasks", "pairs"),
+    [
+        ("ntu60_xsub", ("scd",), 4),
+        ("ntu60_xsub_hdc", ("spatial", "temporal"), 8),
+        ("ntu60_xsub_scd_hdc", ("scd", "spatial", "temporal"), 12),
+        ("ntu60_xsub_moco", ("scd",), 1),
+    ],
+)
+def test_the_shipped_configs_contrast_what_they_say(name: str, tasks: tuple[str, ...], pairs: int):
+    objective = build_objective(load_config(CONFIGS / f"{name}.yaml"))
+    assert (objective.tasks, len(objective.pairs)) == (tasks, pairs)

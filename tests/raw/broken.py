@@ -1,0 +1,178 @@
+"""Breaks raw files in every way we know, and says slowly, line by line, what a converter must make of them.
+
+The slow readers share nothing with data_prep but the rules that docs/data.md states.
+"""
+
+import math
+import random
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+Lines = list[bytes]
+DECIMAL = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+NUMBERS = (
+    b"nan",
+    b"-inf",
+    b"Infinity",
+    b"1e400",
+    b"1e31",
+    b"-1e30",
+    b"0x10",
+    b"1,5",
+    b"1_0",
+    b"--1",
+    b".",
+    b"",
+    b"1e-400",
+)
+COUNTS = (
+    b"-1",
+    b"0",
+    b"1",
+    b"2",
+    b"24",
+    b"26",
+    b"999999999",
+    b"9999999999999999999999",
+    b"2.0",
+    b"1e3",
+    b"two",
+    b"",
+)
+
+
+def _replace_line(lines: Lines, rng: random.Random, *new: bytes) -> Lines:
+    at = rng.randrange(len(lines))
+    return [*lines[:at], *new, *lines[at + 1 :]]
+
+
+def _replace_word(lines: Lines, rng: random.Random, new: bytes) -> Lines:
+    at = rng.randrange(len(lines))
+    separator = b"," if b"," in lines[at] else b" "
+    words = lines[at].split(separator)
+    words[rng.randrange(len(words))] = new
+    return [*lines[:at], separator.join(words), *lines[at + 1 :]]
+
+
+def _swap_lines(lines: Lines, rng: random.Random) -> Lines:
+    a, b = rng.randrange(len(lines)), rng.randrange(len(lines))
+    lines = list(lines)
+    lines[a], lines[b] = lines[b], lines[a]
+    return lines
+
+
+BREAKS_OF_LINES: dict[str, Callable[[Lines, random.Random], Lines]] = {
+    "cut at a line": lambda lines, rng: lines[: rng.randrange(len(lines))],
+    "line lost": lambda lines, rng: _replace_line(lines, rng),
+    "line twice": lambda lines, rng: _replace_line(lines, rng, *[rng.choice(lines)] * 2),
+    "lines swapped": _swap_lines,
+    "blank line": lambda lines, rng: _replace_line(lines, rng, b"", rng.choice(lines)),
+    "binary line": lambda lines, rng: _replace_line(lines, rng, rng.randbytes(30)),
+    "no number": lambda lines, rng: _replace_word(lines, rng, rng.choice(NUMBERS)),
+    "other count": lambda lines, rng: _replace_line(lines, rng, rng.choice(COUNTS)),
+    "other word": lambda lines, rng: _replace_word(lines, rng, rng.choice(COUNTS)),
+    "column lost": lambda lines, rng: _replace_word(lines, rng, b""),
+    "column more": lambda lines, rng: _replace_word(lines, rng, b"1 2"),
+    "first line": lambda lines, rng: [rng.choice(COUNTS), *lines[1:]],
+}
+BREAKS_OF_BYTES: dict[str, Callable[[bytes, random.Random], bytes]] = {
+    "cut at a byte": lambda data, rng: data[: rng.randrange(len(data))],
+    "byte changed": lambda data, rng: (
+        data[: (at := rng.randrange(len(data)))] + rng.randbytes(1) + data[at + 1 :]
+    ),
+    "bytes lost": lambda data, rng: (
+        data[: (at := rng.randrange(len(data)))] + data[at + rng.randrange(200) :]
+    ),
+    "zeros": lambda data, rng: data[: (at := rng.randrange(len(data)))] + b"\0" * (len(data) - at),
+    "binary": lambda data, rng: rng.randbytes(rng.randrange(2000)),
+    "empty": lambda data, rng: b"",
+    "CRLF": lambda data, rng: data.replace(b"\n", b"\r\n"),
+    "CR": lambda data, rng: data.replace(b"\n", b"\r"),
+    "BOM": lambda data, rng: b"\xef\xbb\xbf" + data,
+    "UTF-16": lambda data, rng: data.decode("latin-1").encode("utf-16"),
+    "tabs": lambda data, rng: data.replace(b" ", b"\t").replace(b",", b",\t"),
+    "decimal commas": lambda data, rng: data.replace(b".", b","),
+}
+KINDS = (*BREAKS_OF_LINES, *BREAKS_OF_BYTES)
+
+
+def break_file(data: bytes, number: int) -> bytes:
+    """The `number`-th way to break `data`: every kind in turn, each time at another place; some break nothing."""
+    rng, kind = random.Random(number), KINDS[number % len(KINDS)]
+    if kind in BREAKS_OF_BYTES:
+        return BREAKS_OF_BYTES[kind](data, rng)
+    return b"\n".join(BREAKS_OF_LINES[kind](data.split(b"\n"), rng))
+
+
+def split_words(data: bytes) -> list[Lines]:
+    """The words of each line; what is not above 32 is blank."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    lines = (data + b"\n" if data and not data.endswith(b"\n") else data).split(b"\n")[:-1]
+    return [[word for word in re.split(rb"[\x00-\x20]+", line) if word] for line in lines]
+
+
+def read_number(word: bytes) -> float | None:
+    """None if it is no finite decimal number below 1e30."""
+    value = float(word) if DECIMAL.fullmatch(word) else math.nan
+    return value if abs(value) < 1e30 else None
+
+
+def read_skeleton(data: bytes) -> np.ndarray | None:
+    """(4, T, V, C) of an NTU `.skeleton` file, None if it must be rejected."""
+    lines, num_bodies = iter(split_words(data)), 0
+
+    def count() -> int:
+        (word,) = next(lines)
+        if not re.fullmatch(rb"[0-9]{1,9}", word):
+            raise ValueError
+        return int(word)
+
+    frames = []
+    try:
+        for _ in range(count()):
+            frames.append(np.zeros((4, 25, 3)))
+            for body in range(count()):
+                next(lines)
+                if count() != 25:
+                    raise ValueError
+                joints = [next(lines) for _ in range(25)]
+                numbers = [
+                    [read_number(word) for word in words[:3]]
+                    for words in joints
+                    if len(words) == 12
+                ]
+                if len(numbers) < 25 or any(
+                    number is None for joint in numbers for number in joint
+                ):
+                    raise ValueError
+                if body < 4:
+                    frames[-1][body] = numbers
+                num_bodies += 1
+    except (ValueError, StopIteration):
+        return None
+    return np.stack(frames, axis=1) if num_bodies else None
+
+
+def read_video(data: bytes) -> list[np.ndarray | None]:
+    """(M, V, C) of each line of a PKU-MMD video, None for those that must be rejected."""
+    rows = [[read_number(word) for word in words] for words in split_words(data.rstrip())]
+    return [
+        np.array(row).reshape(2, 25, 3)
+        if len(row) == 150 and None not in row
+        else None  # a line per frame
+        for row in rows
+    ]
+
+
+def read_labels(data: bytes) -> dict[int, tuple[int, int, int] | None]:
+    """Class (from 1), start and end by line (from 1) of a label file, None for those that must be rejected."""
+    text = data.removeprefix(b"\xef\xbb\xbf").rstrip().decode("utf-8", errors="replace")
+    actions = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        fields = [field.strip() for field in line.split(",")]
+        sound = len(fields) == 4 and all(re.fullmatch("[0-9]{1,9}", field) for field in fields[:3])
+        if line.strip():
+            actions[number] = tuple(map(int, fields[:3])) if sound else None
+    return actions

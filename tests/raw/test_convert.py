@@ -1,0 +1,188 @@
+import argparse
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scdnet.data.store import SkeletonSequence, open_sequences
+from scdnet.data.store_writer import StoreWriter
+from scdnet.raw.convert import (
+    ConvertError,
+    Job,
+    Outcome,
+    Rejection,
+    Summary,
+    add_arguments,
+    check_output,
+    convert,
+    rejected_list,
+    report,
+)
+from scdnet.raw.raw_files import RawFileError
+from scdnet.raw.worker_pool import WorkerError
+
+FRAMES = np.ones((2, 2, 25, 3), dtype=np.float32)
+
+
+def convert_video(video: int) -> Outcome:
+    """Two sequences of each video, in falling order, and a rejected line; video 3 cannot be read."""
+    if video == 3:
+        raise RawFileError(f"video{video}", 8, "ends in the middle")
+    sequences = [
+        SkeletonSequence(FRAMES * video, f"video{video}_{i}", label=i, subject=video)
+        for i in (1, 0)
+    ]
+    return Outcome(sequences, [Rejection(f"video{video}", 4, "class 99")])
+
+
+def kill_worker(video: int) -> Outcome:
+    if video == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return convert_video(video)
+
+
+def interrupt(video: int) -> Outcome:
+    if video == 5:
+        raise KeyboardInterrupt
+    return convert_video(video)
+
+
+def make_job(items=range(1, 6), convert_item=convert_video, rejected=(), subject=3) -> Job:
+    rules = {"xsub": lambda table: table.subject < subject}
+    return Job("made up", ("a", "b"), rules, items, convert_item, list(rejected), num_missing=7)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sequences_of_all_items_come_in_order_and_what_failed_is_listed(tmp_path, workers):
+    out = tmp_path / "new" / "store.h5"
+    assert convert(make_job(), out, workers=workers) == Summary(kept=8, missing=7, rejected=5)
+    store = open_sequences(out)
+    assert store.table.name.tolist() == [f"video{v}_{i}" for v in (1, 2, 4, 5) for i in (0, 1)]
+    assert store[4].frames.tolist() == (FRAMES * 4).tolist() and store[4].subject == 4
+    assert store.is_train("xsub").tolist() == [True] * 4 + [False] * 4
+    assert (store.dataset, store.class_names) == ("made up", ("a", "b"))
+    assert out.with_name("store.h5.rejected.tsv").read_text().splitlines() == [
+        "file\tline\treason",
+        "video1\t4\tclass 99",
+        "video2\t4\tclass 99",
+        "video3\t8\tends in the middle",
+        "video4\t4\tclass 99",
+        "video5\t4\tclass 99",
+    ]
+
+
+def test_the_same_input_gives_the_same_file_with_any_number_of_workers(tmp_path):
+    contents = []
+    for workers in (1, 2, 3):
+        convert(make_job(items=range(100, 200)), tmp_path / "store.h5", workers=workers)
+        contents.append((tmp_path / "store.h5").read_bytes())
+    assert contents[0] == contents[1] == contents[2]
+
+
+def convert_without_fault(video: int) -> Outcome:
+    return Outcome([SkeletonSequence(FRAMES, f"v{video}", 0)], [])
+
+
+def test_a_run_without_rejected_files_removes_the_list_of_an_earlier_one(tmp_path):
+    out = tmp_path / "store.h5"
+    convert(make_job(), out, workers=1)
+    convert(make_job(items=[1, 2], convert_item=convert_without_fault), out, workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["store.h5"]
+
+
+@pytest.mark.parametrize(
+    ("convert_item", "error"), [(kill_worker, WorkerError), (interrupt, KeyboardInterrupt)]
+)
+def test_a_run_that_ends_early_leaves_what_was_there(tmp_path, convert_item, error):
+    out = tmp_path / "store.h5"
+    out.write_text("an earlier store")
+    with pytest.raises(error):
+        convert(make_job(convert_item=convert_item), out, workers=2)
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "store.h5"
+    ] and out.read_text() == "an earlier store"
+
+
+def test_a_run_that_ends_while_the_store_is_finished_leaves_the_old_list_with_the_old_store(
+    tmp_path, monkeypatch
+):
+    def interrupt_finish(*_):
+        raise KeyboardInterrupt
+
+    out, listed = tmp_path / "store.h5", tmp_path / "store.h5.rejected.tsv"
+    out.write_text("an earlier store")
+    listed.write_text("its list")
+    monkeypatch.setattr(StoreWriter, "finish", interrupt_finish)
+    with pytest.raises(KeyboardInterrupt):
+        convert(make_job(), out, workers=1)
+    assert (out.read_text(), listed.read_text()) == ("an earlier store", "its list")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store.h5", "store.h5.rejected.tsv"]
+
+
+def test_a_list_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypatch):
+    def fill_the_disk(path, *_, **__):
+        path.touch()
+        raise OSError("no space")
+
+    with rejected_list(tmp_path / "store.h5", [Rejection("a", 1, "b")]):
+        pass
+    before = (tmp_path / "store.h5.rejected.tsv").read_bytes()
+    monkeypatch.setattr(Path, "write_text", fill_the_disk)
+    with (
+        pytest.raises(OSError, match="no space"),
+        rejected_list(tmp_path / "store.h5", [Rejection("c", 1, "d")]),
+    ):
+        pytest.fail("the store must not be finished")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+
+
+def test_where_nothing_is_kept_no_store_is_written_and_the_status_is_1(tmp_path, capsys):
+    out = tmp_path / "store.h5"
+    summary = convert(make_job(items=[3]), out, workers=1)
+    assert report(out, summary) == 1
+    assert capsys.readouterr().out.startswith(
+        "kept 0, listed missing 7, rejected 1: no store written\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["store.h5.rejected.tsv"]
+
+
+def test_the_summary_names_the_store_and_the_list(capsys):
+    assert report(Path("a.h5"), Summary(kept=3, missing=2, rejected=1)) == 0
+    expected = "kept 3, listed missing 2, rejected 1: a.h5\nrejected files: a.h5.rejected.tsv\n"
+    assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize(("subject", "side"), [(0, "training"), (9, "test")])
+def test_a_benchmark_with_an_empty_side_is_written_with_a_warning(tmp_path, capsys, subject, side):
+    convert(make_job(subject=subject), tmp_path / "store.h5", workers=1)
+    assert f"warning: benchmark xsub has an empty {side} split" in capsys.readouterr().err
+    assert open_sequences(tmp_path / "store.h5").benchmarks == ("xsub",)
+
+
+def test_a_rejected_row_is_one_line_of_three_cells_whatever_the_names(tmp_path):
+    out = tmp_path / "store.h5"
+    with rejected_list(out, [Rejection("b\tc\nd\udcff", 0, "why\r\n")]):
+        assert not (tmp_path / "store.h5.rejected.tsv").exists()
+    assert (
+        tmp_path / "store.h5.rejected.tsv"
+    ).read_bytes() == b"file\tline\treason\nb\\tc\\nd\\udcff\t0\twhy\\r\\n\n"
+
+
+def test_an_output_that_exists_is_refused_unless_it_may_be_overwritten(tmp_path):
+    (tmp_path / "store.h5").touch()
+    with pytest.raises(ConvertError, match=r"store\.h5: exists; give another name or --overwrite"):
+        check_output(tmp_path / "store.h5", overwrite=False)
+    check_output(tmp_path / "store.h5", overwrite=True)
+    with pytest.raises(ConvertError, match="is a folder, expected the name of a file"):
+        check_output(tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "two", "1.5"])
+def test_the_number_of_workers_is_a_positive_integer(workers, capsys):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--raw", "a", "--out", "b", "--workers", workers])
+    assert "--workers" in capsys.readouterr().err

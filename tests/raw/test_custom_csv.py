@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from scdnet.raw import custom_csv
+from scdnet.raw.custom_csv import read_csv
+from scdnet.raw.layouts import LAYOUTS
+from scdnet.raw.raw_files import RawFileError
+from tests.raw.walker import csv, walking
+
+JOINTS = LAYOUTS["kinect_v1_20"].joints
+FRAMES = walking("kinect_v1_20", num_frames=4)  # (T, V, C)
+TWO = np.stack([FRAMES, FRAMES[::-1]], axis=1)  # (T, M, V, C)
+
+
+def read(data: bytes) -> np.ndarray:
+    return read_csv(data, "x.csv", 20)
+
+
+HEADER = ",".join(f"{joint} {axis}" for joint in JOINTS for axis in "xyz").encode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text,
+        lambda text: HEADER + b"\n" + text,
+        lambda text: (
+            ",".join(map(str, range(60))).encode() + b"\n" + text
+        ),  # as pandas numbers columns without names
+        lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: b"\xef\xbb\xbf" + text,
+        lambda text: b"\xef\xbb\xbf" + HEADER + b"\r\n" + text.replace(b",", b" ,\t"),
+        lambda text: text.rstrip(),
+        lambda text: text + b"\n \n",
+    ],
+)
+def test_a_line_of_a_csv_is_a_frame(change):
+    np.testing.assert_array_equal(read(change(csv(FRAMES))), FRAMES[:, None])
+
+
+def test_a_line_may_hold_two_bodies():
+    np.testing.assert_array_equal(read(csv(TWO)), TWO)
+
+
+def with_cell(cell: str, line: int = 2, column: int = 7) -> bytes:
+    rows = [row.split(",") for row in csv(FRAMES).decode().splitlines()]
+    rows[line - 1][column - 1] = cell
+    return "\n".join(map(",".join, rows)).encode()
+
+
+WIDTH = "expected 60 or 120 numbers with commas between them"
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "reason"),
+    [
+        (b"", 0, "expected a line for each frame, found none"),
+        (HEADER, 0, "expected a line for each frame, found none"),
+        (b"1,2,3\n", 1, f"{WIDTH}, found 3"),
+        (csv(FRAMES).replace(b",", b" "), 1, f"{WIDTH}, found 1"),
+        (csv(FRAMES).replace(b",", b";"), 1, f"{WIDTH}, found 1"),
+        (csv(FRAMES).replace(b"\n", b",\n"), 1, f"{WIDTH}, found 61"),
+        (csv(FRAMES) + csv(TWO), 5, "expected 60 numbers with commas between them, found 120"),
+        (
+            csv(FRAMES) + b"\n" + csv(FRAMES),
+            5,
+            "expected 60 numbers with commas between them, found 0",
+        ),
+        (csv(FRAMES) + HEADER, 5, "expected a finite number in column 1, found 'centre of hips x'"),
+        (
+            HEADER + b"\n" + csv(FRAMES) + b"1,2",
+            6,
+            "expected 60 numbers with commas between them, found 2",
+        ),
+        (with_cell(""), 2, "expected a finite number in column 7, found ''"),
+        (with_cell(" north "), 2, "expected a finite number in column 7, found 'north'"),
+        (with_cell("1 2"), 2, "expected a finite number in column 7, found '1 2'"),
+        (with_cell("nan"), 2, "expected a finite number in column 7, found 'nan'"),
+        (with_cell("1e999"), 2, "expected a finite number in column 7, found '1e999'"),
+        (with_cell("north", line=1), 1, "expected a finite number in column 7, found 'north'"),
+        (
+            b"nan," * 59 + b"nan\n" + csv(FRAMES),
+            1,
+            "expected a finite number in column 1, found 'nan'",
+        ),  # no header
+        (b"," * 59 + b"\n" + csv(FRAMES), 1, "expected a finite number in column 1, found ''"),
+    ],
+)
+def test_a_bad_line_is_named_with_what_was_expected_and_found(data, line, reason):
+    with pytest.raises(RawFileError) as caught:
+        read(data)
+    assert (caught.value.where, caught.value.line, caught.value.reason) == ("x.csv", line, reason)
+
+
+def test_a_csv_of_too_many_frames_is_refused(monkeypatch):
+    monkeypatch.setattr(custom_csv, "MAX_FRAMES", 3)
+    with pytest.raises(RawFileError, match=r"x\.csv:4: expected at most 3 frames"):
+        read(csv(FRAMES))

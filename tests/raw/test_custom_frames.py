@@ -1,0 +1,176 @@
+import re
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from scdnet.raw.custom_frames import TURNS, UNITS, Capture, face_camera, keep_off_zero, read_frames
+from scdnet.raw.layouts import LAYOUTS
+from scdnet.raw.normalize import normalise, select_bodies
+from scdnet.raw.raw_files import RawFileError
+from scdnet.raw.skeleton_file import Body, format_skeleton, parse_skeleton
+from tests.raw.walker import csv, npz, walked, walking
+
+KINECT = Capture("ntu25", "m", "y")
+HALF_TURN = np.diag([-1.0, 1, -1])  # about y
+LEAN = np.array(
+    [[0.96, 0.28, 0], [-0.28, 0.96, 0], [0, 0, 1]]
+)  # to the side: which way is up then matters
+PLACES = {"m": 6, "cm": 4, "mm": 3}  # digits kept: a micrometre
+
+
+def read(frames: np.ndarray, capture: Capture = KINECT) -> np.ndarray:
+    return read_frames(npz(frames), "x.npz", capture)
+
+
+@pytest.fixture
+def expected():
+    """float32 (T, 2, 25, 3) of the walking body, as any recording of it gives."""
+    return normalise(np.stack([walked(), np.zeros_like(walked())]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_kinect_recording_gives_what_its_skeleton_file_gives_to_the_bit(seed):
+    rng = np.random.default_rng(seed)
+    frames = np.stack([walked(), walked() + np.array([1, 0, 0.5])], axis=1) + 0.01 * rng.normal(
+        size=(12, 2, 25, 3)
+    )
+    listed = [[Body(m, joints) for m, joints in enumerate(frame)] for frame in frames]
+    del listed[0][0]  # body 0 comes late
+    bodies = parse_skeleton(format_skeleton(listed).encode(), "x")
+    np.testing.assert_array_equal(read(bodies.swapaxes(0, 1)), normalise(select_bodies(bodies)))
+
+
+@pytest.mark.parametrize("up", TURNS)
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_unit_and_axis_gives_the_same_frames(layout, unit, up):
+    expected = normalise(np.stack([walked() @ LEAN, np.zeros_like(walked())]))
+    frames = walking(layout) @ LEAN @ TURNS[up] * UNITS[unit]  # rows times a rotation: turned back
+    found = read_frames(csv(frames.round(PLACES[unit])), "x.csv", Capture(layout, unit, up))
+    assert found.dtype == np.float32 and found.flags.c_contiguous
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("up", "point", "expected"),
+    [
+        ("y", [1, 2, 3], [1, 2, 3]),
+        ("z", [1, 2, 3], [1, 3, -2]),
+        ("-y", [1, 2, 3], [1, -2, -3]),
+        ("-z", [1, 2, 3], [1, -3, 2]),
+    ],
+)
+def test_the_axis_that_points_up_becomes_y_and_hands_keep_their_sides(up, point, expected):
+    assert (TURNS[up] @ point).tolist() == expected
+    assert np.linalg.det(TURNS[up]) == pytest.approx(1)
+    axis = np.eye(3)["xyz".index(up[-1])] * (-1 if up[0] == "-" else 1)
+    assert (TURNS[up] @ axis).tolist() == [0, 1, 0]
+
+
+def test_landmarks_of_mediapipe_are_read_as_it_gives_them(expected):
+    frames = walking("mediapipe33") * [
+        -1,
+        -1,
+        1,
+    ]  # x to the right of the image, where a left hand is; y down; z away
+    frames -= frames[:, 23:25].mean(axis=1, keepdims=True)  # from the middle of the hips
+    nose, left_shoulder = frames[:, 0], frames[:, 11]
+    assert (left_shoulder[:, 0] > 0).all() and (nose[:, 1] < 0).all() and (nose[:, 2] < 0).all()
+    np.testing.assert_allclose(read(frames, Capture("mediapipe33", "m", "-y")), expected, atol=2e-5)
+
+
+def test_a_back_to_the_camera_is_turned_and_a_face_is_not(expected):
+    np.testing.assert_array_equal(face_camera(walked()[None]), walked()[None])
+    np.testing.assert_array_equal(face_camera(walked()[None] @ HALF_TURN), walked()[None])
+    np.testing.assert_allclose(read(walked() @ HALF_TURN), expected, atol=2e-5)
+
+
+def test_without_that_turn_a_body_could_end_upside_down():
+    frames = walked()
+    frames[:, 8, 1] += 0.05  # the right shoulder is higher
+    bodies = np.stack([frames, 0 * frames]) @ HALF_TURN
+    head = 3
+    assert normalise(bodies)[0, 0, head, 2] < 0
+    assert read(bodies.swapaxes(0, 1))[0, 0, head, 2] > 0.3
+
+
+def test_the_turn_is_decided_where_the_first_body_is_first_there():
+    bodies = np.stack([walked() @ HALF_TURN, walked()])
+    bodies[0, 0] = 0
+    np.testing.assert_array_equal(face_camera(bodies), bodies @ HALF_TURN)
+    bodies[0, 1] = walked()[1]
+    np.testing.assert_array_equal(face_camera(bodies), bodies)
+
+
+def test_the_two_bodies_of_largest_energy_stay_and_one_stays_alone():
+    frames = np.stack([0.7 * walked(), 1.1 * walked(), walked()], axis=1)
+    np.testing.assert_array_equal(read(frames), read(frames[:, 1:]))
+    assert read(frames)[:, 1].any() and not read(walked())[:, 1].any()
+
+
+@pytest.mark.parametrize("joint", range(25))
+def test_a_joint_at_the_origin_is_not_taken_for_absent(joint, expected):
+    frames = walked()
+    np.testing.assert_allclose(read(frames - frames[:, joint : joint + 1]), expected, atol=2e-5)
+
+
+def test_only_what_would_be_taken_for_absent_is_moved():
+    bodies = np.ones((2, 3, 25, 3))
+    np.testing.assert_array_equal(keep_off_zero(bodies), bodies)
+    bodies[1, 2] = 0  # not there
+    bodies[0, 0, 7] = [1, 1, -2 - 1e-9]  # zero as float32
+    bodies[0, 1, 8] = [0, 0, -5]
+    moved = keep_off_zero(bodies)
+    np.testing.assert_allclose((moved - bodies)[:, :2] - [0, 0, 6], 0, atol=1e-6)
+    assert not moved[1, 2].any() and moved[0].sum(axis=-1).min() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("frames", "capture", "reason"),
+    [
+        (
+            walked(),
+            Capture("ntu25", "mm", "y"),
+            "expected a trunk of 0.1 to 1.5 m, found 0.0005 m; is the unit right?",
+        ),
+        (
+            1000 * walked(),
+            KINECT,
+            "expected a trunk of 0.1 to 1.5 m, found 500 m; is the unit right?",
+        ),
+        (
+            walked() * [-1, 1, 1],
+            KINECT,
+            "toes point backwards; are left and right exchanged, or the axes left-handed",
+        ),
+        (walked()[:, :20], KINECT, "expected an array of shape (frames, 25, 3)"),
+    ],
+)
+def test_what_contradicts_the_user_is_refused(frames, capture, reason):
+    with pytest.raises(RawFileError, match=re.escape(f"x.npz: {reason}")):
+        read(frames, capture)
+
+
+def test_frames_without_the_body_say_nothing_about_it(expected):
+    frames = np.concatenate([walked(), np.zeros((20, 25, 3))])
+    np.testing.assert_allclose(read(frames)[:12], expected, atol=1e-6)
+
+
+def test_toes_that_point_backwards_for_a_while_are_no_contradiction():
+    frames = walked()
+    frames[:5, [15, 19], 2] += 0.3
+    assert np.isfinite(read(frames)).all()
+
+
+@given(
+    arrays(np.float32, (3, 2, 20, 3), elements=st.floats(-3, 3, width=32)),
+    st.sampled_from(sorted(TURNS)),
+)
+def test_whatever_stands_in_an_array_it_is_read_or_refused(frames, up):
+    with suppress(RawFileError):
+        found = read(frames, Capture("kinect_v1_20", "m", up))
+        assert found.shape == (3, 2, 25, 3) and np.isfinite(found).all()

@@ -1,0 +1,129 @@
+import io
+import re
+import zipfile
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scdnet.raw import custom_npz
+from scdnet.raw.custom_npz import read_npz
+from scdnet.raw.raw_files import RawFileError
+from tests.raw.walker import npz, walking
+
+FRAMES = walking("kinect_v1_20", num_frames=4)  # (T, V, C)
+TWO = np.stack([FRAMES, FRAMES[::-1]], axis=1)  # (T, M, V, C)
+
+
+def read(data: bytes) -> np.ndarray:
+    return read_npz(data, "x.npz", 20)
+
+
+def npz_of(npy: bytes) -> bytes:
+    """A `.npz` whose only array has this content."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("joints.npy", npy)
+    return file.getvalue()
+
+
+def npy_of(shape: tuple[int, ...], num_bytes: int, descr: str = "<f8") -> bytes:
+    """An array file that says `shape` and holds `num_bytes`."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": descr, "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue() + bytes(num_bytes)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f4", "<f2", "<i4", "<i8", "<u2"])
+def test_real_numbers_of_any_type_and_order_are_read(dtype, order):
+    positions = np.asarray(100 * (FRAMES + 3), dtype=dtype, order=order)
+    np.testing.assert_array_equal(read(npz(positions)), positions[:, None])
+
+
+def test_a_second_axis_of_four_is_that_of_the_bodies():
+    many = np.concatenate([TWO, TWO + 1, TWO + 2], axis=1)
+    np.testing.assert_array_equal(read(npz(many)), many)
+
+
+def test_the_array_is_the_one_called_joints_or_the_only_one():
+    np.testing.assert_array_equal(read(npz(time=np.arange(4), joints=FRAMES))[:, 0], FRAMES)
+    np.testing.assert_array_equal(read(npz(whatever=FRAMES))[:, 0], FRAMES)
+    with pytest.raises(
+        RawFileError, match=re.escape("x.npz: expected an array 'joints', found a, b")
+    ):
+        read(npz(a=FRAMES, b=FRAMES))
+    with pytest.raises(RawFileError, match="expected an array 'joints', found none"):
+        read(npz())
+
+
+def test_a_compressed_array_is_read_as_well():
+    file = io.BytesIO()
+    np.savez_compressed(file, joints=FRAMES)
+    np.testing.assert_array_equal(read(file.getvalue())[:, 0], FRAMES)
+
+
+SHAPES = "(frames, 20, 3) or (frames, bodies, 20, 3)"
+COUNTS = "expected 1 to 216000 frames of one body or more"
+MANY = (216_000, 10**9, 20, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "cannot be read: File is not a zip file"),
+        (npz(FRAMES)[:-30], "cannot be read: File is not a zip file"),
+        (npz(FRAMES.astype(complex)), "expected an array of real numbers, found one of complex128"),
+        (npz(FRAMES.astype(str)), "expected an array of real numbers, found one of <U"),
+        (npz(FRAMES.astype(object)), "expected an array of real numbers, found one of object"),
+        (npz(FRAMES > 0), "expected an array of real numbers, found one of bool"),
+        (npz(FRAMES[0]), f"expected an array of shape {SHAPES}, found (20, 3)"),
+        (npz(FRAMES[:, :19]), f"expected an array of shape {SHAPES}, found (4, 19, 3)"),
+        (npz(FRAMES[:, :, :2]), f"expected an array of shape {SHAPES}, found (4, 20, 2)"),
+        (npz(TWO[None]), f"expected an array of shape {SHAPES}, found (1, 4, 2, 20, 3)"),
+        (npz(FRAMES[:0]), f"{COUNTS}, found shape (0, 20, 3)"),
+        (npz(TWO[:, :0]), f"{COUNTS}, found shape (4, 0, 20, 3)"),
+        (npz_of(npy_of((216_001, 20, 3), 9)), f"{COUNTS}, found shape (216001, 20, 3)"),
+        (npz_of(npy_of((-4, 20, 3), 1920)), f"{COUNTS}, found shape (-4, 20, 3)"),
+        (npz_of(npy_of((4, 20, 3), 1919)), "expected 1920 bytes of float64 in shape (4, 20, 3), found 1919"),
+        (npz_of(npy_of((4, 20, 3), 1921)), "expected 1920 bytes of float64 in shape (4, 20, 3), found 1921"),
+        (npz_of(npy_of(MANY, 1920)), f"expected 103680000000000000 bytes of float64 in shape {MANY}, found 1920"),
+        (npz_of(b"no array"), "expected an array as numpy.savez writes it (the magic string is not correct"),
+        (npz_of(npy_of((4, 20, 3), 0)[:50]), "expected an array as numpy.savez writes it (EOF: reading array header"),
+        (npz_of(b"\x93NUMPY\x03\x00"), "expected an array as numpy.savez writes it ((3, 0))"),
+    ],
+)  # fmt: skip
+def test_what_is_no_array_of_joints_is_refused(data, reason):
+    with pytest.raises(RawFileError, match=re.escape(f"x.npz: {reason}")):
+        read(data)
+
+
+def test_a_member_that_would_unpack_to_more_than_fits_is_not_unpacked(monkeypatch):
+    monkeypatch.setattr(custom_npz, "MAX_BYTES", 2000)
+    with pytest.raises(RawFileError, match=r"x\.npz: expected at most 2000 bytes, found 2048"):
+        read(npz(FRAMES))
+
+
+def test_a_damaged_member_is_refused():
+    data = bytearray(npz(FRAMES))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(RawFileError, match=r"x\.npz: cannot be read: Bad CRC-32"):
+        read(bytes(data))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(6, 127), st.sampled_from(b"()[]{},'\":0123456789<>=fiuOVSULx \n-")),
+        max_size=6,
+    )
+)
+def test_damaged_headers_of_arrays_are_refused_in_no_other_way(changes):
+    npy = bytearray(npy_of((4, 20, 3), 1920))
+    for at, byte in changes:
+        npy[at] = byte
+    with suppress(RawFileError):
+        assert read(npz_of(bytes(npy))).shape[2:] == (20, 3)

@@ -1,0 +1,137 @@
+import re
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scdnet.raw.custom_table import Row, number_classes, read_table, split_table
+from scdnet.raw.raw_files import RawFileError
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Writes a table and reads it."""
+    path = tmp_path / "labels.csv"
+
+    def read(content: str | bytes):
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_table(path)
+
+    return read
+
+
+def test_a_line_says_what_is_known_of_a_recording(table):
+    found = table(
+        'split,name,subject,label,camera,setup,replication\ntest,a,3,wave,2,1,4\ntrain, b.c ,,"hop, on one foot",,0,\n'
+    )
+    assert found.rejected == []
+    assert found.rows == {
+        "a": Row("wave", subject=3, camera=2, setup=1, replication=4, is_train=False, line=2),
+        "b.c": Row("hop, on one foot", setup=0, line=3),
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"name,label\na,1\n",
+        b"\xef\xbb\xbfname,label\r\n\r\na,1",
+        b" name , label \n\na , 1\n",
+        b'"name","label"\na.npz,1\n',
+    ],
+)
+def test_name_and_label_are_enough_and_forms_of_csv_do_not_matter(table, content):
+    _, rows, rejected = table(content)
+    assert list(rows) == ["a"] and rows["a"]._replace(line=0) == Row("1") and not rejected
+
+
+def test_a_suffix_of_a_recording_may_be_written_and_others_belong_to_the_name(table):
+    assert list(table("name,label\na.npz,1\nb.csv,1\nc.take2,1\n").rows) == ["a", "b", "c.take2"]
+
+
+EXPECTED = "expected the columns name and label and, if any, subject, camera, setup, replication, split, each once"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", f":1: {EXPECTED}, found none"),
+        ("name,class\n", f":1: {EXPECTED}, found name, class"),
+        ("name;label\n", f":1: {EXPECTED}, found name;label"),
+        ("name,label,age\n", f":1: {EXPECTED}, found name, label, age"),
+        ("name,label,name\n", f":1: {EXPECTED}, found name, label, name"),
+        (
+            b"name,label\na,\xff\n",
+            ": expected a table in UTF-8 with commas between its cells ('utf-8' codec",
+        ),
+        (
+            "name,label\na," + "x" * 200_000,
+            ": expected a table in UTF-8 with commas between its cells (field larger",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(table, content, reason):
+    with pytest.raises(RawFileError, match=re.escape("labels.csv" + reason)):
+        table(content)
+
+
+def test_a_table_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(RawFileError, match=r"none\.csv: cannot be read: .*No such file"):
+        read_table(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("b,1,,", "expected 5 cells, found 4"),
+        ("b,1,,,test,", "expected 5 cells, found 6"),
+        (",1,,,test", "expected a name, found ''"),
+        ("b, ,,,test", "expected a label, found ''"),
+        ("b,\0,,,test", r"expected a label, found '\x00'"),
+        ("b,1,one,,test", "expected an integer from 0 as subject, found 'one'"),
+        ("b,1,,-2,test", "expected an integer from 0 as camera, found '-2'"),
+        ("b,1,1.0,,test", "expected an integer from 0 as subject, found '1.0'"),
+        (
+            "b,1,1234567890123456789,,test",
+            "expected an integer from 0 as subject, found '1234567890123456789'",
+        ),
+        ("b,1,,,", "expected train or test as split, found ''"),
+        ("b,1,,,Train", "expected train or test as split, found 'Train'"),
+        ("a.npz,2,,,test", "'a' stands in line 2 already"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_listed_and_the_rest_goes_on(table, line, reason):
+    found = table(f"name,label,subject,camera,split\na,1,,,train\n{line}\nc,1,,,test\n")
+    assert list(found.rows) == ["a", "c"] and found.rows["a"].label == "1"
+    assert [(rejected.line, rejected.reason) for rejected in found.rejected] == [(3, reason)]
+    assert found.rejected[0].file.endswith("labels.csv")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["wave", "clap", "wave", "Bow"], ("Bow", "clap", "wave")),
+        (["10", "9", "-1", "9"], ("-1", "9", "10")),
+        (["10", "9", "x"], ("10", "9", "x")),
+        (["007", "7", "8"], ("7", "8")),
+        ([], ()),
+    ],
+)
+def test_classes_are_the_distinct_labels_sorted_by_value_if_all_are_integers(labels, names):
+    classes = number_classes(labels)
+    assert classes.names == names
+    for label in labels:
+        named = names[classes.ids[label]]
+        assert named == label or int(named) == int(label)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=100),
+        st.text(max_size=100).map(lambda text: ("name,label\n" + text).encode()),
+    )
+)
+def test_whatever_stands_in_a_table_it_is_read_or_refused(data):
+    with suppress(RawFileError):
+        split_table(data, "x.csv")

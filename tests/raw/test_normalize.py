@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+
+from scdnet.raw.normalize import (
+    centre_on_spine,
+    fill_absent,
+    normalise,
+    rotation_between,
+    select_bodies,
+)
+from scdnet.raw.skeleton_file import parse_skeleton
+
+GOLDEN_TOLERANCE = 1e-5
+CASES = (
+    "S001C001P001R001A001", "S001C002P003R001A050", "S002C001P003R002A055", "S003C003P002R001A008",
+    "S004C001P008R001A023", "S005C002P010R002A060", "S006C003P013R001A052", "S018C001P045R001A120",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    with np.load(shared / "golden" / "ntu_cases.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture
+def read_case(shared):
+    folder = shared / "golden" / "ntu_cases"
+    return lambda name: parse_skeleton((folder / f"{name}.skeleton").read_bytes(), name)
+
+
+@pytest.fixture
+def bodies():
+    """(2, T, V, C), metres, as bodies that stand before a camera."""
+    rng = np.random.default_rng(1)
+    return (
+        rng.normal(0, 0.5, (2, 1, 25, 3))
+        + rng.normal(0, 0.01, (2, 12, 25, 3)).cumsum(axis=1)
+        + [0, 0, 3]
+    )
+
+
+def marked(pattern: str) -> np.ndarray:
+    """(T, V, C): each frame filled with the digit at its place."""
+    return np.array([np.full((25, 3), float(digit)) for digit in pattern])
+
+
+def pattern_of(body: np.ndarray) -> str:
+    return "".join(str(int(frame[0, 0])) for frame in body)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_selected_bodies_are_those_of_the_authors(name, read_case, golden):
+    expected = golden[f"{name}.raw"].transpose(3, 1, 2, 0)  # (C, T, V, M) -> (M, T, V, C)
+    np.testing.assert_allclose(
+        select_bodies(read_case(name)), expected, rtol=0, atol=GOLDEN_TOLERANCE
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_normalised_frames_are_those_of_the_authors(name, read_case, golden):
+    frames = normalise(select_bodies(read_case(name)))
+    assert frames.dtype == np.float32 and len(frames) == golden[f"{name}.num_frame"]
+    expected = golden[f"{name}.normalised"].transpose(1, 3, 2, 0)  # (C, T, V, M) -> (T, M, V, C)
+    np.testing.assert_allclose(frames, expected[: len(frames)], rtol=0, atol=GOLDEN_TOLERANCE)
+
+
+def test_the_two_bodies_of_largest_energy_come_largest_first():
+    rng = np.random.default_rng(0)
+    bodies = np.stack([scale * rng.normal(size=(3, 25, 3)) for scale in (1, 3, 0.1, 2)])
+    np.testing.assert_array_equal(select_bodies(bodies), bodies[[1, 3]])
+
+
+def test_energy_does_not_count_the_frames_without_the_body():
+    bodies = np.zeros((4, 10, 25, 3))
+    bodies[0] = 5 + np.random.default_rng(0).normal(size=(10, 25, 3))
+    bodies[1, 3:5] = (
+        100  # stands still, far away: its own std is 0; with the zero frames it would be large
+    )
+    np.testing.assert_array_equal(select_bodies(bodies), bodies[[0, 1]])
+
+
+def test_a_body_without_energy_comes_before_places_that_are_empty():
+    bodies = np.zeros((4, 2, 25, 3))
+    bodies[0] = 1
+    np.testing.assert_array_equal(select_bodies(bodies), bodies[[0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("12345", "12345"),
+        ("12300", "12312"),  # leaves early: looped
+        ("10300", "10310"),  # the gap is part of the loop
+        ("10305", "10305"),  # a gap in the middle stays
+        ("00123", "12312"),  # comes late: moved to the front, then looped
+        ("01020", "12121"),  # comes late: all its zero frames are dropped
+        ("00001", "11111"),
+        ("00000", "00000"),
+    ],
+)
+def test_filling_absent_frames(before, after):
+    body = marked(before)
+    fill_absent(body)
+    assert pattern_of(body) == after
+
+
+def test_centring_moves_both_bodies_by_the_spine_of_the_first_and_leaves_absent_joints(bodies):
+    bodies[1, 2, 7] = 0
+    bodies[1, 3, 8] = [1, 1, -2]  # x + y + z == 0 counts as absent
+    expected = bodies - bodies[0, :, 1][:, None]
+    expected[1, 2, 7] = expected[1, 3, 8] = 0
+    centre_on_spine(bodies)
+    np.testing.assert_allclose(bodies, expected, atol=1e-12)
+
+
+def test_in_the_first_frame_the_spine_points_up_and_the_shoulders_along_x(bodies):
+    bodies[0, 0, [0, 1]] = [[1, 2, 3], [1, 2.5, 3]]  # the camera's y is up
+    bodies[0, 0, [4, 8]] = [
+        [1, 3, 2.8],
+        [1, 3, 3.2],
+    ]  # seen from the side, at right angles to the spine
+    frames = normalise(bodies)
+    assert frames[0, 0, 1] - frames[0, 0, 0] == pytest.approx([0, 0, 0.5], abs=1e-6)
+    assert frames[0, 0, 8] - frames[0, 0, 4] == pytest.approx([0.4, 0, 0], abs=1e-6)
+    assert frames[:, 0, 1] == pytest.approx(
+        np.zeros((12, 3)), abs=1e-6
+    )  # the middle of the spine is the origin
+
+
+def test_shoulders_aslant_to_the_spine_tilt_it_again(bodies):
+    bodies[0, 0, [0, 1]] = [[1, 1, 1], [1, 1, 2]]  # upright already
+    bodies[0, 0, [4, 8]] = [
+        [0, 0, 1],
+        [1, 0, 2],
+    ]  # 45 degrees above x: turned down to it, the spine with them
+    frames = normalise(bodies)
+    assert frames[0, 0, 8] - frames[0, 0, 4] == pytest.approx([2**0.5, 0, 0], abs=1e-6)
+    assert frames[0, 0, 1] - frames[0, 0, 0] == pytest.approx([0.5**0.5, 0, 0.5**0.5], abs=1e-6)
+
+
+def test_normalisation_keeps_all_distances_within_a_frame(bodies):
+    frames = normalise(bodies)
+    before, after = (
+        np.linalg.norm(x[..., :1, :] - x, axis=-1) for x in (bodies.swapaxes(0, 1), frames)
+    )
+    np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_normalisation_does_not_see_where_the_bodies_stand(bodies):
+    np.testing.assert_allclose(
+        normalise(bodies + np.array([5, -1, 2])), normalise(bodies), atol=2e-5
+    )
+
+
+def test_an_absent_second_body_stays_zero(bodies):
+    bodies[1] = 0
+    assert not normalise(bodies)[:, 1].any()
+
+
+def test_rotation_turns_the_vector_to_the_target_and_is_a_rotation():
+    vector, target = np.array([1.0, -2.0, 0.5]), np.array([0.0, 0.0, 1.0])
+    rotation = rotation_between(vector, target)
+    np.testing.assert_allclose(rotation @ vector, np.linalg.norm(vector) * target, atol=1e-12)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(rotation) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("vector", [[0, 0, 0], [0, 0, 1e-7], [0, 0, 2], [0, 0, -2], [1e-7, 0, 2]])
+def test_there_is_no_rotation_where_its_axis_is_undefined(vector):
+    np.testing.assert_array_equal(
+        rotation_between(np.array(vector, float), np.array([0.0, 0.0, 1.0])), np.eye(3)
+    )

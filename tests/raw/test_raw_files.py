@@ -1,0 +1,102 @@
+import multiprocessing
+import zipfile
+
+import pytest
+
+from scdnet.raw.raw_files import RawFile, RawFileError, find_raw_files
+
+
+@pytest.fixture
+def archive(tmp_path):
+    path = tmp_path / "raw.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("deep/b.skeleton", "a.skeleton", "deep/notes.txt", "skeleton"):
+            file.writestr(name, f"content of {name}")
+    return path
+
+
+def test_a_zip_gives_its_members_of_the_suffix_sorted_and_read_in_place(archive):
+    first, second = find_raw_files(archive, ".skeleton")
+    assert (first.where, first.stem) == (f"{archive}/a.skeleton", "a")
+    assert (second.where, second.stem) == (f"{archive}/deep/b.skeleton", "b")
+    assert second.read() == b"content of deep/b.skeleton"
+
+
+def test_a_folder_is_searched_with_all_that_lies_in_it(tmp_path):
+    for name in ("x/y/b.skeleton", "a.skeleton", "x/c.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    found = find_raw_files(tmp_path, ".skeleton")
+    assert [(file.stem, file.read()) for file in found] == [
+        ("a", b"a.skeleton"),
+        ("b", b"x/y/b.skeleton"),
+    ]
+
+
+def test_links_to_folders_are_followed_once_each_and_never_in_circles(tmp_path):
+    root, elsewhere = tmp_path / "raw", tmp_path / "elsewhere"
+    for path in (root / "a.skeleton", elsewhere / "deep" / "b.skeleton"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    (root / "link").symlink_to(elsewhere)
+    (root / "other_link").symlink_to(elsewhere / "deep")
+    (elsewhere / "deep" / "back").symlink_to(root)
+    (elsewhere / "itself").symlink_to(elsewhere / "itself")
+    found = find_raw_files(root, ".skeleton")
+    assert [(file.where, file.read()) for file in found] == [
+        (str(root / "a.skeleton"), b"a.skeleton"),
+        (str(root / "link" / "deep" / "b.skeleton"), b"b.skeleton"),
+    ]
+
+
+def test_of_two_members_of_one_name_each_is_read_itself(tmp_path):
+    with zipfile.ZipFile(tmp_path / "raw.zip", "w") as file:
+        file.writestr("a.skeleton", "first")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("a.skeleton", "second")
+    assert [file.read() for file in find_raw_files(tmp_path / "raw.zip", ".skeleton")] == [
+        b"first",
+        b"second",
+    ]
+
+
+def read_many_times(file: RawFile) -> bytes:
+    return b"".join(file.read() for _ in range(200))
+
+
+def test_processes_forked_while_the_zip_is_open_read_it_each_for_itself(archive):
+    files = find_raw_files(archive, ".skeleton")
+    expected = [file.read() * 200 for file in files]
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.map(read_many_times, files, chunksize=1) == expected
+
+
+def test_a_damaged_member_is_an_error_that_names_it(archive):
+    damaged = bytearray(archive.read_bytes())
+    start = damaged.index(b"deep/b.skeleton") + len(b"deep/b.skeleton")
+    damaged[start : start + 8] = b"\xff" * 8
+    archive.write_bytes(damaged)
+    good, bad = find_raw_files(archive, ".skeleton")
+    assert good.read() == b"content of a.skeleton"
+    with pytest.raises(RawFileError, match=r"raw\.zip/deep/b\.skeleton: cannot be read: "):
+        bad.read()
+
+
+def test_a_file_that_vanished_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(RawFileError, match=r"gone\.skeleton: cannot be read: .*No such file"):
+        RawFile(str(tmp_path / "gone.skeleton")).read()
+
+
+def test_a_root_that_is_neither_folder_nor_zip_is_refused(tmp_path):
+    with pytest.raises(RawFileError, match="none: no such folder or zip"):
+        find_raw_files(tmp_path / "none", ".skeleton")
+    (tmp_path / "half.zip").write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(
+        RawFileError, match=r"half\.zip: expected a folder or a zip \(File is not a zip file\)"
+    ):
+        find_raw_files(tmp_path / "half.zip", ".skeleton")
+
+
+def test_an_error_shows_the_line_where_there_is_one():
+    assert str(RawFileError("a.txt", 3, "bad")) == "a.txt:3: bad"
+    assert str(RawFileError("a.txt", 0, "bad")) == "a.txt: bad"

@@ -1,0 +1,93 @@
+"""A made-up body that walks on the spot, in every layout of own recordings."""
+
+import io
+
+import numpy as np
+
+from scdnet.raw.layouts import LAYOUTS, OTHER_SIDE
+from scdnet.skeleton import NTU_25
+
+
+def walk(num_frames: int = 12) -> dict[str, np.ndarray]:
+    """(T, 3) of each joint of NTU_25, metres in the camera frame; the body faces the camera and is 3 m away.
+
+    The joints that layouts lack lie where the rules put them, so that every layout says the same.
+    """
+    phase = np.linspace(0, 5, num_frames)
+
+    def place(x: float, y: float, z: float, swing: float = 0.0) -> np.ndarray:
+        return np.stack(
+            [x + 0.03 * np.sin(2 * phase), np.full(num_frames, y), 3 + z + swing * np.sin(phase)],
+            axis=1,
+        )
+
+    body = {
+        "base of spine": place(0, 0, 0),
+        "spine at shoulders": place(0, 0.5, 0),
+        "head": place(0, 0.7, 0.02),
+    }
+    body["middle of spine"] = 0.42 * body["base of spine"] + 0.58 * body["spine at shoulders"]
+    body["neck"] = 0.65 * body["spine at shoulders"] + 0.35 * body["head"]
+    for side, x in (("left", -1), ("right", 1)):
+        body[f"{side} shoulder"] = place(
+            0.17 * x, 0.5 + 0.02 * x, 0
+        )  # not at right angles to the spine
+        body[f"{side} elbow"] = place(0.2 * x, 0.25, 0, swing=0.1 * x)
+        body[f"{side} wrist"] = place(0.22 * x, 0.02, -0.02, swing=0.25 * x)
+        body[f"{side} hand"] = place(0.22 * x, -0.04, -0.04, swing=0.28 * x)
+        body[f"tip of {side} hand"] = 2 * body[f"{side} hand"] - body[f"{side} wrist"]
+        body[f"{side} thumb"] = 1.15 * body[f"{side} hand"] - 0.15 * body[f"{side} wrist"]
+        body[f"{side} hip"] = place(0.08 * x, 0, 0)
+        body[f"{side} knee"] = place(0.09 * x, -0.4, -0.02, swing=-0.1 * x)
+        body[f"{side} ankle"] = place(0.1 * x, -0.8, 0, swing=-0.2 * x)
+        body[f"{side} foot"] = place(0.1 * x, -0.86, -0.12, swing=-0.2 * x)
+    return body
+
+
+def walking(layout: str, num_frames: int = 12) -> np.ndarray:
+    """(T, V, 3) of the joints of a layout, as `walk`."""
+    body = walk(num_frames)
+    up, right, back = np.eye(3)[[1, 0, 2]]
+    body["centre of hips"] = body["base of spine"] + 0.07 * up
+    body["spine"] = body["base of spine"] + 0.14 * up
+    body["centre of shoulders"] = body["spine at shoulders"]
+    body["nose"] = body["head"] - 0.1 * back
+    for side, x in (("left", -1), ("right", 1)):
+        for name, outwards in (("eye (inner)", 0.02), ("eye", 0.03), ("eye (outer)", 0.04)):
+            body[f"{side} {name}"] = body["head"] + x * outwards * right + 0.02 * up - 0.09 * back
+        body[f"mouth ({side})"] = body["head"] + x * 0.03 * right - 0.06 * up - 0.09 * back
+        body[f"{side} ear"] = body["head"] + x * 0.07 * right
+        hand, wrist = body[f"{side} hand"], body[f"{side} wrist"]
+        body[f"{side} index"] = 1.5 * hand - 0.5 * wrist - 0.03 * back
+        body[f"{side} pinky"] = 3 * hand - wrist - body[f"{side} index"]
+        body[f"{side} heel"] = body[f"{side} ankle"] - 0.05 * up + 0.05 * back
+        body[f"{side} foot index"] = body[f"{side} foot"]
+    return np.stack([body[joint] for joint in LAYOUTS[layout].joints], axis=1)
+
+
+def walked() -> np.ndarray:
+    """(T, 25, 3) of NTU_25, as `walk`."""
+    body = walk()
+    return np.stack([body[joint] for joint in NTU_25.joints], axis=1)
+
+
+def npz(*arrays: np.ndarray, **named: np.ndarray) -> bytes:
+    """The content of a `.npz` of these arrays."""
+    file = io.BytesIO()
+    np.savez(file, *arrays, **named)
+    return file.getvalue()
+
+
+def csv(frames: np.ndarray) -> bytes:
+    """The content of a `.csv` of (T, V, 3) or (T, M, V, 3), all digits kept."""
+    return "".join(
+        ",".join(map(repr, row)) + "\n" for row in frames.reshape(len(frames), -1).tolist()
+    ).encode()
+
+
+def mirrored(joint: str) -> str:
+    """The same joint on the other side."""
+    for side, other in OTHER_SIDE.items():
+        if side in joint:
+            return joint.replace(side, other)
+    return joint

@@ -1,0 +1,265 @@
+"""Which evaluations are one row, and what a row says."""
+
+import statistics
+
+import pytest
+
+from scdnet.results.summary import (
+    Row,
+    Statistic,
+    average,
+    encoder_of,
+    protocol_of,
+    sort_rows,
+    summarise,
+)
+
+BASE = {
+    "protocol": "linear",
+    "dataset": "ntu60",
+    "benchmark": "xsub",
+    "stream": "joint",
+    "num_test": 16,
+    "metric": "top1",
+    "seed": 0,
+    "epoch": 451,
+    "checkpoint": "runs/seed0/last.pt",
+    "checkpoint_sha256": "a0" * 32,
+    "pretrained_on": "ntu60",
+    "probe": "sgd",
+    "config": "configs/ntu60_xsub.yaml",
+}
+LINEAR = Row("ntu60", "xsub", 16, "linear", "joint", "trained on ntu60", 451)
+
+
+def record(value: float, **change: object) -> dict:
+    return {**BASE, "value": value, **change}
+
+
+def of_seed(seed: int, value: float, **change: object) -> dict:
+    about = {
+        "seed": seed,
+        "checkpoint": f"runs/seed{seed}/last.pt",
+        "checkpoint_sha256": f"{seed:064}",
+    }
+    return record(value, **{**about, **change})
+
+
+def test_mean_and_sample_standard_deviation_over_seeds_by_hand():
+    rows, num_changed = summarise([of_seed(0, 80.0), of_seed(1, 83.0), of_seed(2, 89.0)])
+    assert list(rows) == [LINEAR] and num_changed == 0
+    mean, std, n = rows[LINEAR]["top1"]
+    assert (mean, n) == (84, 3)
+    assert std == pytest.approx(((16 + 1 + 25) / 2) ** 0.5)
+
+
+def test_draws_are_repetitions_too():
+    semi = {"protocol": "semi", "label_fraction": 0.01}
+    records = [of_seed(s, 10 * s + d, draw=d, **semi) for s in (0, 1) for d in (0, 1, 2)]
+    rows, _ = summarise(records)
+    ((row, metrics),) = rows.items()
+    assert row.protocol == "semi 1 %"
+    values = [0, 1, 2, 10, 11, 12]
+    assert metrics["top1"] == (statistics.mean(values), pytest.approx(statistics.stdev(values)), 6)
+
+
+def test_one_evaluation_has_no_standard_deviation():
+    rows, _ = summarise([record(80.0)])
+    assert rows[LINEAR]["top1"] == Statistic(80, None, 1)
+
+
+def test_an_evaluation_that_is_recorded_twice_counts_once():
+    rows, num_changed = summarise([of_seed(0, 80.0), of_seed(1, 90.0), of_seed(0, 80.0)])
+    assert rows[LINEAR]["top1"][0] == 85 and rows[LINEAR]["top1"].n == 2 and num_changed == 0
+
+
+def test_of_an_evaluation_with_another_value_the_last_counts_and_that_is_told():
+    again = of_seed(
+        0, 70.0, checkpoint="elsewhere/last.pt", config="configs/ntu60_xsub.yaml linear.optim.lr=1"
+    )
+    rows, num_changed = summarise([of_seed(0, 80.0), of_seed(1, 90.0), again])
+    assert rows[LINEAR]["top1"][0] == 80 and rows[LINEAR]["top1"].n == 2 and num_changed == 1
+
+
+def test_checkpoints_of_one_seed_are_never_averaged():
+    other = of_seed(0, 60.0, checkpoint="/any/runs/other/last.pt", checkpoint_sha256="b" * 64)
+    rows, _ = summarise([of_seed(0, 80.0), other])
+    assert {row.encoder: metrics["top1"].mean for row, metrics in rows.items()} == {
+        "seed0/last.pt 0000000": 80,
+        "other/last.pt bbbbbbb": 60,
+    }
+
+
+def test_checkpoints_of_one_seed_are_told_apart_whatever_the_evaluation_drew():
+    other = of_seed(
+        0, 60.0, checkpoint="runs/other/last.pt", checkpoint_sha256="b" * 64, eval_seed=1
+    )
+    rows, _ = summarise([of_seed(0, 80.0, eval_seed=0), other])
+    assert sorted(metrics["top1"].mean for metrics in rows.values()) == [60, 80]
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [("settings", "settings"), ("store_sha256", "store"), ("gallery_sha256", "gallery")],
+)
+def test_other_settings_and_stores_are_other_rows_named_by_their_hash(key: str, shown: str):
+    rows, _ = summarise(
+        [of_seed(0, 80.0, **{key: "a" * 64}), of_seed(1, 40.0, **{key: "b" * 64}), of_seed(2, 90.0)]
+    )
+    found = {row.encoder: metrics["top1"].mean for row, metrics in rows.items()}
+    base = f"trained on ntu60, {shown}"
+    assert found == {f"{base} aaaaaaa": 80, f"{base} bbbbbbb": 40, f"{base} unknown": 90}
+
+
+def test_one_label_of_two_pretrainings_is_two_rows():
+    rows, _ = summarise(
+        [of_seed(0, 90.0, label="HDC"), of_seed(1, 50.0, label="HDC", pretrained_on="demo")]
+    )
+    assert {row.encoder for row in rows} == {"HDC, pretrained_on ntu60", "HDC, pretrained_on demo"}
+
+
+def test_checkpoints_of_one_seed_in_two_settings_are_four_rows():
+    of = [
+        of_seed(0, 10.0 * i, checkpoint_sha256=str(i % 2) * 64, settings=str(i // 2) * 12)
+        for i in range(4)
+    ]
+    assert sorted(metrics["top1"].mean for metrics in summarise(of)[0].values()) == [0, 10, 20, 30]
+
+
+def test_controls_of_several_seeds_are_one_row_each():
+    none = {"checkpoint": "none", "checkpoint_sha256": None, "pretrained_on": None, "epoch": 0}
+    raw = {**none, "checkpoint": "raw", "seed": None, "epoch": None}
+    rows, _ = summarise(
+        [record(1.0, **none), record(3.0, **{**none, "seed": 1}), record(5.0, **raw)]
+    )
+    found = {
+        (row.encoder, row.epochs): (metrics["top1"].mean, metrics["top1"].n)
+        for row, metrics in rows.items()
+    }
+    assert found == {("raw views", None): (5, 1), ("untrained", 0): (2, 2)}
+
+
+FUSION = {"protocol": "fusion", "fused": "knn", "checkpoint_sha256": None, "weights": [1, 1]}
+
+
+def test_fusions_of_several_seeds_and_epochs_are_told_apart():
+    first, second = (
+        record(90.0, **FUSION, checkpoint="a, b"),
+        record(94.0, **{**FUSION, "seed": 1}, checkpoint="c, d"),
+    )
+    earlier = record(50.0, **{**FUSION, "epoch": 10}, checkpoint="e, f")
+    rows, _ = summarise([first, second, earlier])
+    found = {
+        (row.protocol, row.encoder, row.epochs): metrics["top1"][::2]
+        for row, metrics in rows.items()
+    }
+    assert found == {
+        ("fusion (knn)", "trained on ntu60", 451): (92, 2),
+        ("fusion (knn)", "trained on ntu60", 10): (50, 1),
+    }
+
+
+def test_fusions_of_files_that_have_nothing_in_common_are_repetitions():
+    unknown = {**FUSION, "seed": None, "epoch": None, "pretrained_on": None}
+    rows, _ = summarise(
+        [record(90.0, **unknown, checkpoint="a, b"), record(94.0, **unknown, checkpoint="c, d")]
+    )
+    ((row, metrics),) = rows.items()
+    assert (row.protocol, row.encoder) == ("fusion (knn)", "") and metrics["top1"][::2] == (92, 2)
+
+
+def test_seeds_of_the_evaluation_are_repetitions():
+    rows, _ = summarise([record(80.0, eval_seed=0), record(82.0, eval_seed=1)])
+    assert rows[LINEAR]["top1"][::2] == (81, 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"protocol": "finetune"},
+        {"dataset": "ntu120"},
+        {"benchmark": "xview"},
+        {"num_test": 17},
+        {"stream": "bone"},
+        {"epoch": 100},
+        {"pretrained_on": "ntu120"},
+        {"probe": "logistic"},
+        {"label_fraction": 0.1, "protocol": "semi"},
+        {"gallery": "ntu120", "protocol": "knn"},
+    ],
+)
+def test_what_differs_in_kind_is_another_row(change: dict):
+    assert len(summarise([of_seed(0, 80.0), of_seed(1, 90.0, **change)])[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "label"),
+    [
+        ({"protocol": "knn"}, "knn"),
+        ({"protocol": "knn", "gallery": "ntu120"}, "knn (gallery ntu120)"),
+        ({"protocol": "linear", "probe": "sgd"}, "linear"),
+        ({"protocol": "linear", "probe": "logistic"}, "linear (logistic)"),
+        ({"protocol": "semi", "label_fraction": 0.005, "draw": 1}, "semi 0.5 %"),
+        ({"protocol": "transfer"}, "transfer"),
+        ({"protocol": "fusion", "fused": "linear", "weights": [1.0, 1.0]}, "fusion (linear)"),
+        ({"protocol": "fusion", "fused": "knn", "weights": [1.0, 0.5]}, "fusion (knn, 1:0.5)"),
+        (
+            {"protocol": "fusion", "fused": "semi", "label_fraction": 0.1, "draw": 0},
+            "fusion (semi 10 %)",
+        ),
+        (
+            {"protocol": "fusion", "fused": "linear", "probe": "logistic"},
+            "fusion (linear (logistic))",
+        ),
+        (
+            {"protocol": "fusion", "fused": "knn", "features": "level2", "weights": [2, 1]},
+            "fusion (knn (level2), 2:1)",
+        ),
+        ({"protocol": "fusion", "fused": None}, "fusion"),
+    ],
+)
+def test_a_protocol_is_named_with_its_variant(keys: dict, label: str):
+    assert protocol_of(keys) == label
+
+
+@pytest.mark.parametrize(
+    ("keys", "encoder"),
+    [
+        ({"checkpoint": "none"}, "untrained"),
+        ({"checkpoint": "raw"}, "raw views"),
+        ({"checkpoint": "a.pt", "pretrained_on": "ntu120"}, "trained on ntu120"),
+        ({"checkpoint": "checkpoint.pth.tar", "pretrained_on": None}, "trained"),
+    ],
+)
+def test_an_encoder_is_named_by_what_it_was_trained_on(keys: dict, encoder: str):
+    assert encoder_of({"protocol": "knn", **keys}) == encoder
+
+
+def test_metrics_count_the_evaluations_that_have_them():
+    metrics = average([{"top1": 1.0, "top5": 4.0}, {"top1": 3.0}])
+    assert metrics["top1"][::2] == (2, 2) and metrics["top5"] == Statistic(4, None, 1)
+
+
+def test_rows_are_in_the_order_of_the_protocols_streams_and_controls():
+    knn = LINEAR._replace(protocol="knn")
+    order = [
+        knn._replace(encoder="raw views"),
+        knn._replace(encoder="untrained"),
+        knn,
+        knn._replace(encoder="another", source="a paper"),
+        knn._replace(stream="bone", encoder="raw views"),
+        knn._replace(stream="motion"),
+        LINEAR,
+        LINEAR._replace(protocol="linear (logistic)"),
+        *(LINEAR._replace(protocol=f"semi {percent} %") for percent in (0.5, 1, 5, 10)),
+        LINEAR._replace(protocol="fusion (knn)", stream="joint+bone"),
+        knn._replace(num_test=17),
+        knn._replace(benchmark="xview"),
+    ]
+    assert list(sort_rows({row: {} for row in reversed(order)})) == order
+
+
+def test_keys_that_are_not_known_or_missing_are_tolerated():
+    rows, _ = summarise([{"protocol": "hum", "metric": "pitch", "value": 3.0, "weather": ["fine"]}])
+    ((row, metrics),) = rows.items()
+    assert row[:4] == ("?", "?", None, "hum") and metrics["pitch"].mean == 3

@@ -1,0 +1,100 @@
+"""Arrows of import point down only: engine and eval build on data and models, never the other way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# these import nothing of ours but one another
+BASE = {
+    "scdnet.__version__", "scdnet.version", "scdnet.errors", "scdnet.files", "scdnet.config",
+    "scdnet.config_file", "scdnet.skeleton", "scdnet.losses", "scdnet.cli",
+}  # fmt: skip
+BELOW = {  # who may import whom, besides the base and its own package
+    "scdnet.data": set(),
+    "scdnet.models": set(),
+    "scdnet.raw": {"scdnet.data.store", "scdnet.data.store_writer"},
+    "scdnet.synthetic": {"scdnet.raw"},
+    "scdnet.results": set(),
+    "scdnet.engine": {"scdnet.data", "scdnet.models"},
+    "scdnet.eval": {"scdnet.results", "scdnet.engine", "scdnet.data", "scdnet.models"},
+    "scdnet.viz": {"scdnet.data", "scdnet.results"},
+    "scdnet.commands": {
+        "scdnet.raw", "scdnet.synthetic", "scdnet.data", "scdnet.models", "scdnet.engine",
+        "scdnet.eval", "scdnet.results", "scdnet.viz", "scdnet.__main__",
+    },
+    "data_prep": {"scdnet.commands"},
+    "tools": {
+        "scdnet.commands", "scdnet.raw", "scdnet.data", "scdnet.models", "scdnet.engine",
+        "scdnet.eval", "scdnet.results", "scdnet.viz", "tests.reference",
+    },
+}  # fmt: skip
+SOURCES = sorted(
+    [*ROOT.glob("scdnet/**/*.py"), *ROOT.glob("data_prep/**/*.py"), *ROOT.glob("tools/**/*.py")]
+)
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of ours that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {
+        name for name in names if name.split(".")[0] in {"scdnet", "data_prep", "tools", "tests"}
+    }
+
+
+def is_within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_imports_point_down(path: Path):
+    module = module_name(path)
+    if module in ("scdnet.__init__", "scdnet.__main__"):
+        return  # gather the public names and the commands
+    own = next((package for package in BELOW if is_within(module, package)), None)
+    allowed = LEAVES | ({own} | BELOW[own] if own else set())
+    upward = {
+        name for name in imported(path) if not any(is_within(name, package) for package in allowed)
+    }
+    assert not upward
+
+
+def test_evaluation_never_imports_the_trainer():
+    for path in ROOT.glob("scdnet/eval/*.py"):
+        above = ("scdnet.engine.train.pretrain", "scdnet.engine.train.loop")
+        assert not any(is_within(name, module) for name in imported(path) for module in above), path
+
+
+@pytest.mark.parametrize(
+    ("word", "home"),
+    [
+        ("torch.cuda", "scdnet.engine.device"),
+        ("autocast", "scdnet.engine.device"),
+        ("torch.compile", "scdnet.engine.device"),
+        ("torch.distributed", "scdnet.engine.distributed"),
+        ("import distributed", "scdnet.engine.distributed"),
+    ],
+)
+def test_only_one_file_speaks_of_a_part_of_the_machine(word: str, home: str):
+    speaking = {module_name(path) for path in SOURCES if word in path.read_text()}
+    assert speaking <= {home}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_files_stay_short(path: Path):
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 200
+    for node in ast.walk(ast.parse("\n".join(lines))):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, f"{node.name} is too long"
