@@ -1,22 +1,134 @@
-"""Self-supervised skeleton-based action recognition."""
+"""Self-supervised skeleton-based action recognition.
 
-from typing import Any
+The names below import what they need when they are called, so that `import scdnet` is quick and
+reading stores and converting need no torch.
+"""
 
-from scdnet.data.store import open_sequences
+from __future__ import annotations
 
-__version__ = "0.1.0"
+from os import PathLike
+from typing import TYPE_CHECKING
 
-__all__ = ["__version__", "load_classifier", "load_encoder", "open_sequences"]
+from scdnet.version import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from scdnet.data.store import SequenceStore
+    from scdnet.eval.classify import Classifier
+    from scdnet.models.encoder import DualPathEncoder
+
+__all__ = [
+    "__version__",
+    "load_classifier",
+    "load_encoder",
+    "open_sequences",
+    "read_recording",
+]
 
 
-def __getattr__(name: str) -> Any:
-    """`load_encoder` and `load_classifier`, imported when first used: reading a store and converting need no torch."""
-    if name == "load_encoder":
-        from scdnet.engine.checkpoint import load_encoder
+def open_sequences(path: str | PathLike[str]) -> SequenceStore:
+    """Open the sequence store at `path` for reading.
 
-        return load_encoder
-    if name == "load_classifier":
-        from scdnet.eval.classify import load_classifier
+    Args:
+        path: An HDF5 file that one of the `scdnet prepare` commands has written.
 
-        return load_classifier
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    Returns:
+        The open store: `len(store)`, `store[i].frames`, `store.is_train("xsub")`; a context manager.
+
+    Raises:
+        StoreError: The file is missing, damaged or of another kind; the message names the check.
+
+    Example:
+        >>> with open_sequences("data/demo.h5") as store:
+        ...     frames = store[0].frames
+        >>> frames.shape[1:]
+        (2, 25, 3)
+    """
+    from scdnet.data.store import open_sequences
+
+    return open_sequences(path)
+
+
+def read_recording(
+    path: str | PathLike[str],
+    *,
+    layout: str | None = None,
+    unit: str | None = None,
+    up: str | None = None,
+) -> np.ndarray:
+    """Read one recording and normalize it, as a sequence store contains it.
+
+    Args:
+        path: A `.skeleton` file of NTU RGB+D, or an `.npz` or `.csv` file of your own.
+        layout: Which joints `.npz` and `.csv` contain, in which order, such as `"kinect_v1_20"`.
+        unit: Unit of their positions: `"m"`, `"cm"` or `"mm"`.
+        up: Their axis that points up: `"y"`, `"z"`, `"-y"` or `"-z"`.
+
+    Returns:
+        float32 (T, M, V, C), meters: what `load_classifier(...)` takes.
+
+    Raises:
+        ScdnetError: The file cannot be used, or the other arguments do not fit its type.
+
+    Example:
+        >>> read_recording("data/demo_raw/S003C001P001R001A007.skeleton").shape[1:]
+        (2, 25, 3)
+    """
+    from scdnet.raw.recording import read_recording
+
+    return read_recording(path, layout=layout, unit=unit, up=up)
+
+
+def load_encoder(path: str | PathLike[str], *, num_heads: int | None = None) -> DualPathEncoder:
+    """Load the query encoder of a pretraining checkpoint, on the CPU and in eval mode.
+
+    Args:
+        path: A checkpoint of ours, or the authors' `checkpoint.pth.tar`.
+        num_heads: Number of attention heads, for files that do not state it (the authors').
+
+    Returns:
+        The encoder, with the sizes of the weights; it takes clips (N, C, T, V, M).
+
+    Raises:
+        CheckpointError: The file is missing, damaged or unsafe, or its weights do not fit.
+
+    Example:
+        >>> encoder = load_encoder("runs/demo/last.pt")
+        >>> encoder.sizes.num_frames
+        16
+    """
+    from scdnet.engine.checkpoint import load_encoder
+
+    return load_encoder(path, num_heads=num_heads)
+
+
+def load_classifier(
+    checkpoint: str | PathLike[str],
+    features: str | PathLike[str],
+    *,
+    num_heads: int | None = None,
+) -> Classifier:
+    """Load a classifier of recordings, based on the features of labeled sequences.
+
+    Args:
+        checkpoint: The encoder, as for `load_encoder`.
+        features: The features file that `scdnet extract` has written with this checkpoint.
+        num_heads: As for `load_encoder`.
+
+    Returns:
+        A function of the frames of one recording, as `read_recording` returns them; its predictions
+        have `.probabilities` and `.neighbours`.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be loaded.
+        FeatureFileError: The features belong to another checkpoint, or have fewer than two classes.
+
+    Example:
+        >>> classify = load_classifier("runs/demo/last.pt", "features.h5")
+        >>> prediction = classify(read_recording("data/demo_raw/S003C001P001R001A007.skeleton"))
+        >>> best = next(iter(prediction.probabilities))
+    """
+    from scdnet.eval.classify import load_classifier
+
+    return load_classifier(checkpoint, features, num_heads=num_heads)

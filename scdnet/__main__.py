@@ -4,8 +4,8 @@ import sys
 from importlib import import_module
 from typing import NamedTuple, NoReturn
 
-from scdnet import __version__
 from scdnet.cli import BAD_INPUT, run_command
+from scdnet.version import __version__
 
 
 class Command(NamedTuple):

@@ -1,4 +1,4 @@
-"""What all commands share at their outer edge: arguments, and how an error is shown."""
+"""The outer edge of all commands: their arguments, and how an error is shown."""
 
 import argparse
 import os
@@ -11,24 +11,32 @@ from typing import NoReturn, TextIO
 
 from scdnet.errors import ScdnetError
 
-FAILED = 1  # exit status, as Python uses it
-BAD_INPUT = 2  # exit status, as argparse uses it
-INTERRUPTED = 130  # exit status, as shells give it
-UNREAD = 141  # the same: output that nobody reads any more, as with `| head`
+# Exit statuses: the first two as Python and argparse use them, the others as shells report signals.
+FAILED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
 
 
-def command_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with the option that `run_command` looks for, which must not be abbreviated."""
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+def command_parser(verb: str, description: str | None) -> argparse.ArgumentParser:
+    """Return a parser for `scdnet <verb>`, with the option that `run_command` looks for."""
+    # An abbreviated --debug would not be recognized there.
+    parser = argparse.ArgumentParser(
+        prog=f"scdnet {verb}", description=description, allow_abbrev=False
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
-def config_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser for `-c CONFIG [key=value ...] [--debug]`; parse with `parse_intermixed_args`."""
-    parser = command_parser(description)
+def config_parser(verb: str, description: str | None) -> argparse.ArgumentParser:
+    """Return a parser for `-c CONFIG [key=value ...]`; call its `parse_intermixed_args`."""
+    parser = command_parser(verb, description)
     parser.add_argument(
-        "-c", "--config", type=Path, required=True, help="YAML file, e.g. configs/ntu60_xsub.yaml"
+        "-c",
+        "--config",
+        type=Path,
+        required=True,
+        help="YAML file, or the name of a config of the package, e.g. ntu60_xsub",
     )
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="config values, e.g. optim.lr=0.02"
@@ -37,36 +45,39 @@ def config_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:
-    """Call `main` and end the program with the status it returns (None: 0).
+    """Call `main` and end the program with the status that it returns (None: 0).
 
-    What a user can put right (`ScdnetError`, a file the system refuses) is one line on stderr and status 2;
-    with `--debug` among the arguments the traceback is shown instead. Ctrl-C ends with 130, a reader of the output
-    that has gone, quietly, with 141.
+    An error that a user can fix (`ScdnetError`, a file that the system refuses) becomes one line on
+    stderr and status 2; `--debug` shows the traceback instead. Ctrl-C ends with 130, and a closed
+    output pipe, as in `| head`, silently with 141.
     """
     try:
         status = main()
-        sys.stdout.flush()  # here, where an error is still one of ours
+        # Flush here, where a broken pipe is still handled below.
+        sys.stdout.flush()
         sys.exit(status)
+    except BrokenPipeError as error:
+        closed = [stream for stream in (sys.stdout, sys.stderr) if _is_closed(stream)]
+        if not closed:
+            _end(error)
+        for stream in closed:
+            _discard(stream)
+        sys.exit(BROKEN_PIPE)
     except Exception as error:
-        unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream, error)]
-        if unread:
-            _discard(unread)
-            sys.exit(UNREAD)
         _end(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.stdout.flush()
-        os._exit(
-            INTERRUPTED
-        )  # at once: an ordinary exit would wait for worker threads and processes
+        # An ordinary exit would wait for worker threads and processes.
+        os._exit(INTERRUPTED)
 
 
 def _end(error: Exception) -> NoReturn:
-    """Show the error and leave; one of several ranks at once: an exit could wait for those that wait for this one."""
-    rank = os.environ.get("RANK")  # torchrun sets it
+    """Show the error and leave; under torchrun at once, as exit handlers could wait for other ranks."""
+    rank = os.environ.get("RANK")
     is_explained = isinstance(error, ScdnetError | OSError) and "--debug" not in sys.argv
     if is_explained:
-        text = " ".join(str(error).split())  # a library's message may have several lines
+        text = " ".join(str(error).split())
         print(f"error{f' on rank {rank}' if rank else ''}: {text}", file=sys.stderr)
     elif rank is None:
         raise error
@@ -79,17 +90,17 @@ def _end(error: Exception) -> NoReturn:
     os._exit(status)
 
 
-def _is_unread(stream: TextIO, error: Exception) -> bool:
-    """Whether it is this stream that `error` came from: a pipe whose reader has gone."""
-    if not isinstance(error, BrokenPipeError):
-        return False
+def _is_closed(stream: TextIO) -> bool:
+    """Check whether nobody reads the pipe that a stream writes to."""
+    # Windows has no poll; there the pipe that broke is taken to be that of the output.
+    if not hasattr(select, "poll"):
+        return stream is sys.stdout
     poll = select.poll()
     poll.register(stream.fileno(), select.POLLOUT)
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def _discard(streams: list[TextIO]) -> None:
+def _discard(stream: TextIO) -> None:
     """Send what is still to be written, at the latest when Python ends, to nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in streams:
-        os.dup2(nowhere, stream.fileno())
+    os.dup2(nowhere, stream.fileno())

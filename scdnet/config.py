@@ -1,4 +1,4 @@
-"""The config: one tree of values with defaults (the paper's), ranges and a meaning each."""
+"""Define the config: one tree of values with defaults (the paper's), ranges and a meaning each."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -7,17 +7,20 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from scdnet.losses import CROSS_DOMAIN_PAIRS
 
+Stream = Literal["joint", "bone", "motion"]
 Domain = Literal["temporal", "spatial", "instance"]
+Level = Literal[1, 2, 3, 4]
 Probability = Annotated[float, Field(ge=0, le=1)]
-Off = BeforeValidator(
-    lambda value: "off" if value is False else value
-)  # YAML 1.1 reads `off` as false
+Fraction = Annotated[float, Field(gt=0, le=1)]
 Milestones = tuple[Annotated[int, Field(ge=1)], ...]
+Protocol = Annotated[str, Field(pattern=r"^(knn|linear|finetune|semi@0?\.\d*[1-9]\d*)$")]
+# YAML 1.1 reads `off` as false.
+Off = BeforeValidator(lambda value: "off" if value is False else value)
 
 
 def _check_distinct(values: tuple[object, ...]) -> tuple[object, ...]:
     if not values or len(set(values)) < len(values):
-        raise ValueError("expected one or more, each once")
+        raise ValueError("expected one or more distinct values")
     return values
 
 
@@ -25,66 +28,75 @@ Distinct = AfterValidator(_check_distinct)
 
 
 class Section(BaseModel):
-    """A part of the tree: frozen, and closed to keys it does not know."""
+    """A part of the tree: frozen, and closed to keys that it does not define."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ViewsConfig(Section):
-    """The augmentations of a training view (docs/method.md 2); the first five numbers are probabilities."""
+    """The augmentations of a training view (docs/method.md 2)."""
 
-    rotate: Probability = 0.5
-    flip: Probability = 0.5
-    shear: Probability = 0.5
-    joint_mask: Probability = 0.5
-    frame_mask: Probability = 0.5
-    crop_fraction: float = Field(0.1, gt=0, le=1)  # the shortest crop, as a share of the recording
-    crop_frames: int = Field(64, ge=1)  # but at least so many frames, where the recording has them
-    angle_deg: float = Field(30, ge=0)  # largest angle about the main axis
-    minor_angle_deg: float = Field(1, ge=0)  # and about the two others
-    shear_size: float = Field(1, ge=0)  # largest off-diagonal of the shear matrix
-    spatial_mask: Literal["structured", "random", "none"] = (
-        "structured"  # structured: around a few joints
-    )
-    seed_joints: int = Field(5, ge=1)  # of those
-    masked_joints: int = Field(8, ge=0, lt=25)
-    temporal_mask: Literal["segments", "frames", "none"] = (
-        "segments"  # frames: as many, but single ones
-    )
-    segments: int = Field(16, ge=1)
-    masked_segments: int = Field(6, ge=0)
+    # Each augmentation is applied to a view with its own probability.
+    rotate_prob: Probability = 0.5
+    flip_prob: Probability = 0.5
+    shear_prob: Probability = 0.5
+    joint_mask_prob: Probability = 0.5
+    frame_mask_prob: Probability = 0.5
+    # The shortest crop, as a fraction of the recording and in frames; the longer of the two counts.
+    min_crop_fraction: Fraction = 0.1
+    min_crop_frames: int = Field(64, ge=1)
+    # The largest angle about the main axis, and about the two others.
+    max_angle_deg: float = Field(30, ge=0)
+    max_minor_angle_deg: float = Field(1, ge=0)
+    # The largest off-diagonal element of the shear matrix.
+    max_shear: float = Field(1, ge=0)
+    # `structured` masks joints around a few seed joints, `random` any joints.
+    spatial_mask: Literal["structured", "random", "none"] = "structured"
+    # Fractions of the skeleton's joints, rounded: 5 and 8 of 25.
+    seed_joint_fraction: Fraction = 0.2
+    masked_joint_fraction: float = Field(0.32, ge=0, lt=1)
+    # `segments` masks whole segments of the clip, `frames` as many frames drawn one by one.
+    temporal_mask: Literal["segments", "frames", "none"] = "segments"
+    num_segments: int = Field(16, ge=1)
+    num_masked_segments: int = Field(6, ge=0)
+
+    @model_validator(mode="after")
+    def _leave_a_segment(self) -> Self:
+        if self.num_masked_segments >= self.num_segments:
+            raise ValueError(
+                "data.views.num_masked_segments: expected fewer than "
+                f"data.views.num_segments {self.num_segments}, found {self.num_masked_segments}"
+            )
+        return self
 
 
 class DataConfig(Section):
-    """Which sequences, and how they are cut into clips."""
+    """The sequences, and how they are cut into clips."""
 
     store: Path = Path("data/ntu60.h5")
     benchmark: str = "xsub"
-    batch_size: int = Field(64, ge=2)  # of all ranks together
-    frames: int = Field(64, ge=1)  # T of a clip
-    bodies: int = Field(2, ge=1, le=2)  # M of a clip: the first of the store's two, or both
-    resident: Annotated[Literal["auto", "gpu", "cpu", "off"], Off] = (
-        "auto"  # which memory holds all frames; off: none
-    )
-    storage: Literal["float32", "float16"] = (
-        "float32"  # of frames in memory and on their way there, not in views
-    )
-    workers: int = Field(2, ge=0)  # with off: processes that read ahead, for each rank; 0: none
-    shard: bool = (
-        False  # each rank holds its part of the recordings instead of all (docs/scaling.md)
-    )
+    # The batch size over all ranks together.
+    batch_size: int = Field(64, ge=2)
+    # T of a clip.
+    num_frames: int = Field(64, ge=1)
+    # M of a clip: the first body of the store's two, or both.
+    num_bodies: int = Field(2, ge=1, le=2)
+    # The memory that holds all frames; `none` reads them from the store in every epoch.
+    cache: Literal["auto", "gpu", "cpu", "none"] = "auto"
+    # The type of cached frames and of frames on their way to the GPU; views are float32.
+    cache_dtype: Literal["float32", "float16"] = "float32"
+    # Processes for each rank that read ahead where nothing is cached.
+    num_workers: int = Field(2, ge=0)
     views: ViewsConfig = ViewsConfig()
 
     @model_validator(mode="after")
-    def _segments_fit(self) -> Self:
+    def _segments_divide_frames(self) -> Self:
         views = self.views
-        if self.frames % views.segments and views.frame_mask and views.temporal_mask == "segments":
+        has_segments = views.frame_mask_prob > 0 and views.temporal_mask == "segments"
+        if has_segments and self.num_frames % views.num_segments:
             raise ValueError(
-                f"data.frames {self.frames} is no multiple of data.views.segments {views.segments}"
-            )
-        if views.masked_segments >= views.segments:
-            raise ValueError(
-                f"data.views.masked_segments {views.masked_segments} is all of data.views.segments {views.segments}"
+                f"data.num_frames {self.num_frames} is not a multiple of "
+                f"data.views.num_segments {views.num_segments}"
             )
         return self
 
@@ -92,65 +104,73 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """Sizes of the encoder and of the contrast (docs/method.md 3 and 4)."""
 
-    base_channels: int = Field(64, ge=8, multiple_of=8)  # b of the stems
-    width: int = Field(2048, ge=1)  # D
-    heads: int = Field(8, ge=1)
-    layers: int = Field(1, ge=1)
+    # b, the width of the stems.
+    base_channels: int = Field(64, ge=8, multiple_of=8)
+    # D, the width of the transformers and of each path's feature.
+    embed_dim: int = Field(2048, ge=1)
+    num_heads: int = Field(8, ge=1)
+    num_layers: int = Field(1, ge=1)
     dropout: Probability = 0.1
-    pooling: Literal["max", "mean"] = "max"  # over the tokens of a path
-    projection: int = Field(128, ge=1)  # width of the contrast space
-    queue_size: int = Field(8192, ge=1)  # K
-    momentum: Probability = 0.999  # of the key encoder
+    # How the tokens of a path become one feature.
+    pooling: Literal["max", "mean"] = "max"
+    # The width of the space in which queries and keys are contrasted.
+    projection_dim: int = Field(128, ge=1)
+    # K, the number of negative keys.
+    queue_size: int = Field(8192, ge=1)
+    # Momentum of the key encoder.
+    momentum: Probability = 0.999
     temperature: float = Field(0.2, gt=0)
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"model.width {self.width} is no multiple of model.heads {self.heads}")
+    def _heads_divide_embed_dim(self) -> Self:
+        if self.embed_dim % self.num_heads:
+            raise ValueError(
+                f"model.embed_dim {self.embed_dim} is not a multiple of "
+                f"model.num_heads {self.num_heads}"
+            )
         return self
 
 
 class ScdConfig(Section):
-    """The contrast between domains (docs/methods.md)."""
+    """The contrast between domains (docs/objectives.md)."""
 
-    pairs: Annotated[tuple[tuple[Domain, Domain], ...], Distinct] = (
-        CROSS_DOMAIN_PAIRS  # of a query and a key
-    )
+    # The domains of the query and the key of each term of the loss.
+    pairs: Annotated[tuple[tuple[Domain, Domain], ...], Distinct] = CROSS_DOMAIN_PAIRS
 
 
 class HdcConfig(Section):
-    """The hierarchical decoupled contrast (docs/methods.md)."""
+    """The hierarchical decoupled contrast (docs/objectives.md)."""
 
     subtasks: Annotated[tuple[Literal["spatial", "temporal"], ...], Distinct] = (
         "spatial",
         "temporal",
     )
-    levels: Annotated[tuple[Literal[1, 2, 3, 4], ...], Distinct] = (
-        1,
-        2,
-        3,
-        4,
-    )  # 4: after the transformer
-    weights: Literal["uniform", "depth", "invariance"] = "invariance"
+    # Depths of the encoder: 1 to 3 are the units of the stem, 4 is the end of the path.
+    levels: Annotated[tuple[Level, ...], Distinct] = (1, 2, 3, 4)
+    loss_weights: Literal["uniform", "depth", "invariance"] = "invariance"
 
 
 class OptimConfig(Section):
-    """Optimiser and schedule (docs/method.md 4)."""
+    """Optimizer and learning-rate schedule (docs/method.md 4)."""
 
-    name: Literal["sgd", "adamw"] = "sgd"  # sgd: with momentum, without Nesterov
-    lr: float = Field(0.01, gt=0)  # at the start, or after the warm-up
-    momentum: float = Field(0.9, ge=0, lt=1)  # adamw: beta 1
-    weight_decay: float = Field(1e-4, ge=0)  # on every parameter, biases and norms too
+    # `sgd` has momentum, but no Nesterov momentum.
+    name: Literal["sgd", "adamw"] = "sgd"
+    # The learning rate at the start of training, or after the warm-up.
+    lr: float = Field(0.01, gt=0)
+    # For adamw: beta 1.
+    momentum: float = Field(0.9, ge=0, lt=1)
+    # Applied to every parameter, biases and norms included.
+    weight_decay: float = Field(1e-4, ge=0)
     epochs: int = Field(451, ge=1)
     schedule: Literal["multistep", "cosine"] = "multistep"
-    milestones: Milestones = (
-        351,
-    )  # multistep: the epochs from which on lr is a tenth; epochs count from 0
-    warmup_epochs: int = Field(0, ge=0)  # lr rises linearly to its start value
+    # For multistep: the epochs, counted from 0, from which on lr is multiplied by 0.1.
+    milestones: Milestones = (351,)
+    # Epochs in which lr rises linearly to its start value.
+    warmup_epochs: int = Field(0, ge=0)
 
 
 class LinearOptimConfig(OptimConfig):
-    """Of the linear probe; the paper's."""
+    """The optimizer of the linear probe, the paper's."""
 
     lr: float = Field(2, gt=0)
     weight_decay: float = Field(0, ge=0)
@@ -159,89 +179,85 @@ class LinearOptimConfig(OptimConfig):
 
 
 class FinetuneOptimConfig(LinearOptimConfig):
-    """Of fine-tuning; the paper's."""
+    """The optimizer of fine-tuning, the paper's."""
 
     lr: float = Field(0.01, gt=0)
 
 
 class LinearConfig(Section):
-    """The linear probe on stored features (docs/method.md 5)."""
+    """The linear probe on stored features (docs/evaluation.md)."""
 
-    probe: Literal["sgd", "logistic"] = (
-        "sgd"  # logistic: regularised, the strength chosen on training sequences
-    )
+    # `logistic` is regularized; its strength is chosen on held-out training sequences.
+    probe: Literal["sgd", "logistic"] = "sgd"
     batch_size: int = Field(1024, ge=1)
     optim: LinearOptimConfig = LinearOptimConfig()
 
 
 class FinetuneConfig(Section):
-    """Fine-tuning of the whole network, with all labels or a share of them (docs/method.md 5)."""
+    """Fine-tuning of the whole network, with all labels or some (docs/evaluation.md)."""
 
-    label_fraction: float = Field(1, gt=0, le=1)  # below 1: semi-supervised
-    draws: int = Field(5, ge=1)  # of the labels that are kept, where they are not all
+    # Below 1 the protocol is semi-supervised.
+    label_fraction: Fraction = 1
+    # Semi-supervised: the number of labelled subsets that are drawn and fine-tuned on.
+    num_subsets: int = Field(5, ge=1)
     batch_size: int = Field(64, ge=1)
-    augment: bool = True  # training views; else the evaluation view
-    layer_decay: float = Field(1, gt=0, le=1)  # of lr, from the head downwards, for each layer
-    test_every: int = Field(
-        10, ge=1
-    )  # epochs between two looks at the test split; the last is what counts
+    # Train on augmented views instead of the evaluation view.
+    augment: bool = True
+    # The factor on lr from each layer to the one below it, starting at the head.
+    layer_decay: Fraction = 1
+    # Epochs between two evaluations on the test split; the last one is what counts.
+    eval_every: int = Field(10, ge=1)
     optim: FinetuneOptimConfig = FinetuneOptimConfig()
 
 
-Protocol = Annotated[str, Field(pattern=r"^(knn|linear|finetune|semi@0?\.\d*[1-9]\d*)$")]
-
-
 class Config(Section):
-    """A run."""
+    """A run: pretraining and the evaluations of its encoder."""
 
-    name: str = Field(
-        "scdnet", pattern=r"^[\w+-][\w.+-]*$", coerce_numbers_to_str=True
-    )  # of the folder in runs_dir
+    # The name of the run directory within runs_dir.
+    name: str = Field("scdnet", pattern=r"^[\w+-][\w.+-]*$", coerce_numbers_to_str=True)
     runs_dir: Path = Path("runs")
+    # What tables call this pretraining; by default what it was trained on.
+    display_name: str = ""
     seed: int = Field(0, ge=0, lt=2**32)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["fp32", "tf32", "bf16"] = (
-        "fp32"  # of matrix products; tf32: on a GPU, bf16: mixed precision
-    )
-    compile: Annotated[Literal["auto", "off"], Off] = (
-        "auto"  # auto: on a GPU, compiled kernels, one CUDA graph a step
-    )
-    sync_batchnorm: bool = (
-        True  # of several ranks: statistics of the whole batch, not of each rank's rows of it
-    )
-    stream: Literal["joint", "bone", "motion"] = "joint"
-    eval_every: int = Field(0, ge=0)  # epochs between two 1-NN scores on the test split; 0: never
-    eval_clips: int = Field(10_000, ge=0)  # of either split, at most, that this score takes; 0: all
-    save_every: int = Field(
-        10, ge=1
-    )  # epochs between two checkpoints; the last epoch is always saved
-    keep: int = Field(2, ge=1)  # of the newest checkpoints; the first of them is last.pt
+    # Precision of matrix products; tf32 has an effect on a GPU only, bf16 is mixed precision.
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    # `auto`: on a GPU, compiled kernels and one CUDA graph for each step.
+    compile: Annotated[Literal["auto", "off"], Off] = "auto"
+    # Several ranks: batch-norm statistics over the whole batch instead of each rank's rows.
+    sync_batchnorm: bool = True
+    stream: Stream = "joint"
+    # Epochs between two 1-NN evaluations on the test split; 0: never.
+    eval_every: int = Field(0, ge=0)
+    # The largest number of sequences of each split for these evaluations; 0: all.
+    eval_max_clips: int = Field(10_000, ge=0)
+    # Epochs between two checkpoints; the last epoch is always saved.
+    save_every: int = Field(10, ge=1)
+    # The number of most recent checkpoints to keep, last.pt included.
+    keep_checkpoints: int = Field(2, ge=1)
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     objective: Literal["scd", "hdc", "scd+hdc"] = "scd"
-    label: str = ""  # what tables call this pretraining; by default what it was trained on
     scd: ScdConfig = ScdConfig()
     hdc: HdcConfig = HdcConfig()
     optim: OptimConfig = OptimConfig()
     linear: LinearConfig = LinearConfig()
     finetune: FinetuneConfig = FinetuneConfig()
-    features: Literal["level1", "level2", "level3", "level4"] = (
-        "level4"  # that knn and linear look at; 4: the end
-    )
-    protocols: tuple[Protocol, ...] = (
-        "knn",
-        "linear",
-    )  # of tools/evaluate.py; semi@0.01: with 1 % of the labels
+    # The depth of the encoder that knn and linear evaluate; 4 is its output.
+    feature_level: Level = 4
+    # What `scdnet evaluate` runs; semi@0.01 is semi-supervised with 1 % of the labels.
+    protocols: tuple[Protocol, ...] = ("knn", "linear")
 
     @model_validator(mode="after")
     def _queue_holds_batch(self) -> Self:
         if self.data.batch_size > self.model.queue_size:
             raise ValueError(
-                f"data.batch_size {self.data.batch_size} exceeds model.queue_size {self.model.queue_size}"
+                f"data.batch_size {self.data.batch_size} exceeds "
+                f"model.queue_size {self.model.queue_size}"
             )
         return self
 
     @property
     def run_dir(self) -> Path:
-        """Where everything of this run is written."""
+        """Return the directory to which everything of this run is written."""
         return self.runs_dir / self.name

@@ -1,4 +1,4 @@
-"""From YAML files and `key=value` overrides to a config, and back. A file only overrides the tree in config.py."""
+"""YAML files and `key=value` overrides: to a config, and back. They only override its defaults."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,43 @@ from pydantic import ValidationError
 from scdnet.config import Config
 from scdnet.errors import ScdnetError
 
-Flat = dict[str, Any]  # dotted key: value
+# Values by dotted key.
+Flat = dict[str, Any]
+
+# In a wheel the configs lie inside the package, in a checkout beside it.
+PACKAGED_CONFIGS = Path(__file__).with_name("configs")
+CONFIGS = PACKAGED_CONFIGS if PACKAGED_CONFIGS.is_dir() else Path(__file__).parents[1] / "configs"
 
 
 class ConfigError(ScdnetError):
     """A config file or override that cannot be used."""
 
 
+def find_config(path: Path, *, group: str = "") -> Path:
+    """Return `path` if it is a file, else the config of the package that has this name.
+
+    `group` is a subdirectory of the configs, such as "sweeps". Raises ConfigError, with similar
+    names, if there is neither.
+    """
+    if path.is_file():
+        return path
+    known = {file.stem: file for file in (CONFIGS / group).glob("*.yaml")}
+    if str(path) in known:
+        return known[str(path)]
+    near = difflib.get_close_matches(path.stem, known, n=1)
+    hint = (
+        f"; did you mean {near[0]!r}?" if near else f"; configs by name: {', '.join(sorted(known))}"
+    )
+    raise ConfigError(f"{path}: no such config file{hint}")
+
+
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read YAML, apply `a.b=c` overrides, validate. Raises ConfigError naming the dotted key and where it stands."""
+    """Read YAML, apply `a.b=c` overrides and validate.
+
+    `path` may also be the name of a config of the package. Raises ConfigError, which states the
+    dotted key, what was found and where.
+    """
+    path = find_config(path)
     values, origin = _read_yaml(path, seen=())
     for override in overrides:
         key, separator, text = override.partition("=")

@@ -1,13 +1,13 @@
-"""The error that a user can put right."""
+"""The error that a user can fix."""
 
 
 class ScdnetError(Exception):
-    """Bad data, file, config or argument: the message, one line, says what, where and what was expected.
+    """Bad data, a bad file, config or argument: what is wrong, where, what was expected, what to do.
 
-    The commands print it as one line and end with status 2; every named error of the project derives from it.
+    The commands print it as one line and end with status 2; every named error of the project is
+    derived from it.
     """
 
     def __str__(self) -> str:
-        return " ".join(
-            super().__str__().split()
-        )  # messages of libraries, quoted in ours, may have several lines
+        # Messages of libraries, quoted in ours, may have several lines.
+        return " ".join(super().__str__().split())

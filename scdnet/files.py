@@ -1,45 +1,68 @@
-"""Files that appear when they are complete, and their hashes."""
+"""Files that appear when they are complete, their hashes, and what reading a damaged one raises."""
 
 import errno
 import hashlib
+import lzma
 import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from scdnet.errors import ScdnetError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+# What zipfile, pickle, numpy, h5py and torch raise over damaged bytes. NotImplementedError, which
+# zipfile raises for an unknown compression, is a RuntimeError.
+DAMAGED_FILE_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+)
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Yield `<path>.tmp` to write to; afterwards it is on the disk and renamed to `path`, after an error it is gone.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield `<path>.tmp` to write to; sync it to disk and rename it to `path` at the end.
 
-    Makes the folder of `path`. Raises ScdnetError if that cannot be, if `path` itself is a folder, or there is no room.
+    Makes the parent directories; after an error the temporary file is removed and `path` is as it
+    was. Raises ScdnetError if `path` is a directory, its parents cannot be made or the disk is full.
     """
     if path.is_dir():
-        raise ScdnetError(f"{path}: is a folder, expected the name of a file")
+        raise ScdnetError(f"{path}: is a directory, expected the name of a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ScdnetError(
-            f"{path}: its folder cannot be made ({error.strerror}: {error.filename})"
+            f"{path}: its directory cannot be made ({error.strerror}: {error.filename})"
         ) from error
     partial = path.with_name(path.name + ".tmp")
     try:
         yield partial
-        with partial.open("rb+") as file:  # some systems sync only what is open for writing
+        # Some systems sync only files that are open for writing.
+        with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException as error:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is None:
             raise ScdnetError(f"{path}: cannot be written ({error.strerror})") from error
         raise
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

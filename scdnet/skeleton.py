@@ -45,7 +45,7 @@ NTU_25 = Skeleton(  # Kinect v2. Source: Shahroudy et al. 2016, fig. 1
 )  # fmt: skip
 
 
-def neighbour_matrix(skeleton: Skeleton) -> np.ndarray:
+def neighbor_matrix(skeleton: Skeleton) -> np.ndarray:
     """(V, V) int64, 1 where two joints are the same or share a bone."""
     matrix = np.eye(skeleton.num_joints, dtype=np.int64)
     for child, parent in skeleton.bones:

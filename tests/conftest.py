@@ -26,7 +26,7 @@ def shared() -> Path:
     return folder
 
 
-def write_made_up_store(
+def write_synthetic_store(
     path: Path, *, per_split: int = 8, classes: int = 2, frames: int = 70, seed: int = 0
 ) -> Path:
     """A store of random motion around a pose per class; subject 1 trains (x-sub), subject 3 tests."""
@@ -51,7 +51,7 @@ def write_made_up_store(
 @pytest.fixture
 def store_path(tmp_path: Path) -> Path:
     """A made-up store of 8 training and 8 test sequences of 2 classes, 70 frames and more each."""
-    return write_made_up_store(tmp_path / "made_up.h5")
+    return write_synthetic_store(tmp_path / "synthetic.h5")
 
 
 def make_small_config(store: Path, runs_dir: Path) -> Config:
@@ -60,8 +60,14 @@ def make_small_config(store: Path, runs_dir: Path) -> Config:
         name="small",
         runs_dir=runs_dir,
         device="cpu",
-        data={"store": store, "batch_size": 4, "frames": 16},
-        model={"base_channels": 8, "width": 16, "heads": 2, "projection": 8, "queue_size": 4},
+        data={"store": store, "batch_size": 4, "num_frames": 16},
+        model={
+            "base_channels": 8,
+            "embed_dim": 16,
+            "num_heads": 2,
+            "projection_dim": 8,
+            "queue_size": 4,
+        },
         optim={"epochs": 2},
     )
 

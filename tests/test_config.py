@@ -22,14 +22,20 @@ def test_the_paper_recipe_is_the_default():
 def test_the_paper_recipe_has_the_numbers_of_the_paper():
     config = load_config(PAPER)
     model, optim = config.model, config.optim  # docs/method.md 3 and 4
-    assert (model.base_channels, model.width, model.heads, model.layers, model.dropout) == (
+    assert (
+        model.base_channels,
+        model.embed_dim,
+        model.num_heads,
+        model.num_layers,
+        model.dropout,
+    ) == (
         64,
         2048,
         8,
         1,
         0.1,
     )
-    assert (model.projection, model.queue_size, model.momentum, model.temperature) == (
+    assert (model.projection_dim, model.queue_size, model.momentum, model.temperature) == (
         128,
         8192,
         0.999,
@@ -37,7 +43,7 @@ def test_the_paper_recipe_has_the_numbers_of_the_paper():
     )
     assert (optim.name, optim.lr, optim.momentum, optim.weight_decay) == ("sgd", 0.01, 0.9, 1e-4)
     assert (optim.epochs, optim.milestones, optim.warmup_epochs) == (451, (351,), 0)
-    assert (config.data.batch_size, config.data.frames, config.data.bodies) == (64, 64, 2)
+    assert (config.data.batch_size, config.data.num_frames, config.data.num_bodies) == (64, 64, 2)
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.yaml")), ids=lambda path: path.stem)
@@ -84,7 +90,7 @@ def test_a_list_is_replaced_as_a_whole():
 @pytest.mark.parametrize("place", ["auto", "gpu", "cpu", "off"])
 def test_the_places_of_the_frames_are_read_as_they_are_written(place: str):
     assert (
-        load_config(PAPER, [f"data.resident={place}"]).data.resident == place
+        load_config(PAPER, [f"data.cache={place}"]).data.cache == place
     )  # YAML 1.1 alone reads off as false
 
 
@@ -99,18 +105,24 @@ def test_the_places_of_the_frames_are_read_as_they_are_written(place: str):
         ("optim.lr=fast", r"optim\.lr: .*valid number.*'fast'"),
         ("stream=bones", r"stream: .*'joint', 'bone' or 'motion', found 'bones'"),
         ("data.batch_size=9000", r"data\.batch_size 9000 exceeds model\.queue_size 8192"),
-        ("model.heads=3", r"model\.width 2048 is no multiple of model\.heads 3"),
+        ("model.num_heads=3", r"model\.embed_dim 2048 is no multiple of model\.num_heads 3"),
         (
             "scd.pairs=[]",
             r"scd\.pairs: expected one or more, each once, found \[\] on the command line",
         ),
         ("hdc.levels=[1,1]", r"hdc\.levels: expected one or more, each once, found \[1, 1\]"),
         (
-            "data.views.masked_segments=16",
-            r"data\.views\.masked_segments 16 is all of data\.views\.segments 16",
+            "data.views.num_masked_segments=16",
+            r"data\.views\.num_masked_segments 16 is all of data\.views\.num_segments 16",
         ),
-        ("data.views.masked_joints=25", r"data\.views\.masked_joints: .*less than 25"),
-        ("data.frames=30", r"data\.frames 30 is no multiple of data\.views\.segments 16"),
+        (
+            "data.views.masked_joint_fraction=25",
+            r"data\.views\.masked_joint_fraction: .*less than 25",
+        ),
+        (
+            "data.num_frames=30",
+            r"data\.num_frames 30 is no multiple of data\.views\.num_segments 16",
+        ),
         ("name=a/b", r"name: .*pattern"),
         ("seed", r"seed: expected an override of the form key=value"),
         ("seed=5000000000", r"seed: .*less than 4294967296"),

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from scdnet.errors import ScdnetError
-from scdnet.files import written_aside
+from scdnet.files import atomic_write
 
 
 def write(path: Path, text: str, error: BaseException | None = None) -> None:
-    with written_aside(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text)
         if error is not None:
             raise error
@@ -16,7 +16,7 @@ def write(path: Path, text: str, error: BaseException | None = None) -> None:
 
 def test_the_file_appears_when_it_is_complete_in_a_folder_that_is_made(tmp_path):
     path = tmp_path / "new" / "deep" / "a.txt"
-    with written_aside(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("new")
         assert partial == path.with_name("a.txt.tmp") and not path.exists()
     assert path.read_text() == "new" and list(path.parent.iterdir()) == [path]
@@ -39,7 +39,7 @@ def test_after_an_error_the_earlier_file_stays_and_nothing_else(tmp_path, error)
 
 
 def test_an_error_before_anything_was_written_comes_through(tmp_path):
-    with pytest.raises(KeyError), written_aside(tmp_path / "a.txt"):
+    with pytest.raises(KeyError), atomic_write(tmp_path / "a.txt"):
         raise KeyError
     assert not list(tmp_path.iterdir())
 

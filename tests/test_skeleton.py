@@ -1,6 +1,6 @@
 import numpy as np
 
-from scdnet.skeleton import NTU_25, neighbour_matrix, partition_graph
+from scdnet.skeleton import NTU_25, neighbor_matrix, partition_graph
 
 
 def test_mirror_is_its_own_inverse_and_keeps_the_bones():
@@ -35,6 +35,6 @@ def test_columns_of_the_graph_sum_to_one_or_zero():
 
 
 def test_neighbours_are_symmetric_with_themselves_included():
-    matrix = neighbour_matrix(NTU_25)
+    matrix = neighbor_matrix(NTU_25)
     assert (matrix == matrix.T).all()
     assert matrix.sum() == 25 + 2 * 24

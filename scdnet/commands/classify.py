@@ -10,7 +10,7 @@ from scdnet.commands import prepare_ntu as ntu_gendata
 from scdnet.commands.inspect_store import check_matplotlib, find_sequence
 from scdnet.data.store import SequenceStore
 from scdnet.errors import ScdnetError
-from scdnet.eval.classify import Answer
+from scdnet.eval.classify import Prediction
 from scdnet.eval.feature_table import FeatureTable
 from scdnet.files import file_sha256
 from scdnet.raw import custom_file, custom_frames
@@ -22,7 +22,7 @@ NUM_CLASSES = 5  # that are printed
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = command_parser(main.__doc__)
+    parser = command_parser("classify", main.__doc__)
     parser.add_argument(
         "recording", type=Path, help="a .skeleton of NTU RGB+D, or an .npz or .csv of your own"
     )
@@ -46,7 +46,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--up",
-        choices=custom_frames.TURNS,
+        choices=custom_frames.UP_ROTATIONS,
         help="of .npz and .csv: axis that points up, e.g. --up=-y",
     )
     parser.add_argument(
@@ -61,7 +61,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_recording(path: Path, capture: custom_frames.Capture) -> np.ndarray:
+def read_recording(path: Path, capture: custom_frames.CaptureSpec) -> np.ndarray:
     """The recording as a store holds it: float32 (T, M, V, C). Raises ScdnetError."""
     suffix, suffixes = path.suffix.lower(), (ntu_gendata.SUFFIX, *custom_file.SUFFIXES)
     own = suffix in custom_file.SUFFIXES
@@ -94,7 +94,7 @@ def check_drawing(out: Path, known: FeatureTable, store: Path) -> None:
         )
 
 
-def format_answer(recording: Path, answer: Answer, known: FeatureTable) -> str:
+def format_answer(recording: Path, answer: Prediction, known: FeatureTable) -> str:
     """The answer for the eye."""
     likely = list(answer.probabilities.items())[:NUM_CLASSES]
     width = max(len(neighbour.class_name) for neighbour in answer.neighbours)
@@ -115,7 +115,7 @@ def format_answer(recording: Path, answer: Answer, known: FeatureTable) -> str:
 
 
 def draw_answer(
-    recording: Path, frames: np.ndarray, answer: Answer, store: SequenceStore, out: Path
+    recording: Path, frames: np.ndarray, answer: Prediction, store: SequenceStore, out: Path
 ) -> None:
     """Draw the recording, marked, and its neighbours."""
     from scdnet.viz.render import Drawing, render  # only here, as above
@@ -135,7 +135,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     if args.store and not args.render:
         raise ScdnetError("--store is for --render, which is not given")
-    frames = read_recording(args.recording, custom_frames.Capture(args.layout, args.unit, args.up))
+    frames = read_recording(
+        args.recording, custom_frames.CaptureSpec(args.layout, args.unit, args.up)
+    )
     classifier = load_classifier(args.checkpoint, args.features, num_heads=args.heads)
     store = args.store or Path(classifier.known.store)
     if args.render:

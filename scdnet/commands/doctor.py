@@ -7,7 +7,7 @@ from scdnet.engine.doctor import examine
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Look at everything that a run needs, a line each, before it starts. Ends with status 1 if there is a problem."""
-    args = config_parser(main.__doc__).parse_intermixed_args(argv)
+    args = config_parser("doctor", main.__doc__).parse_intermixed_args(argv)
     findings = examine(load_config(args.config, args.overrides))
     problems = [finding for finding in findings if finding.is_problem]
     names = max(len(finding.name) for finding in findings)

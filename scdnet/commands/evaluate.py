@@ -4,11 +4,11 @@ from pathlib import Path
 from scdnet.commands.evaluation import checkpoint_parser, evaluator_of, print_rows
 from scdnet.config import Config
 from scdnet.config_file import load_config
-from scdnet.engine.distributed import is_main, refuse_several
+from scdnet.engine.distributed import is_main, require_single_process
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import read_features, write_extracted
 from scdnet.eval.feature_table import FeatureTable
-from scdnet.eval.features import FINAL
+from scdnet.eval.features import FINAL_LEVEL
 from scdnet.eval.protocols import Evaluator
 
 ON_FEATURES = {"knn": Evaluator.knn, "linear": Evaluator.linear}  # the others train the encoder
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     What runs/<name>/results.jsonl has of this checkpoint already is not computed again: a run that was stopped goes on.
     """
-    parser = checkpoint_parser(main.__doc__)
+    parser = checkpoint_parser("evaluate", main.__doc__)
     parser.add_argument(
         "--features",
         type=Path,
@@ -28,12 +28,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    if config.features != FINAL and not set(config.protocols) <= ON_FEATURES.keys():
+    if config.feature_level != FINAL_LEVEL and not set(config.protocols) <= ON_FEATURES.keys():
         raise ScdnetError(
-            f"features={config.features}: only knn and linear look at a level; set protocols=[knn,linear]"
+            f"feature_level={config.feature_level}: only knn and linear look at a level; set protocols=[knn,linear]"
         )
     if set(config.protocols) - ON_FEATURES.keys():
-        refuse_several("fine-tuning")
+        require_single_process("fine-tuning")
     table = find_features(args.features or config.run_dir / "features.h5", config, args.checkpoint)
     if not is_main():
         return  # what is left takes no encoder

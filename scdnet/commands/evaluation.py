@@ -7,36 +7,36 @@ from pathlib import Path
 from scdnet.cli import config_parser
 from scdnet.config import Config
 from scdnet.engine.device import resolve_device
-from scdnet.engine.distributed import joined
+from scdnet.engine.distributed import process_group
 from scdnet.eval.feature_file import FeatureFileError, read_features
 from scdnet.eval.feature_table import FeatureTable, extract_table
-from scdnet.eval.features import CONTROLS, FINAL, RAW, UNTRAINED
+from scdnet.eval.features import BASELINES, FINAL_LEVEL, RANDOM_INIT, RAW
 from scdnet.eval.protocols import Evaluator
 from scdnet.results.results_file import RESULTS, format_table
 
 
-def checkpoint_parser(description: str | None) -> argparse.ArgumentParser:
+def checkpoint_parser(verb: str, description: str | None) -> argparse.ArgumentParser:
     """`-c CONFIG [key=value ...]` and the one checkpoint to evaluate."""
-    parser = config_parser(description)
+    parser = config_parser(verb, description)
     parser.add_argument(
         "--checkpoint",
         required=True,
         metavar="PATH",
-        help=f"a checkpoint, ours or the authors'; or a control: {UNTRAINED} (untrained encoder), {RAW} (the views "
+        help=f"a checkpoint, ours or the authors'; or a control: {RANDOM_INIT} (untrained encoder), {RAW} (the views "
         "themselves, which cannot be fine-tuned)",
     )
     return parser
 
 
-def features_parser(description: str | None) -> argparse.ArgumentParser:
+def features_parser(verb: str, description: str | None) -> argparse.ArgumentParser:
     """`-c CONFIG [key=value ...]` and where the features come from: checkpoints, or features files."""
-    parser = config_parser(description)
+    parser = config_parser(verb, description)
     parser.add_argument(
         "--checkpoint",
         action="append",
         default=[],
         metavar="PATH",
-        help=f"a checkpoint, ours or the authors'; or a control: {RAW} (the views themselves), {UNTRAINED} (untrained "
+        help=f"a checkpoint, ours or the authors'; or a control: {RAW} (the views themselves), {RANDOM_INIT} (untrained "
         "encoder). May be given several times: a row each",
     )
     parser.add_argument(
@@ -58,12 +58,12 @@ def feature_tables(
         parser.error("one of --checkpoint and --features is needed")
     tables = {str(path): read_features(path) for path in args.features}
     for path, table in tables.items():
-        for key, found in (("stream", table.stream), ("features", table.level)):
+        for key, found in (("stream", table.stream), ("feature_level", table.level)):
             if found != getattr(config, key):
                 raise FeatureFileError(
                     f"{path}: {key} is {found} in the file, {getattr(config, key)} in the config"
                 )
-    with joined(resolve_device(config.device)):
+    with process_group(resolve_device(config.device)):
         return tables | {name: extract_table(config, name) for name in args.checkpoint}
 
 
@@ -74,7 +74,7 @@ def evaluator_of(args: argparse.Namespace, config: Config, *, skip: bool = False
 
 def print_rows(config: Config, dataset: str, rows: Mapping[str, Mapping[str, float]]) -> None:
     """The table of what was computed, and where it is recorded."""
-    rows = {CONTROLS.get(name, name): metrics for name, metrics in rows.items()}
-    level = "" if config.features == FINAL else f", {config.features}"
+    rows = {BASELINES.get(name, name): metrics for name, metrics in rows.items()}
+    level = "" if config.feature_level == FINAL_LEVEL else f", level {config.feature_level}"
     print(format_table(f"{dataset} {config.data.benchmark}, {config.stream}{level}, percent", rows))
     print(f"recorded in {config.run_dir / RESULTS}")

@@ -10,7 +10,7 @@ from scdnet.eval.feature_file import write_extracted
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the features [v_t ; v_s] of all sequences of the config's store to an HDF5 file."""
-    parser = checkpoint_parser(main.__doc__)
+    parser = checkpoint_parser("extract", main.__doc__)
     parser.add_argument(
         "--out", type=Path, required=True, help="the file to write, replaced if it exists"
     )

@@ -10,7 +10,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Prints a table, appends to runs/<name>/results.jsonl, keeps the scores there. What is recorded there already, draw
     by draw, is not computed again. A checkpoint that was trained on another store makes it a transfer.
     """
-    parser = checkpoint_parser(main.__doc__)
+    parser = checkpoint_parser("finetune", main.__doc__)
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     evaluator = evaluator_of(args, config, skip=True)

@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Evaluations write scores as runs/<name>/scores_<protocol>.npz.
     """
-    parser = command_parser(main.__doc__)
+    parser = command_parser("fuse", main.__doc__)
     parser.add_argument(
         "scores", nargs="+", type=Path, metavar="SCORES", help="a scores file; one for each stream"
     )

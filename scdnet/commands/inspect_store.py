@@ -15,7 +15,7 @@ from scdnet.errors import ScdnetError
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = command_parser(main.__doc__)
+    parser = command_parser("inspect", main.__doc__)
     parser.add_argument("store", type=Path, help="sequence store, e.g. data/ntu60.h5")
     pictures = parser.add_mutually_exclusive_group()
     pictures.add_argument(

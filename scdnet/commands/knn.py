@@ -9,7 +9,7 @@ from scdnet.eval.feature_file import read_features
 
 def main(argv: Sequence[str] | None = None) -> None:
     """kNN retrieval, test split against training split: prints a table, appends to runs/<name>/results.jsonl."""
-    parser = features_parser(main.__doc__)
+    parser = features_parser("knn", main.__doc__)
     parser.add_argument(
         "--gallery",
         type=Path,

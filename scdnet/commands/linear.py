@@ -7,7 +7,7 @@ from scdnet.engine.distributed import is_main
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Linear probe on frozen features: prints a table, appends to runs/<name>/results.jsonl, keeps the scores there."""
-    parser = features_parser(main.__doc__)
+    parser = features_parser("linear", main.__doc__)
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     tables = feature_tables(parser, args, config)

@@ -15,12 +15,12 @@ from scdnet.raw.convert import (
     add_arguments,
     check_output,
     convert,
+    duplicate_rejection,
     find_all,
-    found_before,
     report,
 )
 from scdnet.raw.custom_file import SUFFIXES
-from scdnet.raw.custom_frames import TURNS, UNITS, Capture, read_frames
+from scdnet.raw.custom_frames import UNITS, UP_ROTATIONS, CaptureSpec, read_frames
 from scdnet.raw.custom_table import NOT_STORABLE, NUMBERS, Row, Table, number_classes, read_table
 from scdnet.raw.layouts import LAYOUTS, filled_joints
 from scdnet.raw.raw_files import RawFile
@@ -36,15 +36,15 @@ class Recording(NamedTuple):
     label: int
 
 
-def convert_recording(capture: Capture, recording: Recording) -> Outcome:
-    """Read one recording and normalise it. Raises RawFileError."""
+def convert_recording(capture: CaptureSpec, recording: Recording) -> Outcome:
+    """Read one recording and normalize it. Raises RawFileError."""
     file, row, label = recording
     frames = read_frames(file.read(), file.where, capture)
     numbers = {column: getattr(row, column) for column in NUMBERS}
     return Outcome([SkeletonSequence(frames, file.stem, label, **numbers)], [])
 
 
-def plan_job(files: Sequence[RawFile], dataset: str, capture: Capture, table: Table) -> Job:
+def plan_job(files: Sequence[RawFile], dataset: str, capture: CaptureSpec, table: Table) -> Job:
     """Sort out which files to work on: those in the table, each name once."""
     stems = {file.stem for file in files}
     unknown = [(row.line, name) for name, row in table.rows.items() if name not in stems]
@@ -61,7 +61,7 @@ def plan_job(files: Sequence[RawFile], dataset: str, capture: Capture, table: Ta
                 Rejection(file.where, 0, f"no line that can be used in the table {table.where}")
             )
         elif file.stem in found:
-            rejected.append(found_before(file, found[file.stem]))
+            rejected.append(duplicate_rejection(file, found[file.stem]))
         else:
             found[file.stem] = file
     classes = number_classes(row.label for row in table.rows.values())
@@ -81,14 +81,17 @@ def plan_job(files: Sequence[RawFile], dataset: str, capture: Capture, table: Ta
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert recordings of your own, `.npz` or `.csv` files of 3-D joint positions, to a sequence store."""
-    parser = command_parser(main.__doc__)
+    parser = command_parser("prepare custom", main.__doc__)
     add_arguments(parser)
     parser.add_argument(
         "--layout", choices=LAYOUTS, required=True, help="which joints, in which order"
     )
     parser.add_argument("--unit", choices=UNITS, required=True, help="of the positions")
     parser.add_argument(
-        "--up", choices=TURNS, required=True, help="axis that points up; write --up=-y for -y"
+        "--up",
+        choices=UP_ROTATIONS,
+        required=True,
+        help="axis that points up; write --up=-y for -y",
     )
     parser.add_argument(
         "--table", type=Path, help="csv of labels, subjects, splits; without it there is one class"
@@ -106,5 +109,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         ]  # it may lie among them
     else:
         table = Table("", dict.fromkeys((file.stem for file in files), Row()), [])
-    job = plan_job(files, args.dataset, Capture(args.layout, args.unit, args.up), table)
+    job = plan_job(files, args.dataset, CaptureSpec(args.layout, args.unit, args.up), table)
     return report(args.out, convert(job, args.out, workers=args.workers))

@@ -16,7 +16,7 @@ from scdnet.synthetic.dataset import SETUPS, SUBJECTS, DemoPlan, write_take
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     plan = DemoPlan()
-    parser = command_parser(main.__doc__)
+    parser = command_parser("prepare demo", main.__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the .skeleton files")
     parser.add_argument(
         "--subjects",

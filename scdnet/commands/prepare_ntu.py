@@ -13,12 +13,12 @@ from scdnet.raw.convert import (
     add_arguments,
     check_output,
     convert,
+    duplicate_rejection,
     find_all,
-    found_before,
     report,
 )
 from scdnet.raw.datasets import NTU_DATASETS, NtuName, class_names, missing_names, parse_ntu_name
-from scdnet.raw.normalize import normalise, select_bodies
+from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.raw_files import RawFile, RawFileError
 from scdnet.raw.skeleton_file import parse_skeleton
 
@@ -33,12 +33,12 @@ class Recording(NamedTuple):
 
 
 def read_frames(data: bytes, where: str) -> np.ndarray:
-    """Read and normalise a `.skeleton` file: float32 (T, M, V, C) as a store holds them. Raises RawFileError."""
-    return normalise(select_bodies(parse_skeleton(data, where)))
+    """Read and normalize a `.skeleton` file: float32 (T, M, V, C) as a store holds them. Raises RawFileError."""
+    return normalize(select_bodies(parse_skeleton(data, where)))
 
 
 def convert_recording(recording: Recording) -> Outcome:
-    """Read one recording and normalise it. Raises RawFileError."""
+    """Read one recording and normalize it. Raises RawFileError."""
     file, numbers = recording
     sequence = SkeletonSequence(
         frames=read_frames(file.read(), file.where),
@@ -66,7 +66,7 @@ def plan_job(files: Iterable[RawFile], dataset: str, missing: frozenset[str]) ->
                 Rejection(file.where, 0, f"class {numbers.action}, expected 1..{len(names)}")
             )
         elif file.stem in recordings:
-            rejected.append(found_before(file, recordings[file.stem].file))
+            rejected.append(duplicate_rejection(file, recordings[file.stem].file))
         else:
             recordings[file.stem] = Recording(file, numbers)
     items = [recordings[name] for name in sorted(recordings)]
@@ -91,7 +91,7 @@ def read_missing_list(path: Path) -> frozenset[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert the `.skeleton` files of NTU RGB+D 60 or 120, in folders or the published zips, to a sequence store."""
-    parser = command_parser(main.__doc__)
+    parser = command_parser("prepare ntu", main.__doc__)
     parser.add_argument("--dataset", choices=NTU_DATASETS, required=True)
     add_arguments(parser)
     parser.add_argument(

@@ -17,7 +17,7 @@ from scdnet.raw.convert import (
     report,
 )
 from scdnet.raw.datasets import class_names
-from scdnet.raw.normalize import normalise
+from scdnet.raw.normalize import normalize
 from scdnet.raw.pku_file import Action, Video, parse_labels, parse_video
 from scdnet.raw.pku_tree import PARTS, Recording, Tree, find_tree
 from scdnet.raw.raw_files import MAX_FRAMES
@@ -27,7 +27,7 @@ SUFFIXES = (".txt", "subject", "view", "v2")  # split files are also met without
 
 
 def convert_recording(recording: Recording) -> Outcome:
-    """Cut the actions out of one video and normalise them. Raises RawFileError if one of its two files cannot be read.
+    """Cut the actions out of one video and normalize them. Raises RawFileError if one of its two files cannot be read.
 
     A sequence is called <video>_<index>, where the index is the line of the label file, counted from 0.
     """
@@ -37,7 +37,7 @@ def convert_recording(recording: Recording) -> Outcome:
     rejected += [Rejection(recording.labels.where, *fault) for fault in label_faults]
     sequences, num_frames = [], 0
     for action in actions:
-        reason = find_fault(action, video, MAX_FRAMES - num_frames)
+        reason = validate(action, video, MAX_FRAMES - num_frames)
         if reason is None:
             sequences.append(cut_out(action, video, recording))
             num_frames += len(sequences[-1].frames)
@@ -50,7 +50,7 @@ def convert_recording(recording: Recording) -> Outcome:
     return Outcome(sequences, rejected)
 
 
-def find_fault(action: Action, video: Video, max_frames: int) -> str | None:
+def validate(action: Action, video: Video, max_frames: int) -> str | None:
     """Why an action cannot be used, None if it can; `max_frames` are left of what the actions of a video may take."""
     interval = f"frames {action.start}..{action.end}"
     if not 1 <= action.start <= action.end <= len(video.frames):
@@ -68,7 +68,7 @@ def cut_out(action: Action, video: Video, recording: Recording) -> SkeletonSeque
     """The normalised sequence of an action."""
     bodies = video.frames[action.start - 1 : action.end].swapaxes(0, 1)  # (M, T, V, C)
     return SkeletonSequence(
-        frames=normalise(bodies),
+        frames=normalize(bodies),
         name=f"{recording.name}_{action.line - 1}",
         label=action.label,
         subject=recording.subject,
@@ -117,7 +117,7 @@ def warn_of_what_lacks(tree: Tree, dataset: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Cut the actions out of the videos of PKU-MMD, part I or II, and write them to a sequence store."""
-    parser = command_parser(main.__doc__)
+    parser = command_parser("prepare pku", main.__doc__)
     parser.add_argument("--dataset", choices=PARTS, required=True)
     add_arguments(parser)
     args = parser.parse_args(argv)

@@ -3,12 +3,12 @@ from pathlib import Path
 from typing import Any
 
 from scdnet.cli import command_parser
-from scdnet.engine.logs import say
+from scdnet.engine.logs import log
 from scdnet.errors import ScdnetError
 from scdnet.raw.datasets import NTU_DATASETS
 from scdnet.results.published import add_published
 from scdnet.results.results_file import RESULTS, read_results
-from scdnet.results.summary import Row, summarise
+from scdnet.results.summary import Row, summarize
 from scdnet.results.tables import FORMATS
 
 
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Published numbers of SCD-Net stand beside a row whose test split has the published size.
     """
-    parser = command_parser(main.__doc__)
+    parser = command_parser("results", main.__doc__)
     parser.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN_DIR", help=f"runs/<name>, or a {RESULTS}"
     )
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="published numbers wherever the name of the data set is theirs",
     )
     parser.add_argument(
-        "--every-method", action="store_true", help="published numbers of other methods too"
+        "--all-methods", action="store_true", help="published numbers of other methods too"
     )
     args = parser.parse_args(argv)
     records = [record for path in args.runs for record in records_of(path)]
@@ -36,11 +36,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ScdnetError(
             f"{', '.join(map(str, args.runs))}: no results there; the evaluations of a run write {RESULTS}"
         )
-    rows, num_changed = summarise(records)
+    rows, num_changed = summarize(records)
     is_comparable = (lambda row: True) if args.published else has_published_size
-    print(FORMATS[args.format](add_published(rows, is_comparable, every_method=args.every_method)))
+    print(FORMATS[args.format](add_published(rows, is_comparable, all_methods=args.all_methods)))
     if num_changed:
-        say(
+        log(
             f"recorded again with another value: {num_changed} of the numbers; what was recorded last counts"
         )
 
@@ -52,7 +52,7 @@ def records_of(path: Path) -> list[dict[str, Any]]:
         raise ScdnetError(f"{path}: no such folder or file")
     records = read_results(file)
     if not records:
-        say(f"{path}: no results yet")
+        log(f"{path}: no results yet")
     return records
 
 

@@ -18,7 +18,7 @@ from scdnet.engine.run.directory import CONFIG, check_same_run
 from scdnet.errors import ScdnetError
 from scdnet.results.tables import FORMATS
 
-OWN = ("seed", "name", "label")  # keys of a run that the sweep sets, by its rows and seeds
+OWN = ("seed", "name", "display_name")  # keys of a run that the sweep sets, by its rows and seeds
 
 
 class Sweep(Section):
@@ -65,7 +65,7 @@ def make_jobs(sweep: Sweep, name: str, overrides: Sequence[str]) -> list[Job]:
                 f"protocols=[{','.join(sweep.protocols)}]",
                 *sweep.overrides,
                 *own,
-                f"label={json.dumps(label, ensure_ascii=False)}",
+                f"display_name={json.dumps(label, ensure_ascii=False)}",
                 f"seed={seed}",
                 f"name={slug}_seed{seed}",
                 *overrides,
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     What has been done is not done again: a sweep that was stopped goes on. A run that fails does not stop the others.
     """
-    parser = command_parser(main.__doc__)
+    parser = command_parser("sweep", main.__doc__)
     parser.add_argument("sweep", type=Path, help="a file of configs/sweeps")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="config values, of all rows"

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from scdnet.config import Config
 from scdnet.config_file import dump_config
-from scdnet.engine.logs import say
-from scdnet.files import written_aside
+from scdnet.engine.logs import log
+from scdnet.files import atomic_write
 from scdnet.raw.worker_pool import usable_cores
 from scdnet.results.results_file import RESULTS
 
@@ -37,7 +37,10 @@ class Job(NamedTuple):
     def commands(self) -> list[list[str]]:
         """What it takes, in this order; each does only what is left to do."""
         # features of other weights, or of another level, have a file of their own
-        features = self.run_dir / f"features_{self.config.optim.epochs}_{self.config.features}.h5"
+        features = (
+            self.run_dir
+            / f"features_{self.config.optim.epochs}_level{self.config.feature_level}.h5"
+        )
         checkpoint = ["--checkpoint", str(self.run_dir / "last.pt"), "--features", str(features)]
         return [
             [sys.executable, "-m", "scdnet", "train", *self.arguments, "--resume"],
@@ -55,7 +58,7 @@ class Job(NamedTuple):
 
     def keep_done(self) -> None:
         """Remember that it has been."""
-        with written_aside(self.run_dir / MARK) as partial:
+        with atomic_write(self.run_dir / MARK) as partial:
             partial.write_text(self._summary(), encoding="utf-8")
 
     def _summary(self) -> str:
@@ -98,11 +101,11 @@ class Runner:
             is_done = all(self._succeeds(command, job, device) for command in job.commands())
             if is_done:
                 job.keep_done()
-                say(f"{job.run_dir}: done")
+                log(f"{job.run_dir}: done")
         except (
             OSError
         ) as error:  # a full disk is that of one run: the others may go elsewhere, or find room
-            say(f"{job.run_dir}: {error}")
+            log(f"{job.run_dir}: {error}")
             return False
         finally:
             self._free.put(device)
@@ -124,7 +127,7 @@ class Runner:
             self._running.discard(process)
         if status:
             last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
-            say(f"{job.run_dir}: status {status}; {' '.join(last)} (all of it in {log})")
+            log(f"{job.run_dir}: status {status}; {' '.join(last)} (all of it in {log})")
         return status == 0
 
     def _environment(self, device: Device) -> dict[str, str]:

@@ -11,7 +11,7 @@ from scdnet.eval.knn import score_1nn
 
 def main(argv: Sequence[str] | None = None) -> int | None:
     """Pretrain an encoder: writes config.yaml, metrics.jsonl, TensorBoard files and last.pt to runs/<name>."""
-    parser = config_parser(main.__doc__)
+    parser = config_parser("train", main.__doc__)
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument(
         "--resume", action="store_true", help="go on from the last checkpoint of the run"
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     existing.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    score = partial(score_1nn, limit=config.eval_clips)
+    score = partial(score_1nn, limit=config.eval_max_clips)
     with stop_on_signals() as stop:
         path = pretrain(
             config, resume=args.resume, overwrite=args.overwrite, score=score, stop=stop

@@ -8,32 +8,32 @@ import torch
 
 from scdnet.errors import ScdnetError
 
-GPU, CPU, OFF = "gpu", "cpu", "off"  # the places, as `data.resident` names them
+GPU, CPU, NONE = "gpu", "cpu", "none"  # the places, as `data.cache` names them
 GB = 1e9
 MEMINFO, CONTAINER_LIMIT = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 
 
-def choose_place(wanted: str, size: int, free: Mapping[str, float]) -> str:
-    """`gpu`, `cpu` or `off`, for frames of `size` bytes; `free` has the free bytes of each memory, the best first.
+def choose_cache(wanted: str, size: int, free: Mapping[str, float]) -> str:
+    """`gpu`, `cpu` or `none`, for frames of `size` bytes; `free` has the free bytes of each memory, the best first.
 
     `auto` becomes the first memory of which they take at most half. Raises ScdnetError if the memory that is `wanted`
     is not there or too small.
     """
     if wanted == "auto":
-        return next((place for place in free if size <= free[place] / 2), OFF)
+        return next((place for place in free if size <= free[place] / 2), NONE)
     if wanted == GPU and GPU not in free:
         raise ScdnetError(
-            "data.resident: gpu was asked for, but the run is on the CPU; use auto, cpu or off"
+            "data.cache: gpu was asked for, but the run is on the CPU; use auto, cpu or none"
         )
-    if wanted != OFF and size > free[wanted]:
+    if wanted != NONE and size > free[wanted]:
         raise ScdnetError(
-            f"data.resident: the frames take {size / GB:.2f} GB, on the {wanted} {free[wanted] / GB:.2f} GB are free; "
-            "use auto or off, or data.storage=float16"
+            f"data.cache: the frames take {size / GB:.2f} GB, on the {wanted} {free[wanted] / GB:.2f} GB are free; "
+            "use auto or none, or data.cache_dtype=float16"
         )
     return wanted
 
 
-def free_memories(device: torch.device) -> dict[str, float]:
+def free_memory(device: torch.device) -> dict[str, float]:
     """Free bytes of the GPU, if `device` is one, and of main memory; infinite where the system does not say."""
     free = {CPU: _free_main_memory()}
     return (

@@ -9,21 +9,21 @@ import torch
 from torch import Generator, Tensor
 
 from scdnet.config import DataConfig
-from scdnet.data.cache import free_memories
-from scdnet.data.rank_info import WHOLE, Share, deal, stretches
+from scdnet.data.cache import free_memory
+from scdnet.data.rank_info import SINGLE_PROCESS, RankInfo
 from scdnet.data.recordings import Batch, HeldRecordings, Recordings, open_recordings, to_planes
 from scdnet.data.store import SequenceStore, StoreError, open_sequences
 from scdnet.data.streams import STREAMS
 from scdnet.data.transfer import send
 from scdnet.data.views import (
-    PAIR_KINDS,
+    PAIR_SPECS,
+    AugmentParams,
     Crop,
-    ViewDraws,
     augment,
-    draw_pairs,
-    draw_views,
     evaluation_crop,
     resample,
+    sample_augment_params,
+    sample_pair_params,
     training_crop,
 )
 from scdnet.skeleton import NTU_25
@@ -48,38 +48,27 @@ class Clips:
     dataset: str
     config: DataConfig
     stream: str
-    share: Share = WHOLE  # of the rank that makes views
-    holder: Tensor | None = (
-        None  # (N,) the rank that holds the recording; None: all of them hold all
-    )
+    rank_info: RankInfo = SINGLE_PROCESS  # of the rank that makes views
 
     def split(self, *, train: bool) -> Tensor:
         """The indices of the training or the test split, rising."""
         return (self.is_train == train).nonzero()[:, 0]
-
-    def hands(self, index: Tensor) -> list[Tensor]:
-        """The sequences `index` (n,) rank by rank where each holds its own, else in one piece."""
-        if self.holder is None:
-            return [index]
-        return [index[self.holder[index] == rank] for rank in range(self.share.size)]
-
-    def encoders(self, index: Tensor) -> Tensor:
-        """(n,) the rank that is to see each of the sequences `index` (n,) where they are shared out to be encoded."""
-        return stretches(len(index), self.share.size) if self.holder is None else self.holder[index]
 
     def training_views(
         self, batches: Sequence[Tensor], generator: Generator, tasks: Sequence[str] = ("scd",)
     ) -> Iterator[tuple[Tensor, ...]]:
         """For each batch of indices (N,) freshly drawn pairs of training views (N, C, T, V, M) of its sequences.
 
-        A pair for each of the `tasks` (PAIR_KINDS), one after the other. Of several ranks each makes those of its own
+        A pair for each of the `tasks` (PAIR_SPECS), one after the other. Of several ranks each makes those of its own
         rows, (N/ranks, C, T, V, M), drawn as if it made all.
         """
-        kinds = [PAIR_KINDS[task] for task in tasks]
+        kinds = [PAIR_SPECS[task] for task in tasks]
         chance = self._chance(generator)
         for index, batch in self._recordings_of(batches):
             pairs = (
-                self._augmented(batch, draw_pairs(len(index), kind=kind, **chance), copies=2)
+                self._augmented(
+                    batch, sample_pair_params(len(index), kind=kind, **chance), copies=2
+                )
                 for kind in kinds
             )
             yield tuple(view for pair in pairs for view in pair.chunk(2))
@@ -88,12 +77,12 @@ class Clips:
         """For each batch of indices (N,) a freshly drawn training view (N, C, T, V, M); of the own rows of a rank."""
         chance = self._chance(generator)
         for index, batch in self._recordings_of(batches):
-            yield self._augmented(batch, draw_views(len(index), **chance), copies=1)
+            yield self._augmented(batch, sample_augment_params(len(index), **chance), copies=1)
 
     def _chance(self, generator: Generator) -> dict[str, Any]:
         """What views are drawn with and for."""
         return {
-            "frames": self.config.frames,
+            "frames": self.config.num_frames,
             "views": self.config.views,
             "skeleton": NTU_25,
             "generator": generator,
@@ -101,25 +90,26 @@ class Clips:
 
     def _recordings_of(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Batch]]:
         """Each batch of indices (N,) with the recordings of the rank's rows of it, on the device."""
-        own = [self.share.rows(index) for index in batches]
+        own = [self.rank_info.rows(index) for index in batches]
         for index, batch in zip(batches, self.recordings.batches(own), strict=True):
             yield index, send(batch, self.device)
 
-    def _augmented(self, batch: Batch, draws: ViewDraws, *, copies: int) -> Tensor:
+    def _augmented(self, batch: Batch, draws: AugmentParams, *, copies: int) -> Tensor:
         """`copies` views of the recordings of a batch, one after the other, as drawn for all ranks."""
         config = self.config
         batch = Batch(batch.frames, batch.offset.repeat(copies), batch.length.repeat(copies))
         draws = send(
-            ViewDraws(*(self.share.rows(drawn, copies=copies) for drawn in draws)), self.device
+            AugmentParams(*(self.rank_info.rows(drawn, copies=copies) for drawn in draws)),
+            self.device,
         )
-        crop = training_crop(batch.length, draws, config.views.crop_frames)
-        return augment(_cut(batch, crop, self.stream, config.frames), draws, NTU_25)
+        crop = training_crop(batch.length, draws, config.views.min_crop_frames)
+        return augment(_cut(batch, crop, self.stream, config.num_frames), draws, NTU_25)
 
     def evaluation_views(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """For each batch of indices (N,) the evaluation views (N, C, T, V, M) of its sequences."""
         for batch in self.recordings.batches(batches):
             batch = send(batch, self.device)
-            yield _cut(batch, evaluation_crop(batch.length), self.stream, self.config.frames)
+            yield _cut(batch, evaluation_crop(batch.length), self.stream, self.config.num_frames)
 
 
 def _cut(batch: Batch, crop: Crop, stream: str, num_frames: int) -> Tensor:
@@ -138,21 +128,19 @@ def load_clips(
     stream: str,
     device: torch.device,
     *,
-    share: Share = WHOLE,
+    rank_info: RankInfo = SINGLE_PROCESS,
     free: Mapping[str, float] | None = None,
 ) -> Clips:
     """The sequences of the store of `config`, for views made on `device`.
 
-    `share` is that of this rank; `free` has the free bytes of each memory, by default as measured.
+    `rank_info` is that of this rank; `free` has the free bytes of each memory, by default as measured.
     Raises StoreError if the store lacks the benchmark or a split is empty, ScdnetError if the frames do not fit where
-    `config.resident` wants them.
+    `config.cache` wants them.
     """
     with open_sequences(config.store) as store:
         is_train = read_split(store, config.benchmark)
-        holder = deal(is_train, share.size) if config.shard and share.size > 1 else None
-        held = None if holder is None else holder == share.rank
-        free = free_memories(device) if free is None else free
-        recordings, place = open_recordings(store, config, device, free=free, held=held)
+        free = free_memory(device) if free is None else free
+        recordings, place = open_recordings(store, config, device, free=free)
         label = torch.from_numpy(store.table.label)
         return Clips(
             recordings,
@@ -165,8 +153,7 @@ def load_clips(
             dataset=store.dataset,
             config=config,
             stream=stream,
-            share=share,
-            holder=holder,
+            rank_info=rank_info,
         )
 
 
@@ -194,7 +181,7 @@ def noise_clips(
     generator = torch.Generator().manual_seed(seed)
     length = torch.randint(40, 160, (num,), generator=generator)
     frames = torch.randn(
-        3, int(length.sum()), config.bodies, NTU_25.num_joints, generator=generator
+        3, int(length.sum()), config.num_bodies, NTU_25.num_joints, generator=generator
     )
     is_alone = (torch.arange(1, num + 1) * two_person).floor().diff(prepend=torch.zeros(1)) == 0
     frames[:, is_alone.repeat_interleave(length), 1:] = 0

@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from scdnet.config import DataConfig
-from scdnet.data.cache import CPU, GB, GPU, OFF, choose_place
+from scdnet.data.cache import CPU, GB, GPU, NONE, choose_cache
 from scdnet.data.store import SequenceStore, StoreError, open_sequences
 from scdnet.errors import ScdnetError
 from scdnet.skeleton import NTU_25
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16}  # of `data.storage`
+DTYPES = {"float32": torch.float32, "float16": torch.float16}  # of `data.cache_dtype`
 READ_FRAMES = (
     2**16
 )  # frames read at a time, so that loading takes little memory beside what it fills
@@ -35,14 +35,13 @@ class Batch(NamedTuple):
 class HeldRecordings:
     """Recordings in the memory of the device that makes the views: nothing to read, nothing to send."""
 
-    def __init__(self, frames: Tensor, length: Tensor, held: Tensor | None = None) -> None:
+    def __init__(self, frames: Tensor, length: Tensor) -> None:
         self.frames, self.length = frames, length  # (C, F, M, V); (N,) on the CPU
-        self.offset = _offsets(length, held)
+        self.offset = _offsets(length)
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
         """The recordings of each batch of indices (N,)."""
         for index in batches:
-            assert (self.offset[index] >= 0).all(), "recordings of another rank"
             yield Batch(self.frames, self.offset[index], self.length[index])
 
 
@@ -52,15 +51,14 @@ class HostRecordings:
     By this process, for to cut a batch takes less than to receive it from another one (docs/benchmarks.md).
     """
 
-    def __init__(self, frames: Tensor, length: Tensor, held: Tensor | None = None) -> None:
+    def __init__(self, frames: Tensor, length: Tensor) -> None:
         self._frames, self._length = frames, length  # (C, F, M, V); (N,)
-        self._offset = _offsets(length, held)
+        self._offset = _offsets(length)
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
         """The recordings of each batch of indices (N,)."""
         for index in batches:
             offset, length = self._offset[index], self._length[index]
-            assert (offset >= 0).all(), "recordings of another rank"
             pieces = zip(offset.tolist(), (offset + length).tolist(), strict=True)
             frames = torch.cat([self._frames[:, first:end] for first, end in pieces], dim=1)
             yield Batch(frames, _offsets(length), length)
@@ -114,7 +112,7 @@ def _next_of(loaded: Iterator[Tensor | StoreError]) -> Tensor:
         frames = next(loaded)
     except RuntimeError as error:
         raise ScdnetError(
-            f"data.workers: a process that reads recordings failed ({error}); 0 does without"
+            f"data.num_workers: a process that reads recordings failed ({error}); 0 does without"
         ) from error
     if isinstance(frames, StoreError):
         raise StoreError(
@@ -139,7 +137,9 @@ class StoreReader:
             pieces = [self._store.read_frames(*piece) for piece in zip(first, end, strict=True)]
         except StoreError as error:
             return error  # to be raised where it is read: raised here, it would arrive with this process's traceback
-        return to_planes(np.concatenate(pieces), self._config.bodies, DTYPES[self._config.storage])
+        return to_planes(
+            np.concatenate(pieces), self._config.num_bodies, DTYPES[self._config.cache_dtype]
+        )
 
 
 Recordings = HeldRecordings | HostRecordings | StreamedRecordings
@@ -151,44 +151,40 @@ def open_recordings(
     device: torch.device,
     *,
     free: Mapping[str, float],
-    held: Tensor | None,
 ) -> tuple[Recordings, str]:
     """The recordings of `store` for views made on `device`, and in words where their frames lie.
 
-    With `held` (N,) bool only those are asked for. `free` has the free bytes of each memory. Raises ScdnetError if they
-    do not fit where `config.resident` wants them.
+    `free` has the free bytes of each memory. Raises ScdnetError if they
+    do not fit where `config.cache` wants them.
     """
     length = torch.from_numpy(np.diff(store.offset))
-    num_frames = int(length.sum() if held is None else length[held].sum())
+    num_frames = int(store.offset[-1])
     size = num_frames * frame_size(config)
-    place = choose_place(config.resident, size, free)
-    if place == OFF:
+    place = choose_cache(config.cache, size, free)
+    if place == NONE:
         recordings = StreamedRecordings(
-            StoreReader(config), length, workers=config.workers, device=device
+            StoreReader(config), length, workers=config.num_workers, device=device
         )
         return (
             recordings,
-            f"frames ({size / GB:.2f} GB) read from {store.path} by {config.workers} workers",
+            f"frames ({size / GB:.2f} GB) read from {store.path} by {config.num_workers} workers",
         )
-    shape = (3, num_frames, config.bodies, NTU_25.num_joints)
+    shape = (3, num_frames, config.num_bodies, NTU_25.num_joints)
     frames = torch.empty(
-        shape, dtype=DTYPES[config.storage], device=device if place == GPU else CPU
+        shape, dtype=DTYPES[config.cache_dtype], device=device if place == GPU else CPU
     )
-    is_held = None if held is None else held.repeat_interleave(length).numpy()  # by frame
-    end = 0
-    for first in range(0, int(store.offset[-1]), READ_FRAMES):
+    for first in range(0, num_frames, READ_FRAMES):
         read = store.read_frames(first, first + READ_FRAMES)
-        if is_held is not None:
-            read = read[is_held[first : first + READ_FRAMES]]
-        start, end = end, end + len(read)
-        frames[:, start:end] = to_planes(read, config.bodies, frames.dtype).to(frames.device)
+        frames[:, first : first + len(read)] = to_planes(read, config.num_bodies, frames.dtype).to(
+            frames.device
+        )
     kind = HeldRecordings if frames.device.type == device.type else HostRecordings
-    return kind(frames, length, held), f"frames ({size / GB:.2f} GB) on the {place}"
+    return kind(frames, length), f"frames ({size / GB:.2f} GB) on the {place}"
 
 
 def frame_size(config: DataConfig) -> int:
     """The bytes of a frame in memory, with all its bodies."""
-    return 3 * config.bodies * NTU_25.num_joints * DTYPES[config.storage].itemsize
+    return 3 * config.num_bodies * NTU_25.num_joints * DTYPES[config.cache_dtype].itemsize
 
 
 def to_planes(frames: np.ndarray, bodies: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -198,8 +194,6 @@ def to_planes(frames: np.ndarray, bodies: int, dtype: torch.dtype = torch.float3
     )
 
 
-def _offsets(length: Tensor, held: Tensor | None = None) -> Tensor:
-    """(N,) the first frame of each recording, where those `held` (N,) lie end to end; -1 for the others."""
-    if held is None:
-        return length.cumsum(0) - length
-    return torch.where(held, (length * held).cumsum(0) - length, -1)
+def _offsets(length: Tensor) -> Tensor:
+    """Return the first frame (N,) of each recording where they lie end to end."""
+    return length.cumsum(0) - length

@@ -12,7 +12,7 @@ import numpy as np
 from scdnet.data.patient_file import PatientFile
 from scdnet.data.store import FORMAT, FRAME_SHAPE, NUMBERS, VERSION, SequenceTable, SkeletonSequence
 from scdnet.errors import ScdnetError
-from scdnet.files import written_aside
+from scdnet.files import atomic_write
 from scdnet.skeleton import NTU_25
 
 CHUNK_FRAMES = (
@@ -62,7 +62,7 @@ class StoreWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as aside:
-            partial = aside.enter_context(written_aside(self.path))
+            partial = aside.enter_context(atomic_write(self.path))
             with self._writing():
                 self._disk = aside.enter_context(PatientFile(partial))
             with self._writing():

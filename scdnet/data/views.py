@@ -1,6 +1,6 @@
 """Views of recordings: clips of T frames, cut and augmented for a whole batch at once, on any device.
 
-Source: SCD-Net, sec. 3.4 and 4.1; docs/method.md 2. Chance (`draw_views`, on the CPU) is kept apart from what is
+Source: SCD-Net, sec. 3.4 and 4.1; docs/method.md 2. Chance (`sample_augment_params`, on the CPU) is kept apart from what is
 computed with it (`augment`), so that a seed gives the same views on every device.
 """
 
@@ -29,7 +29,7 @@ class Crop(NamedTuple):
     length: Tensor  # its number of frames
 
 
-class ViewDraws(NamedTuple):
+class AugmentParams(NamedTuple):
     """What chance decides about N training views."""
 
     crop_fraction: Tensor  # (N,) rho, share of the recording
@@ -41,9 +41,9 @@ class ViewDraws(NamedTuple):
     keep_frames: Tensor  # (N, T) bool
 
 
-def draw_views(
+def sample_augment_params(
     n: int, frames: int, *, views: ViewsConfig, skeleton: Skeleton, generator: Generator
-) -> ViewDraws:
+) -> AugmentParams:
     """Draw everything that `n` training views of `frames` frames need; `generator` is one of the CPU."""
 
     def happens(probability: float) -> Tensor:
@@ -53,21 +53,27 @@ def draw_views(
     place = torch.rand(n, generator=generator, dtype=torch.float64)
     rotate, flip, shear, hide_joints, hide_frames = (
         happens(p)
-        for p in (views.rotate, views.flip, views.shear, views.joint_mask, views.frame_mask)
+        for p in (
+            views.rotate_prob,
+            views.flip_prob,
+            views.shear_prob,
+            views.joint_mask_prob,
+            views.frame_mask_prob,
+        )
     )
     identity = torch.eye(3)
-    rotation = draw_rotations(n, views, generator)
+    rotation = sample_rotations(n, views, generator)
     shearing = torch.where(
         identity > 0,
         identity,
-        (torch.rand(n, 3, 3, generator=generator) * 2 - 1) * views.shear_size,
+        (torch.rand(n, 3, 3, generator=generator) * 2 - 1) * views.max_shear,
     )
     keep_joints = JOINT_MASKS[views.spatial_mask](n, views, skeleton, generator)
     keep_frames = torch.ones(n, frames, dtype=torch.bool)
-    if views.frame_mask:  # else the number of segments need not divide the frames
+    if views.frame_mask_prob:  # else the number of segments need not divide the frames
         keep_frames = FRAME_MASKS[views.temporal_mask](n, frames, views, generator)
-    return ViewDraws(
-        crop_fraction=views.crop_fraction + (1 - views.crop_fraction) * fraction,
+    return AugmentParams(
+        crop_fraction=views.min_crop_fraction + (1 - views.min_crop_fraction) * fraction,
         crop_place=place,
         rotation=torch.where(rotate[:, None, None], rotation, identity),
         flip=flip,
@@ -77,39 +83,41 @@ def draw_views(
     )
 
 
-class PairKind(NamedTuple):
+class PairSpec(NamedTuple):
     """What the two views of a training pair have in common, and how strong their augmentations are."""
 
-    shared: tuple[str, ...] = ()  # fields of ViewDraws that are drawn once for both
+    shared: tuple[str, ...] = ()  # fields of AugmentParams that are drawn once for both
     unmasked: tuple[str, ...] = ()  # masks that neither has
     strength: float = 1  # times the angles and the shear
 
 
-PAIR_KINDS = {  # by the task that the pair is for. Source: docs/methods.md
-    "scd": PairKind(),
-    "spatial": PairKind(
+PAIR_SPECS = {  # by the task that the pair is for. Source: docs/methods.md
+    "scd": PairSpec(),
+    "spatial": PairSpec(
         shared=("rotation", "flip", "shear"), unmasked=("keep_joints",), strength=0.5
     ),
-    "temporal": PairKind(shared=("crop_fraction", "crop_place"), unmasked=("keep_frames",)),
+    "temporal": PairSpec(shared=("crop_fraction", "crop_place"), unmasked=("keep_frames",)),
 }
 
 
-def draw_pairs(
+def sample_pair_params(
     n: int,
     frames: int,
-    kind: PairKind,
+    kind: PairSpec,
     *,
     views: ViewsConfig,
     skeleton: Skeleton,
     generator: Generator,
-) -> ViewDraws:
+) -> AugmentParams:
     """Draw the two views of `n` pairs: the first views, then the second ones, (2N, ...)."""
     angles = {
         key: kind.strength * getattr(views, key)
-        for key in ("angle_deg", "minor_angle_deg", "shear_size")
+        for key in ("max_angle_deg", "max_minor_angle_deg", "max_shear")
     }
     weaker = views.model_copy(update=angles)
-    draws = draw_views(2 * n, frames, views=weaker, skeleton=skeleton, generator=generator)
+    draws = sample_augment_params(
+        2 * n, frames, views=weaker, skeleton=skeleton, generator=generator
+    )
     shared = {
         key: getattr(draws, key)[:n].repeat(2, *[1] * (getattr(draws, key).dim() - 1))
         for key in kind.shared
@@ -118,13 +126,13 @@ def draw_pairs(
     return draws._replace(**shared, **unmasked)
 
 
-def draw_rotations(n: int, views: ViewsConfig, generator: Generator) -> Tensor:
+def sample_rotations(n: int, views: ViewsConfig, generator: Generator) -> Tensor:
     """(N, 3, 3) R = R_z R_y R_x for p' = R p: a large angle about one axis, small ones about the others.
 
     R_x = [[1,0,0],[0,c,s],[0,-s,c]], R_y = [[c,0,-s],[0,1,0],[s,0,c]], R_z = [[c,s,0],[-s,c,0],[0,0,1]].
     """
     main = torch.randint(3, (n, 1), generator=generator) == torch.arange(3)
-    largest = torch.where(main, views.angle_deg, views.minor_angle_deg)
+    largest = torch.where(main, views.max_angle_deg, views.max_minor_angle_deg)
     angle_rad = torch.rand(n, 3, generator=generator) * largest * (math.pi / 180)
     (cx, cy, cz), (sx, sy, sz) = angle_rad.cos().T, angle_rad.sin().T
     one, zero = torch.ones(n), torch.zeros(n)
@@ -135,9 +143,9 @@ def draw_rotations(n: int, views: ViewsConfig, generator: Generator) -> Tensor:
     return z @ y @ x
 
 
-def training_crop(length: Tensor, draws: ViewDraws, crop_frames: int) -> Crop:
+def training_crop(length: Tensor, draws: AugmentParams, min_crop_frames: int) -> Crop:
     """The drawn stretch of recordings of `length` (N,) frames."""
-    wanted = (length * draws.crop_fraction).long().clamp(min=crop_frames)
+    wanted = (length * draws.crop_fraction).long().clamp(min=min_crop_frames)
     crop = torch.minimum(wanted, length)
     return Crop(start=((length - crop + 1) * draws.crop_place).long(), length=crop)
 
@@ -182,7 +190,7 @@ def _blend(frames: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     return rearrange(clips, "(n c t) (m v) -> n c t v m", n=len(rows), c=c, m=m)
 
 
-def augment(x: Tensor, draws: ViewDraws, skeleton: Skeleton) -> Tensor:
+def augment(x: Tensor, draws: AugmentParams, skeleton: Skeleton) -> Tensor:
     """Rotate, flip, shear and mask clips (N, C, T, V, M) as drawn.
 
     Rotation and shear act on coordinates, flip and joint mask on joints, so these two pairs commute; the latter are

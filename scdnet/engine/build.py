@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 
 from scdnet.config import Config
-from scdnet.data.cache import CPU, free_memories
+from scdnet.data.cache import CPU, free_memory
 from scdnet.data.clips import Clips, load_clips
-from scdnet.data.rank_info import WHOLE
-from scdnet.engine.distributed import of_all, place_on_machine, share
+from scdnet.data.rank_info import SINGLE_PROCESS
+from scdnet.engine.distributed import all_gather_scalar, local_rank_info, rank_info
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.objective import Objective, hdc_objective, scd_objective
@@ -20,11 +20,11 @@ def encoder_sizes(config: Config) -> EncoderSizes:
     model, data = config.model, config.data
     return EncoderSizes(
         base_channels=model.base_channels,
-        width=model.width,
-        heads=model.heads,
-        layers=model.layers,
-        frames=data.frames,
-        bodies=data.bodies,
+        embed_dim=model.embed_dim,
+        num_heads=model.num_heads,
+        num_layers=model.num_layers,
+        num_frames=data.num_frames,
+        num_bodies=data.num_bodies,
         dropout=model.dropout,
         pooling=model.pooling,
     )
@@ -42,7 +42,7 @@ def build_model(config: Config) -> SCDNet:
     model = config.model
     return SCDNet(
         encoder_sizes(config),
-        projection=model.projection,
+        projection_dim=model.projection_dim,
         queue_size=model.queue_size,
         momentum=model.momentum,
         objective=build_objective(config),
@@ -54,20 +54,24 @@ def open_clips(config: Config, device: torch.device) -> Clips:
 
     Where the frames go is decided by what is free before any rank has loaded them, and on all ranks alike.
     """
-    free = free_memories(device)
-    free[CPU] /= place_on_machine().size
-    free = {place: min(of_all(size)) for place, size in free.items()}
-    clips = load_clips(config.data, config.stream, device, share=share(), free=free)
+    free = free_memory(device)
+    free[CPU] /= local_rank_info().world_size
+    free = {place: min(all_gather_scalar(size)) for place, size in free.items()}
+    clips = load_clips(config.data, config.stream, device, rank_info=rank_info(), free=free)
     return (
         clips
-        if clips.share == WHOLE
-        else replace(clips, place=f"{clips.place} of each of {clips.share.size} ranks")
+        if clips.rank_info == SINGLE_PROCESS
+        else replace(clips, place=f"{clips.place} of each of {clips.rank_info.world_size} ranks")
     )
 
 
 def check_sizes(config: Config, num_train: int) -> str | None:
     """What may be wrong with batch and queue for `num_train` sequences. Raises ScdnetError if it surely is."""
-    batch, queue, num_ranks = config.data.batch_size, config.model.queue_size, share().size
+    batch, queue, num_ranks = (
+        config.data.batch_size,
+        config.model.queue_size,
+        rank_info().world_size,
+    )
     if batch % num_ranks:
         raise ScdnetError(
             f"data.batch_size {batch} is that of all ranks together; {num_ranks} ranks do not divide it"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from scdnet.engine import official
 from scdnet.errors import ScdnetError
-from scdnet.files import written_aside
+from scdnet.files import atomic_write
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 
 FORMAT, VERSION = "scdnet-checkpoint", 3
@@ -72,7 +72,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """
     assert state.keys() == CONTENT.keys(), state.keys()
     try:
-        with written_aside(path) as partial:
+        with atomic_write(path) as partial:
             torch.save({"format": FORMAT, "version": VERSION, **state}, partial)
     except (OSError, RuntimeError) as error:  # the latter is what torch makes of a full disk
         free = shutil.disk_usage(path.parent).free / 1e9
@@ -170,7 +170,7 @@ def build_encoder(
     pooling = EncoderSizes.pooling  # the authors'
     if checkpoint.is_ours:
         model = checkpoint.state["config"]["model"]
-        num_heads, pooling = model["heads"], model.get("pooling", pooling)
+        num_heads, pooling = model["num_heads"], model.get("pooling", pooling)
     if num_heads is None:
         raise CheckpointError(
             f"{path}: the file does not say how many attention heads it has; give num_heads"
@@ -178,7 +178,9 @@ def build_encoder(
     try:
         weights = query_encoder_weights(checkpoint)
         encoder = DualPathEncoder(
-            EncoderSizes.from_weights(weights, heads=num_heads, dropout=dropout, pooling=pooling)
+            EncoderSizes.from_weights(
+                weights, num_heads=num_heads, dropout=dropout, pooling=pooling
+            )
         )
         encoder.load_state_dict(weights, strict=True)
     except (

@@ -18,7 +18,7 @@ from scdnet.errors import ScdnetError
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 NEVER = -1
-WARM_UP = 3  # steps before one is captured: libraries start up, compilation happens, the optimiser gets its buffers
+WARM_UP = 3  # steps before one is captured: libraries start up, compilation happens, the optimizer gets its buffers
 
 
 def resolve_device(name: str) -> torch.device:
@@ -29,7 +29,7 @@ def resolve_device(name: str) -> torch.device:
         )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    rank, size = ranks.place_on_machine()
+    rank, size = ranks.local_rank_info()
     if name == "cuda" and size > 1:
         if size > torch.cuda.device_count():
             raise ScdnetError(
@@ -97,8 +97,8 @@ class GraphedStep:
         self._graph.replay()
         return self._output
 
-    def forget(self) -> None:
-        """Capture anew, after one more ordinary call."""
+    def invalidate(self) -> None:
+        """CaptureSpec anew, after one more ordinary call."""
         self._graph, self._calls = None, min(self._calls, WARM_UP - 1)
 
     def _call_aside(self, inputs: tuple[Tensor, ...]) -> Tensor:
@@ -129,7 +129,7 @@ def compile_in_place(*modules: nn.Module) -> None:
         module.compile(dynamic=False)
 
 
-def keep_freed_memory() -> None:
+def disable_malloc_trim() -> None:
     """Let this process keep the memory that it frees, instead of giving it back and faulting it in at every step.
 
     By itself glibc serves each large tensor from fresh pages; on a CPU a training step spends much of its time on

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from scdnet.data.rank_info import Share
+from scdnet.data.rank_info import RankInfo
 from scdnet.errors import ScdnetError
 
 # A rank that dies is noticed at once: its connections close. This is for a machine that vanishes without a word; what
@@ -27,29 +27,29 @@ TIMEOUT = timedelta(minutes=10)
 T = TypeVar("T")
 
 
-def share() -> Share:
+def rank_info() -> RankInfo:
     """This rank, and how many there are; from the variables that torchrun sets."""
     rank, size = _variable("RANK", 0), _variable("WORLD_SIZE", 1)
     if rank >= size:
         raise ScdnetError(
             f"RANK: {rank} in this environment variable is none of WORLD_SIZE {size}; torchrun sets both"
         )
-    return Share(rank, size)
+    return RankInfo(rank, size)
 
 
 def is_main() -> bool:
     """Whether this is the rank that writes files and talks."""
-    return share().rank == 0
+    return rank_info().rank == 0
 
 
-def are_joined() -> bool:
+def is_initialized() -> bool:
     """Whether ranks talk to one another; of one rank under torchrun this is true too."""
     return dist.is_initialized()
 
 
-def place_on_machine() -> Share:
+def local_rank_info() -> RankInfo:
     """This rank among those on its machine."""
-    return Share(_variable("LOCAL_RANK", 0), _variable("LOCAL_WORLD_SIZE", 1))
+    return RankInfo(_variable("LOCAL_RANK", 0), _variable("LOCAL_WORLD_SIZE", 1))
 
 
 def _variable(name: str, default: int) -> int:
@@ -61,15 +61,15 @@ def _variable(name: str, default: int) -> int:
     return int(text)
 
 
-def refuse_several(what: str) -> None:
+def require_single_process(what: str) -> None:
     """Raise ScdnetError if there are several ranks."""
-    if share().size > 1:
+    if rank_info().world_size > 1:
         raise ScdnetError(f"{what} runs in one process; start it without torchrun")
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Within it the ranks, each with its `device`, can talk to one another; those that are joined already stay so.
+def process_group(device: torch.device) -> Iterator[None]:
+    """Within it the ranks, each with its `device`, can talk to one another; those that are process_group already stay so.
 
     After an error the group is left as it is: to take it down could mean to wait for ranks that wait for this one.
     """
@@ -83,7 +83,7 @@ def joined(device: torch.device) -> Iterator[None]:
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise ScdnetError(
-            f"the ranks cannot be joined ({error}); start them with torchrun"
+            f"the ranks cannot be process_group ({error}); start them with torchrun"
         ) from error
     try:
         yield
@@ -138,7 +138,7 @@ def gather_rows(x: Tensor, counts: Sequence[int]) -> Tensor:
     """The rows (counts[rank], D) of all ranks, rank by rank: (sum of counts, D); of no rows the width may be 0."""
     if not dist.is_initialized():
         return x
-    padded = x.new_zeros(max(counts), int(max(of_all(x.shape[1]))))
+    padded = x.new_zeros(max(counts), int(max(all_gather_scalar(x.shape[1]))))
     padded[: len(x), : x.shape[1]] = x
     return torch.cat([rows[:count] for rows, count in zip(gather(padded), counts, strict=True)])
 
@@ -152,12 +152,12 @@ def gather_objects(value: T) -> list[T]:
     return values
 
 
-def of_all(value: float) -> list[float]:
+def all_gather_scalar(value: float) -> list[float]:
     """The numbers of all ranks; none goes on before all have come here. On the CPU: a GPU is not waited for."""
     return gather(torch.tensor(value, dtype=torch.float64)).tolist()
 
 
-def from_main(make: Callable[[], T]) -> T:
+def run_on_main(make: Callable[[], T]) -> T:
     """What `make` returns on the first rank, called there alone; after an error there all ranks end."""
     if not dist.is_initialized():
         return make()
@@ -196,7 +196,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 @torch.no_grad()
-def copy_from_main(tensors: Iterable[Tensor]) -> None:
+def broadcast_(tensors: Iterable[Tensor]) -> None:
     """Overwrite the tensors of all ranks by those of the first."""
     if dist.is_initialized():
         for x in tensors:

@@ -12,9 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from scdnet import __version__
 from scdnet.config import Config, DataConfig
-from scdnet.data.cache import CPU, GB, OFF, choose_place, free_memories
+from scdnet.data.cache import CPU, GB, NONE, choose_cache, free_memory
 from scdnet.data.clips import read_split
 from scdnet.data.recordings import frame_size
 from scdnet.data.store import SequenceStore, open_sequences
@@ -22,10 +21,11 @@ from scdnet.engine.build import build_model, check_sizes
 from scdnet.engine.device import device_name, resolve_device
 from scdnet.errors import ScdnetError
 from scdnet.models.scdnet import SCDNet
+from scdnet.version import __version__
 
 SHARED_MEMORY = Path("/dev/shm")
 READY_BATCHES = 2  # of each worker: torch's default
-OPTIMIZER_STATES = {"sgd": 1, "adamw": 2}  # numbers that the optimiser keeps for each parameter
+OPTIMIZER_STATES = {"sgd": 1, "adamw": 2}  # numbers that the optimizer keeps for each parameter
 
 
 class Finding(NamedTuple):
@@ -81,7 +81,7 @@ def _describe(device: torch.device) -> str:
     if device.type != "cpu":
         free, total = torch.accelerator.get_memory_info(device)
         return f"{device_name(device)}, {_size(total)} of memory, {_size(free)} free"
-    free = free_memories(device)[CPU]
+    free = free_memory(device)[CPU]
     return f"{device_name(device)}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {_size(free)} free"
 
 
@@ -114,28 +114,28 @@ def _look_at_store(config: Config, device: torch.device) -> Iterator[Finding]:
 def _look_at_frames(
     store: SequenceStore, data: DataConfig, device: torch.device
 ) -> Iterator[Finding]:
-    size, free = int(store.offset[-1]) * frame_size(data), free_memories(device)
+    size, free = int(store.offset[-1]) * frame_size(data), free_memory(device)
     try:
-        place = choose_place(data.resident, size, free)
+        place = choose_cache(data.cache, size, free)
     except ScdnetError as error:
         yield Finding("frames", str(error), is_problem=True)
         return
     where = (
         f"on the {place}, where {_size(free[place])} are free" if place in free else "in the store"
     )
-    yield Finding("frames", f"{_size(size)}, with data.resident={data.resident} {where}")
-    if place == OFF and data.workers > 0 and SHARED_MEMORY.is_dir():
+    yield Finding("frames", f"{_size(size)}, with data.cache={data.cache} {where}")
+    if place == NONE and data.num_workers > 0 and SHARED_MEMORY.is_dir():
         yield look("workers", partial(_check_workers, store, data))
 
 
 def _check_workers(store: SequenceStore, data: DataConfig) -> str:
     """Whether the batches that workers have ready fit into shared memory, were they all of the longest recordings."""
     longest = np.sort(np.diff(store.offset))[-data.batch_size :].sum()
-    needed = data.workers * READY_BATCHES * int(longest) * frame_size(data)
+    needed = data.num_workers * READY_BATCHES * int(longest) * frame_size(data)
     free = shutil.disk_usage(SHARED_MEMORY).free
-    text = f"{data.workers}, with up to {_size(needed)} of batches ready, {SHARED_MEMORY} has {_size(free)} free"
+    text = f"{data.num_workers}, with up to {_size(needed)} of batches ready, {SHARED_MEMORY} has {_size(free)} free"
     if needed > free:
-        raise ScdnetError(f"{text}; use data.workers=0 or give the container more")
+        raise ScdnetError(f"{text}; use data.num_workers=0 or give the container more")
     return text
 
 
@@ -155,7 +155,7 @@ def _check_disk(config: Config, model: SCDNet) -> str:
         raise ScdnetError(f"{folder}: a run cannot be written there ({error.strerror})") from None
     checkpoint, free = checkpoint_bytes(config, model), shutil.disk_usage(folder).free
     needed = checkpoint * (
-        config.keep + (config.eval_every > 0) + 1
+        config.keep_checkpoints + (config.eval_every > 0) + 1
     )  # the newest, the best, one that is being written
     held = sum(
         path.stat().st_size for path in config.run_dir.glob("*.pt")

@@ -14,26 +14,26 @@ from tqdm import tqdm
 
 from scdnet.engine.distributed import is_main
 from scdnet.errors import ScdnetError
-from scdnet.files import written_aside
+from scdnet.files import atomic_write
 
 SHOWN = ("loss", "lr", "clips_per_second", "knn@1")  # on the terminal; all of them are in the files
 Metrics = dict[str, float]
 Item = TypeVar("Item")
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """A line for whoever watches, on stderr, above a progress bar if there is one; of ranks only the first speaks."""
     if is_main():
         with suppress(BrokenPipeError):  # nobody reads it any more, which ends no training
             tqdm.write(text, file=sys.stderr)
 
 
-def progress(items: Iterable[Item] | None = None, **about: Any) -> tqdm:
+def progress_bar(items: Iterable[Item] | None = None, **about: Any) -> tqdm:
     """A progress bar where somebody watches; `about` it as tqdm has it."""
     return tqdm(items, **about, disable=None if is_main() else True)
 
 
-class Waited(Generic[Item]):
+class TimedIterator(Generic[Item]):
     """Hands on the items of an iterable; `seconds` is the time that getting them has taken."""
 
     def __init__(self, items: Iterable[Item]) -> None:
@@ -60,7 +60,7 @@ class RunLog:
     def __init__(
         self, run_dir: Path, *, first_epoch: int, epochs: int, steps: int, done: int
     ) -> None:
-        self._bar = progress(total=epochs * steps, initial=done, unit="step")
+        self._bar = progress_bar(total=epochs * steps, initial=done, unit="step")
         self._epochs, self._writes = epochs, is_main()
         if self._writes:
             self._path = run_dir / "metrics.jsonl"
@@ -102,7 +102,7 @@ class RunLog:
         self._bar.set_postfix(text)
         if show:
             values = "  ".join(f"{name} {value}" for name, value in text.items())
-            say(f"epoch {epoch + 1}/{self._epochs}  {values}")
+            log(f"epoch {epoch + 1}/{self._epochs}  {values}")
 
 
 def _epoch_of(line: str) -> int | None:
@@ -116,5 +116,5 @@ def _epoch_of(line: str) -> int | None:
 def _keep_epochs_before(path: Path, epoch: int) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
     kept = [line for line in lines if (number := _epoch_of(line)) is not None and number < epoch]
-    with written_aside(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("".join(kept), encoding="utf-8")

@@ -18,7 +18,7 @@ TIMM_NAMES = {"sgd": "momentum", "adamw": "adamw"}  # timm's own `sgd` is Nester
 def make_optimizer(
     parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], config: OptimConfig
 ) -> Optimizer:
-    """The optimiser over `parameters`, or groups of them; weight decay falls on every one of them.
+    """The optimizer over `parameters`, or groups of them; weight decay falls on every one of them.
 
     On a GPU it is one kernel, or few.
     """

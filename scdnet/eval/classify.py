@@ -32,7 +32,7 @@ class Neighbour(NamedTuple):
     similarity: float  # cosine of the features
 
 
-class Answer(NamedTuple):
+class Prediction(NamedTuple):
     """What is said of a recording."""
 
     probabilities: dict[str, float]  # by name of class, the largest first; they sum to 1
@@ -46,7 +46,7 @@ class Classifier:
         self.known = known
         self._encoder = encoder
 
-    def __call__(self, frames: np.ndarray, *, num_neighbours: int = NUM_NEIGHBOURS) -> Answer:
+    def __call__(self, frames: np.ndarray, *, num_neighbours: int = NUM_NEIGHBOURS) -> Prediction:
         """Classify one recording, (T, 2, 25, 3) metres, normalised as a store holds it.
 
         The first call trains the linear probe: a second for a thousand known ones, a minute for 40,000 x 4096.
@@ -59,14 +59,14 @@ class Classifier:
             )
         sizes = self._encoder.sizes
         view = evaluation_view(
-            frames, self.known.stream, num_frames=sizes.frames, bodies=sizes.bodies
+            frames, self.known.stream, num_frames=sizes.num_frames, bodies=sizes.num_bodies
         )
         x = encode(at_level(self._encoder, self.known.level), view)  # (1, 2D)
         if not x.isfinite().all():
             raise ScdnetError(
                 "the recording has no finite features: are its coordinates finite numbers, metres?"
             )
-        return Answer(self._probabilities(x), self._neighbours(x[0], num_neighbours))
+        return Prediction(self._probabilities(x), self._neighbours(x[0], num_neighbours))
 
     @cached_property
     def _probe(self) -> Pipeline:
@@ -100,7 +100,7 @@ def load_classifier(
     CheckpointError, and FeatureFileError if the features are another checkpoint's, of other heads or of one class.
     """
     read, known = read_checkpoint(Path(checkpoint)), read_features(Path(features))
-    made_with_heads = known.made_with.get("heads", num_heads)
+    made_with_heads = known.extraction_settings.get("num_heads", num_heads)
     if num_heads not in (None, made_with_heads):
         raise FeatureFileError(
             f"{features}: made with {made_with_heads} attention heads, expected {num_heads}"

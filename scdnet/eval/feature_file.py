@@ -12,11 +12,11 @@ import torch
 from scdnet.config import Config
 from scdnet.data.store import READ_ERRORS
 from scdnet.engine.device import resolve_device
-from scdnet.engine.distributed import is_main, joined
+from scdnet.engine.distributed import is_main, process_group
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_table import FeatureTable, extract_table
-from scdnet.eval.features import UNTRAINED, Source, made_with
-from scdnet.files import file_sha256, written_aside
+from scdnet.eval.features import RANDOM_INIT, Source, extraction_settings
+from scdnet.files import atomic_write, file_sha256
 
 FORMAT, VERSION = "scdnet-features", 1
 SOURCE = {  # attribute of the file, by field of Source
@@ -25,7 +25,7 @@ SOURCE = {  # attribute of the file, by field of Source
     "seed": "seed",
     "epoch": "epoch",
     "pretrained_on": "pretrained_on",
-    "label": "label",
+    "display_name": "display_name",
 }
 
 
@@ -38,9 +38,9 @@ def write_extracted(path: Path, config: Config, checkpoint: str) -> FeatureTable
 
     Of several ranks all extract and the first writes.
     """
-    writing = written_aside(path) if is_main() else nullcontext()
+    writing = atomic_write(path) if is_main() else nullcontext()
     # opened before the work: a place that cannot be written to is an error at once
-    with joined(resolve_device(config.device)), writing as partial:
+    with process_group(resolve_device(config.device)), writing as partial:
         table = extract_table(config, checkpoint)
         if partial is not None:
             write_features(partial, table)
@@ -70,7 +70,7 @@ def write_features(path: Path, table: FeatureTable) -> None:
             stream=table.stream,
             store=table.store,
             store_sha256=table.store_sha256,
-            made_with=json.dumps(table.made_with),
+            extraction_settings=json.dumps(table.extraction_settings),
         )
 
 
@@ -80,7 +80,7 @@ def read_features(
     """Read a features file.
 
     With `like` and `checkpoint`: raises FeatureFileError if it was not made by that checkpoint from the store of that
-    config, by their hashes, or with other values of `made_with`.
+    config, by their hashes, or with other values of `extraction_settings`.
     """
     with _reading(path), h5py.File(path, "r") as file:
         found = (file.attrs.get("format"), file.attrs.get("version"))
@@ -102,7 +102,7 @@ def read_features(
             class_names=tuple(attrs["class_names"]),
             **{key: attrs[key] for key in ("dataset", "stream", "store", "store_sha256")},
             source=Source(**source),
-            made_with=dict(json.loads(attrs.get("made_with", "{}"))),
+            extraction_settings=dict(json.loads(attrs.get("extraction_settings", "{}"))),
         )
     _check_table(path, table)
     if like is not None:
@@ -131,15 +131,15 @@ def _check_table(path: Path, table: FeatureTable) -> None:
 
 def _check_origin(path: Path, table: FeatureTable, config: Config, checkpoint: str | None) -> None:
     younger = (
-        made_with(Config()) if table.made_with else {}
+        extraction_settings(Config()) if table.extraction_settings else {}
     )  # what the file does not know had its default then
-    found = {"store_sha256": table.store_sha256, **younger, **table.made_with}
-    expected = {"store_sha256": file_sha256(config.data.store), **made_with(config)}
+    found = {"store_sha256": table.store_sha256, **younger, **table.extraction_settings}
+    expected = {"store_sha256": file_sha256(config.data.store), **extraction_settings(config)}
     if checkpoint is not None:
         is_file = Path(checkpoint).is_file()
         found["checkpoint_sha256"] = table.source.sha256 or table.source.checkpoint
         expected["checkpoint_sha256"] = file_sha256(Path(checkpoint)) if is_file else checkpoint
-    if checkpoint == UNTRAINED:
+    if checkpoint == RANDOM_INIT:
         found["seed"], expected["seed"] = table.source.seed, config.seed
     for key, value in expected.items():
         if found.get(key) != value:

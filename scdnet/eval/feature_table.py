@@ -10,17 +10,17 @@ from torch import Tensor
 from scdnet.config import Config
 from scdnet.data.store import open_sequences
 from scdnet.engine.device import resolve_device, set_precision
-from scdnet.engine.distributed import joined
+from scdnet.engine.distributed import process_group
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import (
-    FINAL,
+    FINAL_LEVEL,
     Features,
     Source,
     at_level,
     extract_features,
+    extraction_settings,
     load_all_clips,
-    load_source,
-    made_with,
+    load_encoder_or_baseline,
 )
 from scdnet.files import file_sha256
 
@@ -41,7 +41,7 @@ class FeatureTable:
     store: str  # path
     source: Source
     store_sha256: str
-    made_with: dict[str, Any]  # of `made_with`
+    extraction_settings: dict[str, Any]  # of `extraction_settings`
 
     def rows(self, benchmark: str, *, train: bool) -> Tensor:
         """The rows of one split of `benchmark`, rising. Raises ScdnetError if there is no such benchmark, or row."""
@@ -57,9 +57,9 @@ class FeatureTable:
         return rows
 
     @property
-    def level(self) -> str:
+    def level(self) -> int:
         """Of the encoder that they were taken at; files of before there were levels have the end."""
-        return self.made_with.get("features", FINAL)
+        return self.extraction_settings.get("feature_level", FINAL_LEVEL)
 
     @property
     def weights(self) -> tuple[object, ...]:
@@ -67,14 +67,14 @@ class FeatureTable:
         source = self.source
         if source.sha256:
             return source.sha256, self.level
-        return source.checkpoint, source.seed, self.made_with
+        return source.checkpoint, source.seed, self.extraction_settings
 
     def features(self, rows: Tensor) -> Features:
         """The features and classes of `rows` (n,)."""
         return Features(self.x[rows], self.label[rows])
 
 
-def gallery_across(
+def cross_dataset_gallery(
     other: FeatureTable, table: FeatureTable, queries: Tensor
 ) -> tuple[Features, Tensor]:
     """All of `other` with a class of `table`, in the ids of `table`, and those of the rows `queries` with such a class.
@@ -104,11 +104,13 @@ def gallery_across(
 
 
 def extract_table(config: Config, checkpoint: str) -> FeatureTable:
-    """The features that `checkpoint` (see `load_source`) gives of the config's store: one pass over its sequences."""
-    encoder, source = load_source(checkpoint, config)
-    with joined(resolve_device(config.device)):
+    """The features that `checkpoint` (see `load_encoder_or_baseline`) gives of the config's store: one pass over its sequences."""
+    encoder, source = load_encoder_or_baseline(checkpoint, config)
+    with process_group(resolve_device(config.device)):
         clips = load_all_clips(config)
-        features = extract_features(at_level(encoder, config.features), clips, config.precision)
+        features = extract_features(
+            at_level(encoder, config.feature_level), clips, config.precision
+        )
     set_precision("fp32", clips.device)  # what follows is a function of the features alone
     with open_sequences(config.data.store) as store:
         is_train = {
@@ -124,5 +126,5 @@ def extract_table(config: Config, checkpoint: str) -> FeatureTable:
         store=str(config.data.store),
         source=source,
         store_sha256=file_sha256(config.data.store),
-        made_with=made_with(config),
+        extraction_settings=extraction_settings(config),
     )

@@ -8,18 +8,19 @@ from torch import Tensor, nn
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips
+from scdnet.data.rank_info import contiguous_ranks
 from scdnet.engine.build import build_model, encoder_sizes, open_clips
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
-from scdnet.engine.device import keep_freed_memory, resolve_device, seed_everything, set_precision
-from scdnet.engine.distributed import copy_from_main, gather_rows
-from scdnet.engine.logs import progress, say
+from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_everything, set_precision
+from scdnet.engine.distributed import broadcast_, gather_rows
+from scdnet.engine.logs import log, progress_bar
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import NUM_LEVELS, PATHS, DualPathEncoder
 
 BATCH, GPU_BATCH = 64, 256  # clips a forward; no result depends on it
-FINAL = f"level{NUM_LEVELS}"  # of both paths: [v_t ; v_s]
-UNTRAINED, RAW = "none", "raw"  # what may stand in the place of a checkpoint, as controls
-CONTROLS = {RAW: "raw views", UNTRAINED: "untrained"}
+FINAL_LEVEL = NUM_LEVELS  # of both paths: [v_t ; v_s]
+RANDOM_INIT, RAW = "none", "raw"  # what may stand in the place of a checkpoint, as controls
+BASELINES = {RAW: "raw views", RANDOM_INIT: "untrained"}
 
 
 class Features(NamedTuple):
@@ -37,7 +38,7 @@ class Source(NamedTuple):
     seed: int | None  # of the pretraining, or of the untrained weights; None where unknown
     epoch: int | None  # completed epochs of pretraining
     pretrained_on: str | None = None  # file name of the store, without suffix; None where unknown
-    label: str | None = None  # of the pretraining's config, if it has one
+    display_name: str | None = None  # of the pretraining's config, if it has one
 
 
 class LevelFeatures(nn.Module):
@@ -60,7 +61,7 @@ class RawViews(nn.Module):
         return (clips.flatten(1),)
 
 
-def load_source(name: str, config: Config) -> tuple[nn.Module, Source]:
+def load_encoder_or_baseline(name: str, config: Config) -> tuple[nn.Module, Source]:
     """The encoder, or control, that `name` stands for, on the CPU.
 
     `name` is the path of a checkpoint, `none` (the encoder as `config.seed` initialises it) or `raw` (evaluation
@@ -68,28 +69,32 @@ def load_source(name: str, config: Config) -> tuple[nn.Module, Source]:
     """
     if name == RAW:
         return RawViews(), Source(name, None, None, None)
-    if name == UNTRAINED:
+    if name == RANDOM_INIT:
         seed_everything(config.seed)
         return build_model(config).query.encoder, Source(name, None, config.seed, 0)
     checkpoint = read_checkpoint(Path(name))
-    encoder = build_encoder(checkpoint, num_heads=config.model.heads, dropout=config.model.dropout)
+    encoder = build_encoder(
+        checkpoint, num_heads=config.model.num_heads, dropout=config.model.dropout
+    )
     _check_fits(checkpoint, encoder, config)
     source = Source(name, checkpoint.sha256, None, checkpoint.state.get("epoch"))
     if config := checkpoint.config:
-        store, label = Path(config["data"]["store"]).stem, config.get("label") or None
-        source = source._replace(seed=config["seed"], pretrained_on=store, label=label)
+        store, display_name = Path(config["data"]["store"]).stem, config.get("display_name") or None
+        source = source._replace(
+            seed=config["seed"], pretrained_on=store, display_name=display_name
+        )
     return encoder, source
 
 
-def at_level(encoder: nn.Module, features: str) -> nn.Module:
-    """The encoder as `config.features` wants it looked at. Raises ScdnetError for a control that has no levels."""
-    if features == FINAL:
+def at_level(encoder: nn.Module, level: int) -> nn.Module:
+    """The encoder as `config.feature_level` wants it looked at. Raises ScdnetError for a control that has no levels."""
+    if level == FINAL_LEVEL:
         return encoder
     if not isinstance(encoder, DualPathEncoder):
         raise ScdnetError(
-            f"features={features}: raw views have no levels; expected a checkpoint, or none"
+            f"feature_level={level}: raw views have no levels; expected a checkpoint, or none"
         )
-    return LevelFeatures(encoder, int(features.removeprefix("level")))
+    return LevelFeatures(encoder, level)
 
 
 def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config) -> None:
@@ -106,22 +111,22 @@ def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config
         )
 
 
-def made_with(config: Config) -> dict[str, Any]:
+def extraction_settings(config: Config) -> dict[str, Any]:
     """The values of `config` that features depend on, besides the weights and the store; of controls the seed too."""
     sizes = {key: value for key, value in vars(encoder_sizes(config)).items() if key != "dropout"}
     others = {
         "stream": config.stream,
         "precision": config.precision,
-        "storage": config.data.storage,
+        "cache_dtype": config.data.cache_dtype,
     }
-    return {**sizes, **others, "features": config.features}
+    return {**sizes, **others, "feature_level": config.feature_level}
 
 
 def load_all_clips(config: Config) -> Clips:
     """The sequences of the config's store on its device, for this rank; says where their frames lie."""
     clips = open_clips(config, resolve_device(config.device))
-    say(clips.place)
-    keep_freed_memory()
+    log(clips.place)
+    disable_malloc_trim()
     return clips
 
 
@@ -141,16 +146,16 @@ def extract_features(
     has the features of all in the end. Raises ScdnetError if one is no finite number.
     """
     encoder.to(clips.device).eval()
-    copy_from_main(
+    broadcast_(
         encoder.buffers()
     )  # batch-norm statistics: without `sync_batchnorm` each rank has its own
     x, compute = [], set_precision(precision, clips.device)
     index = torch.arange(len(clips.label)) if index is None else index
-    seen_by = clips.encoders(index)  # (N,) which rank
-    batches = index[seen_by == clips.share.rank].split(
+    seen_by = contiguous_ranks(len(index), clips.rank_info.world_size)
+    batches = index[seen_by == clips.rank_info.rank].split(
         BATCH if clips.device.type == "cpu" else GPU_BATCH
     )
-    for views in progress(
+    for views in progress_bar(
         clips.evaluation_views(batches),
         total=len(batches),
         desc="features",
@@ -160,9 +165,7 @@ def extract_features(
         with compute():
             x.append(encode(encoder, views))
     own = torch.cat(x).cpu() if x else torch.empty(0, 0)
-    x = gather_rows(own, seen_by.bincount(minlength=clips.share.size).tolist())
-    if clips.holder is not None:
-        x = x[seen_by.argsort(stable=True).argsort()]  # rank by rank -> in the order of `index`
+    x = gather_rows(own, seen_by.bincount(minlength=clips.rank_info.world_size).tolist())
     features = Features(x, clips.label[index])
     if not features.x.isfinite().all():
         raise ScdnetError(

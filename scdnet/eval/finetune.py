@@ -25,7 +25,7 @@ class Finetuned(NamedTuple):
     best_top1: float  # of the epochs in which the test split was looked at
 
 
-def draw_labelled(label: Tensor, fraction: float, seed: int) -> Tensor:
+def sample_labelled(label: Tensor, fraction: float, seed: int) -> Tensor:
     """Indices, rising, of the sequences that keep their label: the same share of each class, at least one of each.
 
     `label` (N,) are the classes of the training sequences. Source: docs/method.md 5, semi-supervised.
@@ -44,7 +44,7 @@ def finetune(
 ) -> Finetuned:
     """Train the encoder and a new classifier on the sequences `labelled` (n,), apply them to the test split.
 
-    The encoder is trained in place; give it as it comes from `load_source`. Raises ScdnetError if it diverges.
+    The encoder is trained in place; give it as it comes from `load_encoder_or_baseline`. Raises ScdnetError if it diverges.
     """
     settings, device = config.finetune, clips.device
     seed_everything(seed)  # of dropout
@@ -76,7 +76,7 @@ def finetune(
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-        if (epoch + 1) % settings.test_every == 0 or epoch + 1 == epochs:
+        if (epoch + 1) % settings.eval_every == 0 or epoch + 1 == epochs:
             with precision():
                 scores = score_clips(model, clips, test)
             best = max(best, topk_metrics(scores, clips.label[test])["top1"])

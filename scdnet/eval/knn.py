@@ -91,7 +91,7 @@ def split_features(features: Features, clips: Clips) -> tuple[Features, Features
     )
 
 
-def spread(index: Tensor, label: Tensor, limit: int) -> Tensor:
+def stratified_subset(index: Tensor, label: Tensor, limit: int) -> Tensor:
     """At most `limit` of the sequences `index` (N,), each class with its share of them; the same ones at each call.
 
     `label` (S,) has the classes of all sequences. With `limit` 0: all.
@@ -113,7 +113,10 @@ def score_1nn(
     """
     gallery, queries = (
         extract_features(
-            encoder, clips, precision, index=spread(clips.split(train=train), clips.label, limit)
+            encoder,
+            clips,
+            precision,
+            index=stratified_subset(clips.split(train=train), clips.label, limit),
         )
         for train in (True, False)
     )

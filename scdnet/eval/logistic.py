@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from scdnet.engine.logs import say
+from scdnet.engine.logs import log
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features
 
@@ -48,7 +48,7 @@ def logistic_scores(train: Features, test: Features, *, num_classes: int, seed: 
         for strength in STRENGTHS
     }
     chosen = max(held_out, key=held_out.__getitem__)
-    say(
+    log(
         f"logistic probe: C = {chosen:g}, {100 * held_out[chosen]:.1f} % on held-out training sequences"
     )
     model = fit_logistic(x, y, chosen)

@@ -14,11 +14,18 @@ from scdnet.config import Config
 from scdnet.data.clips import Clips
 from scdnet.data.store import open_sequences
 from scdnet.engine.device import derive_seed, resolve_device, set_precision
-from scdnet.engine.distributed import refuse_several
+from scdnet.engine.distributed import require_single_process
 from scdnet.errors import ScdnetError
-from scdnet.eval.feature_table import FeatureTable, gallery_across
-from scdnet.eval.features import FINAL, RAW, Source, load_all_clips, load_source, made_with
-from scdnet.eval.finetune import draw_labelled, finetune
+from scdnet.eval.feature_table import FeatureTable, cross_dataset_gallery
+from scdnet.eval.features import (
+    FINAL_LEVEL,
+    RAW,
+    Source,
+    extraction_settings,
+    load_all_clips,
+    load_encoder_or_baseline,
+)
+from scdnet.eval.finetune import finetune, sample_labelled
 from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
 from scdnet.files import file_sha256
@@ -54,7 +61,7 @@ class Evaluator:
         if other is None:
             gallery, more = table.features(table.rows(self.config.data.benchmark, train=True)), {}
         else:
-            gallery, rows = gallery_across(other, table, rows)
+            gallery, rows = cross_dataset_gallery(other, table, rows)
             more = {"gallery": Path(other.store).stem, "gallery_sha256": other.store_sha256}
 
         def compute() -> tuple[dict[str, float], Tensor]:
@@ -91,18 +98,18 @@ class Evaluator:
         return self._run_on_features("linear", tag, table, test, compute, values, **more)
 
     def finetune(self, checkpoint: str, *, label_fraction: float) -> dict[str, dict[str, float]]:
-        """Fine-tuning with all labels, or `finetune.draws` times with a share of them; metrics by protocol and draw."""
-        refuse_several("fine-tuning")
+        """Fine-tuning with all labels, or `finetune.num_subsets` times with a share of them; metrics by protocol and draw."""
+        require_single_process("fine-tuning")
         if checkpoint == RAW:
             raise ScdnetError(
                 "--checkpoint raw has no weights to fine-tune; give a checkpoint, or none"
             )
-        if self.config.features != FINAL:
+        if self.config.feature_level != FINAL_LEVEL:
             raise ScdnetError(
-                f"features={self.config.features}: only knn and linear look at a level"
+                f"feature_level={self.config.feature_level}: only knn and linear look at a level"
             )
-        num_draws = self.config.finetune.draws if label_fraction < 1 else 1
-        encoder, source = load_source(checkpoint, self.config)
+        num_draws = self.config.finetune.num_subsets if label_fraction < 1 else 1
+        encoder, source = load_encoder_or_baseline(checkpoint, self.config)
         return dict(
             self._finetune_once(encoder, source, label_fraction, draw) for draw in range(num_draws)
         )
@@ -123,19 +130,24 @@ class Evaluator:
         own_values = {"mode": "json", "exclude_defaults": True}
         values = {
             "finetune": self.config.finetune.model_dump(
-                **own_values, exclude={"label_fraction", "draws"}
+                **own_values, exclude={"label_fraction", "num_subsets"}
             ),
             "views": self.config.data.views.model_dump(**own_values),
             "dropout": self.config.model.dropout,
         }
-        more |= {"eval_seed": self.config.seed, "settings": hash_of(made_with(self.config), values)}
+        more |= {
+            "eval_seed": self.config.seed,
+            "settings": hash_of(extraction_settings(self.config), values),
+        }
         about, tag = self._about(protocol, self.store, source, **more), _tag_of(tag, source)
         metrics = self._recorded(tag, about)
         if not metrics:
             clips, seed = self._clips, derive_seed(self.config.seed, draw)
             train, test = clips.split(train=True), clips.split(train=False)
             labelled = (
-                train[draw_labelled(clips.label[train], fraction, seed)] if fraction < 1 else train
+                train[sample_labelled(clips.label[train], fraction, seed)]
+                if fraction < 1
+                else train
             )
             result = finetune(copy.deepcopy(encoder), clips, labelled, self.config, seed=seed)
             metrics = topk_metrics(result.scores, clips.label[test]) | {BEST: result.best_top1}
@@ -167,12 +179,12 @@ class Evaluator:
     ) -> dict[str, float]:
         """Metrics and scores of the test sequences `rows`, unless they are recorded already.
 
-        `values` of the config are those, besides `table.made_with`, that the numbers depend on.
+        `values` of the config are those, besides `table.extraction_settings`, that the numbers depend on.
         """
         facts = StoreFacts(table.dataset, len(rows), table.store_sha256)
-        more["settings"] = hash_of(table.made_with, values)
-        if table.level != FINAL:
-            tag, more["features"] = f"{tag}_{table.level}", table.level
+        more["settings"] = hash_of(table.extraction_settings, values)
+        if table.level != FINAL_LEVEL:
+            tag, more["feature_level"] = f"{tag}_level{table.level}", table.level
         about = self._about(protocol, facts, table.source, **more)
         tag = _tag_of(tag, table.source)
         metrics = self._recorded(tag, about)
@@ -212,7 +224,7 @@ def hash_of(of_features: Mapping[str, Any], others: Mapping[str, Any]) -> str:
     So a key that is added to the config later changes no hash. The stream is left out: it has a key of its own wherever
     this is recorded.
     """
-    default = made_with(Config())
+    default = extraction_settings(Config())
     values = {
         key: x
         for key, x in of_features.items()

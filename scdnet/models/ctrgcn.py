@@ -16,12 +16,12 @@ from scdnet.models.bodies import DistinctBodies
 from scdnet.models.layers import (
     Conv1x1,
     ConvNorm,
-    CountedNorm,
     InputNorm,
+    WeightedBatchNorm2d,
     conv_norm,
-    for_all,
+    expand_batch,
     kaiming,
-    peak_of_three,
+    max_pool3,
 )
 from scdnet.skeleton import Skeleton, partition_graph
 
@@ -56,7 +56,7 @@ class GraphConv(nn.Module):
         self.value_weight = nn.Parameter(
             torch.cat([conv3.weight.flatten(1), conv3.bias[:, None]], dim=1).detach()
         )
-        self.norm = CountedNorm(out_channels)
+        self.norm = WeightedBatchNorm2d(out_channels)
         nn.init.constant_(self.norm.weight, 1e-6)  # starts as the skip connection alone
         self.skip = ConvNorm(in_channels, out_channels)  # the width changes in every unit
 
@@ -70,9 +70,9 @@ class GraphConv(nn.Module):
         query, key = relation + rearrange(self.relation_bias, "p s k -> p 1 s k 1")
         affinity = torch.tanh(query[..., None, :] - key[..., :, None])  # (R, S, k, V, U)
         adjacency = rearrange(self.adjacency, "s u v -> s (v u)")
-        pairs = [rearrange(affinity, "r s k v u -> r (s k) (v u)"), for_all(adjacency, x)]
+        pairs = [rearrange(affinity, "r s k v u -> r (s k) (v u)"), expand_batch(adjacency, x)]
         pairs.append(torch.ones_like(pairs[1][:, :1]))
-        product = for_all(self._pair_weights(), x) @ torch.cat(pairs, dim=1)
+        product = expand_batch(self._pair_weights(), x) @ torch.cat(pairs, dim=1)
         return rearrange(product, "r (c s) (v u) -> r c (s v) u", s=NUM_SUBSETS, v=x.shape[2])
 
     def _pair_weights(self) -> Tensor:
@@ -89,7 +89,7 @@ class GraphConv(nn.Module):
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
         """(R, C, V, T) -> (R, C_out, V, T)."""
         channels = F.pad(x.flatten(2), (0, 0, 0, 1), value=1)
-        values = for_all(self.value_weight, x) @ channels
+        values = expand_batch(self.value_weight, x) @ channels
         values = rearrange(values, "r (c s) (v t) -> r c (s v) t", s=NUM_SUBSETS, v=x.shape[2])
         return F.relu(
             self.norm(self.topology(x).transpose(2, 3) @ values, count) + self.skip(x, count)
@@ -108,14 +108,14 @@ class TemporalConv(nn.Module):
         self.reduce = Conv1x1(
             channels, channels, parts=NUM_BRANCHES
         )  # the 1x1 convolutions of all branches
-        self.reduce_norm = CountedNorm(channels)
+        self.reduce_norm = WeightedBatchNorm2d(channels)
         self.convs = nn.ModuleList(
             nn.Conv2d(
                 width, width, kernel_size=(1, 5), padding=(0, 2 * dilation), dilation=(1, dilation)
             )
             for dilation in (1, 2)
         )
-        self.norm = CountedNorm(channels - width)  # of the two convolutions and the maximum
+        self.norm = WeightedBatchNorm2d(channels - width)  # of the two convolutions and the maximum
         for conv in self.convs:
             nn.init.kaiming_normal_(conv.weight, mode="fan_out")
             nn.init.zeros_(conv.bias)
@@ -130,7 +130,7 @@ class TemporalConv(nn.Module):
         context = [
             conv(F.relu(branch)) for conv, branch in zip(self.convs, (short, long), strict=True)
         ]
-        context.append(peak_of_three(F.relu(peak)))
+        context.append(max_pool3(F.relu(peak)))
         return torch.cat([self.norm(torch.cat(context, dim=1), count), frame], dim=1)
 
 

@@ -28,11 +28,11 @@ class EncoderSizes:
     """Everything that decides the shapes of the encoder's weights, its dropout and its pooling."""
 
     base_channels: int = 64  # b, the stem's width
-    width: int = 2048  # D
-    heads: int = 8
-    layers: int = 1
-    frames: int = 64  # T
-    bodies: int = 2  # M
+    embed_dim: int = 2048  # D
+    num_heads: int = 8
+    num_layers: int = 1
+    num_frames: int = 64  # T
+    num_bodies: int = 2  # M
     dropout: float = 0.1
     pooling: str = "max"  # a key of POOLINGS
 
@@ -41,14 +41,14 @@ class EncoderSizes:
         cls,
         weights: Mapping[str, Tensor],
         *,
-        heads: int,
+        num_heads: int,
         dropout: float = dropout,
         pooling: str = pooling,
         skeleton: Skeleton = NTU_25,
     ) -> Self:
         """The sizes of an encoder with these weights, which do not tell heads, dropout and pooling. Raises KeyError."""
         base_channels = len(weights["temporal_stem.units.0.gcn.norm.weight"])
-        width, frame_tokens = weights["spatial_path.project.0.weight"].shape
+        embed_dim, frame_tokens = weights["spatial_path.project.0.weight"].shape
         joints_of_bodies = len(weights["temporal_stem.input_norm.weight"]) // COORDINATES
         layers = {
             key.split(".")[3]
@@ -57,18 +57,18 @@ class EncoderSizes:
         }
         return cls(
             base_channels=base_channels,
-            width=width,
-            heads=heads,
-            layers=len(layers),
-            frames=frame_tokens // base_channels,
-            bodies=joints_of_bodies // skeleton.num_joints,
+            embed_dim=embed_dim,
+            num_heads=num_heads,
+            num_layers=len(layers),
+            num_frames=frame_tokens // base_channels,
+            num_bodies=joints_of_bodies // skeleton.num_joints,
             dropout=dropout,
             pooling=pooling,
         )
 
     def level_width(self, level: int) -> int:
         """The width of a path's feature at `level`, 1 to NUM_LEVELS."""
-        return (*STEM_WIDTHS, 0)[level - 1] * self.base_channels or self.width
+        return (*STEM_WIDTHS, 0)[level - 1] * self.base_channels or self.embed_dim
 
 
 class PathFeatures(NamedTuple):
@@ -83,13 +83,15 @@ class TokenPath(nn.Module):
 
     def __init__(self, token_width: int, sizes: EncoderSizes) -> None:
         super().__init__()
-        width = sizes.width
+        width = sizes.embed_dim
         self.project = nn.Sequential(
             nn.Linear(token_width, width), nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, width)
         )
-        layer = nn.TransformerEncoderLayer(width, sizes.heads, width, sizes.dropout)
+        layer = nn.TransformerEncoderLayer(width, sizes.num_heads, width, sizes.dropout)
         # the nested-tensor path has no use without padding masks and warns about it
-        self.transformer = nn.TransformerEncoder(layer, sizes.layers, enable_nested_tensor=False)
+        self.transformer = nn.TransformerEncoder(
+            layer, sizes.num_layers, enable_nested_tensor=False
+        )
         self._pool = POOLINGS[sizes.pooling]
         for weight in self.parameters():
             if weight.dim() > 1:
@@ -109,7 +111,7 @@ class DualPathEncoder(nn.Module):
         self.share_empty_bodies = (
             True  # saves work; off where what is done must not depend on what the clips show
         )
-        b, m, t, v = sizes.base_channels, sizes.bodies, sizes.frames, skeleton.num_joints
+        b, m, t, v = sizes.base_channels, sizes.num_bodies, sizes.num_frames, skeleton.num_joints
         self.temporal_stem = Stem(b, m, skeleton)
         self.spatial_stem = Stem(b, m, skeleton)
         self.temporal_path = TokenPath(m * v * b, sizes)  # a token per frame
@@ -145,7 +147,7 @@ class DualPathEncoder(nn.Module):
         parts = (
             rearrange(y, "r c v t -> t r (v c)") for y in x.split(n)
         )  # the first bodies, the second ones
-        weights = first.weight.unflatten(1, (self.sizes.bodies, -1)).unbind(
+        weights = first.weight.unflatten(1, (self.sizes.num_bodies, -1)).unbind(
             dim=1
         )  # what each body adds
         token, *others = _per_clip(

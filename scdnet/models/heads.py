@@ -37,7 +37,7 @@ class ClassifiedEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.classifier = LinearClassifier(
-            2 * encoder.sizes.width, num_classes, generator=generator
+            2 * encoder.sizes.embed_dim, num_classes, generator=generator
         )
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -58,17 +58,17 @@ class ClassifiedEncoder(nn.Module):
 class ProjectedEncoder(nn.Module):
     """An encoder with a head for each projection of an objective."""
 
-    def __init__(self, encoder: DualPathEncoder, projection: int, objective: Objective) -> None:
+    def __init__(self, encoder: DualPathEncoder, projection_dim: int, objective: Objective) -> None:
         super().__init__()
         self.encoder = encoder
         self.tasks = objective.tasks
         sizes = encoder.sizes
-        widths = {**dict.fromkeys(PATHS, sizes.width), INSTANCE: 2 * sizes.width}
+        widths = {**dict.fromkeys(PATHS, sizes.embed_dim), INSTANCE: 2 * sizes.embed_dim}
         for level in range(1, NUM_LEVELS + 1):
             widths |= {level_name(path, level): sizes.level_width(level) for path in PATHS}
         self.heads = nn.ModuleDict(
             {
-                name: ProjectionHead(widths[name], sizes.width, projection)
+                name: ProjectionHead(widths[name], sizes.embed_dim, projection_dim)
                 for name in objective.projections
             }
         )
@@ -87,14 +87,14 @@ class ProjectedEncoder(nn.Module):
         return {**features._asdict(), INSTANCE: torch.cat(features, dim=1)}
 
     def project(self, *clips: Tensor) -> dict[str, Tensor]:
-        """The heads' outputs, (N, projection) each, before they are normalised; of clips for each of the tasks."""
+        """The heads' outputs, (N, projection_dim) each, before they are normalised; of clips for each of the tasks."""
         features: dict[str, Tensor] = {}
         for task, views in zip(self.tasks, clips, strict=True):
             features |= self.features(task, views)
         return {name: head(features[name]) for name, head in self.heads.items()}
 
     def forward(self, *clips: Tensor) -> dict[str, Tensor]:
-        """Clips (N, C, T, V, M) of each task -> unit-length projections, (N, projection) each.
+        """Clips (N, C, T, V, M) of each task -> unit-length projections, (N, projection_dim) each.
 
         They are in the weights' own precision.
         """

@@ -15,7 +15,7 @@ def kaiming(*shape: int, fan_out: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(*shape) * (2 / fan_out) ** 0.5)
 
 
-def for_all(matrix: Tensor, x: Tensor) -> Tensor:
+def expand_batch(matrix: Tensor, x: Tensor) -> Tensor:
     """The same matrix for every row of `x`, without a copy."""
     return matrix.expand(len(x), -1, -1)
 
@@ -29,7 +29,7 @@ class Conv1x1(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
 
-class CountedNorm(nn.BatchNorm2d):
+class WeightedBatchNorm2d(nn.BatchNorm2d):
     """Batch norm in which row r weighs as much as `count[r]` equal rows, in means, variances and gradients."""
 
     gather: Gather | None = None
@@ -59,7 +59,7 @@ class CountedNorm(nn.BatchNorm2d):
             mean.copy_(moved[0])
             var.copy_(moved[1])
             return y
-        return _normalise(self, x, weight, count)
+        return _normalize(self, x, weight, count)
 
 
 class InputNorm(nn.BatchNorm1d):
@@ -72,32 +72,32 @@ class InputNorm(nn.BatchNorm1d):
         if not self.training or self.gather is None:
             return super().forward(x)
         self.num_batches_tracked.add_(1)
-        return _normalise(self, x[..., None], self.weight, None)[..., 0]
+        return _normalize(self, x[..., None], self.weight, None)[..., 0]
 
 
-def share_statistics(model: nn.Module, gather: Gather) -> None:
-    """Let all batch norms of `model` normalise, in training, by the batches of all processes together.
+def synchronize_statistics(model: nn.Module, gather: Gather) -> None:
+    """Let all batch norms of `model` normalize, in training, by the batches of all processes together.
 
     `gather` stacks what each of them gives, (C,) -> (processes, C); each calls it at the same places.
     """
     for module in model.modules():
-        if isinstance(module, CountedNorm | InputNorm):
+        if isinstance(module, WeightedBatchNorm2d | InputNorm):
             module.gather = gather
 
 
-def _normalise(
-    norm: CountedNorm | InputNorm, x: Tensor, weight: Tensor, count: Tensor | None
+def _normalize(
+    norm: WeightedBatchNorm2d | InputNorm, x: Tensor, weight: Tensor, count: Tensor | None
 ) -> Tensor:
     """(R, C, V, T) -> the same, of training; moves the running statistics."""
     if count is None:
         count = torch.ones_like(x[:, 0, 0, 0], dtype=weight.dtype)
-    y, mean, var, n = _CountedNorm.apply(x, weight, norm.bias, count, norm.eps, norm.gather)
+    y, mean, var, n = _WeightedBatchNorm.apply(x, weight, norm.bias, count, norm.eps, norm.gather)
     norm.running_mean.lerp_(mean, norm.momentum)
     norm.running_var.lerp_(var * (n / (n - 1)), norm.momentum)
     return y
 
 
-class _CountedNorm(torch.autograd.Function):
+class _WeightedBatchNorm(torch.autograd.Function):
     """The gradient that reaches row r is that of all rows it stands for, so only its share of the statistics is new.
 
     With `gather` the statistics are of the rows of all processes. The gradient of `x` is then that of the sum of
@@ -159,13 +159,15 @@ def _mean_square(x: Tensor, share: Tensor) -> Tensor:
     return (share * torch.linalg.vector_norm(x, dim=(2, 3)).square()).sum(dim=0)
 
 
-def conv_norm(conv: Conv1x1, norm: CountedNorm, x: Tensor, count: Tensor | None = None) -> Tensor:
+def conv_norm(
+    conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor, count: Tensor | None = None
+) -> Tensor:
     """norm(conv(x)) in fewer passes: (R, C, V, T) -> (R, C_out, V, T).
 
     In training one matrix product a row, whose bias the norm takes away again; else a convolution with the norm in it.
     """
     if norm.training:
-        y = for_all(conv.weight[:, :, 0, 0], x) @ x.flatten(2)
+        y = expand_batch(conv.weight[:, :, 0, 0], x) @ x.flatten(2)
         return norm(y.unflatten(2, x.shape[2:]), count, shift=conv.bias)
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     bias = (conv.bias - norm.running_mean) * scale + norm.bias
@@ -176,14 +178,14 @@ class ConvNorm(nn.Sequential):
     """1x1 convolution and batch norm: how a skip connection changes the width."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(Conv1x1(in_channels, out_channels), CountedNorm(out_channels))
+        super().__init__(Conv1x1(in_channels, out_channels), WeightedBatchNorm2d(out_channels))
 
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
         """(R, C, V, T) -> (R, C_out, V, T)."""
         return conv_norm(*self, x, count)
 
 
-def peak_of_three(x: Tensor) -> Tensor:
+def max_pool3(x: Tensor) -> Tensor:
     """(R, C, V, T) -> the same: the maximum of each frame and its two neighbours, of numbers that are not negative.
 
     The gradient goes to the earliest of equal ones, as with `max_pool2d`, which is many times slower on a CPU.

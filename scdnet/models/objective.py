@@ -22,7 +22,7 @@ class Objective:
     )  # a pair of views each, in the order in which the model takes them
     pairs: tuple[Pair, ...] = CROSS_DOMAIN_PAIRS
     levels: tuple[int, ...] = (0, 0, 0, 0)  # of each pair; 0: at none, it counts once
-    weights: str = "uniform"  # of the pairs at levels, a key of WEIGHTS
+    loss_weights: str = "uniform"  # of the pairs at levels, a key of LOSS_WEIGHTS
 
     @property
     def projections(self) -> tuple[str, ...]:
@@ -49,10 +49,13 @@ class Objective:
 
     def __add__(self, other: "Objective") -> "Objective":
         """Both at once; the levels of at most one of them have weights other than `uniform`."""
-        kinds = {self.weights, other.weights} - {"uniform"} or {"uniform"}
-        (weights,) = kinds
+        kinds = {self.loss_weights, other.loss_weights} - {"uniform"} or {"uniform"}
+        (loss_weights,) = kinds
         return Objective(
-            self.tasks + other.tasks, self.pairs + other.pairs, self.levels + other.levels, weights
+            self.tasks + other.tasks,
+            self.pairs + other.pairs,
+            self.levels + other.levels,
+            loss_weights,
         )
 
 
@@ -66,13 +69,15 @@ def scd_objective(pairs: tuple[Pair, ...]) -> Objective:
     return Objective((BOTH_PATHS,), pairs, (0,) * len(pairs))
 
 
-def hdc_objective(subtasks: tuple[str, ...], levels: tuple[int, ...], weights: str) -> Objective:
+def hdc_objective(
+    subtasks: tuple[str, ...], levels: tuple[int, ...], loss_weights: str
+) -> Objective:
     """Each level of each path with itself, by views of the path's own. Source: HDC, as docs/methods.md adapts it."""
     pairs = tuple((level_name(path, level),) * 2 for path in subtasks for level in levels)
-    return Objective(subtasks, pairs, levels * len(subtasks), weights)
+    return Objective(subtasks, pairs, levels * len(subtasks), loss_weights)
 
 
-WEIGHTS = {  # of pairs at levels (L,), before they are scaled to a mean of 1, from level and invariance (L,)
+LOSS_WEIGHTS = {  # of pairs at levels (L,), before they are scaled to a mean of 1, from level and invariance (L,)
     "uniform": lambda level, invariance: torch.ones_like(invariance),
     "depth": lambda level, invariance: level,
     "invariance": lambda level, invariance: invariance,
@@ -88,7 +93,7 @@ class PairWeights(nn.Module):
 
     def __init__(self, objective: Objective) -> None:
         super().__init__()
-        self._weigh = WEIGHTS[objective.weights]
+        self._weigh = LOSS_WEIGHTS[objective.loss_weights]
         level = torch.tensor([level for level in objective.levels if level], dtype=torch.float32)
         self.register_buffer("level", level, persistent=False)
         self.register_buffer(
@@ -99,16 +104,16 @@ class PairWeights(nn.Module):
     def forward(self) -> Tensor:
         """(pairs,) the weights as they stand; those at levels, which come last, have a mean of 1."""
         weights = self._weigh(self.level, self.invariance)
-        return torch.cat([self.others, weights * (self.num_changing / weights.sum())])
+        return torch.cat([self.others, weights * (self.num_weighted / weights.sum())])
 
     @property
-    def num_changing(self) -> int:
+    def num_weighted(self) -> int:
         """How many pairs, the last ones, are at levels."""
         return len(self.level)
 
     @torch.no_grad()
-    def follow(self, cosines: Tensor) -> None:
+    def update_ema(self, cosines: Tensor) -> None:
         """Move the average towards the mean cosines (pairs,) of a batch."""
-        self.invariance.lerp_(cosines[len(cosines) - self.num_changing :], 1 - DECAY).clamp_(
+        self.invariance.lerp_(cosines[len(cosines) - self.num_weighted :], 1 - DECAY).clamp_(
             min=FLOOR
         )

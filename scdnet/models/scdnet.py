@@ -19,14 +19,14 @@ class SCDNet(nn.Module):
     """Momentum contrast of two views. Source: Wu et al. 2024 (SCD-Net), sec. 3; docs/method.md 4.
 
     A training step calls, in this order: `update_momentum`, `forward`, the loss against `negatives` with `weights`, the
-    backward pass and optimiser step on `query`, `weights.follow`, `enqueue`. `forward` changes no weights and no queue.
+    backward pass and optimizer step on `query`, `weights.follow`, `enqueue`. `forward` changes no weights and no queue.
     """
 
     def __init__(
         self,
         sizes: EncoderSizes,
         *,
-        projection: int,
+        projection_dim: int,
         queue_size: int,
         momentum: float,
         objective: Objective = SCD,
@@ -34,10 +34,10 @@ class SCDNet(nn.Module):
     ) -> None:
         super().__init__()
         self.momentum, self.objective = momentum, objective
-        self.query = ProjectedEncoder(DualPathEncoder(sizes, skeleton), projection, objective)
+        self.query = ProjectedEncoder(DualPathEncoder(sizes, skeleton), projection_dim, objective)
         self.key = copy.deepcopy(self.query).requires_grad_(False)
         self.queues = nn.ModuleDict(
-            {name: KeyQueue(queue_size, projection) for name in objective.keys}
+            {name: KeyQueue(queue_size, projection_dim) for name in objective.keys}
         )
         self.weights = PairWeights(objective)
 
@@ -57,7 +57,7 @@ class SCDNet(nn.Module):
         return self.query(*views[::2]), key
 
     def negatives(self) -> Projections:
-        """The queues as they stand, (K, projection) each."""
+        """The queues as they stand, (K, projection_dim) each."""
         return {name: queue.keys for name, queue in self.queues.items()}
 
     def enqueue(self, keys: Projections) -> None:

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from scdnet import __version__
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
 from scdnet.errors import ScdnetError
-from scdnet.files import written_aside
+from scdnet.files import atomic_write
 from scdnet.raw.datasets import Rule
 from scdnet.raw.raw_files import RawFile, RawFileError, find_raw_files
 from scdnet.raw.worker_pool import BATCH, default_workers, map_ordered
+from scdnet.version import __version__
 
 NOTHING_KEPT = 1  # exit status
 _ONE_CELL = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -98,7 +98,7 @@ def find_all(roots: Sequence[Path], suffixes: str | tuple[str, ...]) -> Iterator
         yield from found
 
 
-def found_before(file: RawFile, first: RawFile) -> Rejection:
+def duplicate_rejection(file: RawFile, first: RawFile) -> Rejection:
     """`file` has the name of one that was met before it, which stays."""
     return Rejection(file.where, 0, f"found before as {first.where}")
 
@@ -161,7 +161,7 @@ def rejected_list(out: Path, rejected: Sequence[Rejection]) -> Iterator[None]:
         return
     rows = [Rejection._fields, *sorted(rejected)]
     lines = ["\t".join(str(cell).translate(_ONE_CELL) for cell in row) + "\n" for row in rows]
-    with written_aside(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
         yield
 

@@ -7,12 +7,12 @@ import numpy as np
 from scdnet.data.store import FRAME_SHAPE
 from scdnet.raw.custom_file import read_joints
 from scdnet.raw.layouts import LAYOUTS, joint_matrix
-from scdnet.raw.normalize import SHOULDERS, normalise, select_bodies
+from scdnet.raw.normalize import SHOULDERS, normalize, select_bodies
 from scdnet.raw.raw_files import RawFileError
 from scdnet.skeleton import NTU_25
 
 UNITS = {"m": 1, "cm": 100, "mm": 1000}  # how many of it are a metre
-TURNS = {  # by the axis that points up: (C, C) rotation about x that makes it +y
+UP_ROTATIONS = {  # by the axis that points up: (C, C) rotation about x that makes it +y
     "y": np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
     "z": np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]),
     "-y": np.array([[1, 0, 0], [0, -1, 0], [0, 0, -1]]),
@@ -27,15 +27,15 @@ FEET = [
 BACKWARDS = -0.5  # mean cosine between toes and where the shoulders face; 0.3 to 1 in the same
 
 
-class Capture(NamedTuple):
+class CaptureSpec(NamedTuple):
     """What the user says about the recordings."""
 
     layout: str  # of LAYOUTS
     unit: str  # of UNITS
-    up: str  # of TURNS
+    up: str  # of UP_ROTATIONS
 
 
-def read_frames(data: bytes, where: str, capture: Capture) -> np.ndarray:
+def read_frames(data: bytes, where: str, capture: CaptureSpec) -> np.ndarray:
     """Normalise the content of one recording, an `.npz` or `.csv` as the end of `where` says.
 
     Returns float32 (T, M, V, C) as a store holds them, joints of NTU_25. Raises RawFileError for a file that cannot be
@@ -43,10 +43,10 @@ def read_frames(data: bytes, where: str, capture: Capture) -> np.ndarray:
     """
     layout = LAYOUTS[capture.layout]
     bodies = select_bodies(read_joints(data, where, layout))
-    bodies = joint_matrix(layout) @ (bodies @ TURNS[capture.up].T / UNITS[capture.unit])
+    bodies = joint_matrix(layout) @ (bodies @ UP_ROTATIONS[capture.up].T / UNITS[capture.unit])
     check_body(bodies[0], where)
     absent = np.zeros((FRAME_SHAPE[0] - len(bodies), *bodies.shape[1:]))
-    return normalise(np.concatenate([keep_off_zero(face_camera(bodies)), absent]))
+    return normalize(np.concatenate([shift_zero_sums(face_camera(bodies)), absent]))
 
 
 def face_camera(bodies: np.ndarray) -> np.ndarray:
@@ -61,7 +61,7 @@ def face_camera(bodies: np.ndarray) -> np.ndarray:
     return bodies * HALF_TURN if right < left else bodies
 
 
-def keep_off_zero(bodies: np.ndarray) -> np.ndarray:
+def shift_zero_sums(bodies: np.ndarray) -> np.ndarray:
     """Move (M, T, V, C) along z where a joint of a body would be taken for absent: x + y + z = 0 (step 5).
 
     Positions relative to the hips hold such joints.

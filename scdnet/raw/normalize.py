@@ -24,7 +24,7 @@ def select_bodies(bodies: np.ndarray) -> np.ndarray:
     return bodies[np.argsort(-np.array(energy), kind="stable")[:MAX_BODIES]]
 
 
-def normalise(bodies: np.ndarray) -> np.ndarray:
+def normalize(bodies: np.ndarray) -> np.ndarray:
     """Fill, centre and align the selected bodies: steps 3-8.
 
     (M, T, V, C) metres -> float32 (T, M, V, C): in every frame the middle of body 0's spine is the origin, and in
@@ -33,7 +33,7 @@ def normalise(bodies: np.ndarray) -> np.ndarray:
     bodies = bodies.astype(np.float32)
     for body in bodies:
         fill_absent(body)
-    centre_on_spine(bodies)
+    center_on_spine(bodies)
     rotation = upright_rotation(bodies[0, 0]).astype(np.float32)
     frames = np.ascontiguousarray(bodies.swapaxes(0, 1))
     return (frames.reshape(-1, 3) @ rotation.T).reshape(frames.shape)
@@ -52,7 +52,7 @@ def fill_absent(body: np.ndarray) -> None:
     body[:] = filled[np.arange(len(body)) % len(filled)]
 
 
-def centre_on_spine(bodies: np.ndarray) -> None:
+def center_on_spine(bodies: np.ndarray) -> None:
     """Subtract the middle of body 0's spine, frame by frame, from all joints of (M, T, V, C), in place: step 5.
 
     Joints with x + y + z == 0 become zero (the original's test of absence).

@@ -143,7 +143,7 @@ def _blocks_of_words(data: bytes, where: str) -> Iterator[tuple[int, Words]]:
     start = num_lines = 0
     while start < len(data):
         end = data.find(b"\n", start + BLOCK_BYTES) + 1 or len(data)
-        words = Words.of(data[start:end], where)
+        words = Words.tokenize(data[start:end], where)
         yield num_lines, words
         start, num_lines = end, num_lines + words.num_lines
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import NamedTuple
 
-from scdnet.raw.convert import ConvertError, Rejection, found_before
+from scdnet.raw.convert import ConvertError, Rejection, duplicate_rejection
 from scdnet.raw.pku_file import NUM_FIELDS, Split, parse_split
 from scdnet.raw.raw_files import RawFile, RawFileError
 from scdnet.raw.text_numbers import DECIMAL
@@ -125,7 +125,7 @@ def sort_by_kind(
         found = by_kind[kind]
         for file in folders[folder]:
             if file.stem in found:
-                rejected.append(found_before(file, found[file.stem]))
+                rejected.append(duplicate_rejection(file, found[file.stem]))
             else:
                 found[file.stem] = file
     return by_kind

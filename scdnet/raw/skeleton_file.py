@@ -60,7 +60,9 @@ def parse_skeleton(source: bytes | Sequence[str], where: str) -> np.ndarray:
     Raises SkeletonFileError (`where:line: ...`) if the text is shorter than its counts say, a body has not 25 joints of
     12 columns, a coordinate is no finite number, or no frame has a body.
     """
-    words = Words.of(source if isinstance(source, bytes) else "\n".join(source).encode(), where)
+    words = Words.tokenize(
+        source if isinstance(source, bytes) else "\n".join(source).encode(), where
+    )
     layout = scan_layout(words, where)
     joint_lines = (layout.first_joint[:, None] + np.arange(NUM_JOINTS)).ravel()
     joints = parse_joints(words, joint_lines, where).reshape(-1, NUM_JOINTS, 3)

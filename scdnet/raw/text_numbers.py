@@ -27,7 +27,7 @@ class Words(NamedTuple):
     )  # (lines + 1,) int64: the words of line i, counted from 0, are line[i] .. line[i + 1] - 1
 
     @classmethod
-    def of(cls, data: bytes, where: str) -> Self:
+    def tokenize(cls, data: bytes, where: str) -> Self:
         """Find the words of `data`; lines end with LF or CRLF, the last one perhaps not. A UTF-8 mark is none."""
         check_at_most(MAX_LINES, data.count(b"\n"), "lines", where)
         data = data.removeprefix(codecs.BOM_UTF8)

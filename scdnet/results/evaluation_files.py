@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from scdnet.engine.logs import say
+from scdnet.engine.logs import log
 from scdnet.errors import ScdnetError
-from scdnet.files import written_aside
+from scdnet.files import atomic_write
 from scdnet.results.results_file import Evaluation, append_results, identity, recorded
 from scdnet.results.scores import (
     Scores,
@@ -28,7 +28,7 @@ class RunFolder:
         """The metrics of this very evaluation if the folder has all of it, and says so; else none."""
         metrics = recorded(self.path, evaluation) if self._has_scores(tag, evaluation) else {}
         if metrics:
-            say(f"{tag}: in {self.path} already, not computed again")
+            log(f"{tag}: in {self.path} already, not computed again")
         return metrics
 
     def keep(
@@ -48,7 +48,7 @@ class RunFolder:
         matrix = confusion_matrix(torch.from_numpy(scores.scores), torch.from_numpy(scores.label))
         write_confusion(self.path / f"confusion_{tag}.tsv", matrix, scores.class_names)
         if len(labelled):
-            with written_aside(self.path / f"labelled_{tag}.txt") as partial:
+            with atomic_write(self.path / f"labelled_{tag}.txt") as partial:
                 partial.write_text("".join(f"{name}\n" for name in labelled), encoding="utf-8")
         write_scores(self._scores_file(tag), scores)
         return path

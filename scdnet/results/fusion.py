@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scdnet.errors import ScdnetError
-from scdnet.eval.features import CONTROLS, FINAL
+from scdnet.eval.features import BASELINES, FINAL_LEVEL
 from scdnet.results.scores import Scores, read_scores
 
 PROTOCOL = "fusion"
@@ -63,7 +63,9 @@ def fuse(parts: Sequence[Part]) -> Scores:
 def _describe(parts: Sequence[Part], fused: Scores) -> dict[str, Any]:
     """What is recorded of a fusion besides its numbers; what the parts do not have in common is None (docs/data.md)."""
     weights_of = [part.scores.evaluation.get("checkpoint_sha256") for part in parts]
-    variant = {key: _common(parts, key) for key in (*VARIANTS, "features", "eval_seed", "settings")}
+    variant = {
+        key: _common(parts, key) for key in (*VARIANTS, "feature_level", "eval_seed", "settings")
+    }
     return {
         "protocol": PROTOCOL,
         "fused": _protocol(parts[0]),
@@ -71,7 +73,7 @@ def _describe(parts: Sequence[Part], fused: Scores) -> dict[str, Any]:
         "dataset": fused.dataset,
         "benchmark": fused.benchmark,
         "stream": fused.stream,
-        **{key: _common(parts, key) for key in ("seed", "epoch", "pretrained_on", "label")},
+        **{key: _common(parts, key) for key in ("seed", "epoch", "pretrained_on", "display_name")},
         "checkpoint": ", ".join(str(part.file) for part in parts),
         "checkpoint_sha256": None if None in weights_of else "+".join(weights_of),
         "config": None,
@@ -125,10 +127,12 @@ def _identity(part: Part) -> dict[str, object]:
     scores, evaluation = part.scores, part.scores.evaluation
     return {
         "the protocol": _protocol(part),
-        "the encoder": CONTROLS.get(evaluation.get("checkpoint"), "trained")
+        "the encoder": BASELINES.get(evaluation.get("checkpoint"), "trained")
         if evaluation
         else None,
-        "the level of the features": evaluation.get("features", FINAL) if evaluation else None,
+        "the level of the features": evaluation.get("feature_level", FINAL_LEVEL)
+        if evaluation
+        else None,
         **{key: evaluation.get(key) for key in VARIANTS},
         "the seed of the labels": evaluation.get("eval_seed")
         if "label_fraction" in evaluation

@@ -34,14 +34,14 @@ def read_published(path: Path = FILE) -> list[PublishedNumber]:
 
 
 def add_published(
-    rows: Rows, is_comparable: Callable[[Row], bool], *, every_method: bool = False
+    rows: Rows, is_comparable: Callable[[Row], bool], *, all_methods: bool = False
 ) -> Rows:
-    """`rows` and, below those that `is_comparable`, what is published for the same; of SCD-Net, or of `every_method`.
+    """`rows` and, below those that `is_comparable`, what is published for the same; of SCD-Net, or of `all_methods`.
 
     The same is data set, benchmark, protocol with its variant, stream and metric.
     """
     numbers = [
-        number for number in read_published() if every_method or number.method.split(" ")[0] == OWN
+        number for number in read_published() if all_methods or number.method.split(" ")[0] == OWN
     ]
     added: Rows = {}
     for row, statistics in rows.items():

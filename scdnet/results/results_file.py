@@ -30,7 +30,7 @@ def describe_evaluation(
         "checkpoint": source.checkpoint,
         "checkpoint_sha256": source.sha256,
         "pretrained_on": source.pretrained_on,
-        "label": source.label,
+        "display_name": source.display_name,
         "config": typed,
         **more,
     }
@@ -41,7 +41,7 @@ def identity(evaluation: Evaluation) -> dict[str, Any]:
     weights = evaluation.get("checkpoint_sha256") or evaluation.get(
         "checkpoint"
     )  # of a control its name
-    named = {"config", "checkpoint", "label", "metric", "value"}
+    named = {"config", "checkpoint", "display_name", "metric", "value"}
     return {
         **{key: value for key, value in evaluation.items() if key not in named},
         "checkpoint_sha256": weights,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from scdnet.errors import ScdnetError
-from scdnet.files import written_aside
+from scdnet.files import atomic_write
 
 TOPS = (1, 5)
 
@@ -60,13 +60,13 @@ def write_confusion(path: Path, matrix: Tensor, class_names: Sequence[str]) -> N
             *matrix[c, shown].tolist(),
         ]
         lines.append("\t".join(map(str, cells)))
-    with written_aside(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write a scores file (npz)."""
-    with written_aside(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **_plain(scores))
 
 

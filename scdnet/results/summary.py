@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scdnet.data.streams import STREAMS
-from scdnet.eval.features import CONTROLS
+from scdnet.eval.features import BASELINES
 
 Record = Mapping[str, Any]  # a line of results.jsonl
 PROTOCOLS = ("knn", "linear", "finetune", "semi", "transfer", "fusion")  # in the order of the rows
@@ -49,7 +49,7 @@ Rows = dict[Row, dict[str, Statistic]]  # statistics by metric
 Evaluations = dict[Repetition, dict[str, float]]  # values by metric
 
 
-def summarise(records: Iterable[Record]) -> tuple[Rows, int]:
+def summarize(records: Iterable[Record]) -> tuple[Rows, int]:
     """Rows in the order in which they are shown, and how many numbers were recorded again with another value.
 
     Of an evaluation that was recorded twice the last numbers count. Checkpoints of one seed are no repetitions of each
@@ -122,8 +122,8 @@ def protocol_of(record: Record) -> str:
     else:
         if record.get("probe", "sgd") != "sgd":
             variants.append(str(record["probe"]))
-        if record.get("features"):
-            variants.append(str(record["features"]))
+        if record.get("feature_level"):
+            variants.append(f"level {record['feature_level']}")
         if record.get("gallery"):
             variants.append(f"gallery {record['gallery']}")
     if protocol == "semi" and record.get("label_fraction"):
@@ -136,8 +136,8 @@ def encoder_of(record: Record) -> str:
     checkpoint, trained_on = record.get("checkpoint"), record.get("pretrained_on")
     unknown = "" if record["protocol"] == "fusion" else "trained"
     return (
-        CONTROLS.get(checkpoint)
-        or record.get("label")
+        BASELINES.get(checkpoint)
+        or record.get("display_name")
         or (f"trained on {trained_on}" if trained_on else unknown)
     )
 
@@ -191,7 +191,7 @@ def _rank(row: Row) -> tuple[object, ...]:
         (row.dataset, row.benchmark, row.num_test or 0),
         (_place(kind, PROTOCOLS), [float(number) for number in numbers], row.protocol),
         (_place(row.stream, tuple(STREAMS)), row.stream),
-        (bool(row.source), _place(row.encoder, tuple(CONTROLS.values())), row.encoder),
+        (bool(row.source), _place(row.encoder, tuple(BASELINES.values())), row.encoder),
     )
 
 

@@ -146,7 +146,7 @@ def _move(
     num_frames: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Poses (T, P) of one person: the keys joined up, arms lagging, with posture and unrest."""
+    """Poses (T, P) of one person: the keys process_group up, arms lagging, with posture and unrest."""
     at = np.repeat(np.arange(num_frames)[:, None] / FRAME_RATE, NUM_CHANNELS, axis=1)
     for channel in LAGGING:
         at[:, SLICES[channel]] -= style.lag_s

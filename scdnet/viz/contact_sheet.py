@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from scdnet.data.store import SequenceStore, SkeletonSequence
 from scdnet.errors import ScdnetError
-from scdnet.files import written_aside
+from scdnet.files import atomic_write
 from scdnet.skeleton import NTU_25
 from scdnet.viz.render import INK, Drawing, draw_pose, grab, project
 
@@ -143,6 +143,6 @@ def draw_contact_sheet(store: SequenceStore, out: Path) -> int:
         raise ScdnetError(f"{out}: expected a name that ends in .png")
     examples = [choose_example(store, label) for label in np.unique(store.table.label)]
     drawings = [Drawing(str(e.label + 1), store.class_names[e.label], e.frames) for e in examples]
-    with written_aside(out) as partial:
+    with atomic_write(out) as partial:
         grab(draw_sheet(drawings)).save(partial, format="png", optimize=True)
     return len(drawings)

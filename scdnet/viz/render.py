@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from scdnet.errors import ScdnetError
-from scdnet.files import written_aside
+from scdnet.files import atomic_write
 from scdnet.skeleton import NTU_25
 
 AZIMUTH_DEG = {
@@ -22,14 +22,14 @@ AZIMUTH_DEG = {
     2: 65,
 }  # by number of bodies: how far the viewer stands to the left of where body 0 faces
 ELEVATION_DEG = 10  # and above the horizontal
-COLOURS = (  # of each body: trunk, left, right. Vermilion and blue of Okabe & Ito: distinct to the colour-blind
+COLORS = (  # of each body: trunk, left, right. Vermilion and blue of Okabe & Ito: distinct to the colour-blind
     ("#3b3b3b", "#d55e00", "#0072b2"),
     ("#a0a0a0", "#f0a875", "#7cb8de"),
 )
 FRAME_RATE = 30  # Hz, of the recordings
 GIF_STEP = 2  # every second frame is shown
 MAX_GIF_FRAMES = 120
-NUM_COLOURS = 48  # of a file, shades at the edges of lines included
+NUM_COLORS = 48  # of a file, shades at the edges of lines included
 POSES = 8  # in a strip
 MAX_ROWS = 6  # of strips; more stand in two columns
 COLUMNS = 4  # sequences beside each other in an animation, at most
@@ -93,9 +93,9 @@ def common_size(pictures: Sequence[Picture]) -> np.ndarray:
     return np.max([picture.high - picture.low for picture in pictures], axis=0)
 
 
-def bone_colours(body: int) -> list[str]:
+def bone_colors(body: int) -> list[str]:
     """One colour for each of the skeleton's bones, by the side of its child joint."""
-    trunk, left, right = COLOURS[body]
+    trunk, left, right = COLORS[body]
     words = [NTU_25.joints[child].split() for child, _ in NTU_25.bones]
     return [left if "left" in word else right if "right" in word else trunk for word in words]
 
@@ -108,7 +108,7 @@ def draw_pose(
     for body, points in enumerate(pose):
         bones = points[np.array(NTU_25.bones)]  # (bones, 2 ends, 2)
         lines = LineCollection(
-            list(bones), colors=bone_colours(body), linewidths=bone_width, capstyle="round"
+            list(bones), colors=bone_colors(body), linewidths=bone_width, capstyle="round"
         )
         lines.set_zorder(3 - body)
         added.append(axes.add_collection(lines, autolim=False))
@@ -134,7 +134,7 @@ def frame_axes(axes: Axes, picture: Picture, size: np.ndarray, *, title: str) ->
 def grab(canvas: FigureCanvasAgg) -> Image.Image:
     """What is drawn now, with few colours: small files."""
     canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(NUM_COLOURS)
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(NUM_COLORS)
 
 
 def make_grid(
@@ -219,5 +219,5 @@ def find_painter(out: Path) -> Callable[[Sequence[Picture], Path], None]:
 def render(drawings: Sequence[Drawing], out: Path) -> None:
     """Draw into `out`; its suffix says how. Raises ScdnetError as `find_painter`."""
     paint = find_painter(out)
-    with written_aside(out) as partial:
+    with atomic_write(out) as partial:
         paint([project(drawing) for drawing in drawings], partial)

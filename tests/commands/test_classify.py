@@ -15,7 +15,7 @@ from scdnet.engine.train.pretrain import pretrain
 from scdnet.eval.feature_file import write_features
 from scdnet.eval.feature_table import extract_table
 from scdnet.raw.skeleton_file import Body, format_skeleton
-from tests.conftest import make_small_config, write_made_up_store
+from tests.conftest import make_small_config, write_synthetic_store
 from tests.raw.walker import csv, npz, walked
 
 OWN = ("--layout", "ntu25", "--unit", "m", "--up", "y")
@@ -209,7 +209,7 @@ def test_a_picture_needs_the_very_store_of_the_features_wherever_it_is(classify,
         done.status == 2
         and f"{tmp_path / 'gone.h5'}: the store that the features were made from is not" in done.err
     )
-    other = write_made_up_store(tmp_path / "other.h5")
+    other = write_synthetic_store(tmp_path / "other.h5")
     done = classify(recording, "--render", out, "--store", other, features=features)
     assert (
         done.status == 2 and f"{other}: not the store that the features were made from" in done.err

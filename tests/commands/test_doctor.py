@@ -15,12 +15,12 @@ def test_a_run_that_can_start(run, config_path: Path):
 
 
 def test_the_first_problem_is_named_at_the_end(run, config_path: Path):
-    result = run("tools/doctor.py", "-c", config_path, "model.queue_size=5", "data.resident=gpu")
+    result = run("tools/doctor.py", "-c", config_path, "model.queue_size=5", "data.cache=gpu")
     assert result.status == 1
     lines = result.out.splitlines()
     assert tuple(line.split()[0] for line in lines[:-1]) == ROW
     assert [line.split()[0] for line in lines if "  problem: " in line] == ["frames", "batch"]
-    assert lines[-1].startswith("first problem: frames: data.resident: gpu was asked for")
+    assert lines[-1].startswith("first problem: frames: data.cache: gpu was asked for")
     assert result.err == ""
 
 

@@ -133,7 +133,7 @@ def change_store(path: Path, change) -> None:
     [
         (lambda file: file.attrs.update(version=7), "expected version 1, found 7"),
         (lambda file: file.attrs.update(format="other"), "expected attribute format"),
-        (lambda file: file.move("frames", "elsewhere"), "made_up.h5: "),
+        (lambda file: file.move("frames", "elsewhere"), "synthetic.h5: "),
         (
             lambda file: (
                 file.move("frames", "old"),
@@ -166,8 +166,8 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_and_status_2(
     assert run("tools/train.py", "-c", config_path).status == 0
     checkpoint = tmp_path / "runs/small/last.pt"
     result = run(
-        "tools/eval_knn.py", "-c", config_path, "--checkpoint", checkpoint, "model.width=32"
+        "tools/eval_knn.py", "-c", config_path, "--checkpoint", checkpoint, "model.embed_dim=32"
     )
     assert result.status == 2
-    assert "width is 16 in the checkpoint, 32 in the config" in result.err
+    assert "embed_dim is 16 in the checkpoint, 32 in the config" in result.err
     assert result.err.count("\n") == 1

@@ -16,13 +16,13 @@ from scdnet.eval.feature_file import read_features
 from scdnet.files import file_sha256
 from scdnet.results.results_file import read_results
 from scdnet.results.scores import read_scores
-from tests.conftest import write_made_up_store
+from tests.conftest import write_synthetic_store
 
 QUICK = (
     "linear.optim.epochs=3",
     "finetune.optim.epochs=2",
     "finetune.optim.milestones=[1]",
-    "finetune.draws=2",
+    "finetune.num_subsets=2",
     "linear.batch_size=4",
 )
 
@@ -153,7 +153,7 @@ def test_a_store_that_has_changed_is_refused_until_its_features_are_made_anew(
     evaluate, run, config_path, checkpoint, store_path, tmp_path
 ):
     evaluate()
-    write_made_up_store(store_path, seed=9)
+    write_synthetic_store(store_path, seed=9)
     done = run(
         "tools/evaluate.py", "-c", config_path, "--checkpoint", checkpoint, *QUICK, ON_FEATURES
     )
@@ -210,17 +210,17 @@ def test_a_level_of_the_encoder_is_probed_under_a_name_of_its_own(
 ):
     folder, features = tmp_path / "runs/small", tmp_path / "level2.h5"
     assert evaluate() == 0
-    assert evaluate("features=level2", "--features", features) == 0
+    assert evaluate("feature_level=2", "--features", features) == 0
     with h5py.File(features) as file:
         assert file["features"].shape == (16, 2 * 4 * 8)  # both paths, 4b wide
     assert read_scores(folder / "scores_knn_level2.npz").evaluation["features"] == "level2"
     assert evaluate() == 2  # the end of the encoder is another thing
     table = run("tools/results.py", folder).out
     assert "linear (level2)" in table and "knn (level2)" in table
-    done = run("tools/eval_linear.py", "-c", config_path, "--checkpoint", "raw", "features=level1")
+    done = run("tools/eval_linear.py", "-c", config_path, "--checkpoint", "raw", "feature_level=1")
     assert done.status == 2 and "raw views have no levels" in done.err
     done = run(
-        "tools/eval_finetune.py", "-c", config_path, "--checkpoint", checkpoint, "features=level1"
+        "tools/eval_finetune.py", "-c", config_path, "--checkpoint", checkpoint, "feature_level=1"
     )
     assert done.status == 2 and "only knn and linear look at a level" in done.err
 
@@ -278,7 +278,7 @@ def test_labelled_names_are_those_of_the_scores_beside_them(
         tmp_path / "runs/small",
         ("tools/eval_finetune.py", "-c", config_path, "--checkpoint", checkpoint),
     )
-    command += (*QUICK, "finetune.label_fraction=0.5", "finetune.draws=1")
+    command += (*QUICK, "finetune.label_fraction=0.5", "finetune.num_subsets=1")
     assert run(*command).status == 0
     names, neighbour = (
         folder / "labelled_semi_0.5_draw0.txt",
@@ -290,7 +290,7 @@ def test_labelled_names_are_those_of_the_scores_beside_them(
         with pytest.raises(ZeroDivisionError):
             run(*command, "seed=3")
     assert names.read_text() == before
-    assert run(*command, "finetune.draws=4").err.count("already") == 1  # the first of them
+    assert run(*command, "finetune.num_subsets=4").err.count("already") == 1  # the first of them
     assert run(*command, "seed=1").status == 0
     assert names.read_text() != neighbour.read_text()  # seed 1, draw 0 is not seed 0, draw 1
 
@@ -301,7 +301,7 @@ def test_labelled_names_are_those_of_the_scores_beside_them(
 def test_retrieval_across_data_sets(
     run, config_path, small_config, checkpoint, tmp_path, level, width, tag
 ):
-    other = write_made_up_store(tmp_path / "other.h5", seed=5)
+    other = write_synthetic_store(tmp_path / "other.h5", seed=5)
     for store, out in ((small_config.data.store, "a.h5"), (other, "b.h5")):
         done = run(
             "tools/extract_features.py", "-c", config_path, f"data.store={store}", f"features={level}",
@@ -332,7 +332,7 @@ def test_retrieval_across_data_sets(
     np.testing.assert_allclose(scores, nearest, atol=1e-5)
     done = run(*knn, tmp_path / "a.h5")
     assert done.status == 2 and "of its sequences are queries too" in done.err
-    done = run(*knn[:-1], "features=level3")
+    done = run(*knn[:-1], "feature_level=3")
     assert (
         done.status == 2
         and f"a.h5: features is {level} in the file, level3 in the config" in done.err
@@ -343,7 +343,7 @@ def test_retrieval_across_data_sets(
 def test_transfer_to_a_store_of_more_classes_and_training_from_scratch(
     run, small_config, checkpoint, tmp_path
 ):
-    other = write_made_up_store(tmp_path / "other.h5", classes=3, per_split=9)
+    other = write_synthetic_store(tmp_path / "other.h5", classes=3, per_split=9)
     config = tmp_path / "transfer.yaml"
     content = dump_config(small_config)
     content |= {"name": "transfer", "data": {**content["data"], "store": str(other)}}
@@ -355,7 +355,7 @@ def test_transfer_to_a_store_of_more_classes_and_training_from_scratch(
         (r["protocol"], r["checkpoint"], r["pretrained_on"])
         for r in records(tmp_path / "runs/transfer")
     }
-    assert found == {("transfer", str(checkpoint), "made_up"), ("finetune", "none", None)}
+    assert found == {("transfer", str(checkpoint), "synthetic"), ("finetune", "none", None)}
     with np.load(tmp_path / "runs/transfer/scores_transfer.npz") as scores:
         assert scores["scores"].shape == (9, 3)
     assert run("tools/eval_linear.py", "-c", config, "--checkpoint", checkpoint, *QUICK).status == 0

@@ -7,7 +7,7 @@ from PIL import Image
 from scdnet.commands import inspect_store as inspect_store
 from scdnet.errors import ScdnetError
 from scdnet.skeleton import NTU_25
-from scdnet.viz.render import Drawing, bone_colours, project, render
+from scdnet.viz.render import Drawing, bone_colors, project, render
 
 NAME, OTHER = "S001C001P001R001A001", "S001C001P003R002A002"
 
@@ -159,7 +159,7 @@ def test_absent_bodies_are_not_drawn():
 
 
 def test_sides_differ_in_colour_and_mirror_each_other():
-    colours = dict(zip((child for child, _ in NTU_25.bones), bone_colours(0), strict=True))
+    colours = dict(zip((child for child, _ in NTU_25.bones), bone_colors(0), strict=True))
     trunk, left, right = colours[3], colours[5], colours[9]  # head, left elbow, right elbow
     swap = {trunk: trunk, left: right, right: left}
     assert len(swap) == 3

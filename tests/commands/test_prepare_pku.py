@@ -6,7 +6,7 @@ import pytest
 
 from scdnet.commands.prepare_pku import main
 from scdnet.data.store import SequenceStore, open_sequences
-from scdnet.raw.normalize import normalise
+from scdnet.raw.normalize import normalize
 from scdnet.raw.raw_files import MAX_FRAMES
 from tests.raw_fixtures import PKU1, PKU2, PkuTree, PkuVideo
 
@@ -34,7 +34,7 @@ def assert_frames_of(store: SequenceStore, videos: dict[str, PkuVideo]) -> None:
     assert store.table.name.tolist() == sorted(expected)
     for sequence in store:
         bodies, label = expected[sequence.name]
-        np.testing.assert_array_equal(sequence.frames, normalise(bodies))
+        np.testing.assert_array_equal(sequence.frames, normalize(bodies))
         assert sequence.label == label
 
 

@@ -137,7 +137,7 @@ def test_published_numbers_stand_beside_data_of_the_published_size_unless_asked_
     assert "SCD-Net" not in run("tools/results.py", folder).out
     asked = run("tools/results.py", folder, "--published").out
     assert "SCD-Net*" in asked and "MAMP*" not in asked
-    assert "MAMP*" in run("tools/results.py", folder, "--published", "--every-method").out
+    assert "MAMP*" in run("tools/results.py", folder, "--published", "--all-methods").out
 
 
 def test_a_results_file_may_stand_for_its_folder_and_counts_once(run, tmp_path: Path):
@@ -198,7 +198,7 @@ def test_what_the_evaluations_write_is_what_is_read(
             "linear.batch_size=4",
             "protocols=[knn, linear, semi@0.5]",
         )
-        values += ("finetune.optim.epochs=1", "finetune.draws=1")
+        values += ("finetune.optim.epochs=1", "finetune.num_subsets=1")
         checkpoint = pretrain(small_config.model_copy(update={"stream": stream, "name": stream}))
         command = (
             "tools/evaluate.py",
@@ -218,6 +218,6 @@ def test_what_the_evaluations_write_is_what_is_read(
     rows = {tuple(line.split()[:6]) for line in done.out.splitlines()}
     for stream in ("joint", "bone"):
         for protocol in ("knn", "linear"):
-            assert (protocol, stream, "trained", "on", "made_up", "2") in rows
-    assert ("fusion", "(knn)", "joint+bone", "trained", "on", "made_up") in rows
+            assert (protocol, stream, "trained", "on", "synthetic", "2") in rows
+    assert ("fusion", "(knn)", "joint+bone", "trained", "on", "synthetic") in rows
     assert ("fusion", "(semi", "50", "%)", "joint+bone", "trained") in rows

@@ -11,7 +11,7 @@ from scdnet.raw.datasets import NTU_DATASETS, DatasetFacts, SplitSizes
 MakeStore = Callable[..., SequenceStore]
 
 
-def made_up(
+def synthetic(
     number: int, label: int = 0, *numbers: int, frames: int = 1, two: bool = False
 ) -> SkeletonSequence:
     """Sequence `number` of a store, with subject, camera and setup as far as given."""
@@ -21,10 +21,10 @@ def made_up(
 
 
 LITTLE = [  # label, subject, camera, setup
-    made_up(0, 0, 1, 1, 1, frames=10),
-    made_up(1, 0, 1, 2, 1, frames=20, two=True),
-    made_up(2, 0, 3, 1, 1, frames=30),
-    made_up(3, 2, 3, 2, 1, frames=1000),
+    synthetic(0, 0, 1, 1, 1, frames=10),
+    synthetic(1, 0, 1, 2, 1, frames=20, two=True),
+    synthetic(2, 0, 3, 1, 1, frames=30),
+    synthetic(3, 2, 3, 2, 1, frames=1000),
 ]
 LITTLE_TEXT = """: made up
 4 sequences, 1 of them (25.0 %) with two bodies; 1,060 frames
@@ -62,7 +62,7 @@ def test_a_second_body_counts_anywhere_in_its_own_sequence(
     make_store: MakeStore, monkeypatch, block_frames
 ):
     monkeypatch.setattr(module, "BLOCK_FRAMES", block_frames)
-    sequences = [made_up(number, frames=5) for number in range(6)]
+    sequences = [synthetic(number, frames=5) for number in range(6)]
     sequences[1].frames[0, 1, 24, 2] = -1e-30  # in its first frame only, one coordinate
     sequences[3].frames[4, 1, 0, 0] = 1.0  # in its last
     sequences[4].frames[:, 0] = 0.0  # its first body is missing instead
@@ -71,7 +71,7 @@ def test_a_second_body_counts_anywhere_in_its_own_sequence(
 
 
 def test_frames_are_read_in_blocks_of_bounded_size(make_store: MakeStore, monkeypatch):
-    store = make_store([made_up(0, frames=7000), made_up(1, frames=7000)], ["wave"])
+    store = make_store([synthetic(0, frames=7000), synthetic(1, frames=7000)], ["wave"])
     read, sizes = store.read_frames, []
     monkeypatch.setattr(
         store, "read_frames", lambda first, end: (sizes.append(end - first), read(first, end))[1]
@@ -86,7 +86,7 @@ def test_no_line_is_wider_than_the_terminal_and_nothing_is_left_out(
 ):
     rows = [*range(classes), *[0] * 1000]  # class 1 has a count of four digits
     sequences = [
-        made_up(number, label, 1 + number % subjects, 1, 1) for number, label in enumerate(rows)
+        synthetic(number, label, 1 + number % subjects, 1, 1) for number, label in enumerate(rows)
     ]
     text = describe(
         make_store(
@@ -103,13 +103,13 @@ def test_no_line_is_wider_than_the_terminal_and_nothing_is_left_out(
 
 def test_short_tables_show_more_of_a_name(make_store: MakeStore):
     name = "standing up (from sitting position)"
-    assert f" {name} " in describe(make_store([made_up(0)], [name]))
-    many = [made_up(number, number) for number in range(60)]
+    assert f" {name} " in describe(make_store([synthetic(0)], [name]))
+    many = [synthetic(number, number) for number in range(60)]
     assert " standing up (from sitti…" in describe(make_store(many, [name] * 60))
 
 
 def test_what_is_unknown_is_said_so_and_not_counted_as_a_subject(make_store: MakeStore):
-    sequences = [made_up(0, 0, -1, 1), made_up(1, 0, -1, 2), made_up(2, 0, -1, -1)]
+    sequences = [synthetic(0, 0, -1, 1), synthetic(1, 0, -1, 2), synthetic(2, 0, -1, -1)]
     text = describe(make_store(sequences, ["wave"], splits={"xview": [True, True, False]}))
     assert "subjects: unknown\n" in text and "setups: unknown\n" in text
     assert "cameras: 2 with 1 sequence each, unknown of 1 sequence\n1:  1   2:  1\n" in text
@@ -118,13 +118,13 @@ def test_what_is_unknown_is_said_so_and_not_counted_as_a_subject(make_store: Mak
 
 
 def test_an_empty_split_has_nothing_in_it_and_a_store_may_have_no_benchmark(make_store: MakeStore):
-    empty = make_store([made_up(0, 0, 1, 1, 1)], ["wave"], splits={"xsub": [False]})
+    empty = make_store([synthetic(0, 0, 1, 1, 1)], ["wave"], splits={"xsub": [False]})
     assert (
         "xsub       training          0    0.0 %        0         0        0       0\n"
         in describe(empty)
     )
     empty.close()
-    assert "\nno benchmark\n" in describe(make_store([made_up(0)], ["wave"]))
+    assert "\nno benchmark\n" in describe(make_store([synthetic(0)], ["wave"]))
 
 
 def test_sizes_other_than_the_published_are_named(make_store: MakeStore):

@@ -74,7 +74,7 @@ def test_nothing_is_done_twice_and_a_row_that_fails_does_not_stop_the_others(
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/last.pt")}
     assert (
         run(
-            "tools/sweep.py", sweep(seeds=[0], rows={"MoCo": ROWS["MoCo"]}), "features=level2"
+            "tools/sweep.py", sweep(seeds=[0], rows={"MoCo": ROWS["MoCo"]}), "feature_level=2"
         ).status
         == 0
     )
@@ -198,7 +198,7 @@ def test_every_row_of_a_shipped_sweep_takes_a_step_of_its_own(
             build_objective(config),
             {"batch_size": 4, "store": small_config.data.store},
         )
-        config = changed(config, device="cpu", data=sizes, model={"width": 16, "queue_size": 4})
+        config = changed(config, device="cpu", data=sizes, model={"embed_dim": 16, "queue_size": 4})
         seed_everything(config.seed)
         training, clips = start_training(config, CPU), open_clips(config, CPU)
         views = next(
@@ -209,8 +209,10 @@ def test_every_row_of_a_shipped_sweep_takes_a_step_of_its_own(
         report = dict(zip(training.report, training.step(*views).tolist(), strict=True))
         assert len([name for name in report if name.startswith("loss/")]) == len(objective.pairs)
         masks = config.data.views
-        if masks.frame_mask and masks.temporal_mask == "segments":
-            assert masks.segments < config.data.frames  # else they were single frames, another row
+        if masks.frame_mask_prob and masks.temporal_mask == "segments":
+            assert (
+                masks.num_segments < config.data.num_frames
+            )  # else they were single frames, another row
         losses[config.label] = report["loss"], config.optim.epochs
     assert list(losses) == list(yaml.safe_load(path.read_text())["rows"])
     assert len(jobs) == 3 * len(losses)

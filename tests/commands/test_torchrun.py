@@ -104,7 +104,7 @@ def test_a_rank_that_dies_ends_the_job(config: Config):
 
 
 @slow
-@pytest.mark.parametrize("data", [{}, {"resident": "off", "workers": 1}, {"shard": True}])
+@pytest.mark.parametrize("data", [{}, {"cache": "none", "num_workers": 1}])
 def test_a_run_that_lost_a_rank_ends_as_the_undisturbed_one(config: Config, data: dict):
     whole, part = (
         changed(config, name=name, data=data, sync_batchnorm=False) for name in ("whole", "part")

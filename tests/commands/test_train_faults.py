@@ -21,7 +21,7 @@ import yaml
 from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.checkpoint import read_checkpoint
-from scdnet.engine.run.checkpoints import place_of
+from scdnet.engine.run.checkpoints import progress_of
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.eval.knn import score_1nn
 from tests.engine.runs import assert_same_state, changed, metrics_of
@@ -152,7 +152,7 @@ def test_a_signal_to_all_processes_of_a_job_stops_it_with_a_checkpoint(
     small_config: Config, start: Callable[..., Started], run
 ):
     """As SLURM and terminals send them; meanwhile the folder is refused to others."""
-    streamed = {"resident": "off", "workers": 2}
+    streamed = {"cache": "none", "num_workers": 2}
     config = changed(small_config, data=streamed, optim={"epochs": 10_000})
     process = start(config)
     path = config.runs_dir.parent / "small.yaml"
@@ -170,7 +170,7 @@ def test_a_signal_to_all_processes_of_a_job_stops_it_with_a_checkpoint(
         assert f"{number.name}: stopping after this step, with a checkpoint" in said
         assert said.splitlines()[-1].startswith("stopped after step ")
         assert said.splitlines()[-1].endswith(" saved; go on with --resume")
-        places.append(place_of(read_checkpoint(config.run_dir / "last.pt").state))
+        places.append(progress_of(read_checkpoint(config.run_dir / "last.pt").state))
         if number == signal.SIGTERM:
             process = start(config, "--resume")
     assert places[0] < places[1]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scdnet.data import cache as memory
-from scdnet.data.cache import choose_place, free_memories
+from scdnet.data.cache import choose_cache, free_memory
 from scdnet.errors import ScdnetError
 
 NTU60 = 2_800_000_000
@@ -25,12 +25,12 @@ NTU60 = 2_800_000_000
 def test_auto_is_the_first_memory_of_which_the_frames_take_at_most_half(
     free: dict[str, float], place: str
 ):
-    assert choose_place("auto", NTU60, free) == place
+    assert choose_cache("auto", NTU60, free) == place
 
 
 def test_what_is_asked_for_may_fill_the_memory():
     free = {"gpu": NTU60, "cpu": NTU60}
-    assert [choose_place(wanted, NTU60, free) for wanted in ("gpu", "cpu", "off")] == [
+    assert [choose_cache(wanted, NTU60, free) for wanted in ("gpu", "cpu", "off")] == [
         "gpu",
         "cpu",
         "off",
@@ -43,7 +43,7 @@ def test_frames_that_do_not_fit_are_refused(wanted: str):
         ScdnetError,
         match=f"the frames take 2.80 GB, on the {wanted} 2.00 GB are free; use auto or off",
     ):
-        choose_place(wanted, NTU60, {"gpu": 2e9, "cpu": 2e9})
+        choose_cache(wanted, NTU60, {"gpu": 2e9, "cpu": 2e9})
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_main_memory_is_what_system_and_container_leave(
         (tmp_path / "limit").write_text(limit)
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(memory, "CONTAINER_LIMIT", tmp_path / "limit")
-    assert free_memories(torch.device("cpu")) == {"cpu": free}
+    assert free_memory(torch.device("cpu")) == {"cpu": free}
 
 
 def test_a_system_that_does_not_say_is_taken_to_have_enough(
@@ -65,4 +65,4 @@ def test_a_system_that_does_not_say_is_taken_to_have_enough(
 ):
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
     monkeypatch.setattr(memory, "CONTAINER_LIMIT", tmp_path / "none")
-    assert free_memories(torch.device("cpu")) == {"cpu": math.inf}
+    assert free_memory(torch.device("cpu")) == {"cpu": math.inf}

@@ -8,7 +8,7 @@ import torch
 
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
-from scdnet.data.rank_info import Share, draw_batches
+from scdnet.data.rank_info import RankInfo, sample_batches
 from scdnet.data.recordings import HostRecordings, StoreReader
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.errors import ScdnetError
@@ -59,7 +59,7 @@ def test_views_depend_on_the_generator_alone(clips: Clips):
 
 
 def test_one_body_is_the_first_of_two(small_config: Config):
-    one = load_clips(small_config.data.model_copy(update={"bodies": 1}), "joint", CPU)
+    one = load_clips(small_config.data.model_copy(update={"num_bodies": 1}), "joint", CPU)
     two = load_clips(small_config.data, "joint", CPU)
     assert torch.equal(evaluation_views(one)[..., 0], evaluation_views(two)[..., 0])
 
@@ -80,13 +80,13 @@ def with_data(config: Config, **values) -> Clips:
     return load_clips(config.data.model_copy(update=values), "bone", CPU)
 
 
-@pytest.mark.parametrize("storage", ["float32", "float16"])
+@pytest.mark.parametrize("cache_dtype", ["float32", "float16"])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_seed_gives_the_same_views_wherever_the_frames_lie(
-    small_config: Config, workers: int, storage: str
+    small_config: Config, workers: int, cache_dtype: str
 ):
-    held = with_data(small_config, resident="cpu", storage=storage)
-    read = with_data(small_config, resident="off", storage=storage, workers=workers)
+    held = with_data(small_config, cache="cpu", cache_dtype=cache_dtype)
+    read = with_data(small_config, cache="none", cache_dtype=cache_dtype, num_workers=workers)
     host = HostRecordings(held.recordings.frames, held.recordings.length)  # as for a GPU
     for other in (read, replace(held, recordings=host)):
         assert torch.equal(training_views(other), training_views(held))
@@ -95,7 +95,7 @@ def test_a_seed_gives_the_same_views_wherever_the_frames_lie(
 
 
 def test_a_pass_that_is_left_early_does_not_disturb_the_next(small_config: Config):
-    held, streamed = with_data(small_config), with_data(small_config, resident="off", workers=2)
+    held, streamed = with_data(small_config), with_data(small_config, cache="none", num_workers=2)
     abandoned = streamed.evaluation_views(torch.arange(16).split(2))
     next(abandoned)
     assert torch.equal(evaluation_views(streamed), evaluation_views(held))
@@ -104,7 +104,7 @@ def test_a_pass_that_is_left_early_does_not_disturb_the_next(small_config: Confi
 
 
 def test_streaming_draws_nothing_from_the_chance_of_the_training(small_config: Config):
-    clips = with_data(small_config, resident="off", workers=1)
+    clips = with_data(small_config, cache="none", num_workers=1)
     before = torch.get_rng_state()
     evaluation_views(clips)
     assert torch.equal(torch.get_rng_state(), before)
@@ -114,9 +114,9 @@ def test_streaming_draws_nothing_from_the_chance_of_the_training(small_config: C
 def test_a_store_that_is_damaged_while_it_is_streamed_is_one_line(
     small_config: Config, store_path: Path, workers: int
 ):
-    clips = with_data(small_config, resident="off", workers=workers)
+    clips = with_data(small_config, cache="none", num_workers=workers)
     store_path.write_bytes(b"")
-    with pytest.raises(StoreError, match=r"made_up\.h5: not a readable HDF5 file") as caught:
+    with pytest.raises(StoreError, match=r"synthetic\.h5: not a readable HDF5 file") as caught:
         evaluation_views(clips)
     assert "Traceback" not in str(caught.value)
 
@@ -126,18 +126,20 @@ def test_a_store_that_is_damaged_while_it_is_streamed_is_one_line(
     reason="a worker that is not forked is not patched",
 )
 def test_a_worker_that_dies_is_named(small_config: Config, monkeypatch: pytest.MonkeyPatch):
-    clips = with_data(small_config, resident="off", workers=1)
+    clips = with_data(small_config, cache="none", num_workers=1)
     monkeypatch.setattr(StoreReader, "__getitem__", lambda self, index: os._exit(1))
     with pytest.raises(
         ScdnetError,
-        match=r"data\.workers: a process that reads recordings failed .*; 0 does without",
+        match=r"data\.num_workers: a process that reads recordings failed .*; 0 does without",
     ):
         evaluation_views(clips)
 
 
 def test_float16_storage_errs_by_half_a_unit_in_the_last_place(small_config: Config):
     """Views are means of frames: they err as those do, by at most 2^-11 of a value (of the larger of two)."""
-    exact, half = (with_data(small_config, storage=storage) for storage in ("float32", "float16"))
+    exact, half = (
+        with_data(small_config, cache_dtype=storage) for storage in ("float32", "float16")
+    )
     largest = exact.recordings.frames.abs().max()
     views = [next(clips.evaluation_views(torch.arange(16)[None])) for clips in (exact, half)]
     assert views[1].dtype == torch.float32
@@ -147,19 +149,17 @@ def test_float16_storage_errs_by_half_a_unit_in_the_last_place(small_config: Con
 
 def test_a_gpu_for_the_frames_needs_a_run_on_it(small_config: Config):
     with pytest.raises(
-        ScdnetError, match=r"data\.resident: gpu was asked for, but the run is on the CPU"
+        ScdnetError, match=r"data\.cache: gpu was asked for, but the run is on the CPU"
     ):
-        with_data(small_config, resident="gpu")
+        with_data(small_config, cache="gpu")
 
 
-@pytest.mark.parametrize("values", [{}, {"resident": "off", "workers": 1}, {"shard": True}])
+@pytest.mark.parametrize("values", [{}, {"cache": "none", "num_workers": 1}])
 def test_ranks_make_together_the_views_of_one(small_config: Config, values: dict):
     whole = with_data(small_config, **values)
     data = small_config.data.model_copy(update=values)
-    parts = [load_clips(data, "bone", CPU, share=Share(rank, 2)) for rank in range(2)]
-    batches = draw_batches(
-        parts[0].hands(whole.split(train=True)), 4, torch.Generator().manual_seed(2)
-    )
+    parts = [load_clips(data, "bone", CPU, rank_info=RankInfo(rank, 2)) for rank in range(2)]
+    batches = sample_batches(whole.split(train=True), 4, torch.Generator().manual_seed(2))
     expected, *halves = (
         list(clips.training_views(batches, torch.Generator().manual_seed(1)))
         for clips in (whole, *parts)
@@ -170,23 +170,9 @@ def test_ranks_make_together_the_views_of_one(small_config: Config, values: dict
             assert torch.equal(torch.cat([first, second]), view)
 
 
-def test_of_a_shard_only_its_own_recordings_are_held(small_config: Config):
-    whole = with_data(small_config).recordings.frames.shape[1]
-    parts = [
-        load_clips(
-            small_config.data.model_copy(update={"shard": True}), "bone", CPU, share=Share(rank, 2)
-        )
-        for rank in range(2)
-    ]
-    assert sum(part.recordings.frames.shape[1] for part in parts) == whole
-    other = (parts[0].holder == 1).nonzero()[:1, 0]
-    with pytest.raises(AssertionError, match="recordings of another rank"):
-        next(parts[0].evaluation_views([other]))
-
-
 def test_where_the_frames_lie_is_told(small_config: Config, store_path: Path):
     assert with_data(small_config).place == "frames (0.00 GB) on the cpu"
     assert (
-        with_data(small_config, resident="off").place
+        with_data(small_config, cache="none").place
         == f"frames (0.00 GB) read from {store_path} by 2 workers"
     )

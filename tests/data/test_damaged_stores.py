@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scdnet.data.store import StoreError, open_sequences
-from tests.conftest import write_made_up_store
+from tests.conftest import write_synthetic_store
 
 PLACES = 50
 
@@ -14,7 +14,7 @@ PLACES = 50
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of several chunks of frames."""
-    return write_made_up_store(tmp_path_factory.mktemp("whole") / "store.h5")
+    return write_synthetic_store(tmp_path_factory.mktemp("whole") / "store.h5")
 
 
 def assert_refused(path: Path, content: bytes) -> None:

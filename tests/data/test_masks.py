@@ -3,7 +3,7 @@ import torch
 
 from scdnet.config import ViewsConfig
 from scdnet.data.masks import FRAME_MASKS, JOINT_MASKS
-from scdnet.skeleton import NTU_25, neighbour_matrix
+from scdnet.skeleton import NTU_25, neighbor_matrix
 
 
 def generator() -> torch.Generator:
@@ -20,9 +20,9 @@ def frames(n: int, kind: str, num: int = 64, **values: object) -> torch.Tensor:
 
 def test_joint_mask_hides_the_joints_of_highest_score():
     """One seed: the joints hidden are those with most paths of two steps to some joint, ties apart."""
-    reach = neighbour_matrix(NTU_25)
+    reach = neighbor_matrix(NTU_25)
     score = reach @ reach
-    keep = joints(200, seed_joints=1).numpy()
+    keep = joints(200, seed_joint_fraction=1).numpy()
     for row in keep:
         lowest_hidden = [score[seed][~row].min() >= score[seed][row].max() for seed in range(25)]
         assert any(lowest_hidden)  # for the seed that was drawn
@@ -31,7 +31,7 @@ def test_joint_mask_hides_the_joints_of_highest_score():
 @pytest.mark.parametrize("masked", [0, 1, 8, 24])
 @pytest.mark.parametrize("kind", ["structured", "random"])
 def test_joint_masks_hide_as_many_as_asked(kind: str, masked: int):
-    keep = joints(50, kind, masked_joints=masked)
+    keep = joints(50, kind, masked_joint_fraction=masked)
     assert (~keep).sum(dim=1).tolist() == [masked] * 50
 
 
@@ -59,7 +59,7 @@ def test_masks_come_from_the_generator_alone():
 
 
 def test_random_joints_are_any_and_as_many():
-    keep = joints(5000, "random", masked_joints=10)
+    keep = joints(5000, "random", masked_joint_fraction=10)
     assert (~keep).sum(dim=1).tolist() == [10] * 5000
     assert (keep.float().mean(dim=0) - 15 / 25).abs().max() < 0.035  # 5 standard errors of 0.007
 
@@ -76,7 +76,7 @@ def test_single_frames_are_as_many_as_in_the_segments_and_not_in_line():
 )
 def test_single_frames_and_segments_hide_as_many_frames(segments: int, masked: int):
     hidden = {
-        kind: ~frames(50, kind, segments=segments, masked_segments=masked)
+        kind: ~frames(50, kind, segments=segments, num_masked_segments=masked)
         for kind in ("segments", "frames")
     }
     expected = [masked * 64 // segments] * 50
@@ -88,7 +88,7 @@ def test_single_frames_and_segments_hide_as_many_frames(segments: int, masked: i
 @pytest.mark.parametrize(("masked", "expected"), [(0, 0), (1, 1), (6, 11), (15, 28)])
 def test_single_frames_need_no_whole_segments(masked: int, expected: int):
     """Each segment counts as 30 / 16 frames; the sum is rounded down."""
-    keep = frames(50, "frames", 30, masked_segments=masked)
+    keep = frames(50, "frames", 30, num_masked_segments=masked)
     assert (~keep).sum(dim=1).tolist() == [expected] * 50
 
 

@@ -11,19 +11,19 @@ from torch.nn import functional as F
 from scdnet.config import ViewsConfig
 from scdnet.data.streams import STREAMS
 from scdnet.data.views import (
-    PAIR_KINDS,
+    PAIR_SPECS,
     augment,
-    draw_pairs,
-    draw_rotations,
-    draw_views,
     evaluation_crop,
     resample,
+    sample_augment_params,
+    sample_pair_params,
+    sample_rotations,
     training_crop,
 )
 from scdnet.skeleton import NTU_25
 
-ALWAYS = ViewsConfig(rotate=1, flip=1, shear=1, joint_mask=1, frame_mask=1)
-NEVER = ViewsConfig(rotate=0, flip=0, shear=0, joint_mask=0, frame_mask=0)
+ALWAYS = ViewsConfig(rotate_prob=1, flip_prob=1, shear_prob=1, joint_mask_prob=1, frame_mask_prob=1)
+NEVER = ViewsConfig(rotate_prob=0, flip_prob=0, shear_prob=0, joint_mask_prob=0, frame_mask_prob=0)
 
 
 def generator() -> torch.Generator:
@@ -61,7 +61,9 @@ def test_resample_equals_torch_interpolate(crop: int, num_frames: int):
 
 def test_training_crop_follows_its_formula():
     length = torch.arange(1, 400)
-    draws = draw_views(len(length), 64, views=NEVER, skeleton=NTU_25, generator=generator())
+    draws = sample_augment_params(
+        len(length), 64, views=NEVER, skeleton=NTU_25, generator=generator()
+    )
     crop = training_crop(length, draws, 64)
     for n, rho, own in zip(
         length.tolist(), draws.crop_fraction.tolist(), crop.length.tolist(), strict=True
@@ -74,7 +76,9 @@ def test_training_crop_follows_its_formula():
 def test_every_legal_start_is_drawn():
     length = torch.full((2000,), 67)
     crop = training_crop(
-        length, draw_views(2000, 64, views=NEVER, skeleton=NTU_25, generator=generator()), 64
+        length,
+        sample_augment_params(2000, 64, views=NEVER, skeleton=NTU_25, generator=generator()),
+        64,
     )
     assert set(crop.start[crop.length == 64].tolist()) == {0, 1, 2, 3}
 
@@ -86,7 +90,7 @@ def test_evaluation_crop_leaves_a_margin():
 
 
 def test_rotations_are_one_large_and_two_small_angles():
-    matrices = draw_rotations(5000, ViewsConfig(), generator()).double()
+    matrices = sample_rotations(5000, ViewsConfig(), generator()).double()
     assert torch.allclose(
         matrices @ matrices.mT, torch.eye(3).double().expand(5000, 3, 3), atol=1e-5
     )
@@ -103,8 +107,8 @@ def test_rotations_are_one_large_and_two_small_angles():
 
 def test_rotation_turns_in_the_written_sense():
     # Only about x, by 90 degrees: R_x = [[1,0,0],[0,0,1],[0,-1,0]], so p' = R p takes +y to -z
-    x_only = ViewsConfig(angle_deg=90, minor_angle_deg=0)
-    matrices = draw_rotations(100, x_only, generator())
+    x_only = ViewsConfig(max_angle_deg=90, max_minor_angle_deg=0)
+    matrices = sample_rotations(100, x_only, generator())
     about_x = matrices[(matrices[:, 0, 0] == 1) & (matrices[:, 1, 1] < 0.999)]
     assert len(about_x) > 10
     assert (about_x @ torch.tensor([0.0, 1.0, 0.0]))[:, 2].max() < 0
@@ -119,13 +123,15 @@ def test_rotation_composes_x_then_y_then_z(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         torch, "rand", lambda *shape, generator: torch.ones(*shape)
     )  # every angle at its largest
-    drawn = draw_rotations(1, ViewsConfig(angle_deg=30, minor_angle_deg=30), generator())
+    drawn = sample_rotations(1, ViewsConfig(max_angle_deg=30, max_minor_angle_deg=30), generator())
     assert torch.allclose(drawn[0], about_z @ about_y @ about_x, atol=1e-6)
 
 
 def test_augmentation_equals_the_literal_order_clip_by_clip():
     x = torch.randn(40, 3, 64, 25, 2, generator=generator())
-    draws = draw_views(40, 64, views=ViewsConfig(), skeleton=NTU_25, generator=generator())
+    draws = sample_augment_params(
+        40, 64, views=ViewsConfig(), skeleton=NTU_25, generator=generator()
+    )
     own = augment(x, draws, NTU_25)
     for i, clip in enumerate(x):
         clip = torch.einsum("dc,ctvm->dtvm", draws.rotation[i], clip)
@@ -138,7 +144,9 @@ def test_augmentation_equals_the_literal_order_clip_by_clip():
 
 
 def test_shear_has_ones_on_its_diagonal_and_stays_in_range():
-    shear = draw_views(500, 64, views=ALWAYS, skeleton=NTU_25, generator=generator()).shear
+    shear = sample_augment_params(
+        500, 64, views=ALWAYS, skeleton=NTU_25, generator=generator()
+    ).shear
     assert (shear.diagonal(dim1=1, dim2=2) == 1).all()
     beside = shear[:, ~torch.eye(3, dtype=torch.bool)]
     assert -1 <= beside.min() < -0.95
@@ -151,7 +159,7 @@ AUGMENTATIONS = ("rotate", "flip", "shear", "joint_mask", "frame_mask")
 def what_happens(n: int, views: ViewsConfig) -> torch.Tensor:
     """(5, n) bool: which of the AUGMENTATIONS each of n views has."""
     draws, eye = (
-        draw_views(n, 64, views=views, skeleton=NTU_25, generator=generator()),
+        sample_augment_params(n, 64, views=views, skeleton=NTU_25, generator=generator()),
         torch.eye(3),
     )
     turned, sheared = ((matrix != eye).any(dim=(1, 2)) for matrix in (draws.rotation, draws.shear))
@@ -183,13 +191,19 @@ def test_of_probability_0_an_augmentation_never_happens_and_of_1_always(
 def test_without_augmentation_a_clip_stays_as_it_is():
     x = torch.randn(4, 3, 64, 25, 2)
     assert torch.equal(
-        augment(x, draw_views(4, 64, views=NEVER, skeleton=NTU_25, generator=generator()), NTU_25),
+        augment(
+            x,
+            sample_augment_params(4, 64, views=NEVER, skeleton=NTU_25, generator=generator()),
+            NTU_25,
+        ),
         x,
     )
 
 
 def pairs(kind: str, n: int = 400, views: ViewsConfig = ALWAYS):
-    draws = draw_pairs(n, 64, PAIR_KINDS[kind], views=views, skeleton=NTU_25, generator=generator())
+    draws = sample_pair_params(
+        n, 64, PAIR_SPECS[kind], views=views, skeleton=NTU_25, generator=generator()
+    )
     return tuple(type(draws)(*(x[half] for x in draws)) for half in (slice(0, n), slice(n, 2 * n)))
 
 
@@ -202,7 +216,7 @@ def pairs(kind: str, n: int = 400, views: ViewsConfig = ALWAYS):
     ],
 )
 def test_the_views_of_a_pair_share_what_their_task_says(kind: str, shared: set[str]):
-    first, second = pairs(kind, views=ViewsConfig(joint_mask=1, frame_mask=1))
+    first, second = pairs(kind, views=ViewsConfig(joint_mask_prob=1, frame_mask_prob=1))
     same = {
         field
         for field in first._fields

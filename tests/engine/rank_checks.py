@@ -16,7 +16,7 @@ from scdnet.engine.train.epoch import Epoch
 from scdnet.engine.train.state import start_training
 from scdnet.eval.features import extract_features
 from scdnet.losses import contrast_losses
-from scdnet.models.layers import share_statistics
+from scdnet.models.layers import synchronize_statistics
 from tests.conftest import make_small_config
 from tests.engine.runs import changed
 
@@ -42,8 +42,8 @@ def gradients(config: Config, *, frozen: bool, sync: bool) -> dict[str, Tensor]:
     seed_everything(0)
     model = build_model(changed(config, model={"queue_size": BATCH})).train(not frozen)
     if sync:
-        share_statistics(model, ranks.gather)
-    views = [ranks.share().rows(view) for view in batch_of_views()]
+        synchronize_statistics(model, ranks.gather)
+    views = [ranks.rank_info().rows(view) for view in batch_of_views()]
     query, key = model(*views)
     loss = contrast_losses(model.objective.pairs, query, key, model.negatives(), 0.2).sum()
     loss.backward()
@@ -63,12 +63,12 @@ def trained(config: Config, *, epochs: int) -> dict[str, Tensor]:
     training = start_training(config, CPU)
     training.model.double()
     for number in range(epochs):
-        hands = clips.hands(clips.split(train=True))
+        train = clips.split(train=True)
         epoch = Epoch(
-            number, hands, training.report, seed=0, batch_size=config.data.batch_size, device=CPU
+            number, train, training.report, seed=0, batch_size=config.data.batch_size, device=CPU
         )
         for views in clips.training_views(
-            epoch.left, epoch.generator, training.model.objective.tasks
+            epoch.remaining, epoch.generator, training.model.objective.tasks
         ):
             epoch.record(training.step(*(view.double() for view in views)))
     return training.model.state_dict() | {"reports": epoch.state()["reports"]}
@@ -79,7 +79,7 @@ def features(config: Config, num: int) -> Tensor:
     clips = open_clips(config, CPU)
     seed_everything(1)
     encoder = build_model(config).query.encoder
-    encoder.temporal_stem.input_norm.running_mean += ranks.share().rank
+    encoder.temporal_stem.input_norm.running_mean += ranks.rank_info().rank
     clips = replace(clips, label=clips.label[:num])
     return extract_features(encoder, clips).x
 
@@ -100,22 +100,20 @@ def main(store: Path, out: Path, environment: dict[str, str]) -> None:
     """Write what this rank finds to OUT/<rank>.pt; without torchrun's variables in the `environment` there is one."""
     torch.set_num_threads(1)
     os.environ.update(environment)
-    config, rank = config_of(store), ranks.share().rank
-    with ranks.joined(CPU):
+    config, rank = config_of(store), ranks.rank_info().rank
+    with ranks.process_group(CPU):
         found = {
             "frozen": gradients(config, frozen=True, sync=False),
             "synced": gradients(config, frozen=False, sync=True),
             "apart": gradients(config, frozen=False, sync=False),
             "trained": trained(config, epochs=10),
-            "trained on shares": trained(changed(config, data={"shard": True}), epochs=2),
             "hdc": trained(changed(config, objective="hdc"), epochs=1),
             "scd+hdc": trained(changed(config, objective="scd+hdc"), epochs=1),
             "features": features(config, 17),
-            "features by holder": features(changed(config, data={"shard": True}), 18),
             "objects": ranks.gather_objects({"rank": rank}),
-            "from main": ranks.from_main(lambda: f"of rank {rank}"),
-            "error": exception_of(lambda: ranks.from_main(failing)),
-            "largest": max(ranks.of_all(rank)),
+            "from main": ranks.run_on_main(lambda: f"of rank {rank}"),
+            "error": exception_of(lambda: ranks.run_on_main(failing)),
+            "largest": max(ranks.all_gather_scalar(rank)),
         }
     out.mkdir(parents=True, exist_ok=True)
     torch.save(found, out / f"{rank}.pt")

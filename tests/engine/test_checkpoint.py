@@ -35,10 +35,10 @@ def test_encoder_comes_back_with_its_sizes_and_weights(saved: Path):
     encoder = load_encoder(saved)
     weights = read_checkpoint(saved).state["model"]
     assert (
-        encoder.sizes.width,
-        encoder.sizes.heads,
-        encoder.sizes.frames,
-        encoder.sizes.bodies,
+        encoder.sizes.embed_dim,
+        encoder.sizes.num_heads,
+        encoder.sizes.num_frames,
+        encoder.sizes.num_bodies,
     ) == (16, 2, 16, 2)
     assert not encoder.training
     for name, value in encoder.state_dict().items():

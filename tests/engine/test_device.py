@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from scdnet.engine.device import (
+    disable_malloc_trim,
     gpu_memory_gb,
-    keep_freed_memory,
     random_states,
     resolve_device,
     restore_random_states,
@@ -49,7 +49,7 @@ def test_keeping_memory_tells_malloc(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         "ctypes.CDLL", lambda name: SimpleNamespace(mallopt=lambda *call: calls.append(call))
     )
-    keep_freed_memory()
+    disable_malloc_trim()
     assert calls == [
         (-4, 0),
         (-1, -1),
@@ -61,7 +61,7 @@ def test_keeping_memory_is_left_out_where_the_library_has_no_mallopt(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
-    keep_freed_memory()  # no error
+    disable_malloc_trim()  # no error
 
 
 def test_memory_of_a_gpu_is_the_peak_since_the_last_look(monkeypatch: pytest.MonkeyPatch):

@@ -40,7 +40,7 @@ def test_a_run_that_can_start_has_no_problem(small_config: Config):
 
 
 def test_parameters_are_those_of_the_model(small_config: Config):
-    config = changed(small_config, model={"width": 256})
+    config = changed(small_config, model={"embed_dim": 256})
     query = sum(x.numel() for x in build_model(config).query.parameters())
     assert text_of(config, "model").startswith(
         f"{query / 1e6:.2f} M parameters to train, {2 * query / 1e6:.2f} M"
@@ -50,9 +50,9 @@ def test_parameters_are_those_of_the_model(small_config: Config):
 def test_the_size_of_frames_is_that_in_memory(small_config: Config):
     frames = 2 * sum(70 + i for i in range(8))
     assert text_of(small_config, "frames").startswith(
-        f"{frames * 2 * 25 * 3 * 4 / 1e6:.1f} MB, with data.resident=auto"
+        f"{frames * 2 * 25 * 3 * 4 / 1e6:.1f} MB, with data.cache=auto"
     )
-    half = changed(small_config, data={"storage": "float16", "bodies": 1})
+    half = changed(small_config, data={"cache_dtype": "float16", "num_bodies": 1})
     assert text_of(half, "frames").startswith(f"{frames * 25 * 3 * 2 / 1e6:.1f} MB")
 
 
@@ -112,15 +112,15 @@ def test_a_benchmark_that_the_store_lacks(small_config: Config, benchmark: str, 
 
 
 def test_frames_that_do_not_fit(small_config: Config, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doctor, "free_memories", lambda device: {"cpu": 1e5})
+    monkeypatch.setattr(doctor, "free_memory", lambda device: {"cpu": 1e5})
     assert "in the store" in text_of(small_config, "frames")
-    name, text = only_problem(changed(small_config, data={"resident": "cpu"}))
+    name, text = only_problem(changed(small_config, data={"cache": "cpu"}))
     assert name == "frames"
     assert "on the cpu 0.00 GB are free; use auto or off" in text
 
 
 def test_a_gpu_for_frames_that_is_not_there(small_config: Config):
-    name, text = only_problem(changed(small_config, data={"resident": "gpu"}))
+    name, text = only_problem(changed(small_config, data={"cache": "gpu"}))
     assert name == "frames"
     assert "gpu was asked for, but the run is on the CPU" in text
 
@@ -139,7 +139,7 @@ def test_batches_that_do_not_fit_shared_memory(
     shared_memory = tmp_path / "shm"
     shared_memory.mkdir()
     monkeypatch.setattr(doctor, "SHARED_MEMORY", shared_memory)
-    config = changed(small_config, data={"resident": "off", "workers": 3})
+    config = changed(small_config, data={"cache": "none", "num_workers": 3})
     needed = (
         3 * 2 * (77 + 77 + 76 + 76) * 2 * 25 * 3 * 4
     )  # three workers, two batches each, of the longest
@@ -148,8 +148,8 @@ def test_batches_that_do_not_fit_shared_memory(
     free_disk(monkeypatch, {shared_memory: needed - 1})
     name, text = only_problem(config)
     assert name == "workers"
-    assert "use data.workers=0" in text
-    assert problems_of(changed(config, data={"workers": 0})) == []
+    assert "use data.num_workers=0" in text
+    assert problems_of(changed(config, data={"num_workers": 0})) == []
     assert problems_of(small_config) == []  # whose frames are in memory
 
 
@@ -173,7 +173,9 @@ def test_a_disk_that_is_too_small(
     assert f"{tmp_path} has 0.0 MB free; set runs_dir= to a larger disk" in text
 
 
-@pytest.mark.parametrize(("changes", "copies"), [({}, 3), ({"eval_every": 1}, 4), ({"keep": 5}, 6)])
+@pytest.mark.parametrize(
+    ("changes", "copies"), [({}, 3), ({"eval_every": 1}, 4), ({"keep_checkpoints": 5}, 6)]
+)
 def test_a_disk_has_to_hold_all_checkpoints_and_the_one_being_written(
     small_config: Config,
     tmp_path: Path,

@@ -11,7 +11,7 @@ from scdnet.engine.device import WARM_UP, GraphedStep, seed_everything, set_prec
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.engine.train.state import Training, start_training
 from scdnet.errors import ScdnetError
-from scdnet.eval.features import extract_features, load_source
+from scdnet.eval.features import extract_features, load_encoder_or_baseline
 from scdnet.eval.finetune import finetune
 from scdnet.eval.knn import retrieve, score_1nn, split_features
 from scdnet.eval.linear import linear_probe
@@ -48,11 +48,11 @@ def test_views_are_made_without_waiting_for_the_gpu(small_config: Config):
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("storage", ["float32", "float16"])
-def test_views_do_not_depend_on_where_the_frames_lie(small_config: Config, storage: str):
+@pytest.mark.parametrize("cache_dtype", ["float32", "float16"])
+def test_views_do_not_depend_on_where_the_frames_lie(small_config: Config, cache_dtype: str):
     held, *streamed = (
-        views_of(small_config, "cuda", storage=storage, resident=resident, workers=workers)
-        for resident, workers in (("gpu", 0), ("cpu", 0), ("off", 0), ("off", 2))
+        views_of(small_config, "cuda", cache_dtype=cache_dtype, cache=cache, num_workers=workers)
+        for cache, workers in (("gpu", 0), ("cpu", 0), ("none", 0), ("none", 2))
     )
     for views in streamed:
         assert torch.equal(views, held)
@@ -63,9 +63,9 @@ def test_frames_that_do_not_fit_the_gpu_are_an_error(
 ):
     monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda device: (1000, 1000))
     with pytest.raises(
-        ScdnetError, match=r"data\.resident: the frames take .* GB, on the gpu 0\.00 GB are free"
+        ScdnetError, match=r"data\.cache: the frames take .* GB, on the gpu 0\.00 GB are free"
     ):
-        views_of(small_config, "cuda", resident="gpu")
+        views_of(small_config, "cuda", cache="gpu")
 
 
 def test_training_resuming_and_scoring(small_config: Config):
@@ -76,7 +76,7 @@ def test_training_resuming_and_scoring(small_config: Config):
     assert all(line["gpu_memory_gb"] > 0 and line["grad_norm"] > 0 for line in metrics_of(more))
     features = []
     for device in DEVICES:
-        encoder, _ = load_source(str(path), config)
+        encoder, _ = load_encoder_or_baseline(str(path), config)
         features.append(
             extract_features(encoder, load_clips(config.data, "joint", torch.device(device)))
         )
@@ -104,7 +104,7 @@ def test_one_rank_of_nccl_trains_compiled_in_bf16_and_resumes(
 
 def test_fine_tuning_and_linear_probe(small_config: Config):
     clips = load_clips(small_config.data, "joint", torch.device("cuda"))
-    encoder, _ = load_source("none", small_config)
+    encoder, _ = load_encoder_or_baseline("none", small_config)
     features = extract_features(encoder, clips)
     probe = {"num_classes": 2, "seed": 0}
     splits = split_features(features, clips)
@@ -121,7 +121,7 @@ def test_fine_tuning_and_linear_probe(small_config: Config):
 
 
 def test_retrieval(small_config: Config):
-    encoder, _ = load_source("none", small_config)
+    encoder, _ = load_encoder_or_baseline("none", small_config)
     clips = load_clips(small_config.data, "joint", torch.device("cpu"))
     gallery, queries = split_features(extract_features(encoder, clips), clips)
     on_cpu, on_gpu = (
@@ -136,13 +136,13 @@ def _no_limit_of_recompilations_across_tests():
     torch.compiler.reset()
 
 
-def made_up_views(config: Config, seed: int) -> torch.Tensor:
+def synthetic_views(config: Config, seed: int) -> torch.Tensor:
     """(views, N, C, T, V, M) on the GPU, two for each task of the objective; only the first clips show two persons."""
     shape = (
         2 * len(build_objective(config).tasks),
         config.data.batch_size,
         3,
-        config.data.frames,
+        config.data.num_frames,
         25,
         2,
     )
@@ -162,7 +162,9 @@ def trained(
     losses = []
     for training.epoch in range(2):
         training.start_epoch()
-        losses += [training.step(*made_up_views(config, step))[-1].item() for step in range(steps)]
+        losses += [
+            training.step(*synthetic_views(config, step))[-1].item() for step in range(steps)
+        ]
     return training, losses
 
 
@@ -197,7 +199,9 @@ def test_the_invariance_of_the_levels_moves_at_each_replay(small_config: Config,
     for seed in range(3):
         before, expected = weights.invariance.clone(), weights()[-8:]
         report = dict(
-            zip(training.report, training.step(*made_up_views(config, seed)).tolist(), strict=True)
+            zip(
+                training.report, training.step(*synthetic_views(config, seed)).tolist(), strict=True
+            )
         )
         assert [report[f"weight/{name}"] for name in names] == pytest.approx(
             expected.tolist(), rel=1e-5
@@ -211,7 +215,7 @@ def test_the_invariance_of_the_levels_moves_at_each_replay(small_config: Config,
 def test_dropout_is_drawn_anew_at_each_replay(small_config: Config):
     seed_everything(0)
     training = start_training(small_config, torch.device("cuda"))
-    views = made_up_views(small_config, 0)
+    views = synthetic_views(small_config, 0)
     for group in training.optimizer.param_groups:
         group["lr"] = 0.0
     losses = [training.step(*views)[-1].item() for _ in range(WARM_UP + 4)]
@@ -231,7 +235,7 @@ def test_bf16_is_near_fp32(small_config: Config, objective: str):
 def test_steps_do_not_wait_for_the_gpu(small_config: Config, objective: str):
     config = changed(small_config, objective=objective)
     training, _ = trained(config)
-    views = made_up_views(config, 0)
+    views = synthetic_views(config, 0)
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(3):
@@ -241,8 +245,8 @@ def test_steps_do_not_wait_for_the_gpu(small_config: Config, objective: str):
 
 
 def test_empty_bodies_are_shared_with_the_same_features(small_config: Config):
-    encoder = load_source("none", small_config)[0].cuda().eval()
-    clips = torch.randn(6, 3, small_config.data.frames, 25, 2).cuda()
+    encoder = load_encoder_or_baseline("none", small_config)[0].cuda().eval()
+    clips = torch.randn(6, 3, small_config.data.num_frames, 25, 2).cuda()
     clips[2:, ..., 1] = 0
     set_precision("fp32", clips.device)
     shared = encoder(clips)

@@ -29,8 +29,8 @@ def golden(shared: Path) -> dict[str, Tensor]:
 
 @pytest.fixture
 def model(shared: Path) -> SCDNet:
-    sizes = EncoderSizes(width=32, heads=4, dropout=0)
-    model = SCDNet(sizes, projection=16, queue_size=32, momentum=0.99)
+    sizes = EncoderSizes(embed_dim=32, num_heads=4, dropout=0)
+    model = SCDNet(sizes, projection_dim=16, queue_size=32, momentum=0.99)
     model.load_state_dict(scdnet_weights(read_checkpoint(shared / CHECKPOINT).state["state_dict"]))
     return model
 
@@ -120,8 +120,8 @@ def test_every_weight_of_the_file_is_used(shared: Path):
 
 
 def test_the_literal_version_gives_the_authors_losses(shared: Path, golden: dict[str, Tensor]):
-    sizes = EncoderSizes(width=32, heads=4, dropout=0)
-    reference = literal.SCDNet(sizes, projection=16, queue_size=32, momentum=0.99).train()
+    sizes = EncoderSizes(embed_dim=32, num_heads=4, dropout=0)
+    reference = literal.SCDNet(sizes, projection_dim=16, queue_size=32, momentum=0.99).train()
     reference.load_state_dict(read_checkpoint(shared / CHECKPOINT).state["state_dict"])
     optimizer = torch.optim.SGD(
         reference.encoder_q.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4

@@ -5,7 +5,7 @@ import torch
 from scdnet.eval.features import Features
 
 
-def made_up(n: int, seed: int, classes: int = 3) -> Features:
+def synthetic(n: int, seed: int, classes: int = 3) -> Features:
     """Points around one direction per class."""
     generator = torch.Generator().manual_seed(seed)
     y = torch.randint(classes, (n,), generator=generator)

@@ -12,15 +12,17 @@ from scdnet.errors import ScdnetError
 from scdnet.eval.classify import Classifier
 from scdnet.eval.feature_file import FeatureFileError, write_features
 from scdnet.eval.feature_table import FeatureTable, extract_table
-from scdnet.eval.features import encode, load_source
+from scdnet.eval.features import encode, load_encoder_or_baseline
 from scdnet.models.encoder import EncoderSizes
-from tests.conftest import write_made_up_store
+from tests.conftest import write_synthetic_store
 from tests.reference import encoder as literal
 
 
 def classifier_of(config: Config) -> Classifier:
     """One with an untrained encoder."""
-    return Classifier(load_source("none", config)[0].eval(), extract_table(config, "none"))
+    return Classifier(
+        load_encoder_or_baseline("none", config)[0].eval(), extract_table(config, "none")
+    )
 
 
 @pytest.fixture
@@ -38,10 +40,10 @@ def with_table(classifier: Classifier, **changes) -> Classifier:
 def test_a_sequence_of_the_store_has_the_features_of_its_row_and_finds_itself(
     small_config, stream, bodies
 ):
-    data = small_config.data.model_copy(update={"bodies": bodies})
+    data = small_config.data.model_copy(update={"num_bodies": bodies})
     classifier = classifier_of(small_config.model_copy(update={"stream": stream, "data": data}))
     for row, sequence in enumerate(open_sequences(data.store)):
-        view = evaluation_view(sequence.frames, stream, num_frames=data.frames, bodies=bodies)
+        view = evaluation_view(sequence.frames, stream, num_frames=data.num_frames, bodies=bodies)
         x = encode(classifier._encoder, view)
         torch.testing.assert_close(x[0], classifier.known.x[row], rtol=1e-4, atol=1e-5)
         nearest, second = classifier(sequence.frames, num_neighbours=2).neighbours
@@ -166,8 +168,8 @@ def test_a_checkpoint_trained_on_is_another_one(small_config, tmp_path):
 
 
 def test_the_heads_of_the_authors_checkpoint_are_those_of_its_features(small_config, tmp_path):
-    sizes = EncoderSizes(base_channels=8, width=16, heads=2, frames=16)
-    theirs = literal.SCDNet(sizes, projection=8, queue_size=4, momentum=0.99)
+    sizes = EncoderSizes(base_channels=8, embed_dim=16, num_heads=2, num_frames=16)
+    theirs = literal.SCDNet(sizes, projection_dim=8, queue_size=4, momentum=0.99)
     checkpoint = tmp_path / "checkpoint.pth.tar"
     torch.save({"state_dict": theirs.state_dict()}, checkpoint)
     table = extract_table(small_config, str(checkpoint))
@@ -184,7 +186,7 @@ def test_recordings_of_another_store_are_classified_by_what_they_are_like(
     small_config, classifier, tmp_path
 ):
     other = open_sequences(
-        write_made_up_store(tmp_path / "other.h5", frames=100, seed=0)
+        write_synthetic_store(tmp_path / "other.h5", frames=100, seed=0)
     )  # same poses, longer
     for sequence in other:
         assert next(iter(classifier(sequence.frames).probabilities)) == f"class {sequence.label}"

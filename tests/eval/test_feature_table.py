@@ -9,7 +9,7 @@ import torch
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import FeatureFileError, read_features, write_features
-from scdnet.eval.feature_table import extract_table, gallery_across
+from scdnet.eval.feature_table import cross_dataset_gallery, extract_table
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_what_is_read_is_what_was_written(table, path, small_config):
     assert {key: value.tolist() for key, value in read.is_train.items()} == {
         key: value.tolist() for key, value in table.is_train.items()
     }
-    for key in ("class_names", "dataset", "stream", "store", "store_sha256", "made_with"):
+    for key in ("class_names", "dataset", "stream", "store", "store_sha256", "extraction_settings"):
         assert getattr(read, key) == getattr(table, key)
 
 
@@ -65,10 +65,10 @@ def test_features_of_another_checkpoint_store_or_stream_are_refused(
     [
         (None, {"seed": 3}, "its seed is 0, expected 3; make it anew"),
         (None, {"precision": "bf16"}, "its precision is fp32, expected bf16"),
-        ("data", {"bodies": 1}, "its bodies is 2, expected 1"),
-        ("data", {"frames": 32}, "its frames is 16, expected 32"),
-        ("data", {"storage": "float16"}, "its storage is float32, expected float16"),
-        ("model", {"width": 32}, "its width is 16, expected 32"),
+        ("data", {"num_bodies": 1}, "its num_bodies is 2, expected 1"),
+        ("data", {"num_frames": 32}, "its num_frames is 16, expected 32"),
+        ("data", {"cache_dtype": "float16"}, "its cache_dtype is float32, expected float16"),
+        ("model", {"embed_dim": 32}, "its embed_dim is 16, expected 32"),
     ],
 )
 def test_features_of_a_control_made_with_other_values_are_refused(
@@ -82,15 +82,17 @@ def test_features_of_a_control_made_with_other_values_are_refused(
 
 def test_a_value_that_is_younger_than_the_file_had_its_default(table, path, small_config):
     older = {
-        key: value for key, value in table.made_with.items() if key not in ("pooling", "features")
+        key: value
+        for key, value in table.extraction_settings.items()
+        if key not in ("pooling", "features")
     }
-    write_features(path, replace(table, made_with=older))
+    write_features(path, replace(table, extraction_settings=older))
     read_features(path, like=small_config, checkpoint="none")
     with pytest.raises(FeatureFileError, match="its features is level4, expected level2"):
         read_features(
-            path, like=small_config.model_copy(update={"features": "level2"}), checkpoint="none"
+            path, like=small_config.model_copy(update={"feature_level": 2}), checkpoint="none"
         )
-    write_features(path, replace(table, made_with={}))  # nothing is known of it
+    write_features(path, replace(table, extraction_settings={}))  # nothing is known of it
     with pytest.raises(FeatureFileError, match="is None, expected"):
         read_features(path, like=small_config, checkpoint="none")
 
@@ -156,7 +158,7 @@ def other_table(table, **changes):
 
 def test_classes_of_two_stores_are_matched_by_name(table):
     other = other_table(table, class_names=("class 1", "unknown"))  # its 0 is our 1
-    gallery, queries = gallery_across(other, table, table.rows("xsub", train=False))
+    gallery, queries = cross_dataset_gallery(other, table, table.rows("xsub", train=False))
     assert set(gallery.y.tolist()) == {1} and torch.equal(gallery.x, other.x[other.label == 0])
     assert set(table.label[queries].tolist()) == {1} and len(queries) == 4
 
@@ -165,33 +167,35 @@ def test_a_query_is_never_in_its_own_gallery(table):
     with pytest.raises(
         ScdnetError, match="8 of its sequences are queries too, S001C001P003R001A001 for one"
     ):
-        gallery_across(table, table, table.rows("xsub", train=False))
+        cross_dataset_gallery(table, table, table.rows("xsub", train=False))
     noise = 0.02 * table.x.norm(dim=1, keepdim=True) / table.x.shape[1] ** 0.5
     in_another_precision = replace(
         table, x=table.x + noise * torch.randn_like(table.x), store="elsewhere.h5"
     )
     with pytest.raises(ScdnetError, match="8 of its sequences are queries too"):
-        gallery_across(in_another_precision, table, table.rows("xsub", train=False))
+        cross_dataset_gallery(in_another_precision, table, table.rows("xsub", train=False))
 
 
 def test_a_gallery_of_another_level_is_refused(table):
     trained = replace(table, source=table.source._replace(sha256="one"))
-    other = other_table(trained, made_with={**table.made_with, "features": "level1"})
+    other = other_table(
+        trained, extraction_settings={**table.extraction_settings, "features": "level1"}
+    )
     with pytest.raises(ScdnetError, match="expected features of one encoder"):
-        gallery_across(other, trained, table.rows("xsub", train=False))
+        cross_dataset_gallery(other, trained, table.rows("xsub", train=False))
 
 
 def test_galleries_of_another_encoder_or_without_a_common_class_are_refused(table):
     rows = table.rows("xsub", train=False)
     with pytest.raises(ScdnetError, match="expected features of one encoder"):
-        gallery_across(
+        cross_dataset_gallery(
             other_table(table, source=table.source._replace(sha256="other")), table, rows
         )
     for other in (
-        {"made_with": {**table.made_with, "stream": "bone"}},
+        {"extraction_settings": {**table.extraction_settings, "stream": "bone"}},
         {"source": table.source._replace(seed=5)},
     ):
         with pytest.raises(ScdnetError, match="expected features of one encoder"):
-            gallery_across(other_table(table, **other), table, rows)
+            cross_dataset_gallery(other_table(table, **other), table, rows)
     with pytest.raises(ScdnetError, match="no class of one name"):
-        gallery_across(other_table(table, class_names=("x", "y")), table, rows)
+        cross_dataset_gallery(other_table(table, class_names=("x", "y")), table, rows)

@@ -11,7 +11,7 @@ from scdnet.engine.checkpoint import CheckpointError
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.eval import features
-from scdnet.eval.features import extract_features, load_source
+from scdnet.eval.features import extract_features, load_encoder_or_baseline
 from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
 
@@ -27,7 +27,7 @@ def test_features_are_both_paths_side_by_side_in_the_order_of_the_store(
     small_config: Config, checkpoint: Path
 ):
     clips = load_clips(small_config.data, "joint", CPU)
-    encoder, source = load_source(str(checkpoint), small_config)
+    encoder, source = load_encoder_or_baseline(str(checkpoint), small_config)
     own = extract_features(encoder, clips)
     with torch.no_grad():
         out = encoder(next(clips.evaluation_views(torch.tensor([[11]]))))
@@ -41,7 +41,7 @@ def test_batches_change_no_feature(
     small_config: Config, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ):
     clips = load_clips(small_config.data, "joint", CPU)
-    encoder, _ = load_source(str(checkpoint), small_config)
+    encoder, _ = load_encoder_or_baseline(str(checkpoint), small_config)
     whole = extract_features(encoder, clips)
     monkeypatch.setattr(features, "BATCH", 3)
     parts = extract_features(encoder, clips)
@@ -50,7 +50,7 @@ def test_batches_change_no_feature(
 
 def test_some_features_are_those_of_all(small_config: Config, checkpoint: Path):
     clips = load_clips(small_config.data, "joint", CPU)
-    encoder, _ = load_source(str(checkpoint), small_config)
+    encoder, _ = load_encoder_or_baseline(str(checkpoint), small_config)
     index = torch.tensor([9, 2, 15])
     whole, some = extract_features(encoder, clips), extract_features(encoder, clips, index=index)
     assert torch.allclose(some.x, whole.x[index], atol=1e-5)
@@ -69,7 +69,7 @@ def test_extraction_knn_and_linear_probe_leave_weights_and_statistics_alone(smal
 
 def test_raw_control_is_the_flattened_view(small_config: Config):
     clips = load_clips(small_config.data, "joint", CPU)
-    encoder, source = load_source("raw", small_config)
+    encoder, source = load_encoder_or_baseline("raw", small_config)
     own = extract_features(encoder, clips)
     assert torch.equal(own.x[3], next(clips.evaluation_views(torch.tensor([[3]]))).flatten())
     assert source.sha256 is None
@@ -82,14 +82,14 @@ def test_the_dropout_of_further_training_is_that_of_the_config(
     config = small_config.model_copy(
         update={"model": small_config.model.model_copy(update={"dropout": 0.3})}
     )
-    encoder, _ = load_source(str(checkpoint) if name == "trained" else name, config)
+    encoder, _ = load_encoder_or_baseline(str(checkpoint) if name == "trained" else name, config)
     assert {module.p for module in encoder.modules() if isinstance(module, nn.Dropout)} == {0.3}
 
 
 def test_untrained_control_is_where_training_starts(small_config: Config):
-    start, _ = load_source("none", small_config)
-    again, _ = load_source("none", small_config)
-    other, _ = load_source("none", small_config.model_copy(update={"seed": 1}))
+    start, _ = load_encoder_or_baseline("none", small_config)
+    again, _ = load_encoder_or_baseline("none", small_config)
+    other, _ = load_encoder_or_baseline("none", small_config.model_copy(update={"seed": 1}))
     name = "spatial_path.project.0.weight"
     assert torch.equal(start.state_dict()[name], again.state_dict()[name])
     assert not torch.equal(start.state_dict()[name], other.state_dict()[name])
@@ -98,9 +98,9 @@ def test_untrained_control_is_where_training_starts(small_config: Config):
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [
-        ("data", {"frames": 32}, "frames is 16 in the checkpoint, 32 in the config"),
-        ("model", {"width": 32}, "width is 16 in the checkpoint, 32 in the config"),
-        ("model", {"heads": 4}, "heads is 2 in the checkpoint, 4 in the config"),
+        ("data", {"num_frames": 32}, "frames is 16 in the checkpoint, 32 in the config"),
+        ("model", {"embed_dim": 32}, "embed_dim is 16 in the checkpoint, 32 in the config"),
+        ("model", {"num_heads": 4}, "num_heads is 2 in the checkpoint, 4 in the config"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_the_config(
@@ -108,16 +108,20 @@ def test_a_checkpoint_that_does_not_fit_the_config(
 ):
     part = getattr(small_config, section).model_copy(update=values)
     with pytest.raises(CheckpointError, match=message):
-        load_source(str(checkpoint), small_config.model_copy(update={section: part}))
+        load_encoder_or_baseline(str(checkpoint), small_config.model_copy(update={section: part}))
 
 
 def test_a_checkpoint_of_another_stream(small_config: Config, checkpoint: Path):
     with pytest.raises(CheckpointError, match="trained on stream joint, the config says bone"):
-        load_source(str(checkpoint), small_config.model_copy(update={"stream": "bone"}))
+        load_encoder_or_baseline(
+            str(checkpoint), small_config.model_copy(update={"stream": "bone"})
+        )
 
 
 def test_the_seed_on_record_is_the_checkpoint_s(small_config: Config, checkpoint: Path):
-    _, source = load_source(str(checkpoint), small_config.model_copy(update={"seed": 9}))
+    _, source = load_encoder_or_baseline(
+        str(checkpoint), small_config.model_copy(update={"seed": 9})
+    )
     assert source.seed == 0
 
 

@@ -4,8 +4,8 @@ import torch
 from scdnet.config import FinetuneConfig, OptimConfig
 from scdnet.data.clips import load_clips
 from scdnet.engine.optim import layer_groups, make_optimizer, make_schedule
-from scdnet.eval.features import load_source
-from scdnet.eval.finetune import draw_labelled, finetune
+from scdnet.eval.features import load_encoder_or_baseline
+from scdnet.eval.finetune import finetune, sample_labelled
 from scdnet.models.heads import ClassifiedEncoder
 
 CPU = torch.device("cpu")
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 def config(small_config):
     optim = {"epochs": 6, "milestones": (4,), "lr": 0.05}
     return small_config.model_copy(
-        update={"finetune": FinetuneConfig(batch_size=4, test_every=2, optim=optim)}
+        update={"finetune": FinetuneConfig(batch_size=4, eval_every=2, optim=optim)}
     )
 
 
@@ -43,7 +43,7 @@ def test_the_settings_are_those_of_the_method():
 @pytest.mark.parametrize("fraction", [0.01, 0.05, 0.1, 0.2, 0.999])
 def test_the_drawn_labels_are_the_same_share_of_each_class_and_at_least_one(fraction):
     label = torch.tensor([0] * 100 + [2] * 50 + [5] * 3)
-    drawn = draw_labelled(label, fraction, seed=0)
+    drawn = sample_labelled(label, fraction, seed=0)
     assert len(drawn.unique()) == len(drawn) and (drawn[1:] > drawn[:-1]).all()
     for c, size in ((0, 100), (2, 50), (5, 3)):
         assert (label[drawn] == c).sum() == max(1, round(fraction * size))
@@ -51,12 +51,12 @@ def test_the_drawn_labels_are_the_same_share_of_each_class_and_at_least_one(frac
 
 def test_another_seed_draws_other_labels_and_the_same_seed_the_same():
     label = torch.arange(200) % 4
-    one, same, other = (draw_labelled(label, 0.1, seed).tolist() for seed in (0, 0, 1))
+    one, same, other = (sample_labelled(label, 0.1, seed).tolist() for seed in (0, 0, 1))
     assert one == same != other
 
 
 def test_fine_tuning_changes_all_weights_and_learns_what_it_was_shown(config, clips):
-    encoder, _ = load_source("none", config)
+    encoder, _ = load_encoder_or_baseline("none", config)
     before = {name: value.clone() for name, value in encoder.named_parameters()}
     result = finetune(encoder, clips, clips.split(train=True), config, seed=0)
     assert result.scores.shape == (8, 2) and result.scores.isfinite().all()
@@ -78,10 +78,10 @@ def test_fine_tuning_changes_all_weights_and_learns_what_it_was_shown(config, cl
 
 def test_a_seed_gives_the_same_scores_and_the_test_split_changes_none(config, clips):
     scores = []
-    for test_every in (2, 6):
-        encoder, _ = load_source("none", config)
+    for eval_every in (2, 6):
+        encoder, _ = load_encoder_or_baseline("none", config)
         changed = config.model_copy(
-            update={"finetune": config.finetune.model_copy(update={"test_every": test_every})}
+            update={"finetune": config.finetune.model_copy(update={"eval_every": eval_every})}
         )
         scores.append(finetune(encoder, clips, clips.split(train=True), changed, seed=3).scores)
     assert torch.equal(*scores)
@@ -93,7 +93,7 @@ def test_without_augmentation_the_evaluation_views_are_trained_on(config, clips,
 
     monkeypatch.setattr(type(clips), "augmented_views", refuse)
     settings = config.finetune.model_copy(update={"augment": False})
-    encoder, _ = load_source("none", config)
+    encoder, _ = load_encoder_or_baseline("none", config)
     result = finetune(
         encoder,
         clips,
@@ -105,7 +105,7 @@ def test_without_augmentation_the_evaluation_views_are_trained_on(config, clips,
 
 
 def test_the_learning_rate_decays_layer_by_layer_from_the_head(config):
-    encoder, _ = load_source("none", config)
+    encoder, _ = load_encoder_or_baseline("none", config)
     model = ClassifiedEncoder(encoder, 2)
     groups = layer_groups(model, OptimConfig(weight_decay=0.3), 0.5)
     optimizer = make_optimizer(groups, OptimConfig(lr=1, weight_decay=0.3))

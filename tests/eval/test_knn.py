@@ -9,11 +9,18 @@ from sklearn.neighbors import KNeighborsClassifier
 from scdnet.config import Config
 from scdnet.data.clips import load_clips
 from scdnet.eval import knn
-from scdnet.eval.features import Features, extract_features, load_source
-from scdnet.eval.knn import accuracy_1nn, retrieve, score_1nn, split_features, spread, vote
+from scdnet.eval.features import Features, extract_features, load_encoder_or_baseline
+from scdnet.eval.knn import (
+    accuracy_1nn,
+    retrieve,
+    score_1nn,
+    split_features,
+    stratified_subset,
+    vote,
+)
 
 
-def made_up(n: int, seed: int, classes: int = 5) -> Features:
+def synthetic(n: int, seed: int, classes: int = 5) -> Features:
     """Points around a direction per class, of different lengths: a cosine must not see those."""
     rng = np.random.default_rng(seed)
     y = rng.integers(classes, size=n)
@@ -26,7 +33,7 @@ def knn_metrics(gallery: Features, queries: Features) -> dict[str, float]:
     return retrieve(gallery, queries, num_classes=8).metrics
 
 
-GALLERY, QUERIES = made_up(200, seed=0), made_up(90, seed=1)
+GALLERY, QUERIES = synthetic(200, seed=0), synthetic(90, seed=1)
 
 
 @pytest.mark.parametrize("k", [1, 5, 10, 20])
@@ -101,7 +108,7 @@ def test_a_subset_has_each_class_in_its_share_and_all_repetitions():
     )  # as in a store of NTU: class by class, repetition by repetition
     label[label > 50] = 50  # ten times as large as the others
     index = torch.arange(100, 1200)
-    subset = spread(index, label, 275)  # every fourth
+    subset = stratified_subset(index, label, 275)  # every fourth
     assert len(subset) == 275
     assert (subset.diff() > 0).all()
     assert torch.isin(subset, index).all()
@@ -109,23 +116,23 @@ def test_a_subset_has_each_class_in_its_share_and_all_repetitions():
     assert ((counts - all_counts / 4).abs() <= 1).all()
     repetition = subset // 60 % 2
     assert 0.4 < repetition.double().mean() < 0.6
-    assert torch.equal(spread(index, label, 275), subset)
+    assert torch.equal(stratified_subset(index, label, 275), subset)
 
 
 @pytest.mark.parametrize("limit", [0, 8, 99])
 def test_a_limit_that_is_not_reached_takes_all(limit: int):
     index = torch.tensor([1, 4, 5, 8, 9, 11, 12, 13])
-    assert torch.equal(spread(index, torch.zeros(20), limit), index)
+    assert torch.equal(stratified_subset(index, torch.zeros(20), limit), index)
 
 
 def test_a_score_on_a_subset_is_that_of_its_features(small_config: Config):
     clips = load_clips(small_config.data, "joint", torch.device("cpu"))
-    encoder, _ = load_source("none", small_config)
+    encoder, _ = load_encoder_or_baseline("none", small_config)
     whole = extract_features(encoder, clips)
     assert (
         score_1nn(encoder, clips)["knn@1"]
         == retrieve(*split_features(whole, clips), num_classes=2).metrics["knn@1"]
     )
-    parts = [spread(clips.split(train=train), clips.label, 3) for train in (True, False)]
+    parts = [stratified_subset(clips.split(train=train), clips.label, 3) for train in (True, False)]
     own = accuracy_1nn(*(Features(whole.x[part], whole.y[part]) for part in parts), clips.device)
     assert score_1nn(encoder, clips, limit=3)["knn@1"] == own

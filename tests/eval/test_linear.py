@@ -6,9 +6,9 @@ from torch.nn import functional as F
 from scdnet.config import LinearConfig
 from scdnet.data.clips import load_clips
 from scdnet.errors import ScdnetError
-from scdnet.eval.features import Features, extract_features, load_source
+from scdnet.eval.features import Features, extract_features, load_encoder_or_baseline
 from scdnet.eval.linear import epoch_batches, linear_probe
-from tests.eval.points import made_up
+from tests.eval.points import synthetic
 
 CPU = torch.device("cpu")
 SMALL = {"batch_size": 16, "optim": {"epochs": 12, "milestones": (6, 9), "lr": 0.5}}
@@ -38,7 +38,7 @@ def slow_probe(
 
 
 def test_the_probe_is_a_plain_loop_of_sgd():
-    train, test, config = made_up(50, seed=0), made_up(30, seed=1), LinearConfig(**SMALL)
+    train, test, config = synthetic(50, seed=0), synthetic(30, seed=1), LinearConfig(**SMALL)
     probe = linear_probe(train, test, config, num_classes=3, seed=7, device=CPU)
     inputs = (50, 8, lambda batch: (train.x[batch], train.y[batch]))
     torch.testing.assert_close(
@@ -51,7 +51,7 @@ def test_the_probe_is_a_plain_loop_of_sgd():
 
 def test_stored_features_give_the_numbers_of_running_the_encoder_at_every_step(small_config):
     clips = load_clips(small_config.data, "joint", CPU)
-    encoder, _ = load_source("none", small_config)
+    encoder, _ = load_encoder_or_baseline("none", small_config)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     features, config = (
         extract_features(encoder, clips),
@@ -92,7 +92,7 @@ def test_every_training_item_is_seen_once_an_epoch():
 
 
 def test_a_probe_that_diverges_is_an_error():
-    train = made_up(50, seed=0)
+    train = synthetic(50, seed=0)
     config = LinearConfig(**{**SMALL, "optim": {"epochs": 3, "lr": 1e38}})
     with pytest.raises(ScdnetError, match=r"diverged; lower linear\.optim\.lr"):
         linear_probe(

@@ -5,11 +5,11 @@ import torch
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features
 from scdnet.eval.logistic import fit_logistic, logistic_scores
-from tests.eval.points import made_up
+from tests.eval.points import synthetic
 
 
 def test_the_logistic_probe_gives_log_probabilities_and_never_answers_a_class_it_has_not_seen():
-    train, test = made_up(90, seed=0), made_up(60, seed=1)
+    train, test = synthetic(90, seed=0), synthetic(60, seed=1)
     scores = logistic_scores(
         Features(train.x, 2 * train.y), Features(test.x, 2 * test.y), num_classes=6, seed=0
     )
@@ -20,14 +20,14 @@ def test_the_logistic_probe_gives_log_probabilities_and_never_answers_a_class_it
 
 
 def test_the_strength_of_the_logistic_probe_is_chosen_without_the_test_split(monkeypatch):
-    train, test = made_up(90, seed=0), made_up(60, seed=1)
+    train, test = synthetic(90, seed=0), synthetic(60, seed=1)
     scores = logistic_scores(train, test, num_classes=3, seed=0)
     shuffled = Features(test.x, test.y.flip(0))
     assert torch.equal(scores, logistic_scores(train, shuffled, num_classes=3, seed=0))
 
 
 def test_classes_of_a_single_sequence_are_no_trouble_to_the_logistic_probe():
-    train = made_up(20, seed=0)
+    train = synthetic(20, seed=0)
     train = Features(torch.cat([train.x, train.x[:1] + 5]), torch.cat([train.y, torch.tensor([3])]))
     assert logistic_scores(train, train, num_classes=4, seed=0).shape == (21, 4)
 
@@ -46,7 +46,7 @@ def test_a_class_that_is_left_alone_is_an_error():
 
 
 def test_the_fit_weighs_the_log_loss_of_standardised_features_against_the_squared_weights():
-    train, strength = made_up(90, seed=0), 0.3
+    train, strength = synthetic(90, seed=0), 0.3
     model = fit_logistic(5 * train.x.numpy() + 2, train.y.numpy(), strength)
     z = (train.x - train.x.mean(dim=0)) / train.x.std(
         dim=0, correction=0

@@ -1,10 +1,10 @@
 from scdnet.config import Config
-from scdnet.eval.features import made_with
+from scdnet.eval.features import extraction_settings
 from scdnet.eval.protocols import hash_of
 
 
 def test_settings_are_told_apart_by_what_is_no_default():
-    default = made_with(Config())
+    default = extraction_settings(Config())
     of_default = hash_of(default, {"views": {}})
     older = {key: value for key, value in default.items() if key not in ("pooling", "features")}
     assert hash_of(older, {"views": {}}) == of_default  # keys that are younger than the file
@@ -14,6 +14,6 @@ def test_settings_are_told_apart_by_what_is_no_default():
     others = [
         ({**default, "frames": 32}, {}),
         ({**default, "seed": 1}, {}),
-        (default, {"views": {"flip": 0}}),
+        (default, {"views": {"flip_prob": 0}}),
     ]
     assert len({of_default, *(hash_of(*values) for values in others)}) == 4

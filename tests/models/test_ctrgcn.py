@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from scdnet.models.ctrgcn import GraphConv, Stem, TemporalConv
-from scdnet.models.layers import CountedNorm, share_statistics
+from scdnet.models.layers import WeightedBatchNorm2d, synchronize_statistics
 from scdnet.skeleton import NTU_25
 
 
@@ -49,7 +49,7 @@ def test_input_norm_counts_body_then_joint_then_coordinate():
 def test_a_norm_takes_its_statistics_from_the_rows_of_all_processes():
     """Two processes, one after the other: what they would tell one another was noted before."""
     x, count = torch.randn(6, 4, 5, 3) * 3 + 100, torch.tensor([1.0, 1, 1, 5, 1, 2])
-    whole, parts = CountedNorm(4), [CountedNorm(4) for _ in range(2)]
+    whole, parts = WeightedBatchNorm2d(4), [WeightedBatchNorm2d(4) for _ in range(2)]
     expected = whole(x, count)
     halves, told = list(zip(x.split(3), count.split(3), strict=True)), []
 
@@ -67,13 +67,13 @@ def test_a_norm_takes_its_statistics_from_the_rows_of_all_processes():
     for norm in parts:
         assert torch.allclose(norm.running_mean, whole.running_mean, atol=1e-5)
         assert torch.allclose(norm.running_var, whole.running_var, atol=1e-5)
-    apart = CountedNorm(4)(*halves[0])
+    apart = WeightedBatchNorm2d(4)(*halves[0])
     assert not torch.allclose(apart, expected[:3], atol=1e-2)
 
 
 def test_every_batch_norm_can_share_its_statistics():
     stem = Stem(8, 2, NTU_25)
-    share_statistics(stem, torch.Tensor)
+    synchronize_statistics(stem, torch.Tensor)
     norms = [
         module for module in stem.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
     ]

@@ -7,7 +7,9 @@ from scdnet.models.encoder import DualPathEncoder, EncoderSizes, TokenPath
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.objective import Objective
 
-SMALL = EncoderSizes(base_channels=8, width=16, heads=2, layers=2, frames=12, bodies=1)
+SMALL = EncoderSizes(
+    base_channels=8, embed_dim=16, num_heads=2, num_layers=2, num_frames=12, num_bodies=1
+)
 
 
 def count(module: nn.Module) -> int:
@@ -30,7 +32,7 @@ def test_features_have_one_row_a_clip_and_path():
 
 def test_sizes_are_read_from_the_weights():
     weights = DualPathEncoder(SMALL).state_dict()
-    assert EncoderSizes.from_weights(weights, heads=2) == SMALL
+    assert EncoderSizes.from_weights(weights, num_heads=2) == SMALL
 
 
 def test_eval_features_do_not_depend_on_the_rest_of_the_batch():
@@ -50,12 +52,12 @@ def test_paths_share_no_weight():
 
 
 def test_path_ignores_the_order_of_its_tokens():  # no position embedding, a maximum at the end
-    path, tokens = TokenPath(6, SMALL).eval(), torch.randn(10, 2, SMALL.width)
+    path, tokens = TokenPath(6, SMALL).eval(), torch.randn(10, 2, SMALL.embed_dim)
     assert torch.allclose(path(tokens), path(tokens.flip(0)), atol=1e-5)
 
 
 def test_pooling_is_over_the_tokens():
-    tokens = torch.randn(10, 2, SMALL.width)
+    tokens = torch.randn(10, 2, SMALL.embed_dim)
     for pooling, pool in (("max", lambda x: x.amax(dim=0)), ("mean", lambda x: x.mean(dim=0))):
         path = TokenPath(6, EncoderSizes(**{**vars(SMALL), "pooling": pooling})).eval()
         assert torch.equal(path(tokens), pool(path.transformer(tokens)))
@@ -64,12 +66,12 @@ def test_pooling_is_over_the_tokens():
 def test_transformer_is_post_norm_with_feed_forward_of_the_width_and_relu():
     layer = TokenPath(6, SMALL).transformer.layers[0]
     assert not layer.norm_first
-    assert layer.linear1.out_features == SMALL.width
+    assert layer.linear1.out_features == SMALL.embed_dim
     assert layer.dropout.p == pytest.approx(0.1)
 
 
 def test_linear_and_attention_weights_start_xavier_uniform():
-    path = TokenPath(300, EncoderSizes(width=100, heads=2))
+    path = TokenPath(300, EncoderSizes(embed_dim=100, num_heads=2))
     bound = (6 / (300 + 100)) ** 0.5
     assert path.project[0].weight.abs().max().item() == pytest.approx(bound, rel=0.01)
     bound = (6 / (3 * 100 + 100)) ** 0.5  # query, key and value weights are one matrix

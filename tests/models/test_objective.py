@@ -8,7 +8,9 @@ from scdnet.models.encoder import NUM_LEVELS, DualPathEncoder, EncoderSizes
 from scdnet.models.objective import Objective, PairWeights, hdc_objective, scd_objective
 from scdnet.models.scdnet import SCDNet
 
-SIZES = EncoderSizes(base_channels=8, width=16, heads=2, frames=12, bodies=2, dropout=0)
+SIZES = EncoderSizes(
+    base_channels=8, embed_dim=16, num_heads=2, num_frames=12, num_bodies=2, dropout=0
+)
 HDC = hdc_objective(("spatial", "temporal"), (1, 2, 3, 4), "invariance")
 
 
@@ -18,7 +20,7 @@ def clips(n: int = 4, seed: int = 0) -> torch.Tensor:
 
 def model_of(objective: Objective) -> SCDNet:
     torch.manual_seed(0)
-    return SCDNet(SIZES, projection=4, queue_size=8, momentum=0.9, objective=objective).train()
+    return SCDNet(SIZES, projection_dim=4, queue_size=8, momentum=0.9, objective=objective).train()
 
 
 @pytest.mark.parametrize("share_empty_bodies", [True, False])
@@ -85,7 +87,7 @@ def test_both_objectives_at_once_are_their_sum():
     assert both.tasks == ("scd", "spatial", "temporal") and len(both.pairs) == 9
     assert both.levels[0] == 0 and both.weights == "invariance"
     weights = PairWeights(both)
-    weights.follow(torch.linspace(-1, 1, 9))
+    weights.update_ema(torch.linspace(-1, 1, 9))
     assert weights().shape == (9,) and weights()[0] == 1
     assert weights()[1:].sum().item() == pytest.approx(8)  # a mean of 1
 
@@ -94,7 +96,7 @@ def test_both_objectives_at_once_are_their_sum():
 def test_weights_sum_to_the_number_of_pairs(kind: str):
     weights = PairWeights(hdc_objective(("spatial", "temporal"), (1, 2, 4), kind))
     for seed in range(5):
-        weights.follow(torch.rand(6, generator=torch.Generator().manual_seed(seed)))
+        weights.update_ema(torch.rand(6, generator=torch.Generator().manual_seed(seed)))
         assert weights().sum().item() == pytest.approx(6)
     expected = {"uniform": [1, 1, 1], "depth": [3 / 7, 6 / 7, 12 / 7]}
     if kind in expected:
@@ -105,11 +107,11 @@ def test_invariance_is_a_moving_average_of_cosines_with_a_floor_and_without_grad
     weights = PairWeights(hdc_objective(("spatial",), (1, 2), "invariance"))
     assert weights().tolist() == [1, 1]
     cosines = torch.tensor([0.5, 1.0], requires_grad=True)
-    weights.follow(cosines)
+    weights.update_ema(cosines)
     assert weights.invariance.tolist() == pytest.approx([0.995, 1.0])  # 0.99 * 1 + 0.01 * cosine
     assert not weights().requires_grad
     for _ in range(2000):
-        weights.follow(torch.tensor([-1.0, 1.0]))
+        weights.update_ema(torch.tensor([-1.0, 1.0]))
     assert weights.invariance[0].item() == pytest.approx(0.01)
 
 
@@ -159,7 +161,7 @@ def test_a_path_is_trained_up_to_the_last_level_that_is_a_query(
 
 def test_the_average_is_kept_with_the_weights():
     model, other = model_of(HDC), model_of(HDC)
-    model.weights.follow(torch.rand(8))
+    model.weights.update_ema(torch.rand(8))
     other.load_state_dict(model.state_dict())
     assert torch.equal(other.weights(), model.weights())
     assert "weights.invariance" not in model_of(Objective()).state_dict()

@@ -12,10 +12,12 @@ from scdnet.models.encoder import EncoderSizes
 from scdnet.models.scdnet import SCDNet
 from tests.reference import encoder as literal
 
-SIZES = EncoderSizes(base_channels=8, width=16, heads=2, frames=12, bodies=2, dropout=0)
+SIZES = EncoderSizes(
+    base_channels=8, embed_dim=16, num_heads=2, num_frames=12, num_bodies=2, dropout=0
+)
 
 
-def randomised(module: nn.Module) -> nn.Module:
+def randomized(module: nn.Module) -> nn.Module:
     """The module in float64, every weight and statistic with a value that matters."""
     generator = torch.Generator().manual_seed(0)
     for tensor in [*module.parameters(), *module.buffers()]:
@@ -27,7 +29,7 @@ def randomised(module: nn.Module) -> nn.Module:
     return module.double()
 
 
-def made_up_views(*, bodies: int, empty: int) -> tuple[Tensor, Tensor]:
+def synthetic_views(*, bodies: int, empty: int) -> tuple[Tensor, Tensor]:
     """Two views of 5 clips, of which the first `empty` show one person; some frames are masked."""
     views = torch.randn(
         2, 5, 3, 12, 25, bodies, generator=torch.Generator().manual_seed(1), dtype=torch.float64
@@ -40,8 +42,8 @@ def made_up_views(*, bodies: int, empty: int) -> tuple[Tensor, Tensor]:
 
 def both(bodies: int = 2) -> tuple[literal.SCDNet, SCDNet]:
     sizes = SIZES.__class__(**{**vars(SIZES), "bodies": bodies})
-    reference = randomised(literal.SCDNet(sizes, projection=4, queue_size=32, momentum=0.9))
-    model = SCDNet(sizes, projection=4, queue_size=32, momentum=0.9).double()
+    reference = randomized(literal.SCDNet(sizes, projection_dim=4, queue_size=32, momentum=0.9))
+    model = SCDNet(sizes, projection_dim=4, queue_size=32, momentum=0.9).double()
     model.load_state_dict(scdnet_weights(reference.state_dict()))
     return reference.train(), model.train()
 
@@ -60,7 +62,7 @@ def test_a_training_step_is_the_literal_one(bodies: int, empty: int, share_empty
     reference, model = both(bodies)
     for side in (model.query, model.key):
         side.encoder.share_empty_bodies = share_empty_bodies
-    views = made_up_views(bodies=bodies, empty=empty)
+    views = synthetic_views(bodies=bodies, empty=empty)
     expected = reference.losses(*views)
     expected.sum().backward()
 
@@ -85,7 +87,7 @@ def test_a_training_step_is_the_literal_one(bodies: int, empty: int, share_empty
 @pytest.mark.parametrize("empty", [0, 3, 5])
 def test_features_are_the_literal_ones(empty: int):
     reference, model = both()
-    clips, _ = made_up_views(bodies=2, empty=empty)
+    clips, _ = synthetic_views(bodies=2, empty=empty)
     encoder = model.query.encoder.eval()
     for own, expected in zip(
         encoder(clips), reference.encoder_q.encoder.eval()(clips), strict=True

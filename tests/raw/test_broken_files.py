@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scdnet.commands import prepare_ntu as ntu_gendata
 from scdnet.commands import prepare_pku as pku_gendata
 from scdnet.data.store import open_sequences
-from scdnet.raw.normalize import normalise, select_bodies
+from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.skeleton_file import SkeletonFileError, parse_skeleton
 from tests.raw.broken import KINDS, break_file, read_labels, read_skeleton, read_video
 from tests.raw_fixtures import PkuTree, PkuVideo
@@ -56,7 +56,7 @@ def test_ntu(tmp_path, skeleton_text, count):
         (raw / f"{name}.skeleton").write_bytes(data)
         bodies = read_skeleton(data)
         if bodies is not None:
-            expected[name] = normalise(select_bodies(bodies))
+            expected[name] = normalize(select_bodies(bodies))
     kept = convert(ntu_gendata, "ntu60", raw, tmp_path / "out" / "a.h5")
     assert_equal(kept, expected)
     files = [Path(file).stem for file, _, _ in rejected_rows(tmp_path / "out" / "a.h5")]
@@ -92,7 +92,7 @@ def test_pku(tmp_path, count, broken):
             if any(frame is None for frame in cut) or not np.any(cut):
                 lost.append(("label", name, line))
             else:
-                expected[f"{name}_{line - 1}"] = normalise(np.stack(cut, axis=1))
+                expected[f"{name}_{line - 1}"] = normalize(np.stack(cut, axis=1))
     for benchmark in ("subject", "view"):
         tree.write_split(f"cross-{benchmark}.txt", names[::2], names[1::2])
     out = tmp_path / "out" / "a.h5"

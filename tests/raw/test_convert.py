@@ -57,7 +57,7 @@ def make_job(items=range(1, 6), convert_item=convert_video, rejected=(), subject
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sequences_of_all_items_come_in_order_and_what_failed_is_listed(tmp_path, workers):
     out = tmp_path / "new" / "store.h5"
-    assert convert(make_job(), out, workers=workers) == Summary(kept=8, missing=7, rejected=5)
+    assert convert(make_job(), out, num_workers=workers) == Summary(kept=8, missing=7, rejected=5)
     store = open_sequences(out)
     assert store.table.name.tolist() == [f"video{v}_{i}" for v in (1, 2, 4, 5) for i in (0, 1)]
     assert store[4].frames.tolist() == (FRAMES * 4).tolist() and store[4].subject == 4
@@ -76,7 +76,7 @@ def test_sequences_of_all_items_come_in_order_and_what_failed_is_listed(tmp_path
 def test_the_same_input_gives_the_same_file_with_any_number_of_workers(tmp_path):
     contents = []
     for workers in (1, 2, 3):
-        convert(make_job(items=range(100, 200)), tmp_path / "store.h5", workers=workers)
+        convert(make_job(items=range(100, 200)), tmp_path / "store.h5", num_workers=workers)
         contents.append((tmp_path / "store.h5").read_bytes())
     assert contents[0] == contents[1] == contents[2]
 
@@ -87,8 +87,8 @@ def convert_without_fault(video: int) -> Outcome:
 
 def test_a_run_without_rejected_files_removes_the_list_of_an_earlier_one(tmp_path):
     out = tmp_path / "store.h5"
-    convert(make_job(), out, workers=1)
-    convert(make_job(items=[1, 2], convert_item=convert_without_fault), out, workers=1)
+    convert(make_job(), out, num_workers=1)
+    convert(make_job(items=[1, 2], convert_item=convert_without_fault), out, num_workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["store.h5"]
 
 
@@ -99,7 +99,7 @@ def test_a_run_that_ends_early_leaves_what_was_there(tmp_path, convert_item, err
     out = tmp_path / "store.h5"
     out.write_text("an earlier store")
     with pytest.raises(error):
-        convert(make_job(convert_item=convert_item), out, workers=2)
+        convert(make_job(convert_item=convert_item), out, num_workers=2)
     assert [path.name for path in tmp_path.iterdir()] == [
         "store.h5"
     ] and out.read_text() == "an earlier store"
@@ -116,7 +116,7 @@ def test_a_run_that_ends_while_the_store_is_finished_leaves_the_old_list_with_th
     listed.write_text("its list")
     monkeypatch.setattr(StoreWriter, "finish", interrupt_finish)
     with pytest.raises(KeyboardInterrupt):
-        convert(make_job(), out, workers=1)
+        convert(make_job(), out, num_workers=1)
     assert (out.read_text(), listed.read_text()) == ("an earlier store", "its list")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["store.h5", "store.h5.rejected.tsv"]
 
@@ -140,7 +140,7 @@ def test_a_list_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypa
 
 def test_where_nothing_is_kept_no_store_is_written_and_the_status_is_1(tmp_path, capsys):
     out = tmp_path / "store.h5"
-    summary = convert(make_job(items=[3]), out, workers=1)
+    summary = convert(make_job(items=[3]), out, num_workers=1)
     assert report(out, summary) == 1
     assert capsys.readouterr().out.startswith(
         "kept 0, listed missing 7, rejected 1: no store written\n"
@@ -156,7 +156,7 @@ def test_the_summary_names_the_store_and_the_list(capsys):
 
 @pytest.mark.parametrize(("subject", "side"), [(0, "training"), (9, "test")])
 def test_a_benchmark_with_an_empty_side_is_written_with_a_warning(tmp_path, capsys, subject, side):
-    convert(make_job(subject=subject), tmp_path / "store.h5", workers=1)
+    convert(make_job(subject=subject), tmp_path / "store.h5", num_workers=1)
     assert f"warning: benchmark xsub has an empty {side} split" in capsys.readouterr().err
     assert open_sequences(tmp_path / "store.h5").benchmarks == ("xsub",)
 

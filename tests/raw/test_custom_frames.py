@@ -7,14 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from scdnet.raw.custom_frames import TURNS, UNITS, Capture, face_camera, keep_off_zero, read_frames
+from scdnet.raw.custom_frames import (
+    UNITS,
+    UP_ROTATIONS,
+    CaptureSpec,
+    face_camera,
+    read_frames,
+    shift_zero_sums,
+)
 from scdnet.raw.layouts import LAYOUTS
-from scdnet.raw.normalize import normalise, select_bodies
+from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.raw_files import RawFileError
 from scdnet.raw.skeleton_file import Body, format_skeleton, parse_skeleton
 from tests.raw.walker import csv, npz, walked, walking
 
-KINECT = Capture("ntu25", "m", "y")
+KINECT = CaptureSpec("ntu25", "m", "y")
 HALF_TURN = np.diag([-1.0, 1, -1])  # about y
 LEAN = np.array(
     [[0.96, 0.28, 0], [-0.28, 0.96, 0], [0, 0, 1]]
@@ -22,14 +29,14 @@ LEAN = np.array(
 PLACES = {"m": 6, "cm": 4, "mm": 3}  # digits kept: a micrometre
 
 
-def read(frames: np.ndarray, capture: Capture = KINECT) -> np.ndarray:
+def read(frames: np.ndarray, capture: CaptureSpec = KINECT) -> np.ndarray:
     return read_frames(npz(frames), "x.npz", capture)
 
 
 @pytest.fixture
 def expected():
     """float32 (T, 2, 25, 3) of the walking body, as any recording of it gives."""
-    return normalise(np.stack([walked(), np.zeros_like(walked())]))
+    return normalize(np.stack([walked(), np.zeros_like(walked())]))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -41,16 +48,18 @@ def test_a_kinect_recording_gives_what_its_skeleton_file_gives_to_the_bit(seed):
     listed = [[Body(m, joints) for m, joints in enumerate(frame)] for frame in frames]
     del listed[0][0]  # body 0 comes late
     bodies = parse_skeleton(format_skeleton(listed).encode(), "x")
-    np.testing.assert_array_equal(read(bodies.swapaxes(0, 1)), normalise(select_bodies(bodies)))
+    np.testing.assert_array_equal(read(bodies.swapaxes(0, 1)), normalize(select_bodies(bodies)))
 
 
-@pytest.mark.parametrize("up", TURNS)
+@pytest.mark.parametrize("up", UP_ROTATIONS)
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_unit_and_axis_gives_the_same_frames(layout, unit, up):
-    expected = normalise(np.stack([walked() @ LEAN, np.zeros_like(walked())]))
-    frames = walking(layout) @ LEAN @ TURNS[up] * UNITS[unit]  # rows times a rotation: turned back
-    found = read_frames(csv(frames.round(PLACES[unit])), "x.csv", Capture(layout, unit, up))
+    expected = normalize(np.stack([walked() @ LEAN, np.zeros_like(walked())]))
+    frames = (
+        walking(layout) @ LEAN @ UP_ROTATIONS[up] * UNITS[unit]
+    )  # rows times a rotation: turned back
+    found = read_frames(csv(frames.round(PLACES[unit])), "x.csv", CaptureSpec(layout, unit, up))
     assert found.dtype == np.float32 and found.flags.c_contiguous
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
@@ -65,10 +74,10 @@ def test_every_layout_unit_and_axis_gives_the_same_frames(layout, unit, up):
     ],
 )
 def test_the_axis_that_points_up_becomes_y_and_hands_keep_their_sides(up, point, expected):
-    assert (TURNS[up] @ point).tolist() == expected
-    assert np.linalg.det(TURNS[up]) == pytest.approx(1)
+    assert (UP_ROTATIONS[up] @ point).tolist() == expected
+    assert np.linalg.det(UP_ROTATIONS[up]) == pytest.approx(1)
     axis = np.eye(3)["xyz".index(up[-1])] * (-1 if up[0] == "-" else 1)
-    assert (TURNS[up] @ axis).tolist() == [0, 1, 0]
+    assert (UP_ROTATIONS[up] @ axis).tolist() == [0, 1, 0]
 
 
 def test_landmarks_of_mediapipe_are_read_as_it_gives_them(expected):
@@ -80,7 +89,9 @@ def test_landmarks_of_mediapipe_are_read_as_it_gives_them(expected):
     frames -= frames[:, 23:25].mean(axis=1, keepdims=True)  # from the middle of the hips
     nose, left_shoulder = frames[:, 0], frames[:, 11]
     assert (left_shoulder[:, 0] > 0).all() and (nose[:, 1] < 0).all() and (nose[:, 2] < 0).all()
-    np.testing.assert_allclose(read(frames, Capture("mediapipe33", "m", "-y")), expected, atol=2e-5)
+    np.testing.assert_allclose(
+        read(frames, CaptureSpec("mediapipe33", "m", "-y")), expected, atol=2e-5
+    )
 
 
 def test_a_back_to_the_camera_is_turned_and_a_face_is_not(expected):
@@ -94,7 +105,7 @@ def test_without_that_turn_a_body_could_end_upside_down():
     frames[:, 8, 1] += 0.05  # the right shoulder is higher
     bodies = np.stack([frames, 0 * frames]) @ HALF_TURN
     head = 3
-    assert normalise(bodies)[0, 0, head, 2] < 0
+    assert normalize(bodies)[0, 0, head, 2] < 0
     assert read(bodies.swapaxes(0, 1))[0, 0, head, 2] > 0.3
 
 
@@ -120,11 +131,11 @@ def test_a_joint_at_the_origin_is_not_taken_for_absent(joint, expected):
 
 def test_only_what_would_be_taken_for_absent_is_moved():
     bodies = np.ones((2, 3, 25, 3))
-    np.testing.assert_array_equal(keep_off_zero(bodies), bodies)
+    np.testing.assert_array_equal(shift_zero_sums(bodies), bodies)
     bodies[1, 2] = 0  # not there
     bodies[0, 0, 7] = [1, 1, -2 - 1e-9]  # zero as float32
     bodies[0, 1, 8] = [0, 0, -5]
-    moved = keep_off_zero(bodies)
+    moved = shift_zero_sums(bodies)
     np.testing.assert_allclose((moved - bodies)[:, :2] - [0, 0, 6], 0, atol=1e-6)
     assert not moved[1, 2].any() and moved[0].sum(axis=-1).min() == pytest.approx(1)
 
@@ -134,7 +145,7 @@ def test_only_what_would_be_taken_for_absent_is_moved():
     [
         (
             walked(),
-            Capture("ntu25", "mm", "y"),
+            CaptureSpec("ntu25", "mm", "y"),
             "expected a trunk of 0.1 to 1.5 m, found 0.0005 m; is the unit right?",
         ),
         (
@@ -168,9 +179,9 @@ def test_toes_that_point_backwards_for_a_while_are_no_contradiction():
 
 @given(
     arrays(np.float32, (3, 2, 20, 3), elements=st.floats(-3, 3, width=32)),
-    st.sampled_from(sorted(TURNS)),
+    st.sampled_from(sorted(UP_ROTATIONS)),
 )
 def test_whatever_stands_in_an_array_it_is_read_or_refused(frames, up):
     with suppress(RawFileError):
-        found = read(frames, Capture("kinect_v1_20", "m", up))
+        found = read(frames, CaptureSpec("kinect_v1_20", "m", up))
         assert found.shape == (3, 2, 25, 3) and np.isfinite(found).all()

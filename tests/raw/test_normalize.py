@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from scdnet.raw.normalize import (
-    centre_on_spine,
+    center_on_spine,
     fill_absent,
-    normalise,
+    normalize,
     rotation_between,
     select_bodies,
 )
@@ -59,7 +59,7 @@ def test_selected_bodies_are_those_of_the_authors(name, read_case, golden):
 
 @pytest.mark.parametrize("name", CASES)
 def test_normalised_frames_are_those_of_the_authors(name, read_case, golden):
-    frames = normalise(select_bodies(read_case(name)))
+    frames = normalize(select_bodies(read_case(name)))
     assert frames.dtype == np.float32 and len(frames) == golden[f"{name}.num_frame"]
     expected = golden[f"{name}.normalised"].transpose(1, 3, 2, 0)  # (C, T, V, M) -> (T, M, V, C)
     np.testing.assert_allclose(frames, expected[: len(frames)], rtol=0, atol=GOLDEN_TOLERANCE)
@@ -110,7 +110,7 @@ def test_centring_moves_both_bodies_by_the_spine_of_the_first_and_leaves_absent_
     bodies[1, 3, 8] = [1, 1, -2]  # x + y + z == 0 counts as absent
     expected = bodies - bodies[0, :, 1][:, None]
     expected[1, 2, 7] = expected[1, 3, 8] = 0
-    centre_on_spine(bodies)
+    center_on_spine(bodies)
     np.testing.assert_allclose(bodies, expected, atol=1e-12)
 
 
@@ -120,7 +120,7 @@ def test_in_the_first_frame_the_spine_points_up_and_the_shoulders_along_x(bodies
         [1, 3, 2.8],
         [1, 3, 3.2],
     ]  # seen from the side, at right angles to the spine
-    frames = normalise(bodies)
+    frames = normalize(bodies)
     assert frames[0, 0, 1] - frames[0, 0, 0] == pytest.approx([0, 0, 0.5], abs=1e-6)
     assert frames[0, 0, 8] - frames[0, 0, 4] == pytest.approx([0.4, 0, 0], abs=1e-6)
     assert frames[:, 0, 1] == pytest.approx(
@@ -134,13 +134,13 @@ def test_shoulders_aslant_to_the_spine_tilt_it_again(bodies):
         [0, 0, 1],
         [1, 0, 2],
     ]  # 45 degrees above x: turned down to it, the spine with them
-    frames = normalise(bodies)
+    frames = normalize(bodies)
     assert frames[0, 0, 8] - frames[0, 0, 4] == pytest.approx([2**0.5, 0, 0], abs=1e-6)
     assert frames[0, 0, 1] - frames[0, 0, 0] == pytest.approx([0.5**0.5, 0, 0.5**0.5], abs=1e-6)
 
 
 def test_normalisation_keeps_all_distances_within_a_frame(bodies):
-    frames = normalise(bodies)
+    frames = normalize(bodies)
     before, after = (
         np.linalg.norm(x[..., :1, :] - x, axis=-1) for x in (bodies.swapaxes(0, 1), frames)
     )
@@ -149,13 +149,13 @@ def test_normalisation_keeps_all_distances_within_a_frame(bodies):
 
 def test_normalisation_does_not_see_where_the_bodies_stand(bodies):
     np.testing.assert_allclose(
-        normalise(bodies + np.array([5, -1, 2])), normalise(bodies), atol=2e-5
+        normalize(bodies + np.array([5, -1, 2])), normalize(bodies), atol=2e-5
     )
 
 
 def test_an_absent_second_body_stays_zero(bodies):
     bodies[1] = 0
-    assert not normalise(bodies)[:, 1].any()
+    assert not normalize(bodies)[:, 1].any()
 
 
 def test_rotation_turns_the_vector_to_the_target_and_is_a_rotation():

@@ -15,7 +15,7 @@ NUMBERS = st.one_of(
 
 
 def parse_all(text: str) -> np.ndarray:
-    words = Words.of(text.encode(), "x")
+    words = Words.tokenize(text.encode(), "x")
     return parse_decimals(words, np.arange(len(words.start)))
 
 
@@ -34,23 +34,23 @@ def test_words_that_are_no_finite_decimal_numbers_are_nan_and_spoil_no_other(wor
 
 
 def test_words_are_found_whatever_blanks_and_line_ends_surround_them():
-    words = Words.of(b"\t 1  22\r\n\r\n  \n333", "x")
+    words = Words.tokenize(b"\t 1  22\r\n\r\n  \n333", "x")
     assert words.columns().tolist() == [2, 0, 0, 1]
     assert parse_decimals(words, np.arange(3)).tolist() == [1, 22, 333]
 
 
 def test_only_lines_of_one_short_unsigned_integer_are_counts():
-    words = Words.of(b"25\n2 5\n-3\n2.0\n\n0007\n1234567890\nx\n999999999\n", "x")
+    words = Words.tokenize(b"25\n2 5\n-3\n2.0\n\n0007\n1234567890\nx\n999999999\n", "x")
     assert parse_counts(words).tolist() == [25, -1, -1, -1, -1, 7, -1, -1, 999999999]
 
 
 def test_the_empty_text_has_no_lines_and_no_words():
-    words = Words.of(b"", "x")
+    words = Words.tokenize(b"", "x")
     assert words.num_lines == 0 and len(words.start) == 0 and parse_counts(words).tolist() == []
 
 
 def test_a_line_is_shown_short_and_printable():
-    words = Words.of(b"a\x07b\n" + b"z" * 100 + b"\n\n", "x")
+    words = Words.tokenize(b"a\x07b\n" + b"z" * 100 + b"\n\n", "x")
     assert words.show(0) == r"'a\x07b'"
     assert len(words.show(1)) == 42
     assert words.show(2) == "a blank line"

@@ -119,7 +119,7 @@ class Stem(nn.Module):
     def __init__(self, sizes: EncoderSizes) -> None:
         super().__init__()
         b = sizes.base_channels
-        self.data_bn = nn.BatchNorm1d(sizes.bodies * JOINTS * 3)
+        self.data_bn = nn.BatchNorm1d(sizes.num_bodies * JOINTS * 3)
         self.l1, self.l2, self.l3 = Unit(3, b), Unit(b, 4 * b), Unit(4 * b, b)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,19 +135,21 @@ class Encoder(nn.Module):
 
     def __init__(self, sizes: EncoderSizes) -> None:
         super().__init__()
-        d, b = sizes.width, sizes.base_channels
+        d, b = sizes.embed_dim, sizes.base_channels
 
         def project(width: int) -> nn.Module:
             return nn.Sequential(nn.Linear(width, d), nn.LayerNorm(d), nn.ReLU(), nn.Linear(d, d))
 
         def transformer() -> nn.Module:
-            layer = nn.TransformerEncoderLayer(d, sizes.heads, d, sizes.dropout, batch_first=True)
-            return nn.TransformerEncoder(layer, sizes.layers, enable_nested_tensor=False)
+            layer = nn.TransformerEncoderLayer(
+                d, sizes.num_heads, d, sizes.dropout, batch_first=True
+            )
+            return nn.TransformerEncoder(layer, sizes.num_layers, enable_nested_tensor=False)
 
         self.gcn_t, self.gcn_s = Stem(sizes), Stem(sizes)
         self.channel_t, self.channel_s = (
-            project(sizes.bodies * JOINTS * b),
-            project(sizes.frames * b),
+            project(sizes.num_bodies * JOINTS * b),
+            project(sizes.num_frames * b),
         )
         self.t_encoder, self.s_encoder = transformer(), transformer()
 
@@ -164,7 +166,7 @@ class Side(nn.Module):
 
     def __init__(self, sizes: EncoderSizes, projection: int) -> None:
         super().__init__()
-        d = sizes.width
+        d = sizes.embed_dim
 
         def head(width: int) -> nn.Module:
             return nn.Sequential(nn.Linear(width, d), nn.ReLU(), nn.Linear(d, projection))

@@ -54,7 +54,7 @@ def test_only_metrics_that_ours_has_are_shown():
 
 
 def test_other_methods_on_request():
-    methods = beside(OURS, every_method=True)
+    methods = beside(OURS, all_methods=True)
     assert methods["MAMP"] == {"top1": 84.9} and {"SCD-Net", "SLiM", "STARS"} < set(methods)
 
 
@@ -72,13 +72,13 @@ def test_other_methods_on_request():
     ],
 )
 def test_nothing_stands_beside_what_is_not_the_same(change: dict):
-    assert beside({LINEAR._replace(**change): OURS[LINEAR]}, every_method=True) == {}
+    assert beside({LINEAR._replace(**change): OURS[LINEAR]}, all_methods=True) == {}
 
 
 def test_a_share_of_the_labels_stands_beside_the_same_share_only():
-    methods = beside({LINEAR._replace(protocol="semi 10 %"): OURS[LINEAR]}, every_method=True)
+    methods = beside({LINEAR._replace(protocol="semi 10 %"): OURS[LINEAR]}, all_methods=True)
     assert methods == {"MAMP": {"top1": 88.0}, "GFP": {"top1": 88.7}}
 
 
 def test_nothing_stands_beside_what_is_not_comparable():
-    assert add_published(OURS, lambda row: row.num_test != 16487, every_method=True) == OURS
+    assert add_published(OURS, lambda row: row.num_test != 16487, all_methods=True) == OURS

@@ -24,7 +24,7 @@ SCORES, LABEL = (
 )
 
 
-def made_up() -> Scores:
+def synthetic() -> Scores:
     names = np.array([f"S001C001P003R{i:03}A001" for i in range(200)])
     return Scores(
         SCORES.numpy(),
@@ -80,8 +80,8 @@ def test_the_confusion_file_has_the_classes_of_the_test_split_and_what_they_were
 
 def test_scores_are_read_as_they_were_written(tmp_path: Path):
     path = tmp_path / "scores_linear.npz"
-    write_scores(path, made_up())
-    for wrote, read in zip(made_up(), read_scores(path), strict=True):
+    write_scores(path, synthetic())
+    for wrote, read in zip(synthetic(), read_scores(path), strict=True):
         assert np.array_equal(wrote, read) and type(wrote) is type(read)
 
 
@@ -97,14 +97,14 @@ def test_scores_are_read_as_they_were_written(tmp_path: Path):
     ],
 )
 def test_scores_that_do_not_hold_together_are_an_error(tmp_path: Path, change: dict, message: str):
-    write_scores(tmp_path / "scores.npz", made_up()._replace(**change))
+    write_scores(tmp_path / "scores.npz", synthetic()._replace(**change))
     with pytest.raises(ScdnetError, match=message):
         read_scores(tmp_path / "scores.npz")
 
 
 def test_a_damaged_scores_file_is_an_error(tmp_path: Path):
     path = tmp_path / "scores.npz"
-    write_scores(path, made_up())
+    write_scores(path, synthetic())
     whole = path.read_bytes()
     for content in (b"", b"not a zip", whole[:-50], whole[:100]):
         path.write_bytes(content)
@@ -116,7 +116,7 @@ def test_a_damaged_scores_file_is_an_error(tmp_path: Path):
 
 def test_bytes_that_are_wrong_anywhere_are_an_error_unless_they_mean_nothing(tmp_path: Path):
     path, num_refused = tmp_path / "scores.npz", 0
-    write_scores(path, made_up())
+    write_scores(path, synthetic())
     whole = path.read_bytes()
     for start in range(5, len(whole), 50):
         path.write_bytes(whole[:start] + bytes(10) + whole[start + 10 :])
@@ -131,7 +131,7 @@ def test_bytes_that_are_wrong_anywhere_are_an_error_unless_they_mean_nothing(tmp
 
 def test_scores_that_do_not_say_whose_they_are_are_read(tmp_path: Path):
     path = tmp_path / "scores.npz"
-    write_scores(path, made_up())
+    write_scores(path, synthetic())
     with np.load(path) as file:
         np.savez(path, **{key: file[key] for key in file.files if key != "evaluation"})
     assert read_scores(path).evaluation == {}

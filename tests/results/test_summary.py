@@ -11,7 +11,7 @@ from scdnet.results.summary import (
     encoder_of,
     protocol_of,
     sort_rows,
-    summarise,
+    summarize,
 )
 
 BASE = {
@@ -46,7 +46,7 @@ def of_seed(seed: int, value: float, **change: object) -> dict:
 
 
 def test_mean_and_sample_standard_deviation_over_seeds_by_hand():
-    rows, num_changed = summarise([of_seed(0, 80.0), of_seed(1, 83.0), of_seed(2, 89.0)])
+    rows, num_changed = summarize([of_seed(0, 80.0), of_seed(1, 83.0), of_seed(2, 89.0)])
     assert list(rows) == [LINEAR] and num_changed == 0
     mean, std, n = rows[LINEAR]["top1"]
     assert (mean, n) == (84, 3)
@@ -56,7 +56,7 @@ def test_mean_and_sample_standard_deviation_over_seeds_by_hand():
 def test_draws_are_repetitions_too():
     semi = {"protocol": "semi", "label_fraction": 0.01}
     records = [of_seed(s, 10 * s + d, draw=d, **semi) for s in (0, 1) for d in (0, 1, 2)]
-    rows, _ = summarise(records)
+    rows, _ = summarize(records)
     ((row, metrics),) = rows.items()
     assert row.protocol == "semi 1 %"
     values = [0, 1, 2, 10, 11, 12]
@@ -64,12 +64,12 @@ def test_draws_are_repetitions_too():
 
 
 def test_one_evaluation_has_no_standard_deviation():
-    rows, _ = summarise([record(80.0)])
+    rows, _ = summarize([record(80.0)])
     assert rows[LINEAR]["top1"] == Statistic(80, None, 1)
 
 
 def test_an_evaluation_that_is_recorded_twice_counts_once():
-    rows, num_changed = summarise([of_seed(0, 80.0), of_seed(1, 90.0), of_seed(0, 80.0)])
+    rows, num_changed = summarize([of_seed(0, 80.0), of_seed(1, 90.0), of_seed(0, 80.0)])
     assert rows[LINEAR]["top1"][0] == 85 and rows[LINEAR]["top1"].n == 2 and num_changed == 0
 
 
@@ -77,13 +77,13 @@ def test_of_an_evaluation_with_another_value_the_last_counts_and_that_is_told():
     again = of_seed(
         0, 70.0, checkpoint="elsewhere/last.pt", config="configs/ntu60_xsub.yaml linear.optim.lr=1"
     )
-    rows, num_changed = summarise([of_seed(0, 80.0), of_seed(1, 90.0), again])
+    rows, num_changed = summarize([of_seed(0, 80.0), of_seed(1, 90.0), again])
     assert rows[LINEAR]["top1"][0] == 80 and rows[LINEAR]["top1"].n == 2 and num_changed == 1
 
 
 def test_checkpoints_of_one_seed_are_never_averaged():
     other = of_seed(0, 60.0, checkpoint="/any/runs/other/last.pt", checkpoint_sha256="b" * 64)
-    rows, _ = summarise([of_seed(0, 80.0), other])
+    rows, _ = summarize([of_seed(0, 80.0), other])
     assert {row.encoder: metrics["top1"].mean for row, metrics in rows.items()} == {
         "seed0/last.pt 0000000": 80,
         "other/last.pt bbbbbbb": 60,
@@ -94,7 +94,7 @@ def test_checkpoints_of_one_seed_are_told_apart_whatever_the_evaluation_drew():
     other = of_seed(
         0, 60.0, checkpoint="runs/other/last.pt", checkpoint_sha256="b" * 64, eval_seed=1
     )
-    rows, _ = summarise([of_seed(0, 80.0, eval_seed=0), other])
+    rows, _ = summarize([of_seed(0, 80.0, eval_seed=0), other])
     assert sorted(metrics["top1"].mean for metrics in rows.values()) == [60, 80]
 
 
@@ -103,7 +103,7 @@ def test_checkpoints_of_one_seed_are_told_apart_whatever_the_evaluation_drew():
     [("settings", "settings"), ("store_sha256", "store"), ("gallery_sha256", "gallery")],
 )
 def test_other_settings_and_stores_are_other_rows_named_by_their_hash(key: str, shown: str):
-    rows, _ = summarise(
+    rows, _ = summarize(
         [of_seed(0, 80.0, **{key: "a" * 64}), of_seed(1, 40.0, **{key: "b" * 64}), of_seed(2, 90.0)]
     )
     found = {row.encoder: metrics["top1"].mean for row, metrics in rows.items()}
@@ -112,7 +112,7 @@ def test_other_settings_and_stores_are_other_rows_named_by_their_hash(key: str, 
 
 
 def test_one_label_of_two_pretrainings_is_two_rows():
-    rows, _ = summarise(
+    rows, _ = summarize(
         [of_seed(0, 90.0, label="HDC"), of_seed(1, 50.0, label="HDC", pretrained_on="demo")]
     )
     assert {row.encoder for row in rows} == {"HDC, pretrained_on ntu60", "HDC, pretrained_on demo"}
@@ -123,13 +123,13 @@ def test_checkpoints_of_one_seed_in_two_settings_are_four_rows():
         of_seed(0, 10.0 * i, checkpoint_sha256=str(i % 2) * 64, settings=str(i // 2) * 12)
         for i in range(4)
     ]
-    assert sorted(metrics["top1"].mean for metrics in summarise(of)[0].values()) == [0, 10, 20, 30]
+    assert sorted(metrics["top1"].mean for metrics in summarize(of)[0].values()) == [0, 10, 20, 30]
 
 
 def test_controls_of_several_seeds_are_one_row_each():
     none = {"checkpoint": "none", "checkpoint_sha256": None, "pretrained_on": None, "epoch": 0}
     raw = {**none, "checkpoint": "raw", "seed": None, "epoch": None}
-    rows, _ = summarise(
+    rows, _ = summarize(
         [record(1.0, **none), record(3.0, **{**none, "seed": 1}), record(5.0, **raw)]
     )
     found = {
@@ -148,7 +148,7 @@ def test_fusions_of_several_seeds_and_epochs_are_told_apart():
         record(94.0, **{**FUSION, "seed": 1}, checkpoint="c, d"),
     )
     earlier = record(50.0, **{**FUSION, "epoch": 10}, checkpoint="e, f")
-    rows, _ = summarise([first, second, earlier])
+    rows, _ = summarize([first, second, earlier])
     found = {
         (row.protocol, row.encoder, row.epochs): metrics["top1"][::2]
         for row, metrics in rows.items()
@@ -161,7 +161,7 @@ def test_fusions_of_several_seeds_and_epochs_are_told_apart():
 
 def test_fusions_of_files_that_have_nothing_in_common_are_repetitions():
     unknown = {**FUSION, "seed": None, "epoch": None, "pretrained_on": None}
-    rows, _ = summarise(
+    rows, _ = summarize(
         [record(90.0, **unknown, checkpoint="a, b"), record(94.0, **unknown, checkpoint="c, d")]
     )
     ((row, metrics),) = rows.items()
@@ -169,7 +169,7 @@ def test_fusions_of_files_that_have_nothing_in_common_are_repetitions():
 
 
 def test_seeds_of_the_evaluation_are_repetitions():
-    rows, _ = summarise([record(80.0, eval_seed=0), record(82.0, eval_seed=1)])
+    rows, _ = summarize([record(80.0, eval_seed=0), record(82.0, eval_seed=1)])
     assert rows[LINEAR]["top1"][::2] == (81, 2)
 
 
@@ -189,7 +189,7 @@ def test_seeds_of_the_evaluation_are_repetitions():
     ],
 )
 def test_what_differs_in_kind_is_another_row(change: dict):
-    assert len(summarise([of_seed(0, 80.0), of_seed(1, 90.0, **change)])[0]) == 2
+    assert len(summarize([of_seed(0, 80.0), of_seed(1, 90.0, **change)])[0]) == 2
 
 
 @pytest.mark.parametrize(
@@ -260,6 +260,6 @@ def test_rows_are_in_the_order_of_the_protocols_streams_and_controls():
 
 
 def test_keys_that_are_not_known_or_missing_are_tolerated():
-    rows, _ = summarise([{"protocol": "hum", "metric": "pitch", "value": 3.0, "weather": ["fine"]}])
+    rows, _ = summarize([{"protocol": "hum", "metric": "pitch", "value": 3.0, "weather": ["fine"]}])
     ((row, metrics),) = rows.items()
     assert row[:4] == ("?", "?", None, "hum") and metrics["pitch"].mean == 3

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `keep_freed_memory` saves: training steps on the CPU with and without it, in processes of their own, A B A B."""
+"""What `disable_malloc_trim` saves: training steps on the CPU with and without it, in processes of their own, A B A B."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ import torch
 from scdnet.cli import command_parser, run_command
 from scdnet.config import Config
 from scdnet.data.clips import noise_clips
-from scdnet.engine.device import keep_freed_memory
+from scdnet.engine.device import disable_malloc_trim
 from scdnet.engine.train.state import start_training
 
 WARM_UP = 3  # steps that are not counted
@@ -34,8 +34,8 @@ def cpu_seconds_a_step(config: Config, steps: int) -> float:
 
 
 def main() -> None:
-    """Time training steps with glibc as it is and with `keep_freed_memory`."""
-    parser = command_parser(main.__doc__)
+    """Time training steps with glibc as it is and with `disable_malloc_trim`."""
+    parser = command_parser("bench_allocator", main.__doc__)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--base-channels", type=int, default=64)
     parser.add_argument("--batch", type=int, default=16)
@@ -45,8 +45,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.child:
         if args.child == "kept":
-            keep_freed_memory()
-        model = {"width": args.width, "base_channels": args.base_channels}
+            disable_malloc_trim()
+        model = {"embed_dim": args.width, "base_channels": args.base_channels}
         print(cpu_seconds_a_step(Config(data={"batch_size": args.batch}, model=model), args.steps))
         return
     seconds: dict[str, list[float]] = {"returned": [], "kept": []}

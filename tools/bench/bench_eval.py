@@ -8,17 +8,17 @@ from bench_lib import (
     count_work,
     describe_machine,
     floor_seconds,
-    in_turns,
+    interleaved,
     largest_difference,
-    made_up_clips,
     peak_gb,
+    synthetic_clips,
     write_json,
 )
 
 from scdnet.cli import run_command
 from scdnet.config import Config
 from scdnet.engine.build import encoder_sizes
-from scdnet.engine.device import keep_freed_memory, resolve_device, seed_everything, set_precision
+from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_everything, set_precision
 from scdnet.engine.official import encoder_weights
 from scdnet.eval.features import BATCH, GPU_BATCH
 from scdnet.models.encoder import DualPathEncoder
@@ -30,7 +30,7 @@ def build(
 ) -> tuple[dict[str, Callable[[], object]], Callable[[], object], float]:
     """The literal extraction and ours, ours for the counter, and how far the features are apart in fp32."""
     seed_everything(0)
-    clips, batches = made_up_clips(config, device)
+    clips, batches = synthetic_clips(config, device)
     reference = literal.Encoder(encoder_sizes(config)).to(device)
     encoder = DualPathEncoder(encoder_sizes(config)).to(device)
     encoder.load_state_dict(encoder_weights(reference.state_dict()))
@@ -76,16 +76,16 @@ def report(record: dict[str, Any]) -> None:
 
 def main() -> None:
     """Time the extraction of features, views included, against a literal encoder (fp32), in turns."""
-    parser = bench_parser(main.__doc__)
+    parser = bench_parser("bench_eval", main.__doc__)
     parser.add_argument(
         "--batch", type=int, help="clips a forward; by default as evaluation takes them"
     )
     args = parser.parse_args()
     device = resolve_device(args.device)
     batch = args.batch or (BATCH if device.type == "cpu" else GPU_BATCH)
-    model = {"width": args.width, "queue_size": batch}  # the queue is not used
+    model = {"embed_dim": args.width, "queue_size": batch}  # the queue is not used
     config = Config(precision=args.precision, data={"batch_size": batch}, model=model)
-    keep_freed_memory()
+    disable_malloc_trim()
     works, counted, difference = build(config, device)
     for _ in range(3):
         for work in works.values():
@@ -96,7 +96,7 @@ def main() -> None:
         "precision": args.precision,
         "batch": batch,
         "width": args.width,
-        "seconds": in_turns(works, device, args.rounds),
+        "seconds": interleaved(works, device, args.rounds),
         "work": work._asdict(),
         "floor_seconds": floor_seconds(work, device, args.precision),
         "largest_difference": difference,

@@ -23,9 +23,9 @@ TWO_PERSON = 3 / 16  # the share of NTU RGB+D's clips that show two people
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 
 
-def bench_parser(description: str | None) -> argparse.ArgumentParser:
+def bench_parser(verb: str, description: str | None) -> argparse.ArgumentParser:
     """A parser with the arguments of all benchmarks that compare with the literal version."""
-    parser = command_parser(description)
+    parser = command_parser(verb, description)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--precision", default="fp32", choices=tuple(DTYPES))
     parser.add_argument("--width", type=int, default=2048)
@@ -106,7 +106,7 @@ def wait(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
-def in_turns(
+def interleaved(
     works: dict[str, Callable[[], object]], device: torch.device, rounds: int
 ) -> dict[str, float]:
     """Median seconds of each work; one after the other, again and again, so that what disturbs disturbs all.
@@ -123,7 +123,7 @@ def in_turns(
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
-def made_up_clips(config: Config, device: torch.device) -> tuple[Clips, list[Tensor]]:
+def synthetic_clips(config: Config, device: torch.device) -> tuple[Clips, list[Tensor]]:
     """Noise with two people in 3 clips of 16, and the batches of one epoch over it."""
     clips = noise_clips(
         config.data, 16 * config.data.batch_size, two_person=TWO_PERSON, device=device

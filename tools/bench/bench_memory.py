@@ -89,7 +89,7 @@ def measure(command: Sequence[str]) -> tuple[float, int, int]:
 
 def main() -> None:
     """Measure the memory of converting many made-up sequences, of NTU RGB+D and of PKU-MMD (Linux only)."""
-    parser = command_parser(main.__doc__)
+    parser = command_parser("bench_memory", main.__doc__)
     parser.add_argument("--sequences", type=int, default=100_000)
     parser.add_argument("--frames", type=int, default=8, help="of a sequence (default %(default)s)")
     parser.add_argument("--workers", type=int, default=2)

@@ -2,12 +2,12 @@
 from pathlib import Path
 
 import torch
-from bench_lib import describe_machine, in_turns, made_up_clips, write_json
+from bench_lib import describe_machine, interleaved, synthetic_clips, write_json
 
 from scdnet.cli import config_parser, run_command
 from scdnet.config import Config
 from scdnet.config_file import load_config
-from scdnet.engine.device import keep_freed_memory, resolve_device, seed_everything
+from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_everything
 from scdnet.engine.train.state import start_training
 
 OBJECTIVES = ("scd", "hdc", "scd+hdc")
@@ -16,18 +16,18 @@ WARM_UP = 4  # steps before any is timed; on a GPU the last of them captures the
 
 def main() -> None:
     """Time training steps of each objective in turns, views included, at the same batch, on noise."""
-    parser = config_parser(main.__doc__)
+    parser = config_parser("bench_objectives", main.__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the record there")
     args = parser.parse_intermixed_args()
     config = load_config(args.config, args.overrides)
     device = resolve_device(config.device)
-    keep_freed_memory()
+    disable_malloc_trim()
     works = {}
     for objective in OBJECTIVES:
         own = Config.model_validate({**config.model_dump(), "objective": objective})
         seed_everything(0)
-        training, (clips, batches) = start_training(own, device), made_up_clips(own, device)
+        training, (clips, batches) = start_training(own, device), synthetic_clips(own, device)
         tasks, generator = training.model.objective.tasks, torch.Generator().manual_seed(0)
 
         def step(
@@ -38,7 +38,7 @@ def main() -> None:
         for _ in range(WARM_UP):
             step()
         works[objective] = step
-    taken = in_turns(works, device, args.rounds)
+    taken = interleaved(works, device, args.rounds)
     machine = describe_machine(device)
     print(
         f"{machine['device']}, torch {machine['torch']}, commit {machine['commit']}; batch {config.data.batch_size}"

@@ -14,7 +14,7 @@ import numpy as np
 
 from scdnet.cli import command_parser, run_command
 from scdnet.commands import prepare_ntu as ntu_gendata
-from scdnet.raw.normalize import normalise, select_bodies
+from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.raw_files import RawFile, find_raw_files
 from scdnet.raw.skeleton_file import Body, format_skeleton, parse_skeleton
 
@@ -25,7 +25,7 @@ FRAMES = 75  # of a made-up recording; NTU-60's are about as long
 
 def ours(data: bytes) -> np.ndarray:
     """The converter's way from a file's content to float32 (T, M, V, C)."""
-    return normalise(select_bodies(parse_skeleton(data, "benchmark")))
+    return normalize(select_bodies(parse_skeleton(data, "benchmark")))
 
 
 def literal(data: bytes, padded_frames: int = 300) -> np.ndarray:
@@ -171,7 +171,7 @@ def describe_machine() -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Time the conversion of `.skeleton` files, per file against a literal version, and with one and two workers."""
-    parser = command_parser(main.__doc__)
+    parser = command_parser("bench_prep", main.__doc__)
     parser.add_argument(
         "--raw", type=Path, help="folder or zip of recordings (default: made-up ones)"
     )

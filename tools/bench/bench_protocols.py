@@ -3,7 +3,7 @@ import resource
 from functools import partial
 
 import torch
-from bench_lib import describe_machine, in_turns, seconds
+from bench_lib import describe_machine, interleaved, seconds
 from sklearn.neighbors import KNeighborsClassifier
 
 from scdnet.cli import command_parser, run_command
@@ -18,7 +18,7 @@ COMPARED = (20_000, 2_000)  # gallery and queries that are compared with scikit-
 NTU60_XSUB = (40_091, 16_487)
 
 
-def made_up(num: int, seed: int) -> Features:
+def synthetic(num: int, seed: int) -> Features:
     """Features around a direction for each class."""
     generator = torch.Generator().manual_seed(seed)
     y = torch.randint(CLASSES, (num,), generator=generator)
@@ -41,7 +41,7 @@ def peak_mb() -> float:
 
 def compare_knn(device: torch.device, rounds: int) -> None:
     """1-NN by us and by scikit-learn, and our whole retrieval with its ranking, in turns."""
-    gallery, queries = made_up(COMPARED[0], 0), made_up(COMPARED[1], 1)
+    gallery, queries = synthetic(COMPARED[0], 0), synthetic(COMPARED[1], 1)
     works = {
         "scikit-learn, 1-NN": partial(scikit_1nn, gallery, queries),
         "1-NN alone": partial(accuracy_1nn, gallery, queries, device),
@@ -51,7 +51,7 @@ def compare_knn(device: torch.device, rounds: int) -> None:
     }
     answers = [work() for work in works.values()]
     assert max(answers) - min(answers) < 0.1, answers
-    taken = in_turns(works, device, rounds)
+    taken = interleaved(works, device, rounds)
     for name, value in taken.items():
         ratio = taken["scikit-learn, 1-NN"] / value
         print(f"  {COMPARED[1]} queries in {COMPARED[0]}, {name}: {value:.2f} s, ratio {ratio:.2f}")
@@ -59,7 +59,7 @@ def compare_knn(device: torch.device, rounds: int) -> None:
 
 def time_knn(device: torch.device, num_gallery: int, num_queries: int) -> None:
     """One retrieval of full size, and the memory that it adds to the features themselves."""
-    gallery, queries = made_up(num_gallery, 0), made_up(num_queries, 1)
+    gallery, queries = synthetic(num_gallery, 0), synthetic(num_queries, 1)
     before = peak_mb()
     taken = seconds(lambda: retrieve(gallery, queries, num_classes=CLASSES, device=device), device)
     print(f"  {num_queries} queries in {num_gallery}: {taken:.0f} s, {num_queries / taken:.0f} queries/s, "
@@ -68,7 +68,7 @@ def time_knn(device: torch.device, num_gallery: int, num_queries: int) -> None:
 
 def time_linear(device: torch.device) -> None:
     """The linear probe on features of NTU-60's size."""
-    train, test = (made_up(num, seed) for seed, num in enumerate(NTU60_XSUB))
+    train, test = (synthetic(num, seed) for seed, num in enumerate(NTU60_XSUB))
     probe = partial(
         linear_probe, train, test, LinearConfig(), num_classes=CLASSES, seed=0, device=device
     )
@@ -77,7 +77,7 @@ def time_linear(device: torch.device) -> None:
 
 def main() -> None:
     """Time kNN retrieval, against scikit-learn where both can, and the linear probe, on made-up features."""
-    parser = command_parser(main.__doc__)
+    parser = command_parser("bench_protocols", main.__doc__)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--gallery", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=50_000)

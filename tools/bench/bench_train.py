@@ -9,11 +9,11 @@ from bench_lib import (
     count_work,
     describe_machine,
     floor_seconds,
-    in_turns,
+    interleaved,
     largest_difference,
-    made_up_clips,
     peak_gb,
     seconds,
+    synthetic_clips,
     write_json,
 )
 from torch import Tensor
@@ -21,9 +21,9 @@ from torch import Tensor
 from scdnet.cli import run_command
 from scdnet.config import Config
 from scdnet.engine.build import encoder_sizes
-from scdnet.engine.device import keep_freed_memory, resolve_device, seed_everything, set_precision
+from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_everything, set_precision
 from scdnet.engine.official import scdnet_weights
-from scdnet.engine.train.diagnostics import watch_step
+from scdnet.engine.train.diagnostics import step_diagnostics
 from scdnet.engine.train.state import Training, start_training
 from scdnet.losses import contrast_losses
 from tests import literal  # the measure lies with the tests, which compare with it
@@ -77,7 +77,7 @@ def seconds_of_parts(
     )
     training.optimizer.zero_grad(set_to_none=True)
     part("backward", results["loss"].backward)
-    part("watch", lambda: watch_step(query, key, model.query.parameters()))
+    part("watch", lambda: step_diagnostics(query, key, model.query.parameters()))
     part("update", training.optimizer.step)
     part("queues", lambda: model.enqueue(key))
     return taken
@@ -97,7 +97,7 @@ def build(config: Config, views: tuple[Tensor, Tensor]) -> Contestants:
     device, model = views[0].device, config.model
     seed_everything(0)
     sizes = {
-        "projection": model.projection,
+        "projection_dim": model.projection_dim,
         "queue_size": model.queue_size,
         "momentum": model.momentum,
     }
@@ -153,7 +153,7 @@ def report(record: dict[str, Any]) -> None:
     print(f"views, beside the step: {1e3 * taken['views']:.2f} ms")
     if record["peak_gb"] is not None:
         print(
-            f"memory of a step beside weights, gradients and optimiser, not compiled: {record['peak_gb']:.1f} GB"
+            f"memory of a step beside weights, gradients and optimizer, not compiled: {record['peak_gb']:.1f} GB"
         )
     print(
         f"largest difference of features from the literal ones, in fp32: {record['largest_difference']:.1e}"
@@ -162,15 +162,15 @@ def report(record: dict[str, Any]) -> None:
 
 def main() -> None:
     """Time training steps against a literal writing of the method (fp32), in turns, and against the machine's floor."""
-    parser = bench_parser(main.__doc__)
+    parser = bench_parser("bench_train", main.__doc__)
     parser.add_argument("--compile", default="auto", choices=("auto", "off"))
     parser.add_argument("--batch", type=int, default=16)
     args = parser.parse_args()
-    data, model = {"batch_size": args.batch}, {"width": args.width}
+    data, model = {"batch_size": args.batch}, {"embed_dim": args.width}
     config = Config(precision=args.precision, compile=args.compile, data=data, model=model)
     device = resolve_device(args.device)
-    keep_freed_memory()
-    clips, batches = made_up_clips(config, device)
+    disable_malloc_trim()
+    clips, batches = synthetic_clips(config, device)
     generator = torch.Generator().manual_seed(0)
     views = next(clips.training_views(batches, generator))
     contestants = build(config, views)
@@ -188,7 +188,7 @@ def main() -> None:
         "batch": args.batch,
         "literal_batch": min(args.batch, LITERAL_BATCH),
         "width": args.width,
-        "seconds": in_turns(works, device, args.rounds),
+        "seconds": interleaved(works, device, args.rounds),
         "parts": {name: statistics.median(values[name] for values in parts) for name in parts[0]},
         "work": {name: value._asdict() for name, value in work.items()},
         "floor_seconds": floor_seconds(work["step"], device, args.precision),

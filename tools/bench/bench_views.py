@@ -14,8 +14,8 @@ from bench_lib import seconds
 from scdnet.cli import command_parser, run_command
 from scdnet.config import DataConfig, ViewsConfig
 from scdnet.data.clips import Clips, noise_clips
-from scdnet.engine.device import keep_freed_memory, resolve_device
-from scdnet.skeleton import NTU_25, neighbour_matrix
+from scdnet.engine.device import disable_malloc_trim, resolve_device
+from scdnet.skeleton import NTU_25, neighbor_matrix
 
 FRAMES = 64
 
@@ -25,7 +25,7 @@ class LiteralViews:
 
     def __init__(self, clips: Clips, views: ViewsConfig, seed: int) -> None:
         self.clips, self.views, self.rng = clips, views, np.random.default_rng(seed)
-        neighbours = neighbour_matrix(NTU_25)
+        neighbours = neighbor_matrix(NTU_25)
         self.reach = neighbours @ neighbours
 
     def __call__(self, index: Sequence[int]) -> torch.Tensor:
@@ -45,8 +45,8 @@ class LiteralViews:
 
     def crop(self, x: np.ndarray) -> np.ndarray:
         """A random stretch of (C, T, V, M)."""
-        rho = self.rng.uniform(self.views.crop_fraction, 1)
-        length = min(max(math.floor(x.shape[1] * rho), self.views.crop_frames), x.shape[1])
+        rho = self.rng.uniform(self.views.min_crop_fraction, 1)
+        length = min(max(math.floor(x.shape[1] * rho), self.views.min_crop_frames), x.shape[1])
         start = self.rng.integers(x.shape[1] - length + 1)
         return x[:, start : start + length]
 
@@ -63,8 +63,8 @@ class LiteralViews:
 
     def rotate(self, x: np.ndarray) -> np.ndarray:
         """By a large angle about one axis and small ones about the others."""
-        largest = [self.views.minor_angle_deg] * 3
-        largest[self.rng.integers(3)] = self.views.angle_deg
+        largest = [self.views.max_minor_angle_deg] * 3
+        largest[self.rng.integers(3)] = self.views.max_angle_deg
         (cx, sx), (cy, sy), (cz, sz) = (
             (math.cos(a), math.sin(a))
             for a in (math.radians(self.rng.uniform(0, deg)) for deg in largest)
@@ -84,23 +84,23 @@ class LiteralViews:
 
     def shear(self, x: np.ndarray) -> np.ndarray:
         """By a matrix of ones on the diagonal."""
-        matrix = self.rng.uniform(-self.views.shear_size, self.views.shear_size, size=(3, 3))
+        matrix = self.rng.uniform(-self.views.max_shear, self.views.max_shear, size=(3, 3))
         np.fill_diagonal(matrix, 1)
         return self.apply(matrix, x)
 
     def mask_joints(self, x: np.ndarray) -> np.ndarray:
         """Zero the joints around a few seeds."""
-        score = self.reach[self.rng.integers(25, size=self.views.seed_joints)].sum(
+        score = self.reach[self.rng.integers(25, size=self.views.seed_joint_fraction)].sum(
             axis=0
         ) + self.rng.random(25)
         x = x.copy()
-        x[:, :, np.argsort(score)[-self.views.masked_joints :]] = 0
+        x[:, :, np.argsort(score)[-self.views.masked_joint_fraction :]] = 0
         return x
 
     def mask_frames(self, x: np.ndarray) -> np.ndarray:
         """Zero some of 16 segments."""
-        segments, x = self.views.segments, x.copy()
-        for segment in self.rng.choice(segments, self.views.masked_segments, replace=False):
+        segments, x = self.views.num_segments, x.copy()
+        for segment in self.rng.choice(segments, self.views.num_masked_segments, replace=False):
             x[:, segment * FRAMES // segments : (segment + 1) * FRAMES // segments] = 0
         return x
 
@@ -128,13 +128,15 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Time pairs of training views: this project's batches against clip by clip, or on a GPU by themselves."""
-    parser = command_parser(main.__doc__)
+    parser = command_parser("bench_views", main.__doc__)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--bodies", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
-    clips = noise_clips(DataConfig(bodies=args.bodies), 1000, device=resolve_device(args.device))
+    clips = noise_clips(
+        DataConfig(num_bodies=args.bodies), 1000, device=resolve_device(args.device)
+    )
     if args.device != "cpu":
         rate = pairs_a_second(clips, args.batch, batches=500)
         print(
@@ -142,7 +144,7 @@ def main() -> None:
         )
         return
     torch.set_num_threads(1)
-    keep_freed_memory()  # as training does
+    disable_malloc_trim()  # as training does
     generator, literal = (
         torch.Generator().manual_seed(0),
         LiteralViews(clips, clips.config.views, seed=0),

@@ -7,7 +7,7 @@ from draw_lib import PANEL, PLAIN, Box, draw_arrow, draw_box, draw_cells, write
 
 from scdnet.cli import command_parser, run_command
 from scdnet.commands.inspect_store import check_matplotlib
-from scdnet.files import written_aside
+from scdnet.files import atomic_write
 from scdnet.losses import CROSS_DOMAIN_PAIRS
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ FIGURES = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw the figures of docs/methods.md."""
-    parser = command_parser(main.__doc__)
+    parser = command_parser("draw_objectives", main.__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs"), metavar="FOLDER")
     args = parser.parse_args(argv)
     check_matplotlib()
@@ -216,7 +216,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, height))
         axes.axis("off")
         draw(axes)
-        with written_aside(args.out / name) as partial:
+        with atomic_write(args.out / name) as partial:
             figure.savefig(partial, format="png", dpi=200, metadata={"Software": None})
         print(args.out / name)
 

@@ -11,14 +11,14 @@ from scdnet.engine.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from scdnet.engine.logs import say
+from scdnet.engine.logs import log
 
 LAST, BEST = "last.pt", "best.pt"
 NEXT = "next.pt"  # becomes last.pt when it is whole
 EARLIER = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pt")
 
 
-class Place(NamedTuple):
+class Progress(NamedTuple):
     """How far a run has come; later places are larger."""
 
     epochs: int  # completed
@@ -33,9 +33,9 @@ class Place(NamedTuple):
         return f"{self.epochs} epochs{f' and {self.steps} steps' if self.steps else ''}"
 
 
-def place_of(state: dict[str, Any]) -> Place:
+def progress_of(state: dict[str, Any]) -> Progress:
     """Where the run stood when the checkpoint with `state` was written."""
-    return Place(state["epoch"], state["unfinished"].get("steps", 0))
+    return Progress(state["epoch"], state["unfinished"].get("steps", 0))
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
@@ -46,7 +46,7 @@ def find_checkpoints(folder: Path) -> list[Path]:
 
 def _earlier(folder: Path) -> list[Path]:
     names = [match for path in folder.glob("epoch_*.pt") if (match := EARLIER.fullmatch(path.name))]
-    names.sort(key=lambda match: Place(int(match[1]), int(match[2] or 0)), reverse=True)
+    names.sort(key=lambda match: Progress(int(match[1]), int(match[2] or 0)), reverse=True)
     return [folder / match[0] for match in names]
 
 
@@ -55,7 +55,7 @@ class RunCheckpoints:
 
     def __init__(self, folder: Path, *, keep: int) -> None:
         self._folder, self._keep = folder, keep
-        self._whole: tuple[Path, Place] | None = None  # the newest that is known to be whole
+        self._whole: tuple[Path, Progress] | None = None  # the newest that is known to be whole
         self._damaged: list[Path] = []
 
     def newest(self) -> Checkpoint:
@@ -68,14 +68,14 @@ class RunCheckpoints:
             try:
                 checkpoint = read_checkpoint(path)
             except DamagedCheckpointError as error:
-                say(f"{error}; not used, looking for one before it")
+                log(f"{error}; not used, looking for one before it")
                 self._damaged.append(path)
                 continue
             if not checkpoint.is_ours:
                 raise CheckpointError(
                     f"{path}: cannot resume from it, it was not written by this program"
                 )
-            self._whole = path, place_of(checkpoint.state)
+            self._whole = path, progress_of(checkpoint.state)
             return checkpoint
         names = ", ".join(path.name for path in paths)
         raise CheckpointError(
@@ -87,7 +87,7 @@ class RunCheckpoints:
 
         Killed at any moment, it leaves one of the two for `newest`. Raises CheckpointError, with what is whole.
         """
-        last, place = self._folder / LAST, place_of(state)
+        last, place = self._folder / LAST, progress_of(state)
         if self._whole == (last, place):
             return last
         self._write(self._folder / NEXT, state)

@@ -10,11 +10,11 @@ import yaml
 
 from scdnet.config import Config
 from scdnet.config_file import changed_keys, dump_config
-from scdnet.engine.logs import say
+from scdnet.engine.logs import log
 from scdnet.engine.run.checkpoints import find_checkpoints
 from scdnet.engine.run.lock import LOCK
 from scdnet.errors import ScdnetError
-from scdnet.files import written_aside
+from scdnet.files import atomic_write
 
 CONFIG = "config.yaml"
 # names of what controls leave, evaluated before the training
@@ -25,15 +25,15 @@ FREE_TO_CHANGE = {
     "runs_dir",
     "device",
     "eval_every",
-    "eval_clips",
+    "eval_max_clips",
     "save_every",
-    "keep",
-    "data.resident",
-    "data.workers",
+    "keep_checkpoints",
+    "data.cache",
+    "data.num_workers",
     "compile",
     "protocols",
-    "features",
-    "label",
+    "feature_level",
+    "display_name",
 }
 EVALUATION = ("linear.", "finetune.")
 
@@ -51,7 +51,7 @@ def check_run_dir(config: Config, *, resume: bool, overwrite: bool) -> bool:
     if resume and find_checkpoints(folder):
         return True
     if resume:
-        say(f"{folder}: nothing to resume, starting afresh")
+        log(f"{folder}: nothing to resume, starting afresh")
     content = [name for name in _names_in(folder) if not _is_like(name, MAY_COME_FIRST)]
     if overwrite and content and CONFIG not in content:
         raise RunDirError(
@@ -111,7 +111,7 @@ def prepare_run_dir(config: Config, *, fresh: bool, overwrite: bool = False) -> 
         if name.endswith(".tmp"):  # of a process that was killed while it wrote
             _remove(folder / name)
     folder.mkdir(parents=True, exist_ok=True)
-    with written_aside(folder / CONFIG) as partial:
+    with atomic_write(folder / CONFIG) as partial:
         partial.write_text(yaml.safe_dump(dump_config(config), sort_keys=False), encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from scdnet.engine.logs import say
+from scdnet.engine.logs import log
 from scdnet.errors import ScdnetError
 
 LOCK = ".lock"  # in the folder while a run is at work there, or was when it was killed
@@ -65,7 +65,7 @@ def _lock(file: TextIO, folder: Path) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in TAKEN:
-            say(f"warning: {folder}: cannot be locked against a second run ({error.strerror})")
+            log(f"warning: {folder}: cannot be locked against a second run ({error.strerror})")
             return
         file.seek(0)
         holder = file.read() or "another process"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from signal import SIGINT, SIGTERM, Signals
 from types import FrameType
 
-from scdnet.engine.distributed import of_all
+from scdnet.engine.distributed import all_gather_scalar
 
 SIGNALS = (SIGTERM, SIGINT)
 STDERR = 2
@@ -28,7 +28,7 @@ class StopRequest:
 
     def is_made(self) -> bool:
         """Whether this rank or another was asked; all ranks call it at the same places and hear the same."""
-        number = int(max(of_all(self.signal or 0)))
+        number = int(max(all_gather_scalar(self.signal or 0)))
         if number:
             self.signal = Signals(number)
         return number > 0

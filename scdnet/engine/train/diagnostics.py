@@ -19,14 +19,16 @@ MEASURES = ("alignment", "uniformity", FEATURE_STD)
 COLLAPSED = 0.003
 
 
-def watched(projections: Sequence[str]) -> tuple[str, ...]:
+def diagnostic_names(projections: Sequence[str]) -> tuple[str, ...]:
     """The names of the numbers of a step."""
     return (*(f"{measure}/{name}" for measure in MEASURES for name in projections), "grad_norm")
 
 
 @torch.no_grad()
-def watch_step(query: Projections, key: Projections, parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The numbers that `watched` names, of projections (N, D) of unit length, N >= 2, and of gradients."""
+def step_diagnostics(
+    query: Projections, key: Projections, parameters: Iterable[nn.Parameter]
+) -> Tensor:
+    """The numbers that `diagnostic_names` names, of projections (N, D) of unit length, N >= 2, and of gradients."""
     queries, keys = (
         torch.stack(list(side.values())) for side in (query, key)
     )  # (projections, N, D)

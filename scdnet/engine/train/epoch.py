@@ -1,4 +1,4 @@
-"""An epoch of pretraining: its batches, its draws, and what its steps have reported."""
+"""An epoch of pretraining: its batches, its draws, and what its steps have metric_names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from scdnet.data.rank_info import draw_batches
+from scdnet.data.rank_info import sample_batches
 from scdnet.engine.device import derive_seed
 from scdnet.engine.logs import Metrics
 from scdnet.engine.train.diagnostics import COLLAPSED, FEATURE_STD
@@ -15,7 +15,7 @@ from scdnet.errors import ScdnetError
 
 
 class Epoch:
-    """One pass over the sequences of `hands` (N,), in an order and with views that only seed and number decide.
+    """One pass over the `sequences` (N,), in an order and with views that only seed and number decide.
 
     Its state, within a checkpoint, is what it takes to go on after any of its steps.
     """
@@ -23,7 +23,7 @@ class Epoch:
     def __init__(
         self,
         number: int,
-        hands: Sequence[Tensor],
+        sequences: Tensor,
         report: Sequence[str],
         *,
         seed: int,
@@ -34,26 +34,26 @@ class Epoch:
         self._names = report  # of the numbers that a step reports
         # of the order, then of the views, batch by batch
         self.generator = Generator().manual_seed(derive_seed(seed, number))
-        self.batches = draw_batches(hands, batch_size, self.generator)
+        self.batches = sample_batches(sequences, batch_size, self.generator)
         self._reports = torch.zeros(
             len(self.batches), len(report), device=device
         )  # a row for each step
         self._checked = 0
 
     @property
-    def left(self) -> tuple[Tensor, ...]:
+    def remaining(self) -> tuple[Tensor, ...]:
         """The batches (B,) of the steps that are still to be done."""
         return self.batches[self.steps :]
 
     def state(self) -> dict[str, Any]:
-        """What `take_up` goes on from."""
+        """What `load_state_dict` goes on from."""
         return {
             "steps": self.steps,
             "views": self.generator.get_state(),
             "reports": self._reports[: self.steps].cpu(),
         }
 
-    def take_up(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Stand where `state` was taken. Raises ScdnetError if it is of another epoch."""
         steps, reports = state["steps"], state["reports"]
         if not 0 <= steps <= len(self.batches) or reports.shape != (steps, len(self._names)):
@@ -70,7 +70,7 @@ class Epoch:
         self.steps += 1
 
     def check(self, names: np.ndarray, advice: str) -> None:
-        """Raise ScdnetError if a number reported since the last check is none; waits for the device.
+        """Raise ScdnetError if a number metric_names since the last check is none; waits for the device.
 
         `names` (N,) are those of all sequences; the error ends in `advice`.
         """
@@ -87,7 +87,7 @@ class Epoch:
         )
 
     def metrics(self) -> Metrics:
-        """The mean of each reported number over the epoch."""
+        """The mean of each metric_names number over the epoch."""
         return dict(
             zip(self._names, self._reports.cpu().double().mean(dim=0).tolist(), strict=True)
         )

@@ -11,8 +11,8 @@ from torch import Tensor
 from scdnet.config import Config
 from scdnet.data.clips import Clips
 from scdnet.engine.device import gpu_memory_gb, random_states, restore_random_states
-from scdnet.engine.distributed import from_main, is_main
-from scdnet.engine.logs import Metrics, RunLog, Waited, say
+from scdnet.engine.distributed import is_main, run_on_main
+from scdnet.engine.logs import Metrics, RunLog, TimedIterator, log
 from scdnet.engine.run.checkpoints import RunCheckpoints
 from scdnet.engine.run.signals import StopRequest
 from scdnet.engine.train.diagnostics import COLLAPSED
@@ -25,7 +25,7 @@ Score = Callable[
     [DualPathEncoder, Clips, str], Metrics
 ]  # how good an encoder is on clips, in a precision
 Views = tuple[Tensor, ...]  # two of a batch for each task
-CHECK_EVERY = 50  # steps; a look at what they reported waits for the GPU
+CHECK_EVERY = 50  # steps; a look at what they metric_names waits for the GPU
 ADVICE = "lower optim.lr or raise optim.warmup_epochs in a run of another name="
 BEST_BY = "knn@1"  # the score whose largest value makes a checkpoint the best
 
@@ -47,23 +47,22 @@ class Run:
     def epoch(self) -> bool:
         """Do the epoch that comes next, or the rest of it, and what is due after it; False if asked to stop within."""
         config, training = self.config, self.training
-        hands = self.clips.hands(self.train)
         epoch = Epoch(
             training.epoch,
-            hands,
+            self.train,
             training.report,
             seed=config.seed,
             batch_size=config.data.batch_size,
             device=self.clips.device,
         )
         if training.unfinished:
-            epoch.take_up(training.unfinished)
+            epoch.load_state_dict(training.unfinished)
         metrics = self._steps(epoch)
         if self.stop.is_made():
             training.unfinished = epoch.state()
             self._save(self.checkpoints.save)
             place = f"step {epoch.steps} of {len(epoch.batches)} of epoch {epoch.number}"
-            say(f"stopped after {place} (from 0), saved; go on with --resume")
+            log(f"stopped after {place} (from 0), saved; go on with --resume")
             return False
         training.epoch, training.unfinished = epoch.number + 1, {}
         self._finish(epoch, metrics)
@@ -73,12 +72,12 @@ class Run:
         """The steps that are left of an epoch, unless asked to stop; returns how fast they were."""
         self.training.start_epoch()
         start, first = time.perf_counter(), epoch.steps
-        views = Waited(
+        views = TimedIterator(
             self.clips.training_views(
-                epoch.left, epoch.generator, self.training.model.objective.tasks
+                epoch.remaining, epoch.generator, self.training.model.objective.tasks
             )
         )
-        while epoch.left:
+        while epoch.remaining:
             chance, pair = epoch.generator.get_state(), self._next(views)
             if self.stop.is_made():
                 epoch.generator.set_state(chance)  # of the views that are not used
@@ -94,7 +93,7 @@ class Run:
             "seconds": seconds,
             "step_seconds": seconds / max(steps, 1),
             "clips_per_second": steps * self.config.data.batch_size / seconds,
-            "data_share": views.seconds / seconds,
+            "data_time_fraction": views.seconds / seconds,
             "gpu_memory_gb": gpu_memory_gb(self.clips.device),
         }
         return {name: value for name, value in metrics.items() if value is not None}
@@ -131,7 +130,7 @@ class Run:
     def _warn_of_collapse(self, epoch: Epoch) -> None:
         domains = epoch.collapsed()
         if domains and not self.warned:
-            say(
+            log(
                 f"warning: the embeddings have collapsed ({', '.join(domains)}): feature_std stayed below {COLLAPSED} "
                 f"in all of epoch {epoch.number}; {ADVICE}"
             )
@@ -143,7 +142,7 @@ class Run:
         metrics = self.score(model.query.encoder, self.clips, self.config.precision)
         restore_random_states(states)
         model.train()
-        return from_main(lambda: metrics)  # what is done about it all ranks must do
+        return run_on_main(lambda: metrics)  # what is done about it all ranks must do
 
     def _save(self, write: Callable[[dict[str, Any]], object]) -> None:
         """Call `write`, on the first rank, with the content of a checkpoint, which must be fit to go on from."""

@@ -8,13 +8,13 @@ from scdnet.config import Config
 from scdnet.engine.build import build_objective, check_sizes, open_clips
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from scdnet.engine.device import (
-    keep_freed_memory,
+    disable_malloc_trim,
     resolve_device,
     seed_everything,
 )
-from scdnet.engine.distributed import from_main, joined
-from scdnet.engine.logs import RunLog, say
-from scdnet.engine.run.checkpoints import LAST, RunCheckpoints, place_of
+from scdnet.engine.distributed import process_group, run_on_main
+from scdnet.engine.logs import RunLog, log
+from scdnet.engine.run.checkpoints import LAST, RunCheckpoints, progress_of
 from scdnet.engine.run.directory import check_run_dir, prepare_run_dir
 from scdnet.engine.run.lock import locked
 from scdnet.engine.run.signals import StopRequest
@@ -37,19 +37,19 @@ def pretrain(
     are none).
     """
     device = resolve_device(config.device)
-    with joined(device), ExitStack() as stack:
-        from_main(lambda: stack.enter_context(locked(config.run_dir)))
-        resuming = from_main(lambda: check_run_dir(config, resume=resume, overwrite=overwrite))
+    with process_group(device), ExitStack() as stack:
+        run_on_main(lambda: stack.enter_context(locked(config.run_dir)))
+        resuming = run_on_main(lambda: check_run_dir(config, resume=resume, overwrite=overwrite))
         clips = open_clips(config, device)
         train = clips.split(train=True)
         _announce(config, len(train), clips.place)
-        keep_freed_memory()
+        disable_malloc_trim()
         seed_everything(config.seed)
         training = start_training(config, device)
-        checkpoints = RunCheckpoints(config.run_dir, keep=config.keep)
+        checkpoints = RunCheckpoints(config.run_dir, keep=config.keep_checkpoints)
         if resuming:
             _restore_newest(training, checkpoints, config)
-        from_main(lambda: prepare_run_dir(config, fresh=not resuming, overwrite=overwrite))
+        run_on_main(lambda: prepare_run_dir(config, fresh=not resuming, overwrite=overwrite))
         steps = len(train) // config.data.batch_size
         done = training.epoch * steps + training.unfinished.get("steps", 0)
         log = stack.enter_context(
@@ -76,28 +76,28 @@ def _restore_newest(training: Training, checkpoints: RunCheckpoints, config: Con
         found.append(checkpoints.newest())
         return found[0].path, found[0].sha256
 
-    path, sha256 = from_main(choose)
+    path, sha256 = run_on_main(choose)
     checkpoint = found[0] if found else read_checkpoint(path)
     if checkpoint.sha256 != sha256:
         raise CheckpointError(f"{path}: this rank reads another file there than the first one does")
     training.restore(checkpoint, config)
-    say(
-        f"{checkpoint.path}: going on after {place_of(checkpoint.state)}, of {config.optim.epochs} epochs"
+    log(
+        f"{checkpoint.path}: going on after {progress_of(checkpoint.state)}, of {config.optim.epochs} epochs"
     )
 
 
 def _announce(config: Config, num_train: int, place: str) -> None:
     warning = check_sizes(config, num_train)
     if warning:
-        say(f"warning: {warning}")
+        log(f"warning: {warning}")
     objective = build_objective(config)
     for path in PATHS:
         if (level := objective.trained_level(path)) < NUM_LEVELS:
             part = f"after level {level} " if level else ""
-            say(
+            log(
                 f"warning: the {path} path {part}is in no query and so not trained (features= says what is evaluated)"
             )
     chance = len(objective.pairs) * math.log(1 + config.model.queue_size)
-    say(
+    log(
         f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}"
     )

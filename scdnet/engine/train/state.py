@@ -26,19 +26,19 @@ from scdnet.engine.device import (
     set_precision,
 )
 from scdnet.engine.distributed import (
-    are_joined,
     average_gradients,
-    copy_from_main,
+    broadcast_,
     gather,
     gather_objects,
-    share,
+    is_initialized,
+    rank_info,
 )
-from scdnet.engine.logs import say
+from scdnet.engine.logs import log
 from scdnet.engine.optim import load_optimizer, make_optimizer, make_schedule
 from scdnet.engine.run.directory import check_resumable
-from scdnet.engine.train.diagnostics import watch_step, watched
+from scdnet.engine.train.diagnostics import diagnostic_names, step_diagnostics
 from scdnet.losses import contrast_losses, positive_cosines
-from scdnet.models.layers import share_statistics
+from scdnet.models.layers import synchronize_statistics
 from scdnet.models.objective import Objective
 from scdnet.models.scdnet import SCDNet
 
@@ -64,7 +64,7 @@ class Training:
     @property
     def report(self) -> tuple[str, ...]:
         """The names of the numbers that a step reports."""
-        return reported(self.model.objective)
+        return metric_names(self.model.objective)
 
     def start_epoch(self) -> None:
         """Set the learning rate of the coming epoch."""
@@ -73,7 +73,7 @@ class Training:
         if isinstance(self.step, GraphedStep) and before != [
             group["lr"] for group in self.optimizer.param_groups
         ]:
-            self.step.forget()
+            self.step.invalidate()
 
     def state(self, config: Config) -> dict[str, Any]:
         """The content of a checkpoint from which `restore` goes on as if nothing had happened; asked of all ranks."""
@@ -110,9 +110,9 @@ class Training:
 
     def _restore_chance(self, states: list[dict[str, Any]], *where: int) -> None:
         """Take up this rank's random state; one that has none is seeded anew, by seed and place of the run."""
-        rank, size = share()
+        rank, size = rank_info()
         if len(states) != size:
-            say(
+            log(
                 f"the checkpoint is of {len(states)} ranks, going on with {size}: dropout will differ"
             )
         if rank < len(states):
@@ -122,16 +122,16 @@ class Training:
 
 
 def start_training(config: Config, device: torch.device) -> Training:
-    """A model with fresh weights, its optimiser and schedule, and its step as `precision` and `compile` have it.
+    """A model with fresh weights, its optimizer and schedule, and its step as `precision` and `compile` have it.
 
     Chance, up to here the same on all ranks, then goes its own way on each: what follows is dropout.
     """
     model = build_model(config).to(device).train()
-    copy_from_main(model.state_dict().values())
+    broadcast_(model.state_dict().values())
     optimizer = make_optimizer(model.query.parameters(), config.optim)
     precision = set_precision(config.precision, device)
-    if are_joined() and config.sync_batchnorm:
-        share_statistics(model, gather)
+    if is_initialized() and config.sync_batchnorm:
+        synchronize_statistics(model, gather)
     step = partial(
         train_step, model, optimizer, temperature=config.model.temperature, precision=precision
     )
@@ -142,19 +142,24 @@ def start_training(config: Config, device: torch.device) -> Training:
     if is_compiled(config.compile, device):
         compile_in_place(model.query, model.key)
         # several ranks do without a graph: it would hold what NCCL does between them, which is not tested here
-        step = step if are_joined() else GraphedStep(step)
-    if share().size > 1:
-        seed_everything(derive_seed(config.seed, share().rank))
+        step = step if is_initialized() else GraphedStep(step)
+    if rank_info().world_size > 1:
+        seed_everything(derive_seed(config.seed, rank_info().rank))
     return Training(model, optimizer, make_schedule(optimizer, config.optim), step)
 
 
-def reported(objective: Objective) -> tuple[str, ...]:
-    """The names of the numbers that a step reports: the loss comes last, after its terms and what is watched."""
+def metric_names(objective: Objective) -> tuple[str, ...]:
+    """The names of the numbers that a step reports: the loss comes last, after its terms and what is diagnostic_names."""
     names = [a if a == b else f"{a}-{b}" for a, b in objective.pairs]
     weights = [
         f"weight/{name}" for name, level in zip(names, objective.levels, strict=True) if level
     ]
-    return (*(f"loss/{name}" for name in names), *weights, *watched(objective.projections), "loss")
+    return (
+        *(f"loss/{name}" for name in names),
+        *weights,
+        *diagnostic_names(objective.projections),
+        "loss",
+    )
 
 
 def train_step(
@@ -164,7 +169,7 @@ def train_step(
     temperature: float,
     precision: Callable[[], AbstractContextManager[object]],
 ) -> Tensor:
-    """One update from two views (N, C, T, V, M) for each task; returns the numbers that `reported` names, (R,).
+    """One update from two views (N, C, T, V, M) for each task; returns the numbers that `metric_names` names, (R,).
 
     Of several ranks each has its rows of the batch; weights, queues and the report are those of the whole.
     """
@@ -179,10 +184,10 @@ def train_step(
     both = gather(torch.stack([*query.values(), *key.values()]))  # (ranks, projections, N, D)
     both = both.transpose(0, 1).flatten(1, 2)  # N of all ranks
     query, key = (dict(zip(query, half, strict=True)) for half in both.chunk(2))
-    numbers = watch_step(query, key, model.query.parameters())
+    numbers = step_diagnostics(query, key, model.query.parameters())
     optimizer.step()
-    model.weights.follow(positive_cosines(pairs, query, key))
+    model.weights.update_ema(positive_cosines(pairs, query, key))
     model.enqueue(key)
     losses = gather(losses).mean(dim=0)
-    changing = weights[len(weights) - model.weights.num_changing :]
+    changing = weights[len(weights) - model.weights.num_weighted :]
     return torch.cat([losses, changing, numbers, (weights * losses).sum()[None]])

@@ -10,7 +10,7 @@ import torch
 from scdnet import load_encoder
 from scdnet.config import Config
 from scdnet.engine.checkpoint import CONTENT, CheckpointError, read_checkpoint
-from scdnet.engine.run.checkpoints import Place, RunCheckpoints, find_checkpoints, place_of
+from scdnet.engine.run.checkpoints import Progress, RunCheckpoints, find_checkpoints, progress_of
 from scdnet.engine.run.directory import RunDirError
 from scdnet.engine.train import state as training
 from scdnet.engine.train.pretrain import pretrain
@@ -29,8 +29,8 @@ def names_in(folder: Path) -> list[str]:
     return [path.name for path in find_checkpoints(folder)]
 
 
-def places_in(folder: Path) -> list[Place]:
-    return [place_of(read_checkpoint(path).state) for path in find_checkpoints(folder)]
+def places_in(folder: Path) -> list[Progress]:
+    return [progress_of(read_checkpoint(path).state) for path in find_checkpoints(folder)]
 
 
 def flip(path: Path, place: int) -> None:
@@ -183,7 +183,7 @@ def test_a_checkpoint_of_version_2_is_evaluated_and_resumed(small_config: Config
     torch.save(
         {key: value for key, value in state.items() if key not in ("best", "unfinished")}, path
     )
-    assert load_encoder(path).sizes.width == small_config.model.width
+    assert load_encoder(path).sizes.embed_dim == small_config.model.embed_dim
     assert_same_state(pretrain(changed(small_config, optim={"epochs": 3}), resume=True), whole)
 
 

@@ -8,10 +8,10 @@ import torch
 
 from scdnet.config import Config
 from scdnet.engine.checkpoint import read_checkpoint
-from scdnet.engine.run.checkpoints import place_of
+from scdnet.engine.run import signals as stopping
+from scdnet.engine.run.checkpoints import progress_of
 from scdnet.engine.run.signals import stop_on_signals
 from scdnet.engine.train import state as training
-from scdnet.engine.run import signals as stopping
 from scdnet.engine.train.pretrain import pretrain
 
 
@@ -42,7 +42,7 @@ def test_a_signal_ends_a_run_after_the_step_with_a_checkpoint(
     with stop_on_signals() as stop:
         path = pretrain(small_config, stop=stop)
     assert stop.status == 128 + number
-    assert place_of(read_checkpoint(path).state) == (1, 1)  # an epoch has two steps
+    assert progress_of(read_checkpoint(path).state) == (1, 1)  # an epoch has two steps
     assert handlers() == before
 
 
@@ -67,7 +67,7 @@ def test_a_signal_that_comes_too_late_stops_nothing(small_config: Config):
             stop=stop,
             score=lambda *_: signal.raise_signal(signal.SIGTERM) or {"knn@1": 1.0},
         )
-    assert stop.status is None and place_of(read_checkpoint(path).state) == (2, 0)
+    assert stop.status is None and progress_of(read_checkpoint(path).state) == (2, 0)
 
 
 def test_a_signal_whose_line_nobody_reads_still_stops_with_a_checkpoint(
@@ -80,7 +80,7 @@ def test_a_signal_whose_line_nobody_reads_still_stops_with_a_checkpoint(
     with stop_on_signals() as stop:
         path = pretrain(small_config, stop=stop)
     os.close(writer)
-    assert stop.status == 143 and place_of(read_checkpoint(path).state) == (1, 1)
+    assert stop.status == 143 and progress_of(read_checkpoint(path).state) == (1, 1)
 
 
 def test_a_second_sigterm_changes_nothing():

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from scdnet.engine.train.diagnostics import alignment, feature_std, uniformity, watch_step, watched
+from scdnet.engine.train.diagnostics import (
+    alignment,
+    diagnostic_names,
+    feature_std,
+    step_diagnostics,
+    uniformity,
+)
 
 
 def rows(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -52,7 +58,11 @@ def test_the_numbers_of_a_step_stand_under_their_names():
     first, second, unused = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
     first.grad, second.grad = torch.tensor([3.0, 4.0]), torch.tensor([0.0, 12.0])
     numbers = dict(
-        zip(watched(names), watch_step(query, key, [first, second, unused]).tolist(), strict=True)
+        zip(
+            diagnostic_names(names),
+            step_diagnostics(query, key, [first, second, unused]).tolist(),
+            strict=True,
+        )
     )
     assert numbers["grad_norm"] == 13
     for domain in names:

@@ -8,12 +8,12 @@ from scdnet.engine.train import state as training
 from scdnet.engine.train.diagnostics import COLLAPSED
 from scdnet.engine.train.epoch import Epoch
 from scdnet.engine.train.pretrain import pretrain
-from scdnet.engine.train.state import reported
+from scdnet.engine.train.state import metric_names
 from scdnet.errors import ScdnetError
 from scdnet.models.objective import Objective
 from tests.engine.runs import changed
 
-REPORT = reported(Objective())
+REPORT = metric_names(Objective())
 NUMBERS = len(REPORT)
 NAMES = np.array([f"seq{i}" for i in range(30)])
 
@@ -49,7 +49,7 @@ def test_an_epoch_goes_on_where_it_stood():
     for epoch in (whole, begun):
         torch.rand(3, generator=epoch.generator)
         epoch.record(torch.arange(float(NUMBERS)))
-    rest.take_up(begun.state())
+    rest.load_state_dict(begun.state())
     assert [batch.tolist() for batch in rest.left] == [
         batch.tolist() for batch in whole.batches[1:]
     ]
@@ -67,7 +67,7 @@ def test_an_epoch_goes_on_where_it_stood():
 def test_the_state_of_an_epoch_of_another_length_is_refused():
     state = {**make_epoch().state(), "steps": 4, "reports": torch.zeros(4, len(REPORT))}
     with pytest.raises(ScdnetError, match="cannot go on after step 4 of 3"):
-        make_epoch().take_up(state)
+        make_epoch().load_state_dict(state)
 
 
 def test_a_domain_has_collapsed_if_it_lay_below_the_threshold_at_every_step():

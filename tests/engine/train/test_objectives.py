@@ -31,12 +31,15 @@ CHOICES = {
     **{name: {"scd": {"pairs": pairs}} for name, pairs in PAIRS.items()},
     "hdc": {"objective": "hdc"},
     "scd+hdc": {"objective": "scd+hdc"},
-    "some levels": {"objective": "hdc", "hdc": {"levels": (2, 4), "weights": "depth"}},
-    "one subtask": {"objective": "hdc", "hdc": {"subtasks": ("temporal",), "weights": "uniform"}},
-    "random joints": {"data": {"views": {"spatial_mask": "random", "joint_mask": 1}}},
-    "single frames": {"data": {"views": {"temporal_mask": "frames", "frame_mask": 1}}},
+    "some levels": {"objective": "hdc", "hdc": {"levels": (2, 4), "loss_weights": "depth"}},
+    "one subtask": {
+        "objective": "hdc",
+        "hdc": {"subtasks": ("temporal",), "loss_weights": "uniform"},
+    },
+    "random joints": {"data": {"views": {"spatial_mask": "random", "joint_mask_prob": 1}}},
+    "single frames": {"data": {"views": {"temporal_mask": "frames", "frame_mask_prob": 1}}},
     "no masks": {"data": {"views": {"spatial_mask": "none", "temporal_mask": "none"}}},
-    "mean, two layers": {"model": {"pooling": "mean", "layers": 2}},
+    "mean, two layers": {"model": {"pooling": "mean", "num_layers": 2}},
 }
 
 
@@ -77,7 +80,14 @@ def test_a_stopped_run_goes_on_bit_for_bit(small_config: Config, objective: str)
     ) == pytest.approx(8, abs=1e-4)
 
 
-PLAIN = {"rotate": 0, "flip": 0, "shear": 0, "joint_mask": 0, "frame_mask": 0, "crop_fraction": 1}
+PLAIN = {
+    "rotate_prob": 0,
+    "flip_prob": 0,
+    "shear_prob": 0,
+    "joint_mask_prob": 0,
+    "frame_mask_prob": 0,
+    "min_crop_fraction": 1,
+}
 
 
 @pytest.mark.parametrize(("path", "other"), [("temporal", "spatial"), ("spatial", "temporal")])
@@ -97,7 +107,7 @@ def test_hdc_of_one_level_and_subtask_on_plain_views_trains_as_plain_moco(
         for values in (
             {
                 "objective": "hdc",
-                "hdc": {"subtasks": (path,), "levels": (4,), "weights": "invariance"},
+                "hdc": {"subtasks": (path,), "levels": (4,), "loss_weights": "invariance"},
             },
             {"objective": "scd", "scd": {"pairs": ((path, path),)}},
         )

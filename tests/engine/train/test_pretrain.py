@@ -9,18 +9,18 @@ from scdnet.config import Config
 from scdnet.engine.build import build_model
 from scdnet.engine.checkpoint import CheckpointError, read_checkpoint
 from scdnet.engine.device import seed_everything
+from scdnet.engine.run import directory as run_dir
 from scdnet.engine.run.checkpoints import RunCheckpoints
 from scdnet.engine.run.directory import RunDirError
 from scdnet.engine.train import pretrain as trainer
-from scdnet.engine.run import directory as run_dir
 from scdnet.engine.train.pretrain import pretrain
-from scdnet.engine.train.state import reported, start_training
+from scdnet.engine.train.state import metric_names, start_training
 from scdnet.errors import ScdnetError
 from scdnet.eval.knn import score_1nn
 from scdnet.models.objective import Objective
 from tests.engine.runs import assert_same_weights, changed, metrics_of, weights_of
 
-REPORT = reported(Objective())
+REPORT = metric_names(Objective())
 LOSSES = [name for name in REPORT if name.startswith("loss/")]
 
 
@@ -107,7 +107,7 @@ def test_a_seed_decides_the_run(small_config: Config):
 
 def test_where_the_frames_lie_does_not_change_the_run(small_config: Config):
     held = pretrain(changed(small_config, name="held"), score=score_1nn)
-    streaming = {"resident": "off", "workers": 2}
+    streaming = {"cache": "none", "num_workers": 2}
     read = pretrain(
         changed(small_config, name="read", data=streaming, eval_every=1), score=score_1nn
     )
@@ -121,7 +121,7 @@ def test_where_the_frames_lie_does_not_change_the_run(small_config: Config):
 
 def test_the_share_of_the_time_that_goes_into_data_is_on_record(small_config: Config):
     pretrain(small_config)
-    assert all(0 < line["data_share"] < 1 for line in metrics_of(small_config))
+    assert all(0 < line["data_time_fraction"] < 1 for line in metrics_of(small_config))
 
 
 def test_resume_ends_where_the_undisturbed_run_ends(small_config: Config):
@@ -284,7 +284,7 @@ def test_a_rank_that_reads_another_checkpoint_than_the_first_is_ended(
 ):
     path, checkpoints = pretrain(small_config), RunCheckpoints(small_config.run_dir, keep=2)
     monkeypatch.setattr(
-        trainer, "from_main", lambda make: (path, "the hash that the first rank has read")
+        trainer, "run_on_main", lambda make: (path, "the hash that the first rank has read")
     )
     with pytest.raises(
         CheckpointError, match="this rank reads another file there than the first one does"
@@ -317,11 +317,11 @@ def test_metrics_after_the_last_checkpoint_are_dropped_on_resume(small_config: C
 def test_a_run_of_before_a_key_was_added_can_be_resumed(small_config: Config):
     path = pretrain(small_config)
     state = torch.load(path, weights_only=True)
-    del state["config"]["data"]["storage"]
+    del state["config"]["data"]["cache_dtype"]
     torch.save(state, path)
     pretrain(changed(small_config, optim={"epochs": 3}), resume=True)
-    with pytest.raises(RunDirError, match=r"another data\.storage"):
-        pretrain(changed(small_config, data={"storage": "float16"}), resume=True)
+    with pytest.raises(RunDirError, match=r"another data\.cache_dtype"):
+        pretrain(changed(small_config, data={"cache_dtype": "float16"}), resume=True)
 
 
 def test_a_resumed_run_writes_the_config_that_it_goes_on_with(small_config: Config):

@@ -16,7 +16,7 @@ from scdnet.eval.knn import score_1nn
 from tests.engine.runs import assert_same_state, changed, metrics_of
 
 STEPS = 4  # of an epoch: 8 sequences, 2 a batch
-TIMES = {"seconds", "step_seconds", "clips_per_second", "data_share"}
+TIMES = {"seconds", "step_seconds", "clips_per_second", "data_time_fraction"}
 StopAfter = Callable[[int], StopRequest]
 
 
@@ -60,9 +60,9 @@ def whole(short_config: Config) -> tuple[Config, Path]:
     return config, pretrain(config, score=score_1nn)
 
 
-@pytest.mark.parametrize(("resident", "workers"), [("auto", 0), ("off", 0), ("off", 2)])
-def test_stopped_after_every_single_step(whole, stop_after: StopAfter, resident: str, workers: int):
-    config = changed(whole[0], name="stopped", data={"resident": resident, "workers": workers})
+@pytest.mark.parametrize(("cache", "workers"), [("auto", 0), ("none", 0), ("none", 2)])
+def test_stopped_after_every_single_step(whole, stop_after: StopAfter, cache: str, workers: int):
+    config = changed(whole[0], name="stopped", data={"cache": cache, "num_workers": workers})
     places = []
     for resume in [False] + [True] * (2 * STEPS):
         path = pretrain(config, resume=resume, score=score_1nn, stop=stop_after(1))

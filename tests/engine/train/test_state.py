@@ -12,7 +12,7 @@ from scdnet.engine import device as runtime
 from scdnet.engine.build import build_model
 from scdnet.engine.device import WARM_UP, GraphedStep, is_compiled, seed_everything, set_precision
 from scdnet.engine.optim import load_optimizer, make_optimizer
-from scdnet.engine.train.state import Training, reported, start_training, train_step
+from scdnet.engine.train.state import Training, metric_names, start_training, train_step
 from scdnet.models.scdnet import SCDNet
 
 CPU = torch.device("cpu")
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 def views_of(config: Config, *, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Two made-up views of a batch with empty second bodies."""
-    shape = (2, config.data.batch_size, 3, config.data.frames, 25, 2)
+    shape = (2, config.data.batch_size, 3, config.data.num_frames, 25, 2)
     views = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     views[:, 1:, ..., 1] = 0
     return tuple(views)
@@ -60,7 +60,7 @@ def test_a_step_reads_nothing_back(small_config: Config):
     precision = set_precision("fp32", torch.device("meta"))
     for _ in range(2):
         report = train_step(model, optimizer, *views, temperature=0.2, precision=precision)
-    assert report.shape == (len(reported(model.objective)),)
+    assert report.shape == (len(metric_names(model.objective)),)
 
 
 def forward_and_gradient(model: SCDNet, views: tuple[Tensor, Tensor]) -> list[Tensor]:
@@ -133,7 +133,7 @@ def test_a_graphed_step_warms_up_captures_and_replays():
     assert len(seen) == WARM_UP + 1  # called once more, to be captured
     assert torch.equal(seen[-1], inputs[WARM_UP + 1])  # the graph's own input has the latest values
     assert step._graph.replays == 2
-    step.forget()
+    step.invalidate()
     assert step(inputs[-1]) is inputs[-1]  # an ordinary step first
     step(inputs[-1])
     assert len(seen) == WARM_UP + 3
