@@ -43,7 +43,7 @@ def sample_random_joints(
 ) -> Tensor:
     """(N, V) bool, False at `masked_joint_fraction` joints, any as likely as any other."""
     return _without_largest(
-        torch.rand(n, skeleton.num_joints, generator=generator), views.masked_joint_fraction
+        torch.rand(n, skeleton.num_joints, generator=generator), num_masked_joints(views, skeleton)
     )
 
 

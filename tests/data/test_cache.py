@@ -16,9 +16,9 @@ NTU60 = 2_800_000_000
     [
         ({"gpu": 2 * NTU60, "cpu": 0}, "gpu"),  # half of it, exactly
         ({"gpu": 2 * NTU60 - 1, "cpu": 2 * NTU60}, "cpu"),
-        ({"gpu": NTU60, "cpu": NTU60}, "off"),
+        ({"gpu": NTU60, "cpu": NTU60}, "none"),
         ({"cpu": 2 * NTU60}, "cpu"),
-        ({"cpu": NTU60}, "off"),
+        ({"cpu": NTU60}, "none"),
         ({"cpu": math.inf}, "cpu"),  # a system that does not say
     ],
 )
@@ -30,10 +30,10 @@ def test_auto_is_the_first_memory_of_which_the_frames_take_at_most_half(
 
 def test_what_is_asked_for_may_fill_the_memory():
     free = {"gpu": NTU60, "cpu": NTU60}
-    assert [choose_cache(wanted, NTU60, free) for wanted in ("gpu", "cpu", "off")] == [
+    assert [choose_cache(wanted, NTU60, free) for wanted in ("gpu", "cpu", "none")] == [
         "gpu",
         "cpu",
-        "off",
+        "none",
     ]
 
 
@@ -41,7 +41,7 @@ def test_what_is_asked_for_may_fill_the_memory():
 def test_frames_that_do_not_fit_are_refused(wanted: str):
     with pytest.raises(
         ScdnetError,
-        match=f"the frames take 2.80 GB, on the {wanted} 2.00 GB are free; use auto or off",
+        match=f"the frames take 2.80 GB, on the {wanted} 2.00 GB are free; use auto or none",
     ):
         choose_cache(wanted, NTU60, {"gpu": 2e9, "cpu": 2e9})
 

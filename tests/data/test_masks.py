@@ -22,7 +22,7 @@ def test_joint_mask_hides_the_joints_of_highest_score():
     """One seed: the joints hidden are those with most paths of two steps to some joint, ties apart."""
     reach = neighbor_matrix(NTU_25)
     score = reach @ reach
-    keep = joints(200, seed_joint_fraction=1).numpy()
+    keep = joints(200, seed_joint_fraction=1 / 25).numpy()
     for row in keep:
         lowest_hidden = [score[seed][~row].min() >= score[seed][row].max() for seed in range(25)]
         assert any(lowest_hidden)  # for the seed that was drawn
@@ -31,7 +31,7 @@ def test_joint_mask_hides_the_joints_of_highest_score():
 @pytest.mark.parametrize("masked", [0, 1, 8, 24])
 @pytest.mark.parametrize("kind", ["structured", "random"])
 def test_joint_masks_hide_as_many_as_asked(kind: str, masked: int):
-    keep = joints(50, kind, masked_joint_fraction=masked)
+    keep = joints(50, kind, masked_joint_fraction=masked / 25)
     assert (~keep).sum(dim=1).tolist() == [masked] * 50
 
 
@@ -59,7 +59,7 @@ def test_masks_come_from_the_generator_alone():
 
 
 def test_random_joints_are_any_and_as_many():
-    keep = joints(5000, "random", masked_joint_fraction=10)
+    keep = joints(5000, "random", masked_joint_fraction=10 / 25)
     assert (~keep).sum(dim=1).tolist() == [10] * 5000
     assert (keep.float().mean(dim=0) - 15 / 25).abs().max() < 0.035  # 5 standard errors of 0.007
 
@@ -76,7 +76,7 @@ def test_single_frames_are_as_many_as_in_the_segments_and_not_in_line():
 )
 def test_single_frames_and_segments_hide_as_many_frames(segments: int, masked: int):
     hidden = {
-        kind: ~frames(50, kind, segments=segments, num_masked_segments=masked)
+        kind: ~frames(50, kind, num_segments=segments, num_masked_segments=masked)
         for kind in ("segments", "frames")
     }
     expected = [masked * 64 // segments] * 50

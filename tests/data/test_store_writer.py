@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_started_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_folder_is_not_replaced(tmp_path, make_sequences):
-    with pytest.raises(ScdnetError, match="is a folder, expected the name of a file"):
+    with pytest.raises(ScdnetError, match="is a directory, expected the name of a file"):
         write(tmp_path, make_sequences())
 
 

@@ -154,6 +154,7 @@ def test_shear_has_ones_on_its_diagonal_and_stays_in_range():
 
 
 AUGMENTATIONS = ("rotate", "flip", "shear", "joint_mask", "frame_mask")
+PROBABILITIES = tuple(f"{name}_prob" for name in AUGMENTATIONS)
 
 
 def what_happens(n: int, views: ViewsConfig) -> torch.Tensor:
@@ -181,7 +182,7 @@ def test_of_probability_0_an_augmentation_never_happens_and_of_1_always(
 ):
     """The four others have the other probability."""
     happened = what_happens(
-        500, ViewsConfig(**{**dict.fromkeys(AUGMENTATIONS, 1 - probability), name: probability})
+        500, ViewsConfig(**{**dict.fromkeys(PROBABILITIES, 1 - probability), f"{name}_prob": probability})
     )
     expected = torch.full((5, 500), probability == 0)
     expected[AUGMENTATIONS.index(name)] = probability == 1

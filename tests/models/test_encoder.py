@@ -19,7 +19,7 @@ def count(module: nn.Module) -> int:
 def test_the_paper_sizes_have_the_paper_weight_counts():
     with torch.device("meta"):
         projected = ProjectedEncoder(
-            DualPathEncoder(EncoderSizes()), projection=128, objective=Objective()
+            DualPathEncoder(EncoderSizes()), projection_dim=128, objective=Objective()
         )
     assert round(count(projected) / 1e6, 1) == 92.0  # docs/method.md 3
     assert round(count(projected.encoder) / 1e6, 1) == 74.4

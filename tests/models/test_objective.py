@@ -85,7 +85,7 @@ def test_hdc_of_one_level_and_subtask_is_the_plain_moco_loss():
 def test_both_objectives_at_once_are_their_sum():
     both = scd_objective((("instance", "instance"),)) + HDC
     assert both.tasks == ("scd", "spatial", "temporal") and len(both.pairs) == 9
-    assert both.levels[0] == 0 and both.weights == "invariance"
+    assert both.levels[0] == 0 and both.loss_weights == "invariance"
     weights = PairWeights(both)
     weights.update_ema(torch.linspace(-1, 1, 9))
     assert weights().shape == (9,) and weights()[0] == 1

@@ -41,7 +41,7 @@ def synthetic_views(*, bodies: int, empty: int) -> tuple[Tensor, Tensor]:
 
 
 def both(bodies: int = 2) -> tuple[literal.SCDNet, SCDNet]:
-    sizes = SIZES.__class__(**{**vars(SIZES), "bodies": bodies})
+    sizes = SIZES.__class__(**{**vars(SIZES), "num_bodies": bodies})
     reference = randomized(literal.SCDNet(sizes, projection_dim=4, queue_size=32, momentum=0.9))
     model = SCDNet(sizes, projection_dim=4, queue_size=32, momentum=0.9).double()
     model.load_state_dict(scdnet_weights(reference.state_dict()))

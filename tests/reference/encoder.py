@@ -164,12 +164,12 @@ class Encoder(nn.Module):
 class Side(nn.Module):
     """The encoder with its three heads: z_t, z_s, z_i of unit length."""
 
-    def __init__(self, sizes: EncoderSizes, projection: int) -> None:
+    def __init__(self, sizes: EncoderSizes, projection_dim: int) -> None:
         super().__init__()
         d = sizes.embed_dim
 
         def head(width: int) -> nn.Module:
-            return nn.Sequential(nn.Linear(width, d), nn.ReLU(), nn.Linear(d, projection))
+            return nn.Sequential(nn.Linear(width, d), nn.ReLU(), nn.Linear(d, projection_dim))
 
         self.encoder = Encoder(sizes)
         self.t_proj, self.s_proj, self.i_proj = head(d), head(d), head(2 * d)
@@ -184,15 +184,15 @@ class SCDNet(nn.Module):
     """Pretraining: both sides and the queues (D, K)."""
 
     def __init__(
-        self, sizes: EncoderSizes, *, projection: int, queue_size: int, momentum: float
+        self, sizes: EncoderSizes, *, projection_dim: int, queue_size: int, momentum: float
     ) -> None:
         super().__init__()
         self.momentum = momentum
-        self.encoder_q = Side(sizes, projection)
+        self.encoder_q = Side(sizes, projection_dim)
         self.encoder_k = copy.deepcopy(self.encoder_q).requires_grad_(False)
         for letter in "tsi":
             self.register_buffer(
-                f"{letter}_queue", F.normalize(torch.randn(projection, queue_size), dim=0)
+                f"{letter}_queue", F.normalize(torch.randn(projection_dim, queue_size), dim=0)
             )
             self.register_buffer(f"{letter}_queue_ptr", torch.zeros(1, dtype=torch.long))
 

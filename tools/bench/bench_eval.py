@@ -22,7 +22,7 @@ from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_every
 from scdnet.engine.official import encoder_weights
 from scdnet.eval.features import BATCH, GPU_BATCH
 from scdnet.models.encoder import DualPathEncoder
-from tests import literal  # the measure lies with the tests, which compare with it
+from tests.reference import encoder as reference
 
 
 def build(
@@ -31,7 +31,7 @@ def build(
     """The literal extraction and ours, ours for the counter, and how far the features are apart in fp32."""
     seed_everything(0)
     clips, batches = synthetic_clips(config, device)
-    reference = literal.Encoder(encoder_sizes(config)).to(device)
+    reference = reference.Encoder(encoder_sizes(config)).to(device)
     encoder = DualPathEncoder(encoder_sizes(config)).to(device)
     encoder.load_state_dict(encoder_weights(reference.state_dict()))
     set_precision("fp32", device)

@@ -26,13 +26,13 @@ from scdnet.engine.official import scdnet_weights
 from scdnet.engine.train.diagnostics import step_diagnostics
 from scdnet.engine.train.state import Training, start_training
 from scdnet.losses import contrast_losses
-from tests import literal  # the measure lies with the tests, which compare with it
+from tests.reference import encoder as reference
 
 LITERAL_BATCH = 64  # clips at most: more do not fit a GPU in float32
 WARM_UP = 4  # steps before any is timed; on a GPU the last of them captures the graph
 
 
-def literal_step(reference: literal.SCDNet, config: Config) -> Callable[[Tensor, Tensor], None]:
+def literal_step(reference: reference.SCDNet, config: Config) -> Callable[[Tensor, Tensor], None]:
     """A training step as a paper's code has it."""
     optim = config.optim
     parameters = reference.encoder_q.parameters()
@@ -101,7 +101,7 @@ def build(config: Config, views: tuple[Tensor, Tensor]) -> Contestants:
         "queue_size": model.queue_size,
         "momentum": model.momentum,
     }
-    reference = literal.SCDNet(encoder_sizes(config), **sizes).to(device).train()
+    reference = reference.SCDNet(encoder_sizes(config), **sizes).to(device).train()
     training, eager = (
         start_training(c, device) for c in (config, config.model_copy(update={"compile": "off"}))
     )
