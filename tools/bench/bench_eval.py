@@ -31,12 +31,12 @@ def build(
     """The literal extraction and ours, ours for the counter, and how far the features are apart in fp32."""
     seed_everything(0)
     clips, batches = synthetic_clips(config, device)
-    reference = reference.Encoder(encoder_sizes(config)).to(device)
+    reference_model = reference.Encoder(encoder_sizes(config)).to(device)
     encoder = DualPathEncoder(encoder_sizes(config)).to(device)
-    encoder.load_state_dict(encoder_weights(reference.state_dict()))
+    encoder.load_state_dict(encoder_weights(reference_model.state_dict()))
     set_precision("fp32", device)
-    difference = largest_difference(encoder, reference, next(clips.evaluation_views(batches))[:16])
-    encoder.eval(), reference.eval()
+    difference = largest_difference(encoder, reference_model, next(clips.evaluation_views(batches))[:16])
+    encoder.eval(), reference_model.eval()
 
     def extract(model: torch.nn.Module, precision: str) -> None:
         with set_precision(precision, device)():
@@ -47,7 +47,7 @@ def build(
 
     in_inference = torch.inference_mode()
     works = {
-        "literal": in_inference(lambda: extract(reference, "fp32")),
+        "literal": in_inference(lambda: extract(reference_model, "fp32")),
         "features": in_inference(ours),
     }
     counted = torch.no_grad()(ours)  # unlike inference mode this shows the counter all products

@@ -32,16 +32,16 @@ LITERAL_BATCH = 64  # clips at most: more do not fit a GPU in float32
 WARM_UP = 4  # steps before any is timed; on a GPU the last of them captures the graph
 
 
-def literal_step(reference: reference.SCDNet, config: Config) -> Callable[[Tensor, Tensor], None]:
+def literal_step(reference_model: reference.SCDNet, config: Config) -> Callable[[Tensor, Tensor], None]:
     """A training step as a paper's code has it."""
     optim = config.optim
-    parameters = reference.encoder_q.parameters()
+    parameters = reference_model.encoder_q.parameters()
     optimizer = torch.optim.SGD(
         parameters, optim.lr, momentum=optim.momentum, weight_decay=optim.weight_decay
     )
 
     def step(query_view: Tensor, key_view: Tensor) -> None:
-        loss = reference.losses(query_view, key_view).sum()
+        loss = reference_model.losses(query_view, key_view).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -101,17 +101,17 @@ def build(config: Config, views: tuple[Tensor, Tensor]) -> Contestants:
         "queue_size": model.queue_size,
         "momentum": model.momentum,
     }
-    reference = reference.SCDNet(encoder_sizes(config), **sizes).to(device).train()
+    reference_model = reference.SCDNet(encoder_sizes(config), **sizes).to(device).train()
     training, eager = (
         start_training(c, device) for c in (config, config.model_copy(update={"compile": "off"}))
     )
     for own in (training, eager):
-        own.model.load_state_dict(scdnet_weights(reference.state_dict()))
+        own.model.load_state_dict(scdnet_weights(reference_model.state_dict()))
     set_precision("fp32", device)
     difference = largest_difference(
-        eager.model.query.encoder, reference.encoder_q.encoder, views[0]
+        eager.model.query.encoder, reference_model.encoder_q.encoder, views[0]
     )
-    step = literal_step(reference, config)
+    step = literal_step(reference_model, config)
 
     def literal_in_fp32() -> None:
         set_precision("fp32", device)
