@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test lint format demo
+.PHONY: test lint types format test-oldest wheel demo docs
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=python3.12")'
@@ -12,16 +12,28 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-test: lint
-	$(BIN)/python -m pytest
+test: lint types
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+types: $(INSTALLED)
+	$(BIN)/mypy
+
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The tests with the lowest versions that pyproject.toml allows.
+test-oldest: $(INSTALLED)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-oldest
+	$(BIN)/uv pip install --quiet --python $(VENV)-oldest/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(VENV)-oldest/bin/python -m pytest
+
+wheel: $(INSTALLED)
+	$(BIN)/uv build --quiet --wheel --out-dir dist
 
 # Everything from nothing to a score: made-up recordings, conversion, pretraining, retrieval beside two controls.
 demo: $(INSTALLED)

@@ -6,12 +6,13 @@ reading stores and converting need no torch.
 
 from __future__ import annotations
 
-from os import PathLike
 from typing import TYPE_CHECKING
 
 from scdnet.version import __version__
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from scdnet.data.store import SequenceStore
@@ -27,14 +28,15 @@ __all__ = [
 ]
 
 
-def open_sequences(path: str | PathLike[str]) -> SequenceStore:
+def open_sequences(path: str | Path) -> SequenceStore:
     """Open the sequence store at `path` for reading.
 
     Args:
         path: An HDF5 file that one of the `scdnet prepare` commands has written.
 
     Returns:
-        The open store: `len(store)`, `store[i].frames`, `store.is_train("xsub")`; a context manager.
+        The open store, a context manager: `len(store)`, `store[i].frames`,
+        `store.is_train("xsub")`.
 
     Raises:
         StoreError: The file is missing, damaged or of another kind; the message names the check.
@@ -51,7 +53,7 @@ def open_sequences(path: str | PathLike[str]) -> SequenceStore:
 
 
 def read_recording(
-    path: str | PathLike[str],
+    path: str | Path,
     *,
     layout: str | None = None,
     unit: str | None = None,
@@ -80,7 +82,7 @@ def read_recording(
     return read_recording(path, layout=layout, unit=unit, up=up)
 
 
-def load_encoder(path: str | PathLike[str], *, num_heads: int | None = None) -> DualPathEncoder:
+def load_encoder(path: str | Path, *, num_heads: int | None = None) -> DualPathEncoder:
     """Load the query encoder of a pretraining checkpoint, on the CPU and in eval mode.
 
     Args:
@@ -104,8 +106,8 @@ def load_encoder(path: str | PathLike[str], *, num_heads: int | None = None) -> 
 
 
 def load_classifier(
-    checkpoint: str | PathLike[str],
-    features: str | PathLike[str],
+    checkpoint: str | Path,
+    features: str | Path,
     *,
     num_heads: int | None = None,
 ) -> Classifier:

@@ -1,6 +1,8 @@
-"""The `scdnet` command: `scdnet VERB ...`; `python -m scdnet` is the same."""
+"""The command line: `scdnet VERB ...`; `python -m scdnet` is the same."""
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import NamedTuple, NoReturn
 
@@ -11,7 +13,8 @@ from scdnet.version import __version__
 class Command(NamedTuple):
     """A verb of the command line."""
 
-    module: str  # below scdnet.commands
+    # Its module within scdnet.commands, which is imported when the command runs.
+    module: str
     summary: str
 
 
@@ -38,43 +41,42 @@ COMMANDS = {
 }
 
 
+USAGE = """usage: scdnet COMMAND ...
+
+commands:
+{commands}
+
+`scdnet COMMAND --help` describes a command.
+"""
+
+
 def usage() -> str:
     """Return the help text, which lists all commands."""
     width = max(map(len, COMMANDS))
-    commands = "\n".join(
-        f"  {verb:{width}}  {command.summary}" for verb, command in COMMANDS.items()
-    )
-    return f"usage: scdnet COMMAND ...\n\ncommands:\n{commands}\n\nscdnet COMMAND --help describes one of them."
+    rows = [f"  {verb:{width}}  {command.summary}" for verb, command in COMMANDS.items()]
+    return USAGE.format(commands="\n".join(rows))
 
 
-def find_command(arguments: list[str]) -> tuple[str, list[str]] | None:
-    """Split the arguments into a verb and the arguments of its command; None if they start with no verb."""
-    for words in (2, 1):
-        verb = " ".join(arguments[:words])
-        if verb in COMMANDS:
-            return verb, arguments[words:]
-    return None
+def find_verb(arguments: Sequence[str]) -> str | None:
+    """Return the verb that the arguments start with, of one word or two; None if there is none."""
+    candidates = (" ".join(arguments[:words]) for words in (1, 2))
+    return next((verb for verb in candidates if verb in COMMANDS), None)
 
 
 def main() -> NoReturn:
     """Run the command that the arguments name."""
     arguments = sys.argv[1:]
-    if arguments in ([], ["-h"], ["--help"]):
-        print(usage())
-        sys.exit(0)
     if arguments == ["--version"]:
-        print(f"scdnet {__version__}")
-        sys.exit(0)
-    found = find_command(arguments)
-    if found is None:
-        print(
-            f"error: scdnet {' '.join(arguments[:2])}: unknown command\n\n{usage()}",
-            file=sys.stderr,
-        )
+        sys.exit(print(f"scdnet {__version__}"))
+    if arguments in ([], ["-h"], ["--help"]):
+        sys.exit(print(usage()))
+    verb = find_verb(arguments)
+    if verb is None:
+        command = " ".join(arguments[:2])
+        print(f"error: {command}: no such command\n\n{usage()}", file=sys.stderr)
         sys.exit(BAD_INPUT)
-    verb, rest = found
-    command = import_module(f"scdnet.commands.{COMMANDS[verb].module}")
-    run_command(lambda: command.main(rest))
+    module = import_module(f"scdnet.commands.{COMMANDS[verb].module}")
+    run_command(partial(module.main, arguments[len(verb.split()) :]))
 
 
 if __name__ == "__main__":

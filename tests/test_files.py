@@ -59,6 +59,6 @@ def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
 
 def test_a_folder_is_not_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ScdnetError, match="folder: is a folder, expected the name of a file"):
+    with pytest.raises(ScdnetError, match="folder: is a directory, expected the name of a file"):
         write(tmp_path / "folder", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]

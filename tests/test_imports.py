@@ -1,6 +1,8 @@
-"""Arrows of import point down only: engine and eval build on data and models, never the other way."""
+"""Check that imports point down only, and that what is not needed is not imported."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,9 +94,55 @@ def test_only_one_file_speaks_of_a_part_of_the_machine(word: str, home: str):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
-def test_files_stay_short(path: Path):
-    lines = path.read_text().splitlines()
-    assert len(lines) <= 200
-    for node in ast.walk(ast.parse("\n".join(lines))):
-        if isinstance(node, ast.FunctionDef):
+def test_functions_stay_short(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < 60, f"{node.name} is too long"
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the modules that are loaded after a statement in a new interpreter."""
+    program = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import scdnet.__main__", {"torch", "numpy", "pydantic", "h5py"}),
+        (
+            "import scdnet.commands.prepare_ntu, scdnet.commands.prepare_pku\n"
+            "import scdnet.commands.prepare_custom, scdnet.commands.inspect_store\n"
+            "import scdnet.raw.recording",
+            {"torch", "sklearn", "matplotlib", "tensorboard"},
+        ),
+        ("import scdnet.eval.classify", {"tensorboard", "matplotlib"}),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(statement: str, absent: set[str]):
+    assert not loaded_by(statement) & absent
+
+
+WITHOUT_POSIX = """
+import importlib, os, pkgutil, select, sys
+sys.modules["fcntl"] = sys.modules["resource"] = None
+for module, name in ((select, "poll"), (os, "fork"), (os, "sched_getaffinity")):
+    if hasattr(module, name):
+        delattr(module, name)
+import scdnet
+for module in pkgutil.walk_packages(scdnet.__path__, "scdnet."):
+    importlib.import_module(module.name)
+    print(module.name)
+"""
+
+
+def test_every_module_can_be_imported_where_posix_is_absent():
+    """Stands for Windows, which has neither fcntl nor resource, poll or fork."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_POSIX], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"scdnet.cli", "scdnet.commands.train", "scdnet.viz.render"} <= set(done.stdout.split())
