@@ -114,9 +114,9 @@ class Runner:
     def _succeeds(self, command: list[str], job: Job, device: Device) -> bool:
         if self._stopped.is_set():
             return False
-        log = job.run_dir.with_name(job.run_dir.name + ".log")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as file:
+        path = job.run_dir.with_name(job.run_dir.name + ".log")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
             process = subprocess.Popen(
                 command, env=self._environment(device), stdout=file, stderr=file
             )
@@ -126,8 +126,8 @@ class Runner:
             status = process.wait()
             self._running.discard(process)
         if status:
-            last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
-            log(f"{job.run_dir}: status {status}; {' '.join(last)} (all of it in {log})")
+            last = path.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
+            log(f"{job.run_dir}: status {status}; {' '.join(last)} (all of it in {path})")
         return status == 0
 
     def _environment(self, device: Device) -> dict[str, str]:

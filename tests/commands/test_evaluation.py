@@ -213,10 +213,10 @@ def test_a_level_of_the_encoder_is_probed_under_a_name_of_its_own(
     assert evaluate("feature_level=2", "--features", features) == 0
     with h5py.File(features) as file:
         assert file["features"].shape == (16, 2 * 4 * 8)  # both paths, 4b wide
-    assert read_scores(folder / "scores_knn_level2.npz").evaluation["features"] == "level2"
+    assert read_scores(folder / "scores_knn_level2.npz").evaluation["feature_level"] == 2
     assert evaluate() == 2  # the end of the encoder is another thing
     table = run("tools/results.py", folder).out
-    assert "linear (level2)" in table and "knn (level2)" in table
+    assert "linear (level 2)" in table and "knn (level 2)" in table
     done = run("tools/eval_linear.py", "-c", config_path, "--checkpoint", "raw", "feature_level=1")
     assert done.status == 2 and "raw views have no levels" in done.err
     done = run(
@@ -227,29 +227,29 @@ def test_a_level_of_the_encoder_is_probed_under_a_name_of_its_own(
 
 def test_streams_are_added_up_at_one_level_and_never_at_two(run, config_path, tmp_path):
     files = {}
-    for stream, level in (("joint", "level2"), ("bone", "level2"), ("bone", "level3")):
-        name = f"{stream}_{level}"
-        overrides = (f"stream={stream}", f"name={name}", f"features={level}", "protocols=[linear]")
+    for stream, level in (("joint", 2), ("bone", 2), ("bone", 3)):
+        name = f"{stream}_level{level}"
+        overrides = (f"stream={stream}", f"name={name}", f"feature_level={level}", "protocols=[linear]")
         done = run(
             "tools/evaluate.py", "-c", config_path, "--checkpoint", "none", *QUICK, *overrides
         )
         assert done.status == 0, done.err
-        files[name] = tmp_path / f"runs/{name}/scores_linear_{level}_none.npz"
+        files[name] = tmp_path / f"runs/{name}/scores_linear_level{level}_none.npz"
     done = run("tools/fuse_streams.py", files["joint_level2"], files["bone_level3"])
     assert done.status == 2 and done.err.count("\n") == 1
-    assert f"the level of the features is level3, but level2 in {files['joint_level2']}" in done.err
+    assert f"the level of the features is 3, but 2 in {files['joint_level2']}" in done.err
     joint, bone = (read_scores(files[name]).scores for name in ("joint_level2", "bone_level2"))
     assert run("tools/fuse_streams.py", files["joint_level2"], files["bone_level2"]).status == 0
     folder = tmp_path / "runs/joint_level2"
     fused = read_scores(folder / "scores_fusion_joint+bone_linear_level2_none.npz")
     np.testing.assert_allclose(fused.scores, joint + bone, rtol=1e-5)
     assert not np.allclose(joint, bone)
-    assert [fused.evaluation[key] for key in ("protocol", "fused", "features")] == [
+    assert [fused.evaluation[key] for key in ("protocol", "fused", "feature_level")] == [
         "fusion",
         "linear",
-        "level2",
+        2,
     ]
-    assert "\nfusion (linear (level2)) " in run("tools/results.py", folder).out
+    assert "\nfusion (linear (level 2)) " in run("tools/results.py", folder).out
 
 
 def test_the_logistic_probe_has_files_of_its_own(run, config_path, checkpoint, tmp_path):
@@ -296,7 +296,7 @@ def test_labelled_names_are_those_of_the_scores_beside_them(
 
 
 @pytest.mark.parametrize(
-    ("level", "width", "tag"), [("level4", 2 * 16, ""), ("level2", 2 * 4 * 8, "_level2")]
+    ("level", "width", "tag"), [(4, 2 * 16, ""), (2, 2 * 4 * 8, "_level2")]
 )
 def test_retrieval_across_data_sets(
     run, config_path, small_config, checkpoint, tmp_path, level, width, tag
@@ -304,7 +304,7 @@ def test_retrieval_across_data_sets(
     other = write_synthetic_store(tmp_path / "other.h5", seed=5)
     for store, out in ((small_config.data.store, "a.h5"), (other, "b.h5")):
         done = run(
-            "tools/extract_features.py", "-c", config_path, f"data.store={store}", f"features={level}",
+            "tools/extract_features.py", "-c", config_path, f"data.store={store}", f"feature_level={level}",
             "--checkpoint", checkpoint, "--out", tmp_path / out,
         )  # fmt: skip
         assert done.status == 0, done.err
@@ -312,15 +312,15 @@ def test_retrieval_across_data_sets(
         "tools/eval_knn.py",
         "-c",
         config_path,
-        f"features={level}",
+        f"feature_level={level}",
         "--features",
         tmp_path / "a.h5",
         "--gallery",
     )
     done = run(*knn, tmp_path / "b.h5")
     assert done.status == 0, done.err
-    assert (", level2, percent" in done.out) == (level == "level2")
-    of = {(r["gallery"], r.get("features", "level4")) for r in records(tmp_path / "runs/small")}
+    assert (", level 2, percent" in done.out) == (level == 2)
+    of = {(r["gallery"], r.get("feature_level", 4)) for r in records(tmp_path / "runs/small")}
     assert of == {("other", level)}
     queries, gallery = (read_features(tmp_path / name) for name in ("a.h5", "b.h5"))
     assert queries.x.shape[1] == gallery.x.shape[1] == width
@@ -335,7 +335,7 @@ def test_retrieval_across_data_sets(
     done = run(*knn[:-1], "feature_level=3")
     assert (
         done.status == 2
-        and f"a.h5: features is {level} in the file, level3 in the config" in done.err
+        and f"a.h5: feature_level is {level} in the file, 3 in the config" in done.err
     )
 
 

@@ -127,7 +127,7 @@ def test_where_runs_go_may_be_said_in_the_file(sweep, jobs_of):
         sweep(overrides=["runs_dir=elsewhere", "protocols=[linear]"], rows={"Ü 🤸": []})
     )
     assert (first.run_dir, first.config.protocols) == (Path("elsewhere/Ü_seed0"), ("linear",))
-    assert first.config.label == "Ü 🤸"
+    assert first.config.display_name == "Ü 🤸"
 
 
 @pytest.mark.parametrize("content", ["a: [", "", "[1]"])
@@ -155,12 +155,12 @@ def test_a_row_that_is_not_that_of_its_run_is_refused(run, sweep, tmp_path: Path
         ({"row": {}}, "row: Extra inputs are not permitted, found {}"),
         ({"rows": {}}, "rows: Dictionary should have at least 1 item"),
         ({"rows": {"a": "x=1"}}, "rows.a: Input should be a valid tuple, found 'x=1'"),
-        ({"seeds": [0, 0]}, "seeds: Value error, expected one or more, each once"),
+        ({"seeds": [0, 0]}, "seeds: Value error, expected one or more distinct values"),
         ({"protocols": []}, "protocols: Tuple should have at least 1 item"),
         ({"config": "gone.yaml"}, "gone.yaml: no such config file"),
         (
             {"overrides": ["seed=5"]},
-            "seed=5: rows and seeds of a sweep decide the seed, name, label of its runs",
+            "seed=5: rows and seeds of a sweep decide the seed, name, display_name of its runs",
         ),
         ({"rows": {"a": ["name=b"]}}, "name=b: rows and seeds"),
     ],
@@ -175,7 +175,7 @@ def test_what_cannot_run_is_said_before_anything_does(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["label=a"], "label=a: rows and seeds"),
+        (["display_name=a"], "display_name=a: rows and seeds"),
         (["--gpus", "0,,1"], "found '0,,1'"),
         (["--jobs", 0], "expected 1 or more"),
     ],
@@ -213,7 +213,7 @@ def test_every_row_of_a_shipped_sweep_takes_a_step_of_its_own(
             assert (
                 masks.num_segments < config.data.num_frames
             )  # else they were single frames, another row
-        losses[config.label] = report["loss"], config.optim.epochs
+        losses[config.display_name] = report["loss"], config.optim.epochs
     assert list(losses) == list(yaml.safe_load(path.read_text())["rows"])
     assert len(jobs) == 3 * len(losses)
     assert len(set(losses.values())) == len(losses)  # no two rows are the same training

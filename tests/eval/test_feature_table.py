@@ -84,11 +84,11 @@ def test_a_value_that_is_younger_than_the_file_had_its_default(table, path, smal
     older = {
         key: value
         for key, value in table.extraction_settings.items()
-        if key not in ("pooling", "features")
+        if key not in ("pooling", "feature_level")
     }
     write_features(path, replace(table, extraction_settings=older))
     read_features(path, like=small_config, checkpoint="none")
-    with pytest.raises(FeatureFileError, match="its features is level4, expected level2"):
+    with pytest.raises(FeatureFileError, match="its feature_level is 4, expected 2"):
         read_features(
             path, like=small_config.model_copy(update={"feature_level": 2}), checkpoint="none"
         )
@@ -179,7 +179,7 @@ def test_a_query_is_never_in_its_own_gallery(table):
 def test_a_gallery_of_another_level_is_refused(table):
     trained = replace(table, source=table.source._replace(sha256="one"))
     other = other_table(
-        trained, extraction_settings={**table.extraction_settings, "features": "level1"}
+        trained, extraction_settings={**table.extraction_settings, "feature_level": 1}
     )
     with pytest.raises(ScdnetError, match="expected features of one encoder"):
         cross_dataset_gallery(other, trained, table.rows("xsub", train=False))

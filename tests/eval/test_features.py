@@ -98,7 +98,7 @@ def test_untrained_control_is_where_training_starts(small_config: Config):
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [
-        ("data", {"num_frames": 32}, "frames is 16 in the checkpoint, 32 in the config"),
+        ("data", {"num_frames": 32}, "num_frames is 16 in the checkpoint, 32 in the config"),
         ("model", {"embed_dim": 32}, "embed_dim is 16 in the checkpoint, 32 in the config"),
         ("model", {"num_heads": 4}, "num_heads is 2 in the checkpoint, 4 in the config"),
     ],

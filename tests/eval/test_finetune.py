@@ -32,7 +32,7 @@ def test_the_settings_are_those_of_the_method():
         80,
         (50, 70),
     )
-    assert (config.optim.momentum, config.optim.weight_decay, config.layer_decay, config.draws) == (
+    assert (config.optim.momentum, config.optim.weight_decay, config.layer_decay, config.num_subsets) == (
         0.9,
         0,
         1,

@@ -73,7 +73,7 @@ def test_what_is_recorded(files: list[Path]):
         "checkpoint": f"{files[0]}, {files[1]}",
         "checkpoint_sha256": None,
         "pretrained_on": "ntu60",
-        "label": None,
+        "display_name": None,
         "config": None,
         "num_test": 3,
         "weights": [1, 0.5],
@@ -141,7 +141,7 @@ def test_scores_that_do_not_go_together_are_refused(
         ({"gallery_sha256": "b"}, "gallery_sha256 is b, but a in "),
         ({"label_fraction": 0.1}, "label_fraction is 0.1, but 0.01 in "),
         ({"draw": 1}, "draw is 1, but 0 in "),
-        ({"features": "level1"}, "the level of the features is level1, but level4 in "),
+        ({"feature_level": 1}, "the level of the features is 1, but 4 in "),
         ({"eval_seed": 1}, "the seed of the labels is 1, but 0 in "),
     ],
 )

@@ -113,7 +113,7 @@ def test_other_settings_and_stores_are_other_rows_named_by_their_hash(key: str, 
 
 def test_one_label_of_two_pretrainings_is_two_rows():
     rows, _ = summarize(
-        [of_seed(0, 90.0, label="HDC"), of_seed(1, 50.0, label="HDC", pretrained_on="demo")]
+        [of_seed(0, 90.0, display_name="HDC"), of_seed(1, 50.0, display_name="HDC", pretrained_on="demo")]
     )
     assert {row.encoder for row in rows} == {"HDC, pretrained_on ntu60", "HDC, pretrained_on demo"}
 
@@ -212,8 +212,8 @@ def test_what_differs_in_kind_is_another_row(change: dict):
             "fusion (linear (logistic))",
         ),
         (
-            {"protocol": "fusion", "fused": "knn", "features": "level2", "weights": [2, 1]},
-            "fusion (knn (level2), 2:1)",
+            {"protocol": "fusion", "fused": "knn", "feature_level": 2, "weights": [2, 1]},
+            "fusion (knn (level 2), 2:1)",
         ),
         ({"protocol": "fusion", "fused": None}, "fusion"),
     ],
