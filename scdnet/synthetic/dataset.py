@@ -1,4 +1,4 @@
-"""The demo's recordings: which there are, how they are called, what is in them."""
+"""The recordings of the demo dataset: their number, names and content."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,49 +13,17 @@ from scdnet.raw.skeleton_file import Body, format_skeleton
 from scdnet.synthetic.actions import ACTIONS
 from scdnet.synthetic.motion import Performance, perform
 from scdnet.synthetic.people import Style, sample_style
-from scdnet.synthetic.sensor import choose_window, place_camera, record, view
+from scdnet.synthetic.sensor import place_camera, sample_window, simulate_sensor, to_camera
 
 _TEST_SUBJECTS = tuple(number for number in range(1, 41) if number not in NTU60_TRAIN_SUBJECTS)
-# In turn from the two sides of NTU-60's x-sub, so that any number of subjects is halved
+# The two sides of NTU-60's x-sub alternate, so that x-sub halves any number of subjects.
 SUBJECTS = tuple(
     number for pair in zip(NTU60_TRAIN_SUBJECTS, _TEST_SUBJECTS, strict=True) for number in pair
 )
-
-SETUPS = (
-    3,
-    4,
-    5,
-    7,
-    9,
-    10,
-    12,
-    13,
-    14,
-    15,
-    16,
-    17,
-)  # those whose names here are on no list of missing recordings
-LEFT_HANDED_CHANCE = 0.65  # on x-sub's test side; all others are right-handed, as in UI-PRMD
-
-
-@dataclass(frozen=True)
-class DemoPlan:
-    """The size of a demo data set. Every number in it says what it says in the file names."""
-
-    subjects: int = 8
-    cameras: int = 3
-    setups: int = 2
-    replications: int = 2  # in each setup
-    seed: int = 0
-    ideal: bool = False  # sensors without error that record the action, once or twice, and nothing else: to look at
-
-    def takes(self) -> Iterator["Take"]:
-        """All performances."""
-        people, setups = SUBJECTS[: self.subjects], SETUPS[: self.setups]
-        for setup, subject, replication, action in product(
-            setups, people, range(1, self.replications + 1), ACTIONS
-        ):
-            yield Take(setup, subject, replication, action)
+# The setups without any recording on NTU's list of missing ones.
+SETUPS = (3, 4, 5, 7, 9, 10, 12, 13, 14, 15, 16, 17)
+# Probability on x-sub's test side; all others are right-handed, as in UI-PRMD.
+LEFT_HANDED_PROB = 0.65
 
 
 class Take(NamedTuple):
@@ -67,47 +35,72 @@ class Take(NamedTuple):
     action: int
 
     def file_name(self, camera: int) -> str:
-        """What the recording of one camera is called."""
+        """Return the name of the recording of one camera."""
         setup, subject, replication, action = self
         return f"S{setup:03d}C{camera:03d}P{subject:03d}R{replication:03d}A{action:03d}.skeleton"
 
 
-def stage(take: Take, plan: DemoPlan) -> Performance:
-    """What happens in `take`; the subject acts, the next one is the second person where it takes two."""
+@dataclass(frozen=True)
+class DemoPlan:
+    """The size of a demo dataset; the file names contain the same numbers."""
+
+    subjects: int = 8
+    cameras: int = 3
+    setups: int = 2
+    # Takes of each action by each subject in each setup.
+    replications: int = 2
+    seed: int = 0
+    # The sensors make no error and record one or two cycles and nothing else: good to look at.
+    ideal: bool = False
+
+    def takes(self) -> Iterator[Take]:
+        """Yield all performances."""
+        replications = range(1, self.replications + 1)
+        for numbers in product(
+            SETUPS[: self.setups], SUBJECTS[: self.subjects], replications, ACTIONS
+        ):
+            yield Take(*numbers)
+
+
+def perform_take(take: Take, plan: DemoPlan) -> Performance:
+    """Perform `take`; the partner, if any, is the next subject of the same x-sub side."""
     action = ACTIONS[take.action]
     if plan.ideal:
         action = replace(action, repeats=(1, min(2, action.repeats[1])))
     people = SUBJECTS[: plan.subjects]
     first = people.index(take.subject)
     cast = [people[(first + 2 * person) % len(people)] for person in range(action.num_bodies)]
-    styles = tuple(_style(subject, plan) for subject in cast)
+    styles = [subject_style(subject, plan.seed) for subject in cast]
     return perform(action, styles, np.random.default_rng([plan.seed, *take]))
 
 
-def _style(subject: int, plan: DemoPlan) -> Style:
-    """The manner of a subject, the same in all takes."""
-    chance = 0.0 if subject in NTU60_TRAIN_SUBJECTS else LEFT_HANDED_CHANCE
-    return sample_style(np.random.default_rng([plan.seed, subject]), left_handed_chance=chance)
+def subject_style(subject: int, seed: int) -> Style:
+    """Draw the style of a subject, which is the same in all takes."""
+    prob = 0.0 if subject in NTU60_TRAIN_SUBJECTS else LEFT_HANDED_PROB
+    return sample_style(np.random.default_rng([seed, subject]), left_handed_prob=prob)
 
 
-def film(performance: Performance, take: Take, plan: DemoPlan, *, number: int) -> list[list[Body]]:
-    """What camera `number` lists, frame by frame, of the performance of `take`."""
+def record_take(
+    performance: Performance, take: Take, plan: DemoPlan, *, number: int
+) -> list[list[Body]]:
+    """Return the bodies that camera `number` lists in each frame of the performance of `take`."""
     camera = place_camera(number, num_cameras=plan.cameras, setup=take.setup)
     if plan.ideal:
-        seen = view(performance.joints[slice(*performance.action)], camera)
+        seen = to_camera(performance.joints[slice(*performance.action)], camera)
         return [[Body(m, joints) for m, joints in enumerate(frame)] for frame in seen]
     rng = np.random.default_rng([plan.seed, *take, number])
-    window = choose_window(performance, ACTIONS[take.action].cut, rng)
-    return record(view(performance.joints[window], camera), rng)
+    window = sample_window(performance, ACTIONS[take.action].max_missed_fraction, rng)
+    return simulate_sensor(to_camera(performance.joints[window], camera), rng)
 
 
-def write_take(folder: Path, take: Take, plan: DemoPlan) -> int:
-    """Write what each camera records of `take`; returns the number of files.
+def write_take(directory: Path, take: Take, plan: DemoPlan) -> int:
+    """Write the recordings of all cameras of `take`; returns the number of files.
 
-    All randomness comes from the seed and the numbers of the take, so neither order nor company of the takes matters.
+    All randomness comes from the seed and the numbers of the take, so neither the order nor the
+    choice of the other takes matters.
     """
-    performance = stage(take, plan)
+    performance = perform_take(take, plan)
     for number in range(1, plan.cameras + 1):
-        frames = film(performance, take, plan, number=number)
-        (folder / take.file_name(number)).write_text(format_skeleton(frames))
+        frames = record_take(performance, take, plan, number=number)
+        (directory / take.file_name(number)).write_text(format_skeleton(frames))
     return plan.cameras

@@ -2,14 +2,17 @@
 
 import numpy as np
 
-# Of elbows and knees; a stretched limb is not quite straight
-MIN_FLEXION_RAD, MAX_FLEXION_RAD = np.deg2rad(4), np.deg2rad(150)
+# Limits of elbows and knees; a stretched limb is not quite straight.
+MIN_FLEXION_RAD = np.deg2rad(4)
+MAX_FLEXION_RAD = np.deg2rad(150)
 
 
-def rotation(angles_rad: np.ndarray) -> np.ndarray:
-    """(T, 3) bend, lean, twist -> (T, 3, 3): R_y(twist) R_x(bend) R_z(-lean)."""
-    cos, sin = np.cos(angles_rad), np.sin(angles_rad)
-    one, zero = np.ones(len(cos)), np.zeros(len(cos))
+def euler_rotation(angles_rad: np.ndarray) -> np.ndarray:
+    """Turn (T, 3) bend, lean, twist into (T, 3, 3) matrices R_y(twist) R_x(bend) R_z(-lean)."""
+    cos = np.cos(angles_rad)
+    sin = np.sin(angles_rad)
+    one = np.ones(len(cos))
+    zero = np.zeros(len(cos))
     bend = np.stack(
         [one, zero, zero, zero, cos[:, 0], -sin[:, 0], zero, sin[:, 0], cos[:, 0]], axis=-1
     )
@@ -22,42 +25,44 @@ def rotation(angles_rad: np.ndarray) -> np.ndarray:
     return twist.reshape(-1, 3, 3) @ bend.reshape(-1, 3, 3) @ lean.reshape(-1, 3, 3)
 
 
-def turning(angle_rad: np.ndarray) -> np.ndarray:
-    """(T, 1) -> (T, 3, 3): turns to the left by `angle_rad`."""
-    return rotation(np.pad(angle_rad, ((0, 0), (2, 0))))
+def heading_rotation(angle_rad: np.ndarray) -> np.ndarray:
+    """Turn (T, 1) angles to the left into (T, 3, 3) matrices."""
+    return euler_rotation(np.pad(angle_rad, ((0, 0), (2, 0))))
 
 
-def turned(axes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Frame by frame axes @ vector: (T, 3, 3) and (T, 3) -> (T, 3)."""
+def rotate(axes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Multiply axes (T, 3, 3) and vectors (T, 3) frame by frame; returns (T, 3)."""
     return np.einsum("tij,tj->ti", axes, vectors)
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """(..., 3) -> the same directions with length 1."""
+def normalize(vectors: np.ndarray) -> np.ndarray:
+    """Scale vectors (..., 3) to length 1."""
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def across(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Unit vectors (T, 3): what of `vectors` is at right angles to the unit vectors `axis`."""
-    return unit(vectors - (vectors * axis).sum(axis=-1, keepdims=True) * axis)
+def perpendicular(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Return the unit vectors (T, 3) along the part of `vectors` at right angles to unit `axis`."""
+    return normalize(vectors - (vectors * axis).sum(axis=-1, keepdims=True) * axis)
 
 
 def bend_limb(
     start: np.ndarray, target: np.ndarray, pole: np.ndarray, lengths: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Middle joint, end and bulge direction, each (T, 3), of two bones that reach from `start` for `target`.
+    """Reach from `start` for `target` with two bones.
 
-    The middle joint bulges towards `pole` (T, 3). A target out of reach, or too near for the hinge, is approached as
-    far as the limits of flexion allow. Source: law of cosines.
+    Returns the middle joint, the end and the direction in which the middle joint bulges, each
+    (T, 3); it bulges towards `pole` (T, 3). A target out of reach, or too near for the hinge, is
+    approached as far as the limits of flexion allow. Source: law of cosines.
     """
     a, b = lengths
     nearest, farthest = (
-        np.sqrt(a * a + b * b + 2 * a * b * np.cos(x)) for x in (MAX_FLEXION_RAD, MIN_FLEXION_RAD)
+        np.sqrt(a * a + b * b + 2 * a * b * np.cos(flexion))
+        for flexion in (MAX_FLEXION_RAD, MIN_FLEXION_RAD)
     )
     distance = np.linalg.norm(target - start, axis=-1, keepdims=True)
     ahead = (target - start) / distance
     distance = distance.clip(nearest, farthest)
-    bulge = across(pole, ahead)
+    bulge = perpendicular(pole, ahead)
     cos = (a * a + distance**2 - b * b) / (2 * a * distance)
     middle = start + a * (cos * ahead + np.sqrt(1 - cos**2) * bulge)
     return middle, start + distance * ahead, bulge
