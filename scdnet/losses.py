@@ -1,4 +1,7 @@
-"""The pretraining objectives: pure functions of projections. Source: SCD-Net, sec. 3.3; docs/method.md 4."""
+"""The pretraining objectives: pure functions of projections.
+
+Source: SCD-Net, sec. 3.3; docs/method.md 4.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,10 +10,10 @@ from einops import einsum
 from torch import Tensor
 from torch.nn import functional as F
 
-Projections = Mapping[
-    str, Tensor
-]  # by the name of what is projected: of a batch (N, D), or of queues (K, D)
-Pair = tuple[str, str]  # of a query with a key, by these names
+# Projections by name: of a batch (N, D) each, or of queues (K, D).
+Projections = Mapping[str, Tensor]
+# The names of the projections that are the query and the key.
+Pair = tuple[str, str]
 
 CROSS_DOMAIN_PAIRS: tuple[Pair, ...] = (
     ("temporal", "instance"),
@@ -21,13 +24,15 @@ CROSS_DOMAIN_PAIRS: tuple[Pair, ...] = (
 
 
 def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
-    """Mean cross-entropy of picking the positive among 1 + K candidates. Source: van den Oord et al. 2018, eq. 4.
+    """Return the mean cross-entropy of picking the positive among 1 + K candidates.
 
     `query`, `positive`: (N, D); `negatives`: (K, D); all rows of unit length.
+    Source: van den Oord et al. 2018, eq. 4.
     """
     pos = einsum(query, positive, "n d, n d -> n")
     neg = einsum(query, negatives, "n d, k d -> n k")
-    logits = torch.cat([pos[:, None], neg], dim=1) / temperature  # (N, 1 + K), the positive first
+    # The positive is candidate 0.
+    logits = torch.cat([pos[:, None], neg], dim=1) / temperature  # (N, 1 + K)
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
 
 
@@ -38,12 +43,11 @@ def contrast_losses(
     negatives: Projections,
     temperature: float,
 ) -> Tensor:
-    """(pairs,) the InfoNCE of each pair."""
+    """Return the InfoNCE of each pair, (pairs,)."""
     return torch.stack([info_nce(query[a], key[b], negatives[b], temperature) for a, b in pairs])
 
 
 def positive_cosines(pairs: Sequence[Pair], query: Projections, key: Projections) -> Tensor:
-    """(pairs,) the mean cosine of the positives of each pair; no gradient."""
-    return torch.stack(
-        [einsum(query[a], key[b], "n d, n d -> n").mean() for a, b in pairs]
-    ).detach()
+    """Return the mean cosine of the positives of each pair, (pairs,), without gradient."""
+    cosines = [einsum(query[a], key[b], "n d, n d -> n").mean() for a, b in pairs]
+    return torch.stack(cosines).detach()

@@ -1,34 +1,39 @@
-"""Which bodies of a batch a stem has to see.
+"""The bodies of a batch that a stem has to process.
 
-Most clips show one person. After the input's batch norm all second bodies that are not there are the same tensor,
-and they stay so through a whole stem: one of them stands for all.
+Most clips show one person. After the input's batch norm all absent second bodies are the same
+tensor, and they stay equal through a whole stem: one of them represents all.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
-class DistinctBodies(NamedTuple):
-    """The bodies of N clips as R rows: the first bodies, then the second ones that are there, then an empty one."""
+@dataclass(frozen=True)
+class DistinctBodies:
+    """The bodies of N clips as R rows: all first bodies, the second ones present, one absent."""
 
-    index: Tensor  # (R,) which of the 2N bodies a row is, in the order (m n)
-    count: Tensor  # (R,) how many bodies it stands for
-    row: Tensor  # (N,) the row of each clip's second body, counted from the first row of a second body
+    # The body that each row is, among the M*N bodies in the order (m n).
+    index: Tensor  # (R,)
+    # How many bodies each row represents.
+    count: Tensor  # (R,)
+    # The row of each clip's second body, counted from the first row of a second body.
+    row: Tensor  # (N,)
 
 
-def distinct_bodies(clips: Tensor) -> DistinctBodies | None:
-    """Look for empty second bodies in clips (N, C, T, V, M); None where fewer than two are alike."""
-    n, m = clips.shape[0], clips.shape[4]
-    if m == 1:
+def find_distinct_bodies(clips: Tensor) -> DistinctBodies | None:
+    """Find the absent second bodies of clips (N, C, T, V, M); None if fewer than two are absent."""
+    n = clips.shape[0]
+    if clips.shape[4] == 1:
         return None
-    empty = (clips[..., 1] == 0).flatten(1).all(dim=1)
-    present, absent = (~empty).nonzero()[:, 0], empty.nonzero()[:, 0]
+    is_absent = (clips[..., 1] == 0).flatten(1).all(dim=1)
+    present = (~is_absent).nonzero()[:, 0]
+    absent = is_absent.nonzero()[:, 0]
     if len(absent) < 2:
         return None
-    everyone = torch.arange(n, device=clips.device)
+    first = torch.arange(n, device=clips.device)
     count = clips.new_ones(n + len(present) + 1)
     count[-1] = len(absent)
-    row = torch.where(empty, len(present), (~empty).cumsum(dim=0) - 1)
-    return DistinctBodies(torch.cat([everyone, n + present, n + absent[:1]]), count, row)
+    row = torch.where(is_absent, len(present), (~is_absent).cumsum(dim=0) - 1)
+    return DistinctBodies(torch.cat([first, n + present, n + absent[:1]]), count, row)

@@ -1,8 +1,9 @@
 """The stem of each path: channel-wise topology refinement GCN and multi-branch TCN.
 
 Source: Chen et al. 2021 (CTR-GCN) as docs/method.md 3 describes it. Inside the stem the layout is
-(R, C, V, T), a row a body, time innermost: the aggregation over joints is then one matrix product on contiguous memory.
-The 1x1 convolutions that read the same input are stored as one; the sums are the same as with one each.
+(R, C, V, T), a row a body, time innermost: the aggregation over joints is then one matrix product
+on contiguous memory. The 1x1 convolutions that read the same input are stored as one; the sums are
+the same as with one each.
 """
 
 from itertools import pairwise
@@ -22,120 +23,134 @@ from scdnet.models.layers import (
     expand_batch,
     kaiming,
     max_pool3,
+    weighted_rows,
 )
 from scdnet.skeleton import Skeleton, partition_graph
 
-COORDINATES = 3  # C of the input: x y z
-NUM_SUBSETS = 3  # self, inward, outward
-NUM_BRANCHES = 4  # of the temporal convolution
+# C of the input: x y z.
+COORDINATES = 3
+# The subsets of the graph: self, inward, outward.
+NUM_SUBSETS = 3
+# The branches of the temporal convolution.
+NUM_BRANCHES = 4
 MIN_RELATION_CHANNELS = 8
-STEM_WIDTHS = (1, 4, 1)  # of its units, times b
+# The widths of the units, times b.
+STEM_WIDTHS = (1, 4, 1)
 
 
 class GraphConv(nn.Module):
     """Sum over joints whose weights are learned per channel and refined per clip.
 
-    y_u = sum over subsets and joints v of R_uv conv3(x)_v with R = alpha * conv4(tanh(q_u - k_v)) + A.
+    z_u = sum over subsets s and joints v of R_suv conv3_s(x)_v
+    R_suv = alpha * conv4_s(tanh(conv1_s(x)_u - conv2_s(x)_v)) + A_suv
+    y = relu(norm(z) + skip(x))
     Source: Chen et al. 2021, sec. 3.2.
     """
 
     def __init__(self, in_channels: int, out_channels: int, skeleton: Skeleton) -> None:
         super().__init__()
         relation = MIN_RELATION_CHANNELS if in_channels == COORDINATES else in_channels // 8
-        self.adjacency = nn.Parameter(torch.from_numpy(partition_graph(skeleton)))  # A: (S, U, V)
+        # A: (S, U, V)
+        self.adjacency = nn.Parameter(torch.from_numpy(partition_graph(skeleton)))
         self.alpha = nn.Parameter(torch.zeros(1))
-        # conv1 and conv2 of all subsets, applied to the mean over time: (query or key, subset, channel)
+        # conv1 and conv2: (query or key, subset, channel, input channel)
         self.relation_weight = kaiming(2, NUM_SUBSETS, relation, in_channels, fan_out=relation)
         self.relation_bias = nn.Parameter(torch.zeros(2, NUM_SUBSETS, relation))
-        self.topology_weight = kaiming(
-            NUM_SUBSETS, out_channels, relation, fan_out=out_channels
-        )  # conv4
+        # conv4: (subset, channel, input channel)
+        self.topology_weight = kaiming(NUM_SUBSETS, out_channels, relation, fan_out=out_channels)
         self.topology_bias = nn.Parameter(torch.zeros(NUM_SUBSETS, out_channels))
-        # conv3 of all subsets, channels (c s); its bias is the weight of one more input channel, which is 1
+        # conv3, output channels (c s). Its bias is the weight of one more input channel, of ones.
         conv3 = Conv1x1(in_channels, out_channels * NUM_SUBSETS, parts=NUM_SUBSETS)
-        self.value_weight = nn.Parameter(
-            torch.cat([conv3.weight.flatten(1), conv3.bias[:, None]], dim=1).detach()
-        )
+        value_weight = torch.cat([conv3.weight.flatten(1), conv3.bias[:, None]], dim=1)
+        self.value_weight = nn.Parameter(value_weight.detach())
         self.norm = WeightedBatchNorm2d(out_channels)
-        nn.init.constant_(self.norm.weight, 1e-6)  # starts as the skip connection alone
-        self.skip = ConvNorm(in_channels, out_channels)  # the width changes in every unit
+        # The layer starts as its skip connection alone.
+        nn.init.constant_(self.norm.weight, 1e-6)
+        # The width changes in every unit, so the skip connection is never the identity.
+        self.skip = ConvNorm(in_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (R, C, V, T) to (R, C_out, V, T)."""
+        z = self.topology(x) @ self._values(x)
+        return F.relu(self.norm(z) + self.skip(x))
 
     def topology(self, x: Tensor) -> Tensor:
-        """(R, C, V, T) -> (R, C_out, S*V, U): the weight of joint v, by subset, in the sum for joint u.
+        """Compute R, (R, C_out, U, S*V): the weight of joint v, by subset, in the sum for joint u.
 
-        One product over all pairs of joints, [alpha conv4, 1, alpha bias] [tanh(q_u - k_v); A; 1], writes it in one go.
+        One matrix product writes it at once: [alpha conv4, 1, alpha bias] [tanh(q_u - k_v); A; 1].
         """
-        mean = x.mean(dim=3)  # conv1 and conv2 are linear, so the mean over time may come first
-        relation = einsum(self.relation_weight, mean, "p s k c, r c v -> p r s k v")
-        query, key = relation + rearrange(self.relation_bias, "p s k -> p 1 s k 1")
+        query, key = self._relations(x)
         affinity = torch.tanh(query[..., None, :] - key[..., :, None])  # (R, S, k, V, U)
-        adjacency = rearrange(self.adjacency, "s u v -> s (v u)")
-        pairs = [rearrange(affinity, "r s k v u -> r (s k) (v u)"), expand_batch(adjacency, x)]
-        pairs.append(torch.ones_like(pairs[1][:, :1]))
-        product = expand_batch(self._pair_weights(), x) @ torch.cat(pairs, dim=1)
-        return rearrange(product, "r (c s) (v u) -> r c (s v) u", s=NUM_SUBSETS, v=x.shape[2])
+        affinity = rearrange(affinity, "r s k v u -> r (s k) (v u)")
+        adjacency = expand_batch(rearrange(self.adjacency, "s u v -> s (v u)"), x)
+        ones = torch.ones_like(adjacency[:, :1])
+        pairs = torch.cat([affinity, adjacency, ones], dim=1)
+        product = expand_batch(self._pair_weights(), x) @ pairs
+        by_joint = rearrange(product, "r (c s) (v u) -> r c (s v) u", s=NUM_SUBSETS, v=x.shape[2])
+        return by_joint.transpose(2, 3)
+
+    def _relations(self, x: Tensor) -> Tensor:
+        """Compute the means over time of conv1(x) and conv2(x): (2, R, S, k, V)."""
+        # Both convolutions are linear, so the mean over time may come first.
+        mean = x.mean(dim=3)
+        relations = einsum(self.relation_weight, mean, "p s k c, r c v -> p r s k v")
+        return relations + rearrange(self.relation_bias, "p s k -> p 1 s k 1")
 
     def _pair_weights(self) -> Tensor:
-        """(C_out*S, S*k + S + 1): for each channel and subset, the weights of the subset's own numbers of a pair."""
-        own = torch.eye(NUM_SUBSETS, dtype=self.alpha.dtype, device=self.alpha.device)
-        refinement = einsum(
-            self.alpha * self.topology_weight, own, "s c k, s z -> c s z k"
-        ).flatten(2)
-        bias = rearrange(self.alpha * self.topology_bias, "s c -> c s 1")
-        return torch.cat([refinement, own.expand(len(refinement), -1, -1), bias], dim=2).flatten(
-            0, 1
-        )
+        """Arrange alpha conv4, ones and alpha bias by channel and subset: (C_out*S, S*k + S + 1).
 
-    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
-        """(R, C, V, T) -> (R, C_out, V, T)."""
+        A subset's rows are zero at the numbers of the other subsets.
+        """
+        own = torch.eye(NUM_SUBSETS, dtype=self.alpha.dtype, device=self.alpha.device)
+        weight = einsum(self.alpha * self.topology_weight, own, "s c k, s z -> c s z k")
+        bias = rearrange(self.alpha * self.topology_bias, "s c -> c s 1")
+        adjacency = own.expand(len(weight), -1, -1)
+        return torch.cat([weight.flatten(2), adjacency, bias], dim=2).flatten(0, 1)
+
+    def _values(self, x: Tensor) -> Tensor:
+        """Compute conv3(x), (R, C_out, S*V, T)."""
         channels = F.pad(x.flatten(2), (0, 0, 0, 1), value=1)
         values = expand_batch(self.value_weight, x) @ channels
-        values = rearrange(values, "r (c s) (v t) -> r c (s v) t", s=NUM_SUBSETS, v=x.shape[2])
-        return F.relu(
-            self.norm(self.topology(x).transpose(2, 3) @ values, count) + self.skip(x, count)
-        )
+        return rearrange(values, "r (c s) (v t) -> r c (s v) t", s=NUM_SUBSETS, v=x.shape[2])
 
 
 class TemporalConv(nn.Module):
-    """Four branches over time: two convolutions of dilation 1 and 2, a maximum, and the frame itself.
+    """Four branches over time: convolutions of dilation 1 and 2, a maximum, and the frame itself.
 
+    y = [norm([conv(relu(a)), conv(relu(b)), max(relu(c))]), d] with [a, b, c, d] = norm(reduce(x))
     Source: Chen et al. 2021, sec. 3.3 (multi-scale temporal modeling).
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         width = channels // NUM_BRANCHES
-        self.reduce = Conv1x1(
-            channels, channels, parts=NUM_BRANCHES
-        )  # the 1x1 convolutions of all branches
+        # The 1x1 convolutions of all branches and their norms.
+        self.reduce = Conv1x1(channels, channels, parts=NUM_BRANCHES)
         self.reduce_norm = WeightedBatchNorm2d(channels)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(
-                width, width, kernel_size=(1, 5), padding=(0, 2 * dilation), dilation=(1, dilation)
-            )
+        convs = [
+            nn.Conv2d(width, width, (1, 5), padding=(0, 2 * dilation), dilation=(1, dilation))
             for dilation in (1, 2)
-        )
-        self.norm = WeightedBatchNorm2d(channels - width)  # of the two convolutions and the maximum
-        for conv in self.convs:
+        ]
+        self.convs = nn.ModuleList(convs)
+        # The norms of the two convolutions and of the maximum.
+        self.norm = WeightedBatchNorm2d(channels - width)
+        for conv in convs:
             nn.init.kaiming_normal_(conv.weight, mode="fan_out")
-            nn.init.zeros_(conv.bias)
+            nn.init.zeros_(conv.get_parameter("bias"))
         for norm in (self.reduce_norm, self.norm):
             nn.init.normal_(norm.weight, 1.0, 0.02)
 
-    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
-        """(R, C, V, T) -> (R, C, V, T)."""
-        short, long, peak, frame = conv_norm(self.reduce, self.reduce_norm, x, count).chunk(
-            NUM_BRANCHES, dim=1
-        )
-        context = [
-            conv(F.relu(branch)) for conv, branch in zip(self.convs, (short, long), strict=True)
-        ]
-        context.append(max_pool3(F.relu(peak)))
-        return torch.cat([self.norm(torch.cat(context, dim=1), count), frame], dim=1)
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (R, C, V, T) to (R, C, V, T)."""
+        reduced = conv_norm(self.reduce, self.reduce_norm, x)
+        short, long, peak, frame = reduced.chunk(NUM_BRANCHES, dim=1)
+        short_conv, long_conv = self.convs
+        context = [short_conv(F.relu(short)), long_conv(F.relu(long)), max_pool3(F.relu(peak))]
+        return torch.cat([self.norm(torch.cat(context, dim=1)), frame], dim=1)
 
 
 class Unit(nn.Module):
-    """relu(tcn(gcn(x)) + residual)."""
+    """y = relu(tcn(gcn(x)) + residual(x))."""
 
     def __init__(self, in_channels: int, out_channels: int, skeleton: Skeleton) -> None:
         super().__init__()
@@ -143,35 +158,40 @@ class Unit(nn.Module):
         self.tcn = TemporalConv(out_channels)
         self.residual = None if in_channels == COORDINATES else ConvNorm(in_channels, out_channels)
 
-    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
-        """(R, C, V, T) -> (R, C_out, V, T)."""
-        out = self.tcn(self.gcn(x, count), count)
-        return F.relu(out if self.residual is None else out + self.residual(x, count))
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (R, C, V, T) to (R, C_out, V, T)."""
+        y = self.tcn(self.gcn(x))
+        return F.relu(y if self.residual is None else y + self.residual(x))
 
 
 class Stem(nn.Module):
-    """Batch norm over body, joint and coordinate, then three units of width b, 4b, b (STEM_WIDTHS)."""
+    """Batch norm over body, joint and coordinate, then three units of width b, 4b, b."""
 
-    def __init__(self, base_channels: int, bodies: int, skeleton: Skeleton) -> None:
+    def __init__(self, base_channels: int, num_bodies: int, skeleton: Skeleton) -> None:
         super().__init__()
-        self.input_norm = InputNorm(bodies * skeleton.num_joints * COORDINATES)
+        self.input_norm = InputNorm(num_bodies * skeleton.num_joints * COORDINATES)
         widths = (COORDINATES, *(times * base_channels for times in STEM_WIDTHS))
         self.units = nn.ModuleList(Unit(c, d, skeleton) for c, d in pairwise(widths))
 
     def forward(
         self, clips: Tensor, bodies: DistinctBodies | None = None, num_units: int | None = None
     ) -> list[Tensor]:
-        """Clips (N, C, T, V, M) -> what each of the first `num_units` (by default all) makes of them, (R, width, V, T).
+        """Return the outputs (R, width, V, T) of the first `num_units` units, by default of all.
 
-        A row is one of the distinct bodies, or of all M*N in the order (m n).
+        The rows are the distinct bodies of the clips (N, C, T, V, M), by default all M*N bodies in
+        the order (m n).
         """
         _, c, _, v, m = clips.shape
         x = self.input_norm(rearrange(clips, "n c t v m -> n (m v c) t"))
         x = rearrange(x, "n (m v c) t -> (m n) c v t", m=m, v=v, c=c)
-        if bodies is not None:
-            x = x.index_select(0, bodies.index)
+        if bodies is None:
+            return self._apply_units(x, num_units)
+        with weighted_rows(self, bodies.count):
+            return self._apply_units(x.index_select(0, bodies.index), num_units)
+
+    def _apply_units(self, x: Tensor, num_units: int | None) -> list[Tensor]:
         outputs = []
         for unit in self.units[:num_units]:
-            x = unit(x, None if bodies is None else bodies.count)
+            x = unit(x)
             outputs.append(x)
         return outputs

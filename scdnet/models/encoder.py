@@ -1,4 +1,7 @@
-"""The dual-path encoder: one path over frames, one over joints. Source: SCD-Net, sec. 3.1; docs/method.md 3."""
+"""The dual-path encoder: one path over frames, one over joints.
+
+Source: SCD-Net, sec. 3.1; docs/method.md 3.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,32 +12,34 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scdnet.models.bodies import DistinctBodies, distinct_bodies
+from scdnet.models.bodies import DistinctBodies, find_distinct_bodies
 from scdnet.models.ctrgcn import COORDINATES, STEM_WIDTHS, Stem
 from scdnet.skeleton import NTU_25, Skeleton
 
 PATHS = ("temporal", "spatial")
-NUM_LEVELS = (
-    4  # of a path at which it can be looked at: after each unit of the stem, and at its end
-)
+# The depths at which a path has a feature: after each unit of the stem, and at its end.
+NUM_LEVELS = 4
+# How the tokens (tokens, N, D) of a path become one feature (N, D).
 POOLINGS = {
     "max": lambda x: x.amax(dim=0),
     "mean": lambda x: x.mean(dim=0),
-}  # over tokens (tokens, N, D)
+}
 
 
 @dataclass(frozen=True)
 class EncoderSizes:
-    """Everything that decides the shapes of the encoder's weights, its dropout and its pooling."""
+    """The sizes of the encoder's weights, its dropout and its pooling."""
 
-    base_channels: int = 64  # b, the stem's width
+    # b, the width of the stems.
+    base_channels: int = 64
     embed_dim: int = 2048  # D
     num_heads: int = 8
     num_layers: int = 1
     num_frames: int = 64  # T
     num_bodies: int = 2  # M
     dropout: float = 0.1
-    pooling: str = "max"  # a key of POOLINGS
+    # A key of POOLINGS.
+    pooling: str = "max"
 
     @classmethod
     def from_weights(
@@ -46,15 +51,15 @@ class EncoderSizes:
         pooling: str = pooling,
         skeleton: Skeleton = NTU_25,
     ) -> Self:
-        """The sizes of an encoder with these weights, which do not tell heads, dropout and pooling. Raises KeyError."""
+        """Read the sizes from an encoder's weights. Raises KeyError.
+
+        Heads, dropout and pooling leave no trace in the weights.
+        """
         base_channels = len(weights["temporal_stem.units.0.gcn.norm.weight"])
         embed_dim, frame_tokens = weights["spatial_path.project.0.weight"].shape
         joints_of_bodies = len(weights["temporal_stem.input_norm.weight"]) // COORDINATES
-        layers = {
-            key.split(".")[3]
-            for key in weights
-            if key.startswith("temporal_path.transformer.layers.")
-        }
+        prefix = "temporal_path.transformer.layers."
+        layers = {key.split(".")[3] for key in weights if key.startswith(prefix)}
         return cls(
             base_channels=base_channels,
             embed_dim=embed_dim,
@@ -67,19 +72,21 @@ class EncoderSizes:
         )
 
     def level_width(self, level: int) -> int:
-        """The width of a path's feature at `level`, 1 to NUM_LEVELS."""
-        return (*STEM_WIDTHS, 0)[level - 1] * self.base_channels or self.embed_dim
+        """Return the width of a path's feature at `level`, 1 to NUM_LEVELS."""
+        if level == NUM_LEVELS:
+            return self.embed_dim
+        return STEM_WIDTHS[level - 1] * self.base_channels
 
 
 class PathFeatures(NamedTuple):
-    """What the two paths say of each clip."""
+    """The features of clips that the two paths output."""
 
     temporal: Tensor  # (N, D)
     spatial: Tensor  # (N, D)
 
 
 class TokenPath(nn.Module):
-    """Tokens to one vector: linear, layer norm, relu, linear, a post-norm transformer, a pooling of the tokens."""
+    """Tokens to one vector: a projection, a post-norm transformer, a pooling over the tokens."""
 
     def __init__(self, token_width: int, sizes: EncoderSizes) -> None:
         super().__init__()
@@ -88,7 +95,7 @@ class TokenPath(nn.Module):
             nn.Linear(token_width, width), nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, width)
         )
         layer = nn.TransformerEncoderLayer(width, sizes.num_heads, width, sizes.dropout)
-        # the nested-tensor path has no use without padding masks and warns about it
+        # The nested-tensor path is of no use without padding masks and warns about it.
         self.transformer = nn.TransformerEncoder(
             layer, sizes.num_layers, enable_nested_tensor=False
         )
@@ -98,73 +105,79 @@ class TokenPath(nn.Module):
                 nn.init.xavier_uniform_(weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Projected tokens (tokens, N, D) -> (N, D)."""
+        """Map projected tokens (tokens, N, D) to features (N, D)."""
         return self._pool(self.transformer(tokens))
 
 
 class DualPathEncoder(nn.Module):
-    """Clips to a temporal and a spatial feature, with weights of its own for each of the two paths."""
+    """Clips to a temporal and a spatial feature; the two paths share no weights."""
 
     def __init__(self, sizes: EncoderSizes, skeleton: Skeleton = NTU_25) -> None:
         super().__init__()
         self.sizes = sizes
-        self.share_empty_bodies = (
-            True  # saves work; off where what is done must not depend on what the clips show
-        )
-        b, m, t, v = sizes.base_channels, sizes.num_bodies, sizes.num_frames, skeleton.num_joints
+        # Saves work; to be switched off where the work must not depend on the content of clips.
+        self.share_empty_bodies = True
+        b = sizes.base_channels
+        m = sizes.num_bodies
         self.temporal_stem = Stem(b, m, skeleton)
         self.spatial_stem = Stem(b, m, skeleton)
-        self.temporal_path = TokenPath(m * v * b, sizes)  # a token per frame
-        self.spatial_path = TokenPath(t * b, sizes)  # a token per joint of each body
+        # One token per frame.
+        self.temporal_path = TokenPath(m * skeleton.num_joints * b, sizes)
+        # One token per joint of each body.
+        self.spatial_path = TokenPath(sizes.num_frames * b, sizes)
 
     def forward(self, clips: Tensor) -> PathFeatures:
         """Encode clips (N, C, T, V, M), metres, along both paths."""
-        bodies = distinct_bodies(clips) if self.share_empty_bodies else None
         n = len(clips)
+        bodies = self._find_bodies(clips)
         t = self._frame_tokens(self.temporal_stem(clips, bodies)[-1], n, bodies)
         s = self._joint_tokens(self.spatial_stem(clips, bodies)[-1], n, bodies)
         return PathFeatures(self.temporal_path(t), self.spatial_path(s))
 
-    def levels(self, clips: Tensor, path: str, last: int = NUM_LEVELS) -> list[Tensor]:
-        """What one path says of clips (N, C, T, V, M) at its levels up to `last`: (N, b), (N, 4b), (N, b), (N, D).
+    def level_features(self, clips: Tensor, path: str, last: int = NUM_LEVELS) -> list[Tensor]:
+        """Encode clips (N, C, T, V, M) along one path, up to level `last`.
 
-        Of the units the mean over bodies, joints and frames. Source: docs/methods.md.
+        Returns the features of the levels: (N, b), (N, 4b), (N, b), (N, D). The feature of a unit
+        is its mean over bodies, joints and frames. Source: docs/objectives.md.
         """
-        bodies = distinct_bodies(clips) if self.share_empty_bodies else None
         n = len(clips)
+        bodies = self._find_bodies(clips)
         stem, to_tokens, end = {
             "temporal": (self.temporal_stem, self._frame_tokens, self.temporal_path),
             "spatial": (self.spatial_stem, self._joint_tokens, self.spatial_path),
         }[path]
         units = stem(clips, bodies, last)
         means = (x.mean(dim=(2, 3))[None].split(n, dim=1) for x in units)
-        pooled = [torch.cat(_per_clip(mean, bodies)).mean(dim=0) for mean in means]
+        pooled = [torch.cat(_expand_bodies(mean, bodies)).mean(dim=0) for mean in means]
         return pooled if last < NUM_LEVELS else [*pooled, end(to_tokens(units[-1], n, bodies))]
 
+    def _find_bodies(self, clips: Tensor) -> DistinctBodies | None:
+        return find_distinct_bodies(clips) if self.share_empty_bodies else None
+
     def _frame_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
-        """Bodies (R, b, V, T) -> a projected token (T, N, D) for each frame, of all bodies together."""
+        """Map rows (R, b, V, T) to a projected token (T, N, D) for each frame of all bodies."""
         first, *rest = self.temporal_path.project
-        parts = (
-            rearrange(y, "r c v t -> t r (v c)") for y in x.split(n)
-        )  # the first bodies, the second ones
-        weights = first.weight.unflatten(1, (self.sizes.num_bodies, -1)).unbind(
-            dim=1
-        )  # what each body adds
-        token, *others = _per_clip(
-            [F.linear(y, w) for y, w in zip(parts, weights, strict=True)], bodies
-        )
-        token = sum(others, start=token + first.bias)
+        assert isinstance(first, nn.Linear)
+        # The first layer is linear, so each body adds a part of its own.
+        parts = (rearrange(y, "r c v t -> t r (v c)") for y in x.split(n))
+        weights = first.weight.unflatten(1, (self.sizes.num_bodies, -1)).unbind(dim=1)
+        by_body = [F.linear(y, w) for y, w in zip(parts, weights, strict=True)]
+        first_body, *others = _expand_bodies(by_body, bodies)
+        token = sum(others, start=first_body + first.bias)
         for layer in rest:
             token = layer(token)
         return token
 
     def _joint_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
-        """Bodies (R, b, V, T) -> a projected token (M*V, N, D) for each joint of each body."""
+        """Map rows (R, b, V, T) to a projected token (M*V, N, D) for each joint of each body."""
         token = self.spatial_path.project(rearrange(x, "r c v t -> v r (t c)"))
-        return torch.cat(_per_clip(token.split(n, dim=1), bodies))
+        return torch.cat(_expand_bodies(token.split(n, dim=1), bodies))
 
 
-def _per_clip(x: Sequence[Tensor], bodies: DistinctBodies | None) -> list[Tensor]:
-    """Rows of the first and of the second bodies -> (tokens, N, ...) each, an empty body wherever it belongs."""
+def _expand_bodies(x: Sequence[Tensor], bodies: DistinctBodies | None) -> list[Tensor]:
+    """Repeat the row that represents absent bodies: (tokens, rows, ...) -> (tokens, N, ...).
+
+    `x` has the rows of the first bodies, then those of the second ones.
+    """
     first, *second = x
     return [first, *(y if bodies is None else y.index_select(1, bodies.row) for y in second)]

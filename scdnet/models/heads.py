@@ -12,8 +12,9 @@ class ProjectionHead(nn.Sequential):
     """Linear to D, relu, linear to the contrast space. Source: docs/method.md 4."""
 
     def __init__(self, in_width: int, width: int, out_width: int) -> None:
-        super().__init__(nn.Linear(in_width, width), nn.ReLU(), nn.Linear(width, out_width))
-        for layer in (self[0], self[2]):
+        layers = (nn.Linear(in_width, width), nn.Linear(width, out_width))
+        super().__init__(layers[0], nn.ReLU(), layers[1])
+        for layer in layers:
             nn.init.xavier_uniform_(layer.weight)
 
 
@@ -36,17 +37,19 @@ class ClassifiedEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.classifier = LinearClassifier(
-            2 * encoder.sizes.embed_dim, num_classes, generator=generator
-        )
+        width = 2 * encoder.sizes.embed_dim
+        self.classifier = LinearClassifier(width, num_classes, generator=generator)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clips (N, C, T, V, M) -> class scores (N, classes), in the weights' own precision."""
+        """Map clips (N, C, T, V, M) to class scores (N, classes), in the weights' precision."""
         features = torch.cat(self.encoder(clips), dim=1)
         return self.classifier(features.to(self.classifier.weight.dtype))
 
     def group_matcher(self, coarse: bool = False) -> dict[str, str]:
-        """Layers from the input upwards, both paths side by side, as timm asks for them; the classifier follows."""
+        """Group layers from the input upwards, in the form that timm expects.
+
+        The two paths are side by side; the classifier follows.
+        """
         return {
             "norm": r"encoder\.\w+_stem\.input_norm",
             "units": r"encoder\.\w+_stem\.units\.(\d+)",
@@ -66,38 +69,36 @@ class ProjectedEncoder(nn.Module):
         widths = {**dict.fromkeys(PATHS, sizes.embed_dim), INSTANCE: 2 * sizes.embed_dim}
         for level in range(1, NUM_LEVELS + 1):
             widths |= {level_name(path, level): sizes.level_width(level) for path in PATHS}
-        self.heads = nn.ModuleDict(
-            {
-                name: ProjectionHead(widths[name], sizes.embed_dim, projection_dim)
-                for name in objective.projections
-            }
-        )
+        heads = {
+            name: ProjectionHead(widths[name], sizes.embed_dim, projection_dim)
+            for name in objective.projections
+        }
+        self.heads = nn.ModuleDict(heads)
 
     def features(self, task: str, clips: Tensor) -> dict[str, Tensor]:
-        """What heads may look at, (N, width of each), of the clips (N, C, T, V, M) of a task.
+        """Encode the clips (N, C, T, V, M) of a task: an input (N, width) for each head.
 
-        A path is followed to its end even where no head is: the statistics of its batch norms are those of the data.
+        A path is followed to its end even where no head is: its batch-norm statistics are to be
+        those of the data.
         """
         if task != BOTH_PATHS:
-            return {
-                level_name(task, i): x
-                for i, x in enumerate(self.encoder.levels(clips, task), start=1)
-            }
+            levels = self.encoder.level_features(clips, task)
+            return {level_name(task, level): x for level, x in enumerate(levels, start=1)}
         features = self.encoder(clips)
         return {**features._asdict(), INSTANCE: torch.cat(features, dim=1)}
 
     def project(self, *clips: Tensor) -> dict[str, Tensor]:
-        """The heads' outputs, (N, projection_dim) each, before they are normalised; of clips for each of the tasks."""
+        """Return the heads' outputs (N, projection_dim) for clips of each task, not normalized."""
         features: dict[str, Tensor] = {}
         for task, views in zip(self.tasks, clips, strict=True):
             features |= self.features(task, views)
         return {name: head(features[name]) for name, head in self.heads.items()}
 
     def forward(self, *clips: Tensor) -> dict[str, Tensor]:
-        """Clips (N, C, T, V, M) of each task -> unit-length projections, (N, projection_dim) each.
+        """Map clips (N, C, T, V, M) of each task to unit-length projections (N, projection_dim).
 
-        They are in the weights' own precision.
+        They have the weights' precision, also under mixed precision.
         """
         projected = self.project(*clips)
-        full = next(self.heads.parameters()).dtype  # mixed precision leaves less
-        return {name: F.normalize(z.to(full), dim=1) for name, z in projected.items()}
+        dtype = next(self.heads.parameters()).dtype
+        return {name: F.normalize(z.to(dtype), dim=1) for name, z in projected.items()}

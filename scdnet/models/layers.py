@@ -1,27 +1,35 @@
-"""Layers of the stem. Their batch is of bodies; a row may stand for several equal ones, which `count` (R,) tells."""
+"""Layers of the stem, among them batch norms whose rows may represent several equal bodies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-Gather = Callable[[Tensor], Tensor]  # (C,) of this process -> (processes, C)
+# Stacks the values (C,) of all processes: (C,) -> (processes, C).
+Gather = Callable[[Tensor], Tensor]
 
 
 def kaiming(*shape: int, fan_out: int) -> nn.Parameter:
-    """Normal weights of variance 2 / fan_out."""
+    """Draw normal weights of variance 2 / fan_out."""
     return nn.Parameter(torch.randn(*shape) * (2 / fan_out) ** 0.5)
 
 
 def expand_batch(matrix: Tensor, x: Tensor) -> Tensor:
-    """The same matrix for every row of `x`, without a copy."""
+    """Repeat a matrix for every row of `x`, without a copy."""
     return matrix.expand(len(x), -1, -1)
 
 
 class Conv1x1(nn.Conv2d):
-    """A 1x1 convolution that stands for `parts` equal ones side by side: Kaiming fan out of one part, zero bias."""
+    """A 1x1 convolution that holds `parts` equal ones side by side.
+
+    Weights start as Kaiming fan out of one part, biases at 0.
+    """
+
+    bias: Tensor
 
     def __init__(self, in_channels: int, out_channels: int, *, parts: int = 1) -> None:
         super().__init__(in_channels, out_channels, kernel_size=1)
@@ -30,45 +38,58 @@ class Conv1x1(nn.Conv2d):
 
 
 class WeightedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm in which row r weighs as much as `count[r]` equal rows, in means, variances and gradients."""
+    """Batch norm whose rows may count several times, in means, variances and gradients."""
+
+    momentum: float
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
 
     gather: Gather | None = None
+    # How often each row counts, (R,); set by `weighted_rows`.
+    row_count: Tensor | None = None
 
-    def forward(
-        self, x: Tensor, count: Tensor | None = None, shift: Tensor | None = None
-    ) -> Tensor:
-        """(R, C, V, T) -> the same; without `count` every row counts once.
+    def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Normalize (R, C, V, T).
 
-        `shift` (C,), in training only: numbers that were to be added to `x`, which change nothing but the running mean.
+        `shift` (C,), in training only, is left out of `x`: it would change the running mean alone.
         """
         if not self.training:
             return super().forward(x)
-        weight, mean, var, pace = self.weight, self.running_mean, self.running_var, self.momentum
+        weight: Tensor = self.weight
         if shift is not None:
-            weight = weight + 0 * shift  # its gradient is 0, not absent: weight decay goes on
-            mean.add_(
-                shift.detach(), alpha=pace / (1 - pace)
-            )  # the update below leaves 1 - pace of it
+            # The gradient of `shift` is 0 instead of absent, so that weight decay still acts on it.
+            weight = weight + 0 * shift
+            # The update below leaves 1 - momentum of what is added here.
+            pace = self.momentum / (1 - self.momentum)
+            self.running_mean.add_(shift.detach(), alpha=pace)
         self.num_batches_tracked.add_(1)
-        if count is None and self.gather is None:
-            moved = (
-                mean.clone(),
-                var.clone(),
-            )  # autograd keeps these, and a second call moves the others
-            y = F.batch_norm(x, *moved, weight, self.bias, True, pace, self.eps)
-            mean.copy_(moved[0])
-            var.copy_(moved[1])
-            return y
-        return _normalize(self, x, weight, count)
+        if self.row_count is None and self.gather is None:
+            return self._normalize_plain(x, weight)
+        return _normalize(self, x, weight, self.row_count)
+
+    def _normalize_plain(self, x: Tensor, weight: Tensor) -> Tensor:
+        # Autograd keeps the statistics that it is given, and a second call would change them.
+        mean = self.running_mean.clone()
+        var = self.running_var.clone()
+        y = F.batch_norm(x, mean, var, weight, self.bias, True, self.momentum, self.eps)
+        self.running_mean.copy_(mean)
+        self.running_var.copy_(var)
+        return y
 
 
 class InputNorm(nn.BatchNorm1d):
     """Batch norm of (N, C, T)."""
 
+    momentum: float
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
     gather: Gather | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T) -> the same."""
+        """Normalize (N, C, T)."""
         if not self.training or self.gather is None:
             return super().forward(x)
         self.num_batches_tracked.add_(1)
@@ -76,19 +97,33 @@ class InputNorm(nn.BatchNorm1d):
 
 
 def synchronize_statistics(model: nn.Module, gather: Gather) -> None:
-    """Let all batch norms of `model` normalize, in training, by the batches of all processes together.
+    """Let all batch norms of `model` train on the statistics of the batches of all processes.
 
-    `gather` stacks what each of them gives, (C,) -> (processes, C); each calls it at the same places.
+    `gather` stacks the values (C,) of each process to (processes, C); all processes call it in the
+    same order.
     """
     for module in model.modules():
         if isinstance(module, WeightedBatchNorm2d | InputNorm):
             module.gather = gather
 
 
+@contextmanager
+def weighted_rows(model: nn.Module, count: Tensor) -> Iterator[None]:
+    """Let row r count as `count[r]` equal rows in all weighted batch norms of `model`."""
+    norms = [module for module in model.modules() if isinstance(module, WeightedBatchNorm2d)]
+    for norm in norms:
+        norm.row_count = count
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.row_count = None
+
+
 def _normalize(
     norm: WeightedBatchNorm2d | InputNorm, x: Tensor, weight: Tensor, count: Tensor | None
 ) -> Tensor:
-    """(R, C, V, T) -> the same, of training; moves the running statistics."""
+    """Normalize (R, C, V, T) as in training, and update the running statistics."""
     if count is None:
         count = torch.ones_like(x[:, 0, 0, 0], dtype=weight.dtype)
     y, mean, var, n = _WeightedBatchNorm.apply(x, weight, norm.bias, count, norm.eps, norm.gather)
@@ -98,16 +133,18 @@ def _normalize(
 
 
 class _WeightedBatchNorm(torch.autograd.Function):
-    """The gradient that reaches row r is that of all rows it stands for, so only its share of the statistics is new.
+    """Batch norm of rows (R, C, V, T) of which row r represents `count[r]` equal ones.
 
-    With `gather` the statistics are of the rows of all processes. The gradient of `x` is then that of the sum of
-    their losses, those of weight and bias are of this process alone: their mean over the processes is that of the mean
-    of the losses, as with every other weight.
+    The gradient that reaches row r is the sum over all rows that it represents, so only its share
+    of the statistics differs from a plain batch norm. With `gather` the statistics are over the
+    rows of all processes. The gradient of `x` is then that of the sum of their losses; the
+    gradients of weight and bias are local: their mean over the processes is that of the mean loss,
+    as with every other weight.
     """
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -116,79 +153,95 @@ class _WeightedBatchNorm(torch.autograd.Function):
         gather: Gather | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         n = count.sum() * x[0, 0].numel()
-        share = (count / n)[:, None]  # of a number of row r among all numbers
+        # The share of one number of row r in a mean over all numbers.
+        share = (count / n)[:, None]  # (R, 1)
         mean = (share * x.sum(dim=(2, 3), dtype=weight.dtype)).sum(dim=0)
-        centred = x - mean[:, None, None]
-        var = _mean_square(centred, share)
+        centered = x - mean[:, None, None]
+        var = _mean_square(centered, share)
         if gather is not None:
-            means, variances, counts = gather(torch.cat([mean, var, n[None]])).split(
-                [len(mean), len(mean), 1], dim=1
-            )
-            n, own_n = counts.sum(), n
-            mean = (counts / n * means).sum(dim=0)
-            var = (counts / n * (variances + (means - mean).square())).sum(
-                dim=0
-            )  # Chan et al. 1983, eq. 2.1
-            centred, share = x - mean[:, None, None], share * (own_n / n)
+            own_n = n
+            mean, var, n = _pool_statistics(gather, mean, var, n)
+            centered = x - mean[:, None, None]
+            share = share * (own_n / n)
         scale = (var + eps).rsqrt()
         ctx.gather = gather
-        ctx.save_for_backward(centred, weight, scale, share)
+        ctx.save_for_backward(centered, weight, scale, share)
         ctx.mark_non_differentiable(mean, var, n)
-        y = torch.addcmul(bias[:, None, None], centred, (weight * scale)[:, None, None])
+        y = torch.addcmul(bias[:, None, None], centered, (weight * scale)[:, None, None])
         return y.to(x.dtype), mean, var, n
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        centred, weight, scale, share = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        centered, weight, scale, share = ctx.saved_tensors
         grad_bias = grad.sum(dim=(0, 2, 3), dtype=weight.dtype)
-        along = (grad * centred).sum(dim=(0, 2, 3))
-        all_bias, all_along = grad_bias, along
+        along = (grad * centered).sum(dim=(0, 2, 3))
+        all_bias = grad_bias
+        all_along = along
         if ctx.gather is not None:
             all_bias, all_along = ctx.gather(torch.cat([grad_bias, along])).sum(dim=0).chunk(2)
         slope = weight * scale
         through_mean = -share * slope * all_bias
         through_var = -share * slope * scale.square() * all_along
         grad_x = grad * slope[:, None, None]
-        grad_x.addcmul_(centred, through_var[:, :, None, None]).add_(through_mean[:, :, None, None])
+        grad_x.addcmul_(centered, through_var[:, :, None, None]).add_(
+            through_mean[:, :, None, None]
+        )
         return grad_x.to(grad.dtype), along * scale, grad_bias, None, None, None
 
 
+def _pool_statistics(
+    gather: Gather, mean: Tensor, var: Tensor, n: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Combine the means (C,), variances (C,) and counts () of all processes.
+
+    Source: Chan et al. 1983, eq. 2.1.
+    """
+    gathered = gather(torch.cat([mean, var, n[None]]))
+    means, variances, counts = gathered.split([len(mean), len(mean), 1], dim=1)
+    n = counts.sum()
+    mean = (counts / n * means).sum(dim=0)
+    var = (counts / n * (variances + (means - mean).square())).sum(dim=0)
+    return mean, var, n
+
+
 def _mean_square(x: Tensor, share: Tensor) -> Tensor:
-    """(C,) of (R, C, V, T): the mean of the squares, a number of row r weighing `share[r]` (R, 1)."""
+    """Compute the mean square (C,) of (R, C, V, T), row r weighted by `share[r]` (R, 1)."""
     return (share * torch.linalg.vector_norm(x, dim=(2, 3)).square()).sum(dim=0)
 
 
-def conv_norm(
-    conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor, count: Tensor | None = None
-) -> Tensor:
-    """norm(conv(x)) in fewer passes: (R, C, V, T) -> (R, C_out, V, T).
+def conv_norm(conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor) -> Tensor:
+    """Compute norm(conv(x)) in fewer passes: (R, C, V, T) -> (R, C_out, V, T).
 
-    In training one matrix product a row, whose bias the norm takes away again; else a convolution with the norm in it.
+    In training this is one matrix product a row, without the bias that the norm would subtract
+    again; in evaluation a convolution that contains the norm.
     """
     if norm.training:
         y = expand_batch(conv.weight[:, :, 0, 0], x) @ x.flatten(2)
-        return norm(y.unflatten(2, x.shape[2:]), count, shift=conv.bias)
+        return norm(y.unflatten(2, x.shape[2:]), shift=conv.bias)
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     bias = (conv.bias - norm.running_mean) * scale + norm.bias
     return F.conv2d(x, conv.weight * scale[:, None, None, None], bias)
 
 
 class ConvNorm(nn.Sequential):
-    """1x1 convolution and batch norm: how a skip connection changes the width."""
+    """1x1 convolution and batch norm: a skip connection that changes the width."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(Conv1x1(in_channels, out_channels), WeightedBatchNorm2d(out_channels))
 
-    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
-        """(R, C, V, T) -> (R, C_out, V, T)."""
-        return conv_norm(*self, x, count)
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (R, C, V, T) to (R, C_out, V, T)."""
+        conv, norm = self
+        assert isinstance(conv, Conv1x1) and isinstance(norm, WeightedBatchNorm2d)
+        return conv_norm(conv, norm, x)
 
 
 def max_pool3(x: Tensor) -> Tensor:
-    """(R, C, V, T) -> the same: the maximum of each frame and its two neighbours, of numbers that are not negative.
+    """Take the maximum of each frame and its two neighbors: (R, C, V, T), numbers >= 0.
 
-    The gradient goes to the earliest of equal ones, as with `max_pool2d`, which is many times slower on a CPU.
+    The gradient goes to the earliest of equal ones, as with `max_pool2d`, which is many times
+    slower on a CPU.
     """
     before, here, after = (F.pad(x, (1, 1))[..., i : i + x.shape[3]] for i in range(3))
     largest = torch.where(here > before, here, before)

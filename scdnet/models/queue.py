@@ -1,4 +1,4 @@
-"""The store of negative keys."""
+"""The queue of negative keys."""
 
 import torch
 from torch import Tensor, nn
@@ -6,10 +6,14 @@ from torch.nn import functional as F
 
 
 class KeyQueue(nn.Module):
-    """First-in, first-out store of K unit-length negative keys. Source: He et al. 2020 (MoCo), sec. 3.2."""
+    """First-in, first-out queue of K unit-length negative keys.
+
+    Source: He et al. 2020 (MoCo), sec. 3.2.
+    """
 
     keys: Tensor  # (K, D)
-    cursor: Tensor  # (), the slot that is overwritten next
+    # The slot that is overwritten next.
+    cursor: Tensor  # ()
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
@@ -18,7 +22,7 @@ class KeyQueue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Tensor) -> None:
-        """Replace the oldest keys by `keys` (N, D), N <= K. Raises ValueError if they do not fit."""
+        """Replace the oldest keys by `keys` (N, D). Raises ValueError if N > K."""
         size = len(self.keys)
         if len(keys) > size:
             raise ValueError(f"batch of {len(keys)} keys does not fit a queue of {size}")

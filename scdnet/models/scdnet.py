@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from scdnet.losses import Projections
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 from scdnet.models.heads import ProjectedEncoder
-from scdnet.models.objective import Objective, PairWeights
+from scdnet.models.objective import LossWeights, Objective
 from scdnet.models.queue import KeyQueue
 from scdnet.skeleton import NTU_25, Skeleton
 
@@ -18,8 +18,9 @@ SCD = Objective()
 class SCDNet(nn.Module):
     """Momentum contrast of two views. Source: Wu et al. 2024 (SCD-Net), sec. 3; docs/method.md 4.
 
-    A training step calls, in this order: `update_momentum`, `forward`, the loss against `negatives` with `weights`, the
-    backward pass and optimizer step on `query`, `weights.follow`, `enqueue`. `forward` changes no weights and no queue.
+    A training step calls, in this order: `update_momentum`, `forward`, the loss against
+    `negatives`, weighted by `loss_weights`, the backward pass and optimizer step on `query`,
+    `loss_weights.update_ema`, `enqueue`. `forward` changes no weights and no queue.
     """
 
     def __init__(
@@ -33,34 +34,44 @@ class SCDNet(nn.Module):
         skeleton: Skeleton = NTU_25,
     ) -> None:
         super().__init__()
-        self.momentum, self.objective = momentum, objective
+        self.momentum = momentum
+        self.objective = objective
         self.query = ProjectedEncoder(DualPathEncoder(sizes, skeleton), projection_dim, objective)
         self.key = copy.deepcopy(self.query).requires_grad_(False)
-        self.queues = nn.ModuleDict(
-            {name: KeyQueue(queue_size, projection_dim) for name in objective.keys}
-        )
-        self.weights = PairWeights(objective)
+        queues = {name: KeyQueue(queue_size, projection_dim) for name in objective.keys}
+        self.queues = nn.ModuleDict(queues)
+        self.loss_weights = LossWeights(objective)
 
     @torch.no_grad()
     def update_momentum(self) -> None:
-        """Move the key encoder's parameters (not its batch-norm statistics) towards the query encoder's."""
-        keys, queries = list(self.key.parameters()), list(self.query.parameters())
+        """Move the key encoder's parameters towards the query encoder's.
+
+        Its batch-norm statistics are its own.
+        """
+        keys: list[Tensor] = list(self.key.parameters())
+        queries: list[Tensor] = list(self.query.parameters())
         torch._foreach_lerp_(keys, queries, 1 - self.momentum)
 
     def forward(self, *views: Tensor) -> tuple[Projections, Projections]:
-        """Views (N, C, T, V, M) of the same clips -> unit-length queries (with gradient) and keys (without).
+        """Map views (N, C, T, V, M) of the same clips to unit-length queries and keys.
 
         `views` are a query view and a key view for each task of the objective, one after the other.
+        Only the queries have a gradient.
         """
         with torch.no_grad():
             key = self.key(*views[1::2])
         return self.query(*views[::2]), key
 
     def negatives(self) -> Projections:
-        """The queues as they stand, (K, projection_dim) each."""
-        return {name: queue.keys for name, queue in self.queues.items()}
+        """Return the current keys of the queues, (K, projection_dim) each."""
+        return {name: self._queue(name).keys for name in self.queues}
 
     def enqueue(self, keys: Projections) -> None:
         """Push the keys of a batch into their queues."""
-        for name, queue in self.queues.items():
-            queue.push(keys[name])
+        for name in self.queues:
+            self._queue(name).push(keys[name])
+
+    def _queue(self, name: str) -> KeyQueue:
+        queue = self.queues[name]
+        assert isinstance(queue, KeyQueue)
+        return queue

@@ -1,4 +1,4 @@
-"""The stem's shapes and initial values; its numbers are compared in test_literal.py."""
+"""The stem's shapes and initial values; its numbers are compared in test_reference.py."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from scdnet.models.ctrgcn import GraphConv, Stem, TemporalConv
-from scdnet.models.layers import WeightedBatchNorm2d, synchronize_statistics
+from scdnet.models.layers import WeightedBatchNorm2d, synchronize_statistics, weighted_rows
 from scdnet.skeleton import NTU_25
 
 
@@ -34,7 +34,7 @@ def test_first_unit_has_no_residual_and_the_others_change_the_width():
 
 
 class PassOn(nn.Module):
-    def forward(self, x: torch.Tensor, count: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x
 
 
@@ -46,28 +46,54 @@ def test_input_norm_counts_body_then_joint_then_coordinate():
     assert stem(x)[-1][1, 2, 7, 0].item() == 1 * 75 + 7 * 3 + 2  # body 1, joint 7, coordinate z
 
 
+def normalize(norm: WeightedBatchNorm2d, x: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    with weighted_rows(norm, count):
+        return norm(x)
+
+
+def test_a_row_that_counts_twice_is_two_equal_rows():
+    x = torch.randn(3, 4, 5, 3)
+    count = torch.tensor([1.0, 2, 1])
+    weighted = WeightedBatchNorm2d(4)
+    plain = WeightedBatchNorm2d(4)
+    found = normalize(weighted, x, count)
+    expected = plain(x[[0, 1, 1, 2]])
+    assert torch.allclose(found, expected[[0, 1, 3]], atol=1e-5)
+    assert torch.allclose(weighted.running_var, plain.running_var, atol=1e-5)
+
+
+def test_rows_count_once_again_after_an_error():
+    norm = WeightedBatchNorm2d(4)
+    with pytest.raises(RuntimeError):
+        normalize(norm, torch.randn(3, 5, 5, 3), torch.ones(3))
+    assert norm.row_count is None
+
+
 def test_a_norm_takes_its_statistics_from_the_rows_of_all_processes():
-    """Two processes, one after the other: what they would tell one another was noted before."""
-    x, count = torch.randn(6, 4, 5, 3) * 3 + 100, torch.tensor([1.0, 1, 1, 5, 1, 2])
-    whole, parts = WeightedBatchNorm2d(4), [WeightedBatchNorm2d(4) for _ in range(2)]
-    expected = whole(x, count)
-    halves, told = list(zip(x.split(3), count.split(3), strict=True)), []
+    """Two processes, one after the other: the values that they would gather are noted before."""
+    x = torch.randn(6, 4, 5, 3) * 3 + 100
+    count = torch.tensor([1.0, 1, 1, 5, 1, 2])
+    whole = WeightedBatchNorm2d(4)
+    parts = [WeightedBatchNorm2d(4) for _ in range(2)]
+    expected = normalize(whole, x, count)
+    halves = list(zip(x.split(3), count.split(3), strict=True))
+    noted: list[torch.Tensor] = []
 
     def note(own: torch.Tensor) -> torch.Tensor:
-        told.append(own)
+        noted.append(own)
         return own[None]
 
     for norm, half in zip(parts, halves, strict=True):
         norm.gather = note
-        norm(*half)
+        normalize(norm, *half)
         norm.reset_running_stats()
-        norm.gather = lambda own: torch.stack(told)
-    found = [norm(*half) for norm, half in zip(parts, halves, strict=True)]
+        norm.gather = lambda own: torch.stack(noted)
+    found = [normalize(norm, *half) for norm, half in zip(parts, halves, strict=True)]
     assert torch.allclose(torch.cat(found), expected, atol=1e-5)
     for norm in parts:
         assert torch.allclose(norm.running_mean, whole.running_mean, atol=1e-5)
         assert torch.allclose(norm.running_var, whole.running_var, atol=1e-5)
-    apart = WeightedBatchNorm2d(4)(*halves[0])
+    apart = normalize(WeightedBatchNorm2d(4), *halves[0])
     assert not torch.allclose(apart, expected[:3], atol=1e-2)
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from scdnet.models.bodies import distinct_bodies
+from scdnet.models.bodies import find_distinct_bodies
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes, TokenPath
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.objective import Objective
@@ -83,11 +83,11 @@ def test_linear_and_attention_weights_start_xavier_uniform():
 def test_empty_second_bodies_are_looked_for_among_the_second_ones_only():
     clips = torch.randn(4, 3, 6, 25, 2)
     clips[0, ..., 0] = 0  # a first body that is not there is like any other
-    assert distinct_bodies(clips) is None
+    assert find_distinct_bodies(clips) is None
     clips[1, ..., 1] = 0
-    assert distinct_bodies(clips) is None  # nothing to share
+    assert find_distinct_bodies(clips) is None  # nothing to share
     clips[3, ..., 1] = 0
-    bodies = distinct_bodies(clips)
+    bodies = find_distinct_bodies(clips)
     assert bodies.index.tolist() == [
         0,
         1,
@@ -99,4 +99,4 @@ def test_empty_second_bodies_are_looked_for_among_the_second_ones_only():
     ]  # four first, two second, an empty one
     assert bodies.count.tolist() == [1, 1, 1, 1, 1, 1, 2]
     assert bodies.row.tolist() == [0, 2, 1, 2]
-    assert distinct_bodies(clips[..., :1]) is None
+    assert find_distinct_bodies(clips[..., :1]) is None

@@ -5,7 +5,7 @@ import torch
 
 from scdnet.losses import contrast_losses, info_nce, positive_cosines
 from scdnet.models.encoder import NUM_LEVELS, DualPathEncoder, EncoderSizes
-from scdnet.models.objective import Objective, PairWeights, hdc_objective, scd_objective
+from scdnet.models.objective import Objective, LossWeights, hdc_objective, scd_objective
 from scdnet.models.scdnet import SCDNet
 
 SIZES = EncoderSizes(
@@ -39,7 +39,7 @@ def test_levels_are_the_means_after_each_unit_and_the_end(path: str, share_empty
     for hook in hooks:
         hook.remove()
     encoder.share_empty_bodies = share_empty_bodies
-    *units, last = encoder.levels(x, path)
+    *units, last = encoder.level_features(x, path)
     assert [level.shape[1] for level in (*units, last)] == [
         SIZES.level_width(i) for i in range(1, NUM_LEVELS + 1)
     ]
@@ -79,14 +79,14 @@ def test_hdc_of_one_level_and_subtask_is_the_plain_moco_loss():
     path = model.query.encoder(clips()).temporal  # the same network, head and queue, by hand
     z = torch.nn.functional.normalize(model.query.heads["temporal_4"](path), dim=1)
     plain = info_nce(z, key["temporal_4"], model.queues["temporal_4"].keys, 0.2)
-    assert (model.weights() * losses).sum().item() == pytest.approx(plain.item(), rel=1e-5)
+    assert (model.loss_weights() * losses).sum().item() == pytest.approx(plain.item(), rel=1e-5)
 
 
 def test_both_objectives_at_once_are_their_sum():
     both = scd_objective((("instance", "instance"),)) + HDC
     assert both.tasks == ("scd", "spatial", "temporal") and len(both.pairs) == 9
     assert both.levels[0] == 0 and both.loss_weights == "invariance"
-    weights = PairWeights(both)
+    weights = LossWeights(both)
     weights.update_ema(torch.linspace(-1, 1, 9))
     assert weights().shape == (9,) and weights()[0] == 1
     assert weights()[1:].sum().item() == pytest.approx(8)  # a mean of 1
@@ -94,7 +94,7 @@ def test_both_objectives_at_once_are_their_sum():
 
 @pytest.mark.parametrize("kind", ["uniform", "depth", "invariance"])
 def test_weights_sum_to_the_number_of_pairs(kind: str):
-    weights = PairWeights(hdc_objective(("spatial", "temporal"), (1, 2, 4), kind))
+    weights = LossWeights(hdc_objective(("spatial", "temporal"), (1, 2, 4), kind))
     for seed in range(5):
         weights.update_ema(torch.rand(6, generator=torch.Generator().manual_seed(seed)))
         assert weights().sum().item() == pytest.approx(6)
@@ -104,7 +104,7 @@ def test_weights_sum_to_the_number_of_pairs(kind: str):
 
 
 def test_invariance_is_a_moving_average_of_cosines_with_a_floor_and_without_gradient():
-    weights = PairWeights(hdc_objective(("spatial",), (1, 2), "invariance"))
+    weights = LossWeights(hdc_objective(("spatial",), (1, 2), "invariance"))
     assert weights().tolist() == [1, 1]
     cosines = torch.tensor([0.5, 1.0], requires_grad=True)
     weights.update_ema(cosines)
@@ -161,7 +161,7 @@ def test_a_path_is_trained_up_to_the_last_level_that_is_a_query(
 
 def test_the_average_is_kept_with_the_weights():
     model, other = model_of(HDC), model_of(HDC)
-    model.weights.update_ema(torch.rand(8))
+    model.loss_weights.update_ema(torch.rand(8))
     other.load_state_dict(model.state_dict())
-    assert torch.equal(other.weights(), model.weights())
-    assert "weights.invariance" not in model_of(Objective()).state_dict()
+    assert torch.equal(other.loss_weights(), model.loss_weights())
+    assert "loss_weights.invariance" not in model_of(Objective()).state_dict()
