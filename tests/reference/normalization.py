@@ -1,4 +1,4 @@
-"""Reference implementation of docs/method.md 1: a plain loop wherever it says "each", as research code is written.
+"""Reference implementation of docs/method.md 1: a plain loop wherever it says "each".
 
 Tests compare the converter with it, and `tools/bench/bench_prep.py` times the converter against it.
 Functions have the names of their fast counterparts in scdnet/raw and work on bodies (M, T, V, C) in
@@ -42,7 +42,9 @@ def parse_skeleton(text: str) -> list[list[list[list[float]]]]:
             # Skip the line with the body's id and tracking states.
             next(lines)
             num_joints = int(next(lines))
-            bodies.append([[float(value) for value in next(lines).split()] for _ in range(num_joints)])
+            bodies.append(
+                [[float(value) for value in next(lines).split()] for _ in range(num_joints)]
+            )
         frames.append(bodies)
     return frames
 
@@ -55,7 +57,7 @@ def select_bodies(bodies: np.ndarray) -> np.ndarray:
 
 
 def energy(body: np.ndarray) -> float:
-    """Add up the standard deviations of x, y and z over the frames of (T, V, C) that are not all zero."""
+    """Add up the standard deviations of x, y and z over the frames of (T, V, C) with the body."""
     present = np.array([frame for frame in body if frame.any()])
     if len(present) == 0:
         return 0.0

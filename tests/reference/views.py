@@ -1,6 +1,6 @@
-"""Reference implementation of docs/method.md 2: one clip after the other in numpy, as a data loader of research code.
+"""Reference implementation of docs/method.md 2: one clip after the other, in numpy.
 
-Tests compare the augmentations with it, and `tools/bench/bench_views.py` times the views against it.
+Tests compare augmentations with it, and `tools/bench/bench_views.py` times the views against it.
 """
 
 import math
@@ -95,7 +95,7 @@ class ReferenceViews:
         return x[:, start : start + length]
 
     def rotation(self) -> np.ndarray:
-        """Draw a rotation (C, C) by a large angle about one axis and small angles about the others."""
+        """Draw a rotation (C, C) by a large angle about one axis and small ones about two."""
         largest_deg = [self.config.max_minor_angle_deg] * 3
         largest_deg[self.rng.integers(3)] = self.config.max_angle_deg
         angles = [math.radians(self.rng.uniform(0, largest)) for largest in largest_deg]

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-from pathlib import Path
-
 import torch
-from bench_lib import describe_machine, interleaved, synthetic_clips, write_json
+from bench_lib import bench_parser, finish
+from bench_torch import Work, describe_device, interleaved_seconds, synthetic_clips
+from tabulate import tabulate
 
 from scdnet.cli import config_parser, run_command
 from scdnet.config import Config
@@ -11,43 +11,47 @@ from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_every
 from scdnet.engine.train.state import start_training
 
 OBJECTIVES = ("scd", "hdc", "scd+hdc")
-WARM_UP = 4  # steps before any is timed; on a GPU the last of them captures the graph
+# The last of these steps captures the graph on a GPU.
+WARM_UP = 4
+
+
+def warm_step(config: Config, device: torch.device) -> Work:
+    """Return a training step, views included, that has been called a few times."""
+    seed_everything(0)
+    training = start_training(config, device)
+    clips, batches = synthetic_clips(config, device)
+    generator = torch.Generator().manual_seed(0)
+    tasks = training.model.objective.tasks
+
+    def step() -> None:
+        training.step(*next(clips.training_views(batches, generator, tasks)))
+
+    for _ in range(WARM_UP):
+        step()
+    return step
 
 
 def main() -> None:
-    """Time training steps of each objective in turns, views included, at the same batch, on noise."""
-    parser = config_parser("bench_objectives", main.__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the record there")
+    """Compare training steps of the objectives, views included, at one batch size, on noise."""
+    parser = bench_parser(main.__doc__, rounds=5, make=config_parser)
     args = parser.parse_intermixed_args()
     config = load_config(args.config, args.overrides)
     device = resolve_device(config.device)
     disable_malloc_trim()
-    works = {}
-    for objective in OBJECTIVES:
-        own = Config.model_validate({**config.model_dump(), "objective": objective})
-        seed_everything(0)
-        training, (clips, batches) = start_training(own, device), synthetic_clips(own, device)
-        tasks, generator = training.model.objective.tasks, torch.Generator().manual_seed(0)
-
-        def step(
-            training=training, clips=clips, batches=batches, tasks=tasks, generator=generator
-        ) -> None:
-            training.step(*next(clips.training_views(batches, generator, tasks)))
-
-        for _ in range(WARM_UP):
-            step()
-        works[objective] = step
-    taken = interleaved(works, device, args.rounds)
-    machine = describe_machine(device)
+    configs = {name: Config(**{**dict(config), "objective": name}) for name in OBJECTIVES}
+    works = {name: warm_step(own, device) for name, own in configs.items()}
+    seconds = interleaved_seconds(works, device, args.rounds)
+    print(f"batch {config.data.batch_size}")
+    rows = [[name, 1e3 * value, value / seconds["scd"]] for name, value in seconds.items()]
     print(
-        f"{machine['device']}, torch {machine['torch']}, commit {machine['commit']}; batch {config.data.batch_size}"
+        tabulate(rows, ["objective", "ms a step", "ratio to scd"], floatfmt=(".0f", ".1f", ".2f"))
     )
-    for objective, seconds in taken.items():
-        print(
-            f"{objective:8} {1e3 * seconds:9.1f} ms a step, {seconds / taken['scd']:.2f} times that of scd"
-        )
-    write_json(args.json, {**machine, "batch": config.data.batch_size, "seconds": taken})
+    record = {
+        "machine": describe_device(device),
+        "batch": config.data.batch_size,
+        "seconds": seconds,
+    }
+    finish(record, args.json)
 
 
 if __name__ == "__main__":

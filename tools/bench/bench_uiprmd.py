@@ -1,10 +1,7 @@
 #!/usr/bin/env python3
-"""The numbers of docs/uiprmd.md. UI-PRMD: ten exercises, each done correctly (A001-A010) and wrongly (A011-A020)."""
-
 import statistics
-from collections.abc import Sequence
 
-import torch
+from tabulate import tabulate
 
 from scdnet.cli import config_parser, run_command
 from scdnet.config_file import load_config
@@ -18,44 +15,45 @@ from scdnet.eval.features import (
     load_encoder_or_baseline,
 )
 from scdnet.eval.knn import retrieve, split_features
-from scdnet.results.results_file import format_table
 
-EXERCISES = 10  # class c is exercise c % 10
+# UI-PRMD: class c is exercise c % 10, done correctly (c < 10) or wrongly.
+NUM_CLASSES = 20
+NUM_EXERCISES = 10
+NUM_RANDOM = 3
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """1-NN on UI-PRMD's 20 classes and on its 10 exercises, of checkpoints of one config and of two controls."""
-    parser = config_parser("bench_uiprmd", main.__doc__)
-    parser.add_argument("--checkpoint", nargs="+", default=[], help="checkpoints, one a seed")
-    args = parser.parse_args(argv)
+def main() -> None:
+    """Evaluate checkpoints and baselines by 1-NN on UI-PRMD's 20 classes and 10 exercises."""
+    parser = config_parser("", main.__doc__)
+    parser.prog = "bench_uiprmd.py"
+    parser.add_argument("--checkpoint", nargs="+", default=[], help="checkpoints, one per seed")
+    args = parser.parse_args()
     config = load_config(args.config, args.overrides)
     clips = load_clips(config.data, config.stream, resolve_device(config.device))
     disable_malloc_trim()
 
-    def row(name: str, seed: int) -> dict[str, float]:
+    def evaluate(name: str, seed: int) -> list[float]:
         encoder, _ = load_encoder_or_baseline(name, config.model_copy(update={"seed": seed}))
         features = extract_features(encoder, clips, config.precision)
-        metrics = {}
-        for classes, y in ((20, features.y), (EXERCISES, features.y % EXERCISES)):
-            found = retrieve(
-                *split_features(Features(features.x, y), clips), num_classes=classes
-            ).metrics
-            metrics |= {f"1-NN, {classes}": found["knn@1"], f"map, {classes}": found["map"]}
-        return metrics
+        numbers = []
+        for num_classes in (NUM_CLASSES, NUM_EXERCISES):
+            labeled = Features(features.x, features.y % num_classes)
+            gallery, queries = split_features(labeled, clips)
+            metrics = retrieve(gallery, queries, num_classes=num_classes).metrics
+            numbers += [metrics["knn@1"], metrics["map"]]
+        return numbers
 
-    rows = {"raw evaluation views": row(RAW, 0)}
-    untrained = [row(RANDOM_INIT, seed) for seed in range(3)]
-    trained = [row(name, config.seed) for name in args.checkpoint]
-    rows |= {f"untrained, seed {seed}": values for seed, values in enumerate(untrained)}
+    random_init = [evaluate(RANDOM_INIT, seed) for seed in range(NUM_RANDOM)]
+    trained = [evaluate(name, config.seed) for name in args.checkpoint]
+    rows = {"raw": evaluate(RAW, 0)}
+    rows |= {f"random-init, seed {seed}": numbers for seed, numbers in enumerate(random_init)}
     rows |= dict(zip(args.checkpoint, trained, strict=True))
-    for name, several in (("untrained, mean", untrained), ("trained, mean", trained)):
-        if several:
-            rows[name] = {
-                column: statistics.mean(values[column] for values in several)
-                for column in several[0]
-            }
-    print(f"torch {torch.__version__}, percent")
-    print(format_table(f"UI-PRMD {config.data.benchmark}, {config.stream}", rows))
+    for name, group in (("random-init, mean", random_init), ("trained, mean", trained)):
+        if group:
+            rows[name] = [statistics.mean(column) for column in zip(*group, strict=True)]
+    columns = [f"{metric}, {n}" for n in (NUM_CLASSES, NUM_EXERCISES) for metric in ("1-NN", "map")]
+    headers = [f"UI-PRMD {config.data.benchmark}, {config.stream}, percent", *columns]
+    print(tabulate([[name, *row] for name, row in rows.items()], headers, floatfmt=".1f"))
 
 
 if __name__ == "__main__":

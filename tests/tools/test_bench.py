@@ -1,0 +1,67 @@
+"""The benchmarks run, on sizes at which their figures mean nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scdnet.config import Config
+from scdnet.config_file import dump_config
+
+ROOT = Path(__file__).parents[2]
+SHARED_PARTS = {"bench_lib", "bench_torch", "bench_compare"}
+BENCHMARKS = sorted(
+    path.stem for path in ROOT.glob("tools/bench/bench_*.py") if path.stem not in SHARED_PARTS
+)
+
+
+def run_benchmark(name: str, *options: object) -> str:
+    """Run a benchmark from the root of the checkout; returns what it prints."""
+    command = [sys.executable, f"tools/bench/{name}.py", *map(str, options)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_describes_itself(name: str):
+    assert run_benchmark(name, "--help").startswith(f"usage: {name}.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bench_train", "bench_eval"])
+def test_a_comparison_records_speed_work_and_agreement(name: str, tmp_path: Path):
+    path = tmp_path / "record.json"
+    small = ("--device", "cpu", "--embed-dim", 64, "--batch", 4, "--rounds", 1)
+    out = run_benchmark(name, *small, "--json", path)
+    record = json.loads(path.read_text())
+    assert record["seconds"].keys() >= {"reference", "scdnet"}
+    assert record["floor_seconds"] < record["seconds"]["scdnet"]
+    assert record["largest_difference"] < 1e-4
+    assert "clips/s" in out
+
+
+@pytest.mark.slow
+def test_all_objectives_are_timed(small_config: Config, tmp_path: Path):
+    config = tmp_path / "small.yaml"
+    config.write_text(yaml.safe_dump(dump_config(small_config)))
+    path = tmp_path / "record.json"
+    run_benchmark("bench_objectives", "-c", config, "--rounds", 1, "--json", path)
+    assert json.loads(path.read_text())["seconds"].keys() == {"scd", "hdc", "scd+hdc"}
+
+
+@pytest.mark.slow
+def test_the_conversion_agrees_with_the_reference_implementation(tmp_path: Path):
+    path = tmp_path / "record.json"
+    run_benchmark("bench_prep", "--recordings", 12, "--files", 4, "--rounds", 1, "--json", path)
+    per_file = json.loads(path.read_text())["cpu_ms_per_file"]
+    assert per_file["scdnet"] < per_file["reference"]
+
+
+@pytest.mark.slow
+def test_views_are_timed_against_the_reference_implementation():
+    assert "speedup" in run_benchmark("bench_views", "--rounds", 1, "--batch", 8)
