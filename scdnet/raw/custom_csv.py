@@ -1,29 +1,30 @@
-"""Own recordings as `.csv` (docs/data.md): for each frame a line of joint positions, or what is wrong with a line."""
+"""Custom recordings as `.csv` (docs/data/own.md): one line of joint positions for each frame."""
 
 import codecs
 import io
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from scdnet.raw.raw_files import MAX_FRAMES, RawFileError
-
-BODIES = (1, 2)  # that a line may hold
+from scdnet.raw.raw_files import MAX_FRAMES, RawFileError, quote
 
 
 def read_csv(data: bytes, where: str, num_joints: int) -> np.ndarray:
-    """(T, M, V, C) float64: on each line a frame, x y z of each joint of each body; the first may be a header."""
-    widths = [bodies * num_joints * 3 for bodies in BODIES]
-    rows = []
-    for number, line in enumerate(io.BytesIO(data.removeprefix(codecs.BOM_UTF8).rstrip()), start=1):
+    """Parse the content of a `.csv` file: on each line x y z of all joints of one or two bodies.
+
+    Returns float64 (T, M, V, C). The first line may be a header. Raises RawFileError for a line of
+    another length or a cell that is not a finite number.
+    """
+    # All frames have as many bodies as the first, one or two.
+    widths = [num_joints * 3, 2 * num_joints * 3]
+    rows: list[np.ndarray] = []
+    lines = io.BytesIO(data.removeprefix(codecs.BOM_UTF8).rstrip())
+    for number, line in enumerate(lines, start=1):
         found = line.count(b",") + 1 if line.strip() else 0
         if found not in widths:
             expected = " or ".join(map(str, widths))
             raise RawFileError(
-                where,
-                number,
-                f"expected {expected} numbers with commas between them, found {found}",
+                where, number, f"expected {expected} comma-separated numbers, found {found}"
             )
         cells = line.split(b",")
         if number == 1 and is_header(cells):
@@ -31,34 +32,37 @@ def read_csv(data: bytes, where: str, num_joints: int) -> np.ndarray:
         if len(rows) == MAX_FRAMES:
             raise RawFileError(where, number, f"expected at most {MAX_FRAMES} frames")
         rows.append(parse_cells(cells, where, number))
-        widths = [found]  # the first frame decides
+        widths = [found]
     if not rows:
         raise RawFileError(where, 0, "expected a line for each frame, found none")
     return np.stack(rows).reshape(len(rows), -1, num_joints, 3)
 
 
 def is_header(cells: Sequence[bytes]) -> bool:
-    """Whether a line holds names of columns: no number in any cell and none empty, or 0, 1, 2, ..."""
+    """Check whether a line names the columns: all cells are words, or 0, 1, 2, ... as of pandas."""
     values = [parse_number(cell) for cell in cells]
-    return values == list(range(len(cells))) or all(
+    are_words = all(
         value is None and cell.strip() for value, cell in zip(values, cells, strict=True)
     )
+    return are_words or values == list(range(len(cells)))
 
 
 def parse_cells(cells: Sequence[bytes], where: str, line: int) -> np.ndarray:
-    """(cells,) float64. Raises RawFileError if a cell holds no finite number."""
-    values = [parse_number(cell) for cell in cells]
-    for column, value in enumerate(values, start=1):
-        if value is None or not math.isfinite(value):
-            found = cells[column - 1].strip().decode("latin-1")[:40]
-            raise RawFileError(
-                where, line, f"expected a finite number in column {column}, found {found!r}"
-            )
-    return np.array(values)
+    """Convert the cells of a line to float64. Raises RawFileError if one is not a finite number."""
+    # None, the value of a cell that contains no number, becomes NaN.
+    values = np.array([parse_number(cell) for cell in cells], dtype=np.float64)
+    is_finite = np.isfinite(values)
+    if not is_finite.all():
+        column = int(is_finite.argmin())
+        found = quote(cells[column].strip().decode("latin-1"))
+        raise RawFileError(
+            where, line, f"expected a finite number in column {column + 1}, found {found}"
+        )
+    return values
 
 
 def parse_number(cell: bytes) -> float | None:
-    """What `float` reads in it (nan and inf too), or None."""
+    """Return the number in a cell, which may be NaN or infinite; None if there is none."""
     try:
         return float(cell)
     except ValueError:

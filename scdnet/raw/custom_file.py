@@ -1,4 +1,4 @@
-"""The files of own recordings (docs/data.md): their bytes to joint positions, or what is wrong with them."""
+"""Custom recordings (docs/data/own.md): from the bytes of a file to checked joint positions."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ import numpy as np
 from scdnet.raw.custom_csv import read_csv
 from scdnet.raw.custom_npz import read_npz
 from scdnet.raw.layouts import Layout
-from scdnet.raw.raw_files import LARGEST, RawFileError
+from scdnet.raw.raw_files import MAX_COORDINATE, RawFileError
 
 READERS = {".npz": read_npz, ".csv": read_csv}
 SUFFIXES = tuple(READERS)
 
 
 def read_joints(data: bytes, where: str, layout: Layout) -> np.ndarray:
-    """Read the content of one recording; the end of `where`, its name, says of which kind it is.
+    """Parse the content of one recording, in the format that the suffix of `where` tells.
 
-    Returns (M, T, V, C) float64 in the file's own unit and axes, V the joints of `layout`; a body that is not there is
-    all zero. Raises RawFileError for content of another form, numbers that are not finite, joints that were not
-    tracked, and where no frame has a body.
+    Returns (M, T, V, C) float64 in the unit and axes of the file, with the joints of `layout`; an
+    absent body is all zero. Raises RawFileError for content in another form, numbers that are not
+    finite, joints that were not tracked, and if no frame has a body.
     """
     reader = READERS.get(Path(where).suffix.lower())
     if reader is None:
@@ -30,11 +30,12 @@ def read_joints(data: bytes, where: str, layout: Layout) -> np.ndarray:
 
 
 def check_finite(bodies: np.ndarray, where: str, layout: Layout) -> None:
-    """Raise RawFileError if a coordinate of (M, T, V, C) is nan, infinite or beyond what float32 can work with."""
-    is_sound = (np.abs(bodies) < LARGEST).all(axis=-1)  # nan is not
-    if not is_sound.all():
-        body, frame = _first(~is_sound.all(axis=-1))
-        joint = (~is_sound[body, frame]).argmax()
+    """Raise RawFileError if a coordinate of (M, T, V, C) is NaN, infinite or too large."""
+    # Comparisons with NaN are false.
+    is_finite = (np.abs(bodies) < MAX_COORDINATE).all(axis=-1)
+    if not is_finite.all():
+        body, frame = _first(~is_finite.all(axis=-1))
+        joint = (~is_finite[body, frame]).argmax()
         found = ", ".join(f"{value:g}" for value in bodies[body, frame, joint])
         place = f"frame {frame + 1}, body {body + 1}"
         raise RawFileError(
@@ -43,16 +44,16 @@ def check_finite(bodies: np.ndarray, where: str, layout: Layout) -> None:
 
 
 def check_tracked(bodies: np.ndarray, where: str, layout: Layout) -> None:
-    """Raise RawFileError if a joint of a body that is there, in (M, T, V, C), is 0, 0, 0 and so was not tracked.
+    """Raise RawFileError if (M, T, V, C) contains no body, or a present one has a joint at 0, 0, 0.
 
-    One joint of a body may be, if it is in all frames: it is the origin. Raises as well if there is no body at all.
+    Such a joint was not tracked. A single one may be there in all frames: the origin of positions.
     """
-    is_zero = ~bodies.any(axis=-1)  # (M, T, V)
+    is_zero = np.logical_not(bodies.any(axis=-1))  # (M, T, V)
     is_absent = is_zero.all(axis=2, keepdims=True)  # (M, T, 1)
     if is_absent.all():
         raise RawFileError(where, 0, f"no body in any of {bodies.shape[1]} frames")
-    is_always = is_zero.all(axis=1, keepdims=True)  # (M, 1, V)
-    is_origin = is_always & (is_always.sum(axis=2, keepdims=True) == 1)
+    is_always_zero = is_zero.all(axis=1, keepdims=True)  # (M, 1, V)
+    is_origin = is_always_zero & (is_always_zero.sum(axis=2, keepdims=True) == 1)
     is_untracked = is_zero & ~is_absent & ~is_origin
     if is_untracked.any():
         body, frame = _first(is_untracked.any(axis=-1))
@@ -64,6 +65,6 @@ def check_tracked(bodies: np.ndarray, where: str, layout: Layout) -> None:
 
 
 def _first(mask: np.ndarray) -> tuple[int, int]:
-    """Body and frame of the first frame in which (M, T) is true for a body."""
+    """Return body and frame of the first frame in which `mask` (M, T) is true for a body."""
     frame = mask.any(axis=0).argmax()
-    return mask[:, frame].argmax(), frame
+    return int(mask[:, frame].argmax()), int(frame)

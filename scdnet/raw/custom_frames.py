@@ -1,4 +1,4 @@
-"""From one recording of one's own to normalised frames: unit, axes, layout (docs/data.md), then docs/method.md 1."""
+"""Normalize custom recordings: unit, axes and layout (docs/data/own.md), then docs/method.md 1."""
 
 from typing import NamedTuple
 
@@ -11,35 +11,48 @@ from scdnet.raw.normalize import SHOULDERS, normalize, select_bodies
 from scdnet.raw.raw_files import RawFileError
 from scdnet.skeleton import NTU_25
 
-UNITS = {"m": 1, "cm": 100, "mm": 1000}  # how many of it are a metre
-UP_ROTATIONS = {  # by the axis that points up: (C, C) rotation about x that makes it +y
+# The number of units in a meter.
+UNITS = {"m": 1, "cm": 100, "mm": 1000}
+
+# For each axis that may point up: the rotation about x, (C, C), that turns it to +y.
+UP_ROTATIONS = {
     "y": np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
     "z": np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]),
     "-y": np.array([[1, 0, 0], [0, -1, 0], [0, 0, -1]]),
     "-z": np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]),
 }
-HALF_TURN = np.array([-1, 1, -1])  # about the vertical, y
+
+# The signs of x, y and z after half a turn about y.
+HALF_TURN = np.array([-1, 1, -1])
+
+# The trunk measures 0.4 to 0.7 m in IntelliRehabDS and UI-PRMD.
 TRUNK = (NTU_25.joints.index("base of spine"), NTU_25.joints.index("spine at shoulders"))
-TRUNK_LENGTH = (0.1, 1.5)  # metres; 0.4 to 0.7 in IntelliRehabDS and UI-PRMD
+TRUNK_RANGE = (0.1, 1.5)  # meters
+
+# The mean cosine between the direction of the toes and that in which the shoulders face lies
+# between 0.3 and 1 in these two datasets.
 FEET = [
     NTU_25.joints.index(joint) for joint in ("left ankle", "left foot", "right ankle", "right foot")
 ]
-BACKWARDS = -0.5  # mean cosine between toes and where the shoulders face; 0.3 to 1 in the same
+MIN_TOE_COSINE = -0.5
 
 
 class CaptureSpec(NamedTuple):
-    """What the user says about the recordings."""
+    """Facts about recordings that only their owner knows; CAPTURE_CHOICES lists the values."""
 
-    layout: str  # of LAYOUTS
-    unit: str  # of UNITS
-    up: str  # of UP_ROTATIONS
+    layout: str
+    unit: str
+    up: str
+
+
+CAPTURE_CHOICES = {"layout": tuple(LAYOUTS), "unit": tuple(UNITS), "up": tuple(UP_ROTATIONS)}
 
 
 def read_frames(data: bytes, where: str, capture: CaptureSpec) -> np.ndarray:
-    """Normalise the content of one recording, an `.npz` or `.csv` as the end of `where` says.
+    """Normalize the content of one recording, `.npz` or `.csv` as the suffix of `where` tells.
 
-    Returns float32 (T, M, V, C) as a store holds them, joints of NTU_25. Raises RawFileError for a file that cannot be
-    used, or that contradicts `capture`.
+    Returns float32 (T, M, V, C) as a store contains them, with the joints of NTU_25. Raises
+    RawFileError for a file that cannot be used or that contradicts `capture`.
     """
     layout = LAYOUTS[capture.layout]
     bodies = select_bodies(read_joints(data, where, layout))
@@ -50,10 +63,10 @@ def read_frames(data: bytes, where: str, capture: CaptureSpec) -> np.ndarray:
 
 
 def face_camera(bodies: np.ndarray) -> np.ndarray:
-    """Turn (M, T, V, C), y up, by half a turn if body 0 shows its back to the camera when it is first there.
+    """Turn (M, T, V, C), y up, by half a turn if body 0 first appears with its back to the camera.
 
-    Its shoulders then point to +x or thereabouts, where the normalisation turns them by the shortest way (step 7); from
-    the opposite direction that way may lead over the head.
+    Its shoulders then point roughly to +x, where normalization turns them by the shortest way (step
+    7); from the opposite direction, that way may lead over the head.
     """
     body = bodies[0]
     first = body[body.any(axis=(1, 2)).argmax()]
@@ -62,24 +75,27 @@ def face_camera(bodies: np.ndarray) -> np.ndarray:
 
 
 def shift_zero_sums(bodies: np.ndarray) -> np.ndarray:
-    """Move (M, T, V, C) along z where a joint of a body would be taken for absent: x + y + z = 0 (step 5).
+    """Shift (M, T, V, C) along z if x + y + z of a joint is 0, as in positions relative to hips.
 
-    Positions relative to the hips hold such joints.
+    Normalization takes such a joint for that of an absent body (step 5).
     """
     x, y, z = np.moveaxis(bodies.astype(np.float32), -1, 0)
-    present = bodies.any(axis=(2, 3))  # (M, T)
-    sums = (x + y + z)[present]
+    is_present = np.any(bodies, axis=(2, 3))  # (M, T)
+    sums = (x + y + z)[is_present]
     if sums.all():
         return bodies
-    return bodies + np.where(present[..., None, None], [0, 0, 1 - sums.min()], 0)
+    return bodies + np.where(is_present[..., None, None], [0, 0, 1 - sums.min()], 0)
 
 
 def check_body(body: np.ndarray, where: str) -> None:
-    """Raise RawFileError if (T, V, C), metres and y up, cannot be a body: another unit, or left and right exchanged."""
+    """Raise RawFileError if (T, V, C), meters and y up, has an impossible trunk or backward toes.
+
+    The unit is then wrong, or left and right are exchanged.
+    """
     body = body[body.any(axis=(1, 2))]
     spine = body[:, TRUNK[1]] - body[:, TRUNK[0]]
     length = np.median(np.linalg.norm(spine, axis=1))
-    low, high = TRUNK_LENGTH
+    low, high = TRUNK_RANGE
     if not low <= length <= high:
         raise RawFileError(
             where,
@@ -88,8 +104,12 @@ def check_body(body: np.ndarray, where: str) -> None:
         )
     forward = np.cross(spine, body[:, SHOULDERS[1]] - body[:, SHOULDERS[0]])
     toes = body[:, FEET[1]] - body[:, FEET[0]] + body[:, FEET[3]] - body[:, FEET[2]]
-    cosines = (forward * toes).sum(axis=1)  # times both lengths
+    products = (forward * toes).sum(axis=1)
     lengths = np.linalg.norm(forward, axis=1) * np.linalg.norm(toes, axis=1)
-    if cosines.sum() < BACKWARDS * lengths.sum():
-        cause = "are left and right exchanged, or the axes left-handed (then negate one that is horizontal)?"
-        raise RawFileError(where, 0, f"toes point backwards; {cause}")
+    if products.sum() < MIN_TOE_COSINE * lengths.sum():
+        raise RawFileError(
+            where,
+            0,
+            "toes point backwards; are left and right exchanged, or the axes left-handed "
+            "(then negate a horizontal one)?",
+        )

@@ -1,4 +1,4 @@
-"""The table of own recordings (docs/data.md): a `.csv` that gives labels, subjects and the like, and who trains."""
+"""The table of custom recordings (docs/data/own.md): a `.csv` of labels, splits and more."""
 
 import csv
 import io
@@ -11,36 +11,35 @@ from scdnet.raw.convert import Rejection
 from scdnet.raw.custom_file import SUFFIXES
 from scdnet.raw.raw_files import RawFile, RawFileError
 
-NEEDED = ("name", "label")  # columns
-NUMBERS = (
-    "subject",
-    "camera",
-    "setup",
-    "replication",
-)  # columns of integers from 0; an empty cell stands for unknown
-SPLIT = "split"  # column
-COLUMNS = (*NEEDED, *NUMBERS, SPLIT)
-SIDES = {"train": True, "test": False}  # what stands in it
-INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)  # fits the store's int64
-NOT_STORABLE = re.compile(
-    "[\0\ud800-\udfff]"
-)  # zeros, and what is no UTF-8: HDF5 has no such strings
+# The columns: those of NUMBERS contain integers from 0, or an empty cell where unknown.
+REQUIRED = ("name", "label")
+NUMBERS = ("subject", "camera", "setup", "replication")
+OPTIONAL = (*NUMBERS, "split")
+
+IS_TRAIN = {"train": True, "test": False}
+
+# Integers that fit the store's int64.
+INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
+
+# HDF5 strings contain neither zeros nor what is not UTF-8.
+NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Row(NamedTuple):
-    """What is known of a recording besides its frames."""
+    """What is known about a recording besides its frames; -1 stands for unknown."""
 
-    label: str = "unlabelled"
-    subject: int = -1  # unknown, so for the next three
+    label: str = "unlabeled"
+    subject: int = -1
     camera: int = -1
     setup: int = -1
     replication: int = -1
     is_train: bool = True
-    line: int = 0  # of the table
+    # The line in the table, counted from 1; 0 without a table.
+    line: int = 0
 
 
 class Table(NamedTuple):
-    """A table: its rows by name of the recording, and its lines that cannot be used."""
+    """The rows of a table by recording name, and its lines that cannot be used."""
 
     where: str
     rows: Mapping[str, Row]
@@ -48,24 +47,23 @@ class Table(NamedTuple):
 
 
 class Classes(NamedTuple):
-    """The classes of all labels."""
+    """The class names, and the index of the class of each label."""
 
     names: tuple[str, ...]
-    ids: Mapping[str, int]  # by label: the place of its class in `names`
+    ids: Mapping[str, int]
 
 
 def read_table(path: Path) -> Table:
-    """Read the table at `path`. Raises RawFileError if it cannot be read, or a column is missing, unknown or twice."""
+    """Read a table. Raises RawFileError if a column is missing, unknown or repeated."""
     where = str(path)
     columns, lines = split_table(RawFile(where).read(), where)
-    rows, rejected = {}, []
+    rows: dict[str, Row] = {}
+    rejected = []
     for line, cells in lines:
         try:
             name, row = parse_row(columns, cells, where, line)
             if name in rows:
-                raise RawFileError(
-                    where, line, f"{name!r} stands in line {rows[name].line} already"
-                )
+                raise RawFileError(where, line, f"{name!r} is already in line {rows[name].line}")
             rows[name] = row
         except RawFileError as error:
             rejected.append(Rejection(error.where, error.line, error.reason))
@@ -73,51 +71,65 @@ def read_table(path: Path) -> Table:
 
 
 def split_table(data: bytes, where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The columns of a table, and (line, cells) of the rows below that are not blank. Raises as `read_table` does."""
+    """Split a table into its column names and (line, cells) of each row below that is not blank.
+
+    Raises as `read_table` does.
+    """
     try:
         reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
     except (UnicodeDecodeError, csv.Error) as error:
         raise RawFileError(
-            where, 0, f"expected a table in UTF-8 with commas between its cells ({error})"
+            where, 0, f"expected a comma-separated table in UTF-8 ({error})"
         ) from error
     columns = lines[0][1] if lines else []
-    unusable = [column for column in columns if column not in COLUMNS or columns.count(column) > 1]
-    if unusable or not set(NEEDED) <= set(columns):
-        expected = f"the columns {' and '.join(NEEDED)} and, if any, {', '.join(COLUMNS[len(NEEDED) :])}, each once"
-        raise RawFileError(where, 1, f"expected {expected}, found {', '.join(columns) or 'none'}")
+    required = set(REQUIRED)
+    is_known = required <= set(columns) <= required.union(OPTIONAL)
+    if not is_known or len(set(columns)) < len(columns):
+        raise RawFileError(
+            where,
+            1,
+            f"expected the columns {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}, "
+            f"each once, found {', '.join(columns) or 'none'}",
+        )
     return columns, lines[1:]
 
 
 def parse_row(
     columns: Sequence[str], cells: Sequence[str], where: str, line: int
 ) -> tuple[str, Row]:
-    """Name of the recording, without suffix, and what a line says of it. Raises RawFileError if it cannot be used."""
+    """Parse a line into the name of a recording, without suffix, and its row.
+
+    Raises RawFileError if the line cannot be used.
+    """
     if len(cells) != len(columns):
         raise RawFileError(where, line, f"expected {len(columns)} cells, found {len(cells)}")
     found = dict(zip(columns, cells, strict=True))
-    for column in NEEDED:
+    for column in REQUIRED:
         if not found[column] or NOT_STORABLE.search(found[column]):
             raise RawFileError(where, line, f"expected a {column}, found {found[column]!r}")
-    values = {}
+    numbers = {}
     for column in NUMBERS:
         cell = found.get(column, "")
-        values[column] = int(cell) if INTEGER.fullmatch(cell) else -1
-        if cell and values[column] < 0:
+        numbers[column] = int(cell) if INTEGER.fullmatch(cell) else -1
+        if cell and numbers[column] < 0:
             raise RawFileError(
                 where, line, f"expected an integer from 0 as {column}, found {cell!r}"
             )
-    side = found.get(SPLIT, "train")
-    if side not in SIDES:
-        raise RawFileError(where, line, f"expected {' or '.join(SIDES)} as {SPLIT}, found {side!r}")
+    side = found.get("split", "train")
+    if side not in IS_TRAIN:
+        raise RawFileError(
+            where, line, f"expected {' or '.join(IS_TRAIN)} as split, found {side!r}"
+        )
     name = found["name"]
-    stem = name[: -len(Path(name).suffix)] if Path(name).suffix in SUFFIXES else name
-    return stem, Row(found["label"], **values, is_train=SIDES[side], line=line)
+    suffix = Path(name).suffix
+    stem = name.removesuffix(suffix) if suffix in SUFFIXES else name
+    return stem, Row(found["label"], **numbers, is_train=IS_TRAIN[side], line=line)
 
 
 def number_classes(labels: Iterable[str]) -> Classes:
-    """The classes of `labels`: the distinct ones, sorted, by value if all are integers."""
-    labels = set(labels)
-    value = int if all(INTEGER.fullmatch(label) for label in labels) else str
-    places = {found: place for place, found in enumerate(sorted(set(map(value, labels))))}
-    return Classes(tuple(map(str, places)), {label: places[value(label)] for label in labels})
+    """Sort the distinct labels into classes, by value if all are integers."""
+    distinct = set(labels)
+    value = int if all(INTEGER.fullmatch(label) for label in distinct) else str
+    ids = {name: index for index, name in enumerate(sorted({value(label) for label in distinct}))}
+    return Classes(tuple(map(str, ids)), {label: ids[value(label)] for label in distinct})

@@ -1,4 +1,4 @@
-"""Layouts of joints that own recordings may have, and how each gives the 25 joints of NTU_25 (docs/data.md)."""
+"""Joint layouts of custom recordings (docs/data/own.md), and their conversion to NTU_25."""
 
 import re
 from collections.abc import Mapping
@@ -8,60 +8,65 @@ import numpy as np
 
 from scdnet.skeleton import NTU_25
 
-Weights = Mapping[
-    str, float
-]  # by joint; they sum to 1: 0.65 a + 0.35 b lies between a and b, 2 a - b beyond a
-Rules = Mapping[
-    str, Weights
-]  # by the joint that is made; of the trunk and the left, which the right mirrors
+# A joint as a weighted sum of others. The weights sum to 1: 0.65 a + 0.35 b lies between a and b,
+# 2 a - b beyond a.
+Weights = Mapping[str, float]
+
+# The joints to compute. Rules of left joints are mirrored to give the right ones.
+Rules = Mapping[str, Weights]
+
 OTHER_SIDE = {"left": "right", "right": "left"}
 
-# Joints of NTU_25 that a layout lacks, from others of NTU_25. Measured on IntelliRehabDS (Kinect v2, 188 recordings,
-# 14,142 frames); behind each rule its median error there.
+# Rules for joints of NTU_25 that a layout lacks, from other joints of NTU_25. Measured on
+# IntelliRehabDS (Kinect v2, 188 recordings, 14,142 frames), where their median errors are 4, 11, 34
+# and 50 mm. The joints do not tell which way the thumb points.
 FILLED: Rules = {
-    "middle of spine": {"base of spine": 0.42, "spine at shoulders": 0.58},  # 4 mm
-    "neck": {"spine at shoulders": 0.65, "head": 0.35},  # 11 mm
-    "tip of left hand": {"left hand": 2, "left wrist": -1},  # 34 mm
-    "left thumb": {
-        "left hand": 1.15,
-        "left wrist": -0.15,
-    },  # 50 mm; the other joints do not say which way it points
+    "middle of spine": {"base of spine": 0.42, "spine at shoulders": 0.58},
+    "neck": {"spine at shoulders": 0.65, "head": 0.35},
+    "tip of left hand": {"left hand": 2, "left wrist": -1},
+    "left thumb": {"left hand": 1.15, "left wrist": -0.15},
 }
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The joints of one way to record, and the joints of NTU_25 that they give."""
+    """The joints of one capture system, in their published order.
 
-    joints: tuple[str, ...]  # in their published order; those of a name in NTU_25 are that joint
-    rules: Rules  # for joints of NTU_25 that have no such name, from `joints`
+    Those with a name of NTU_25 are that joint; `rules` compute other joints of NTU_25.
+    """
+
+    joints: tuple[str, ...]
+    rules: Rules
 
 
 LAYOUTS = {
     "ntu25": Layout(NTU_25.joints, rules={}),
-    # Source of the order: NUI_SKELETON_POSITION_INDEX, Kinect for Windows SDK 1.8. The centre of the hips and the spine
-    # are not used: in recordings of UTKinect-Action3D and MSRC-12 they lie 7 and 13 to 14 cm above the hips, where base
-    # and middle of the spine of Kinect v2 lie 0 and 29 cm above them. The centre of the shoulders is as high in both:
-    # 42 to 51 cm there, 51 cm in Kinect v2.
+    # Source of the order: NUI_SKELETON_POSITION_INDEX, Kinect for Windows SDK 1.8. The center of
+    # hips and the spine are not used: in recordings of UTKinect-Action3D and MSRC-12 they lie 7 and
+    # 13 to 14 cm above the hips, where base and middle of the spine of Kinect v2 lie 0 and 29 cm
+    # above them. The center of shoulders is as high in both: 42 to 51 cm there, 51 cm in Kinect v2.
     "kinect_v1_20": Layout(
         joints=(
-            "centre of hips", "spine", "centre of shoulders", "head",
+            "center of hips", "spine", "center of shoulders", "head",
             "left shoulder", "left elbow", "left wrist", "left hand",
             "right shoulder", "right elbow", "right wrist", "right hand",
-            "left hip", "left knee", "left ankle", "left foot", "right hip", "right knee", "right ankle", "right foot",
+            "left hip", "left knee", "left ankle", "left foot",
+            "right hip", "right knee", "right ankle", "right foot",
         ),
         rules={
             "base of spine": {"left hip": 0.5, "right hip": 0.5},
-            "spine at shoulders": {"centre of shoulders": 1},
+            "spine at shoulders": {"center of shoulders": 1},
         },
     ),
-    # Source of the order: MediaPipe Pose, pose landmarks. Index and pinky are knuckles; two thirds of the way to them
-    # is the palm, where Kinect v2 has its hand.
+    # Source of the order: MediaPipe Pose, pose landmarks. Index and pinky are knuckles; two thirds
+    # of the way to them is the palm, where Kinect v2 has its hand.
     "mediapipe33": Layout(
         joints=(
-            "nose", "left eye (inner)", "left eye", "left eye (outer)", "right eye (inner)", "right eye",
-            "right eye (outer)", "left ear", "right ear", "mouth (left)", "mouth (right)",
-            "left shoulder", "right shoulder", "left elbow", "right elbow", "left wrist", "right wrist",
+            "nose", "left eye (inner)", "left eye", "left eye (outer)",
+            "right eye (inner)", "right eye", "right eye (outer)",
+            "left ear", "right ear", "mouth (left)", "mouth (right)",
+            "left shoulder", "right shoulder", "left elbow", "right elbow",
+            "left wrist", "right wrist",
             "left pinky", "right pinky", "left index", "right index", "left thumb", "right thumb",
             "left hip", "right hip", "left knee", "right knee", "left ankle", "right ankle",
             "left heel", "right heel", "left foot index", "right foot index",
@@ -78,25 +83,23 @@ LAYOUTS = {
 
 
 def joint_matrix(layout: Layout) -> np.ndarray:
-    """(25, V) float64: the joints of NTU_25, each a weighted sum of the V joints of `layout`."""
-    known = dict(
-        zip(layout.joints, np.eye(len(layout.joints)), strict=True)
-    )  # a row (V,) for each joint
-    known |= _make_joints(layout.rules, known)
-    known = _make_joints(FILLED, known) | known
+    """Return (25, V) float64: the joints of NTU_25 as weighted sums of the joints of `layout`."""
+    known = dict(zip(layout.joints, np.eye(len(layout.joints)), strict=True))
+    known |= _apply_rules(layout.rules, known)
+    known = _apply_rules(FILLED, known) | known
     return np.stack([known[joint] for joint in NTU_25.joints])
 
 
 def filled_joints(layout: Layout) -> tuple[str, ...]:
-    """The joints of NTU_25 that `layout` has not itself: all that are no plain copies."""
+    """List the joints of NTU_25 that are not plain copies of joints of `layout`."""
     is_copy = (joint_matrix(layout) == 1).any(axis=1)
     return tuple(joint for joint, copied in zip(NTU_25.joints, is_copy, strict=True) if not copied)
 
 
-def _make_joints(rules: Rules, known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The joints that `rules` make from `known` ones, left and right."""
+def _apply_rules(rules: Rules, known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Compute the joints of `rules`, left and right, from `known` joints: (V,) each."""
     return {
-        side(name): sum(weight * known[side(joint)] for joint, weight in weights.items())
+        side(name): np.sum([w * known[side(joint)] for joint, w in weights.items()], axis=0)
         for side in (str, _mirrored)
         for name, weights in rules.items()
     }

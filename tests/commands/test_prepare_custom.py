@@ -1,79 +1,64 @@
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from scdnet.commands import prepare_custom as custom_gendata
+from scdnet.commands.prepare_custom import main
 from scdnet.data.store import open_sequences
 from scdnet.raw.layouts import LAYOUTS, filled_joints
 from tests.raw.walker import csv, npz, walked, walking
 
-COMMAND = Path(__file__).parents[2] / "data_prep" / "custom_gendata.py"
 TABLE = "name,label,subject,split\nwalk,walk,1,train\nrun.csv,run,,test\nhop,hop,2,train\n"
 
 
 @pytest.fixture
 def raw(tmp_path):
-    """A folder of three recordings, one of them a csv in a folder of its own, and their table."""
-    folder = tmp_path / "raw"
-    (folder / "a").mkdir(parents=True)
-    (folder / "walk.npz").write_bytes(npz(joints=walked()))
-    (folder / "a" / "run.csv").write_bytes(csv(walked()[::2]))
-    (folder / "hop.npz").write_bytes(
-        npz(np.stack([walked(), walked() + np.array([1, 0, 0])], axis=1))
-    )
-    (folder / "labels.csv").write_text(TABLE)
-    return folder
+    """A directory of three recordings, one of them a csv in a subdirectory, and their table."""
+    directory = tmp_path / "raw"
+    (directory / "a").mkdir(parents=True)
+    (directory / "walk.npz").write_bytes(npz(joints=walked()))
+    (directory / "a" / "run.csv").write_bytes(csv(walked()[::2]))
+    two_bodies = np.stack([walked(), walked() + np.array([1, 0, 0])], axis=1)
+    (directory / "hop.npz").write_bytes(npz(two_bodies))
+    (directory / "labels.csv").write_text(TABLE)
+    return directory
 
 
-def run(raw: Path, out: Path, *options: str, layout: str = "ntu25") -> int:
+def convert(raw: Path, out: Path, *options: str, layout: str = "ntu25") -> int:
     given = ["--layout", layout, "--unit", "m", "--up", "y", "--workers", "1"]
-    return custom_gendata.main(["--raw", str(raw), "--out", str(out), *given, *options])
+    return main(["--raw", str(raw), "--out", str(out), *given, *options])
 
 
 def rejected_by(out: Path) -> list[tuple[str, str, str]]:
-    """(file name, line, reason) of what was rejected."""
+    """Return (file name, line, reason) of each rejection."""
     rows = [row.split("\t") for row in Path(f"{out}.rejected.tsv").read_text().splitlines()[1:]]
     return [(Path(file).name, line, reason) for file, line, reason in rows]
 
 
-def test_a_folder_and_its_table_become_a_store(raw, tmp_path, capsys):
+def test_a_directory_and_its_table_become_a_store(raw, tmp_path, capsys):
     out = tmp_path / "own.h5"
-    assert run(raw, out, "--table", str(raw / "labels.csv"), "--dataset", "mine") == 0
+    assert convert(raw, out, "--table", str(raw / "labels.csv"), "--dataset", "mine") == 0
     printed = capsys.readouterr()
-    assert (
-        printed.out == f"kept 3, listed missing 0, rejected 0: {out}\n"
-        and "warning" not in printed.err
-    )
+    assert printed.out.startswith("Converted 3, skipped 0 (missing list), rejected 0.\n")
+    assert "warning" not in printed.err
     store = open_sequences(out)
     assert store.dataset == "mine" and store.class_names == ("hop", "run", "walk")
-    assert store.table.name.tolist() == ["hop", "run", "walk"] and store.table.label.tolist() == [
-        0,
-        1,
-        2,
-    ]
-    assert store.table.subject.tolist() == [2, -1, 1] and store.table.camera.tolist() == [
-        -1,
-        -1,
-        -1,
-    ]
-    assert store.benchmarks == ("custom",) and store.is_train("custom").tolist() == [
-        True,
-        False,
-        True,
-    ]
+    assert store.table.name.tolist() == ["hop", "run", "walk"]
+    assert store.table.label.tolist() == [0, 1, 2]
+    assert store.table.subject.tolist() == [2, -1, 1]
+    assert store.table.camera.tolist() == [-1, -1, -1]
+    assert store.benchmarks == ("custom",)
+    assert store.is_train("custom").tolist() == [True, False, True]
     assert [len(sequence.frames) for sequence in store] == [12, 6, 12]
     assert store[0].frames[:, 1].any() and not store[2].frames[:, 1].any()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_store_says_how_its_joints_were_made(tmp_path, layout):
+def test_the_store_states_how_its_joints_were_made(tmp_path, layout):
     (tmp_path / "a.npz").write_bytes(npz(walking(layout)))
-    assert run(tmp_path / "a.npz", tmp_path / "own.h5", layout=layout) == 0
+    assert convert(tmp_path / "a.npz", tmp_path / "own.h5", layout=layout) == 0
     attributes = open_sequences(tmp_path / "own.h5")._file.attrs
     assert [attributes[key] for key in ("layout", "unit", "up")] == [layout, "m", "y"]
     assert tuple(attributes["filled_joints"]) == filled_joints(LAYOUTS[layout])
@@ -82,85 +67,83 @@ def test_the_store_says_how_its_joints_were_made(tmp_path, layout):
 
 def test_without_a_table_there_is_one_class_and_all_train(raw, tmp_path, capsys):
     (raw / "labels.csv").unlink()
-    assert run(raw, tmp_path / "own.h5") == 0
+    assert convert(raw, tmp_path / "own.h5") == 0
     assert "warning: benchmark custom has an empty test split" in capsys.readouterr().err
     store = open_sequences(tmp_path / "own.h5")
-    assert store.class_names == ("unlabelled",) and store.table.label.tolist() == [0, 0, 0]
+    assert store.class_names == ("unlabeled",) and store.table.label.tolist() == [0, 0, 0]
     assert store.is_train("custom").all() and (store.table.subject == -1).all()
 
 
-def test_a_zip_gives_the_same_store_as_its_folder_with_any_number_of_workers(raw, tmp_path):
+def test_a_zip_gives_the_same_store_as_its_directory_with_any_number_of_workers(raw, tmp_path):
     with zipfile.ZipFile(tmp_path / "raw.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for file in (raw / "walk.npz", raw / "a" / "run.csv", raw / "hop.npz"):
             archive.write(file, f"own/{file.name}")
     table = ("--table", str(raw / "labels.csv"))
-    assert run(raw, tmp_path / "a.h5", *table) == 0
-    assert run(tmp_path / "raw.zip", tmp_path / "b.h5", *table, "--workers", "2") == 0
+    assert convert(raw, tmp_path / "a.h5", *table) == 0
+    assert convert(tmp_path / "raw.zip", tmp_path / "b.h5", *table, "--workers", "2") == 0
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
-def test_what_cannot_be_used_is_listed_and_the_rest_goes_on(raw, tmp_path, capsys):
+def test_unusable_files_and_lines_are_listed_and_the_others_converted(raw, tmp_path, capsys):
     (raw / "walk.csv").write_bytes(csv(walked()))
     (raw / "short.csv").write_text("1,2,3\n")
     (raw / "new.npz").write_bytes(npz(walked()))
     (raw / "labels.csv").write_text(TABLE + "short,hop,3,test\nnobody,fly,3,test\nhop,run,3,test\n")
-    assert run(raw, tmp_path / "own.h5", "--table", str(raw / "labels.csv")) == 0
-    assert "kept 3, listed missing 0, rejected 5" in capsys.readouterr().out
+    assert convert(raw, tmp_path / "own.h5", "--table", str(raw / "labels.csv")) == 0
+    assert "Converted 3, skipped 0 (missing list), rejected 5." in capsys.readouterr().out
     assert sorted(rejected_by(tmp_path / "own.h5")) == [
         ("labels.csv", "6", "no recording 'nobody'"),
-        ("labels.csv", "7", "'hop' stands in line 4 already"),
-        ("new.npz", "0", f"no line that can be used in the table {raw}/labels.csv"),
-        ("short.csv", "1", "expected 75 or 150 numbers with commas between them, found 3"),
-        ("walk.npz", "0", f"found before as {raw}/walk.csv"),
+        ("labels.csv", "7", "'hop' is already in line 4"),
+        ("new.npz", "0", f"no usable line in the table {raw}/labels.csv"),
+        ("short.csv", "1", "expected 75 or 150 comma-separated numbers, found 3"),
+        ("walk.npz", "0", f"has the same name as {raw}/walk.csv, which is used instead"),
     ]
-    assert open_sequences(tmp_path / "own.h5").class_names == (
-        "fly",
-        "hop",
-        "run",
-        "walk",
-    )  # those of the whole table
+    # The classes are those of the whole table.
+    assert open_sequences(tmp_path / "own.h5").class_names == ("fly", "hop", "run", "walk")
 
 
-def test_all_may_stand_on_the_side_of_the_tests(raw, tmp_path, capsys):
+def test_all_recordings_may_be_in_the_test_split(raw, tmp_path, capsys):
     (raw / "labels.csv").write_text(TABLE.replace("train", "test"))
-    assert run(raw, tmp_path / "own.h5", "--table", str(raw / "labels.csv")) == 0
+    assert convert(raw, tmp_path / "own.h5", "--table", str(raw / "labels.csv")) == 0
     assert "benchmark custom has an empty training split" in capsys.readouterr().err
     assert not open_sequences(tmp_path / "own.h5").is_train("custom").any()
 
 
-def test_a_name_that_the_store_cannot_hold_is_listed(tmp_path):
+def test_a_name_that_the_store_cannot_contain_is_listed(tmp_path):
     (tmp_path / os.fsdecode(b"caf\xe9.npz")).write_bytes(npz(walked()))
     (tmp_path / "café.npz").write_bytes(npz(walked()))
-    assert run(tmp_path, tmp_path / "own.h5") == 0
+    assert convert(tmp_path, tmp_path / "own.h5") == 0
     assert open_sequences(tmp_path / "own.h5").table.name.tolist() == ["café"]
     assert rejected_by(tmp_path / "own.h5") == [("caf\\udce9.npz", "0", "name is not UTF-8")]
 
 
-SAID = ["--layout", "ntu25", "--unit", "m", "--up=y"]
+CAPTURE = ["--layout", "ntu25", "--unit", "m", "--up=y"]
 
 
 @pytest.mark.end_to_end
 @pytest.mark.parametrize(
-    ("arguments", "status", "message"),
+    ("raw_name", "out_name", "options", "status", "message"),
     [
-        (["--raw", "raw", "--out", "new.h5", *SAID, "--table", "raw/labels.csv"], 0, "kept 3"),
-        (["--raw", "raw", "--out", "new.h5", *SAID, "--unit", "mm"], 1, "kept 0"),
-        (["--raw", "empty", "--out", "new.h5", *SAID], 1, "warning: empty: no file there ends in"),
-        (["--raw", "none", "--out", "new.h5", *SAID], 2, "error: none: no such folder or zip\n"),
-        (["--raw", "raw", "--out", "old.h5", *SAID], 2, "error: --out old.h5: exists; give another name"),
-        (["--raw", "raw", "--out", "new.h5", *SAID, "--table", "none.csv"], 2, "error: none.csv: cannot be read: "),
-        (["--raw", "raw", "--out", "new.h5", *SAID, "--table", "wrong.csv"], 2, "error: wrong.csv:1: expected the "),
-        (["--raw", "raw", "--out", "new.h5", *SAID[:-1]], 2, "the following arguments are required: --up"),
-        (["--raw", "raw", "--out", "new.h5", *SAID[2:]], 2, "the following arguments are required: --layout"),
-        (["--raw", "raw", "--out", "new.h5", *SAID, "--unit", "inch"], 2, "argument --unit: invalid choice: 'inch'"),
+        ("raw", "new.h5", [*CAPTURE, "--table", "raw/labels.csv"], 0, "Converted 3"),
+        ("raw", "new.h5", [*CAPTURE, "--unit", "mm"], 1, "Converted 0"),
+        ("empty", "new.h5", CAPTURE, 1, "warning: empty: "),
+        ("none", "new.h5", CAPTURE, 2, "error: none: no such "),
+        ("raw", "old.h5", CAPTURE, 2, "error: --out old.h5: exists; "),
+        ("raw", "new.h5", [*CAPTURE, "--table", "none.csv"], 2, "error: none.csv: cannot be read"),
+        ("raw", "new.h5", [*CAPTURE, "--table", "wrong.csv"], 2, "error: wrong.csv:1: expected "),
+        ("raw", "new.h5", CAPTURE[:-1], 2, "the following arguments are required: --up"),
+        ("raw", "new.h5", CAPTURE[2:], 2, "the following arguments are required: --layout"),
+        ("raw", "new.h5", [*CAPTURE, "--unit", "inch"], 2, "--unit: invalid choice: 'inch'"),
     ],
 )  # fmt: skip
-def test_the_exit_status_tells_whether_anything_was_kept(raw, tmp_path, arguments, status, message):
+def test_the_exit_status_tells_whether_anything_was_converted(
+    run, raw, tmp_path, monkeypatch, raw_name, out_name, options, status, message
+):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "old.h5").touch()
     (tmp_path / "empty").mkdir()
     (tmp_path / "wrong.csv").write_text("file,label\n")
-    ended = subprocess.run(
-        [sys.executable, COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert ended.returncode == status
-    assert message in ended.stdout + ended.stderr and "Traceback" not in ended.stderr
+    arguments = ["--raw", raw_name, "--out", out_name, "--workers", "1", *options]
+    done = run("data_prep/custom_gendata.py", *arguments)
+    assert done.status == status
+    assert message in done.out + done.err

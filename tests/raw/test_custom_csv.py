@@ -24,9 +24,8 @@ HEADER = ",".join(f"{joint} {axis}" for joint in JOINTS for axis in "xyz").encod
     [
         lambda text: text,
         lambda text: HEADER + b"\n" + text,
-        lambda text: (
-            ",".join(map(str, range(60))).encode() + b"\n" + text
-        ),  # as pandas numbers columns without names
+        # pandas numbers columns that have no names.
+        lambda text: ",".join(map(str, range(60))).encode() + b"\n" + text,
         lambda text: text.replace(b"\n", b"\r\n"),
         lambda text: b"\xef\xbb\xbf" + text,
         lambda text: b"\xef\xbb\xbf" + HEADER + b"\r\n" + text.replace(b",", b" ,\t"),
@@ -38,7 +37,7 @@ def test_a_line_of_a_csv_is_a_frame(change):
     np.testing.assert_array_equal(read(change(csv(FRAMES))), FRAMES[:, None])
 
 
-def test_a_line_may_hold_two_bodies():
+def test_a_line_may_contain_two_bodies():
     np.testing.assert_array_equal(read(csv(TWO)), TWO)
 
 
@@ -48,7 +47,10 @@ def with_cell(cell: str, line: int = 2, column: int = 7) -> bytes:
     return "\n".join(map(",".join, rows)).encode()
 
 
-WIDTH = "expected 60 or 120 numbers with commas between them"
+WIDTH = "expected 60 or 120 comma-separated numbers"
+WIDTH_OF_ONE = "expected 60 comma-separated numbers"
+FIRST_CELL = "expected a finite number in column 1"
+SEVENTH_CELL = "expected a finite number in column 7"
 
 
 @pytest.mark.parametrize(
@@ -60,30 +62,19 @@ WIDTH = "expected 60 or 120 numbers with commas between them"
         (csv(FRAMES).replace(b",", b" "), 1, f"{WIDTH}, found 1"),
         (csv(FRAMES).replace(b",", b";"), 1, f"{WIDTH}, found 1"),
         (csv(FRAMES).replace(b"\n", b",\n"), 1, f"{WIDTH}, found 61"),
-        (csv(FRAMES) + csv(TWO), 5, "expected 60 numbers with commas between them, found 120"),
-        (
-            csv(FRAMES) + b"\n" + csv(FRAMES),
-            5,
-            "expected 60 numbers with commas between them, found 0",
-        ),
-        (csv(FRAMES) + HEADER, 5, "expected a finite number in column 1, found 'centre of hips x'"),
-        (
-            HEADER + b"\n" + csv(FRAMES) + b"1,2",
-            6,
-            "expected 60 numbers with commas between them, found 2",
-        ),
-        (with_cell(""), 2, "expected a finite number in column 7, found ''"),
-        (with_cell(" north "), 2, "expected a finite number in column 7, found 'north'"),
-        (with_cell("1 2"), 2, "expected a finite number in column 7, found '1 2'"),
-        (with_cell("nan"), 2, "expected a finite number in column 7, found 'nan'"),
-        (with_cell("1e999"), 2, "expected a finite number in column 7, found '1e999'"),
-        (with_cell("north", line=1), 1, "expected a finite number in column 7, found 'north'"),
-        (
-            b"nan," * 59 + b"nan\n" + csv(FRAMES),
-            1,
-            "expected a finite number in column 1, found 'nan'",
-        ),  # no header
-        (b"," * 59 + b"\n" + csv(FRAMES), 1, "expected a finite number in column 1, found ''"),
+        (csv(FRAMES) + csv(TWO), 5, f"{WIDTH_OF_ONE}, found 120"),
+        (csv(FRAMES) + b"\n" + csv(FRAMES), 5, f"{WIDTH_OF_ONE}, found 0"),
+        (csv(FRAMES) + HEADER, 5, f"{FIRST_CELL}, found 'center of hips x'"),
+        (HEADER + b"\n" + csv(FRAMES) + b"1,2", 6, f"{WIDTH_OF_ONE}, found 2"),
+        (with_cell(""), 2, f"{SEVENTH_CELL}, found ''"),
+        (with_cell(" north "), 2, f"{SEVENTH_CELL}, found 'north'"),
+        (with_cell("1 2"), 2, f"{SEVENTH_CELL}, found '1 2'"),
+        (with_cell("nan"), 2, f"{SEVENTH_CELL}, found 'nan'"),
+        (with_cell("1e999"), 2, f"{SEVENTH_CELL}, found '1e999'"),
+        (with_cell("north", line=1), 1, f"{SEVENTH_CELL}, found 'north'"),
+        # Neither NaNs nor empty cells are a header.
+        (b"nan," * 59 + b"nan\n" + csv(FRAMES), 1, f"{FIRST_CELL}, found 'nan'"),
+        (b"," * 59 + b"\n" + csv(FRAMES), 1, f"{FIRST_CELL}, found ''"),
     ],
 )
 def test_a_bad_line_is_named_with_what_was_expected_and_found(data, line, reason):

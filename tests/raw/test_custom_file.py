@@ -22,14 +22,14 @@ def read(data: bytes, name: str = "x.npz") -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-def test_the_name_says_how_a_file_is_read_and_bodies_come_first(name):
+def test_the_suffix_tells_how_a_file_is_read_and_bodies_come_first(name):
     found = read(CONTENTS[name], f"a.zip/some.where/{name}")
     np.testing.assert_array_equal(found, TWO.swapaxes(0, 1))
     assert found.dtype == np.float64
     np.testing.assert_array_equal(read(CONTENTS[name], name.upper()), found)
 
 
-def test_integers_become_numbers_to_work_with():
+def test_integers_become_floats():
     found = read(npz((1000 * FRAMES).astype(np.int16)))
     assert found.dtype == np.float64 and found[0, 0, 3, 1] == 700
 
@@ -38,7 +38,8 @@ def test_integers_become_numbers_to_work_with():
 def test_a_number_that_is_not_finite_is_named_with_its_frame(value, shown):
     frames = TWO.copy()
     frames[2, 1, 5] = [0, value, 1]
-    frames[3] = np.nan  # later: not the one that is named
+    # Only the first such frame is named.
+    frames[3] = np.nan
     reason = f"x.npz: frame 3, body 2: expected finite numbers, found 0, {shown}, 1 for left elbow"
     with pytest.raises(RawFileError, match=re.escape(reason)):
         read(npz(frames))
@@ -46,7 +47,8 @@ def test_a_number_that_is_not_finite_is_named_with_its_frame(value, shown):
 
 def test_a_joint_that_was_not_tracked_is_named_with_its_frame():
     frames = TWO.copy()
-    frames[1, 0] = 0  # not there
+    # A body with all joints at 0, 0, 0 is absent.
+    frames[1, 0] = 0
     frames[2, 0, 19] = 0
     with pytest.raises(
         RawFileError, match=rf"x\.npz: frame 3, body 1: {UNTRACKED}, found 0, 0, 0 for right foot$"
@@ -56,10 +58,12 @@ def test_a_joint_that_was_not_tracked_is_named_with_its_frame():
 
 def test_one_joint_may_be_the_origin_in_all_frames_of_a_body():
     frames = TWO - TWO[:, :, :1]
-    frames[1, 1] = 0  # not there
+    # A body with all joints at 0, 0, 0 is absent.
+    frames[1, 1] = 0
     np.testing.assert_array_equal(read(npz(frames)), frames.swapaxes(0, 1))
-    frames[:, 0, 19] = 0  # a second one: a foot that was never seen
-    reason = rf"frame 1, body 1: {UNTRACKED}, found 0, 0, 0 for centre of hips, right foot$"
+    # Now there is a second one, a foot that was never seen.
+    frames[:, 0, 19] = 0
+    reason = rf"frame 1, body 1: {UNTRACKED}, found 0, 0, 0 for center of hips, right foot$"
     with pytest.raises(RawFileError, match=reason):
         read(npz(frames))
 

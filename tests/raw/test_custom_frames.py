@@ -23,10 +23,10 @@ from tests.raw.walker import csv, npz, walked, walking
 
 KINECT = CaptureSpec("ntu25", "m", "y")
 HALF_TURN = np.diag([-1.0, 1, -1])  # about y
-LEAN = np.array(
-    [[0.96, 0.28, 0], [-0.28, 0.96, 0], [0, 0, 1]]
-)  # to the side: which way is up then matters
-PLACES = {"m": 6, "cm": 4, "mm": 3}  # digits kept: a micrometre
+# A body that leans to the side tells one axis that points up from another.
+LEAN = np.array([[0.96, 0.28, 0], [-0.28, 0.96, 0], [0, 0, 1]])
+# Rounded to these digits, positions keep their micrometers.
+DIGITS = {"m": 6, "cm": 4, "mm": 3}
 
 
 def read(frames: np.ndarray, capture: CaptureSpec = KINECT) -> np.ndarray:
@@ -35,18 +35,18 @@ def read(frames: np.ndarray, capture: CaptureSpec = KINECT) -> np.ndarray:
 
 @pytest.fixture
 def expected():
-    """float32 (T, 2, 25, 3) of the walking body, as any recording of it gives."""
+    """float32 (T, 2, 25, 3): the walking body, normalized."""
     return normalize(np.stack([walked(), np.zeros_like(walked())]))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_kinect_recording_gives_what_its_skeleton_file_gives_to_the_bit(seed):
     rng = np.random.default_rng(seed)
-    frames = np.stack([walked(), walked() + np.array([1, 0, 0.5])], axis=1) + 0.01 * rng.normal(
-        size=(12, 2, 25, 3)
-    )
+    frames = np.stack([walked(), walked() + np.array([1, 0, 0.5])], axis=1)
+    frames += 0.01 * rng.normal(size=frames.shape)
     listed = [[Body(m, joints) for m, joints in enumerate(frame)] for frame in frames]
-    del listed[0][0]  # body 0 comes late
+    # Body 0 appears late.
+    del listed[0][0]
     bodies = parse_skeleton(format_skeleton(listed).encode(), "x")
     np.testing.assert_array_equal(read(bodies.swapaxes(0, 1)), normalize(select_bodies(bodies)))
 
@@ -56,10 +56,9 @@ def test_a_kinect_recording_gives_what_its_skeleton_file_gives_to_the_bit(seed):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_unit_and_axis_gives_the_same_frames(layout, unit, up):
     expected = normalize(np.stack([walked() @ LEAN, np.zeros_like(walked())]))
-    frames = (
-        walking(layout) @ LEAN @ UP_ROTATIONS[up] * UNITS[unit]
-    )  # rows times a rotation: turned back
-    found = read_frames(csv(frames.round(PLACES[unit])), "x.csv", CaptureSpec(layout, unit, up))
+    # Rows times a rotation are turned back.
+    frames = walking(layout) @ LEAN @ UP_ROTATIONS[up] * UNITS[unit]
+    found = read_frames(csv(frames.round(DIGITS[unit])), "x.csv", CaptureSpec(layout, unit, up))
     assert found.dtype == np.float32 and found.flags.c_contiguous
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
@@ -81,17 +80,15 @@ def test_the_axis_that_points_up_becomes_y_and_hands_keep_their_sides(up, point,
 
 
 def test_landmarks_of_mediapipe_are_read_as_it_gives_them(expected):
-    frames = walking("mediapipe33") * [
-        -1,
-        -1,
-        1,
-    ]  # x to the right of the image, where a left hand is; y down; z away
-    frames -= frames[:, 23:25].mean(axis=1, keepdims=True)  # from the middle of the hips
-    nose, left_shoulder = frames[:, 0], frames[:, 11]
+    # x to the right of the image, where the left hand is, y down, z away.
+    frames = walking("mediapipe33") * [-1, -1, 1]
+    # The origin is the middle of the hips.
+    frames -= frames[:, 23:25].mean(axis=1, keepdims=True)
+    nose = frames[:, 0]
+    left_shoulder = frames[:, 11]
     assert (left_shoulder[:, 0] > 0).all() and (nose[:, 1] < 0).all() and (nose[:, 2] < 0).all()
-    np.testing.assert_allclose(
-        read(frames, CaptureSpec("mediapipe33", "m", "-y")), expected, atol=2e-5
-    )
+    found = read(frames, CaptureSpec("mediapipe33", "m", "-y"))
+    np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_a_back_to_the_camera_is_turned_and_a_face_is_not(expected):
@@ -102,14 +99,15 @@ def test_a_back_to_the_camera_is_turned_and_a_face_is_not(expected):
 
 def test_without_that_turn_a_body_could_end_upside_down():
     frames = walked()
-    frames[:, 8, 1] += 0.05  # the right shoulder is higher
+    # Raise the right shoulder.
+    frames[:, 8, 1] += 0.05
     bodies = np.stack([frames, 0 * frames]) @ HALF_TURN
     head = 3
     assert normalize(bodies)[0, 0, head, 2] < 0
     assert read(bodies.swapaxes(0, 1))[0, 0, head, 2] > 0.3
 
 
-def test_the_turn_is_decided_where_the_first_body_is_first_there():
+def test_the_turn_is_decided_where_the_first_body_first_appears():
     bodies = np.stack([walked() @ HALF_TURN, walked()])
     bodies[0, 0] = 0
     np.testing.assert_array_equal(face_camera(bodies), bodies @ HALF_TURN)
@@ -129,11 +127,13 @@ def test_a_joint_at_the_origin_is_not_taken_for_absent(joint, expected):
     np.testing.assert_allclose(read(frames - frames[:, joint : joint + 1]), expected, atol=2e-5)
 
 
-def test_only_what_would_be_taken_for_absent_is_moved():
+def test_only_recordings_with_a_zero_sum_are_shifted():
     bodies = np.ones((2, 3, 25, 3))
     np.testing.assert_array_equal(shift_zero_sums(bodies), bodies)
-    bodies[1, 2] = 0  # not there
-    bodies[0, 0, 7] = [1, 1, -2 - 1e-9]  # zero as float32
+    # An absent body stays zero.
+    bodies[1, 2] = 0
+    # The sum is 0 in float32 only.
+    bodies[0, 0, 7] = [1, 1, -2 - 1e-9]
     bodies[0, 1, 8] = [0, 0, -5]
     moved = shift_zero_sums(bodies)
     np.testing.assert_allclose((moved - bodies)[:, :2] - [0, 0, 6], 0, atol=1e-6)
@@ -161,17 +161,17 @@ def test_only_what_would_be_taken_for_absent_is_moved():
         (walked()[:, :20], KINECT, "expected an array of shape (frames, 25, 3)"),
     ],
 )
-def test_what_contradicts_the_user_is_refused(frames, capture, reason):
+def test_a_recording_that_contradicts_the_user_is_refused(frames, capture, reason):
     with pytest.raises(RawFileError, match=re.escape(f"x.npz: {reason}")):
         read(frames, capture)
 
 
-def test_frames_without_the_body_say_nothing_about_it(expected):
+def test_frames_without_the_body_tell_nothing_about_it(expected):
     frames = np.concatenate([walked(), np.zeros((20, 25, 3))])
     np.testing.assert_allclose(read(frames)[:12], expected, atol=1e-6)
 
 
-def test_toes_that_point_backwards_for_a_while_are_no_contradiction():
+def test_toes_may_point_backwards_for_a_while():
     frames = walked()
     frames[:5, [15, 19], 2] += 0.3
     assert np.isfinite(read(frames)).all()
@@ -181,7 +181,7 @@ def test_toes_that_point_backwards_for_a_while_are_no_contradiction():
     arrays(np.float32, (3, 2, 20, 3), elements=st.floats(-3, 3, width=32)),
     st.sampled_from(sorted(UP_ROTATIONS)),
 )
-def test_whatever_stands_in_an_array_it_is_read_or_refused(frames, up):
+def test_any_array_is_read_or_refused(frames, up):
     with suppress(RawFileError):
         found = read(frames, CaptureSpec("kinect_v1_20", "m", up))
         assert found.shape == (3, 2, 25, 3) and np.isfinite(found).all()

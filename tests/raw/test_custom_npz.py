@@ -22,7 +22,7 @@ def read(data: bytes) -> np.ndarray:
 
 
 def npz_of(npy: bytes) -> bytes:
-    """A `.npz` whose only array has this content."""
+    """Return a `.npz` whose only array file is `npy`."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("joints.npy", npy)
@@ -30,7 +30,7 @@ def npz_of(npy: bytes) -> bytes:
 
 
 def npy_of(shape: tuple[int, ...], num_bytes: int, descr: str = "<f8") -> bytes:
-    """An array file that says `shape` and holds `num_bytes`."""
+    """Return a `.npy` file that states `shape` and contains `num_bytes`."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         file, {"descr": descr, "fortran_order": False, "shape": shape}
@@ -45,7 +45,7 @@ def test_real_numbers_of_any_type_and_order_are_read(dtype, order):
     np.testing.assert_array_equal(read(npz(positions)), positions[:, None])
 
 
-def test_a_second_axis_of_four_is_that_of_the_bodies():
+def test_the_second_axis_of_four_is_that_of_the_bodies():
     many = np.concatenate([TWO, TWO + 1, TWO + 2], axis=1)
     np.testing.assert_array_equal(read(npz(many)), many)
 
@@ -67,9 +67,26 @@ def test_a_compressed_array_is_read_as_well():
     np.testing.assert_array_equal(read(file.getvalue())[:, 0], FRAMES)
 
 
-SHAPES = "(frames, 20, 3) or (frames, bodies, 20, 3)"
-COUNTS = "expected 1 to 216000 frames of one body or more"
-MANY = (216_000, 10**9, 20, 3)
+def with_version(version: tuple[int, int]) -> bytes:
+    """Return a `.npy` file of version 2 or later with the joints of FRAMES."""
+    file = io.BytesIO()
+    np.lib.format.write_array(file, FRAMES, version=(2, 0))
+    npy = bytearray(file.getvalue())
+    npy[6:8] = bytes(version)
+    return bytes(npy)
+
+
+@pytest.mark.parametrize("version", [(2, 0), (3, 0)])
+def test_arrays_of_all_versions_of_the_format_are_read(version):
+    np.testing.assert_array_equal(read(npz_of(with_version(version)))[:, 0], FRAMES)
+
+
+SHAPE = (
+    "expected an array of shape (frames, 20, 3) or (frames, bodies, 20, 3) with 1 to 216000 frames"
+)
+NUMPY = "expected an array as numpy.savez writes it"
+BYTES = "bytes of float64 in shape"
+HUGE = (216_000, 10**9, 20, 3)
 
 
 @pytest.mark.parametrize(
@@ -81,28 +98,29 @@ MANY = (216_000, 10**9, 20, 3)
         (npz(FRAMES.astype(str)), "expected an array of real numbers, found one of <U"),
         (npz(FRAMES.astype(object)), "expected an array of real numbers, found one of object"),
         (npz(FRAMES > 0), "expected an array of real numbers, found one of bool"),
-        (npz(FRAMES[0]), f"expected an array of shape {SHAPES}, found (20, 3)"),
-        (npz(FRAMES[:, :19]), f"expected an array of shape {SHAPES}, found (4, 19, 3)"),
-        (npz(FRAMES[:, :, :2]), f"expected an array of shape {SHAPES}, found (4, 20, 2)"),
-        (npz(TWO[None]), f"expected an array of shape {SHAPES}, found (1, 4, 2, 20, 3)"),
-        (npz(FRAMES[:0]), f"{COUNTS}, found shape (0, 20, 3)"),
-        (npz(TWO[:, :0]), f"{COUNTS}, found shape (4, 0, 20, 3)"),
-        (npz_of(npy_of((216_001, 20, 3), 9)), f"{COUNTS}, found shape (216001, 20, 3)"),
-        (npz_of(npy_of((-4, 20, 3), 1920)), f"{COUNTS}, found shape (-4, 20, 3)"),
-        (npz_of(npy_of((4, 20, 3), 1919)), "expected 1920 bytes of float64 in shape (4, 20, 3), found 1919"),
-        (npz_of(npy_of((4, 20, 3), 1921)), "expected 1920 bytes of float64 in shape (4, 20, 3), found 1921"),
-        (npz_of(npy_of(MANY, 1920)), f"expected 103680000000000000 bytes of float64 in shape {MANY}, found 1920"),
-        (npz_of(b"no array"), "expected an array as numpy.savez writes it (the magic string is not correct"),
-        (npz_of(npy_of((4, 20, 3), 0)[:50]), "expected an array as numpy.savez writes it (EOF: reading array header"),
-        (npz_of(b"\x93NUMPY\x03\x00"), "expected an array as numpy.savez writes it ((3, 0))"),
+        (npz(FRAMES[0]), f"{SHAPE}, found (20, 3)"),
+        (npz(FRAMES[:, :19]), f"{SHAPE}, found (4, 19, 3)"),
+        (npz(FRAMES[:, :, :2]), f"{SHAPE}, found (4, 20, 2)"),
+        (npz(TWO[None]), f"{SHAPE}, found (1, 4, 2, 20, 3)"),
+        (npz(FRAMES[:0]), f"{SHAPE}, found (0, 20, 3)"),
+        (npz(TWO[:, :0]), f"{SHAPE}, found (4, 0, 20, 3)"),
+        (npz_of(npy_of((216_001, 20, 3), 9)), f"{SHAPE}, found (216001, 20, 3)"),
+        (npz_of(npy_of((-4, 20, 3), 1920)), f"{SHAPE}, found (-4, 20, 3)"),
+        (npz_of(npy_of((4, 20, 3), 1919)), f"expected 1920 {BYTES} (4, 20, 3), found 1919"),
+        (npz_of(npy_of((4, 20, 3), 1921)), f"expected 1920 {BYTES} (4, 20, 3), found 1921"),
+        (npz_of(npy_of(HUGE, 1920)), f"expected 103680000000000000 {BYTES} {HUGE}, found 1920"),
+        (npz_of(b"no array"), f"{NUMPY} (the magic string is not correct"),
+        (npz_of(npy_of((4, 20, 3), 0)[:50]), f"{NUMPY} (EOF: reading array header"),
+        (npz_of(b"\x93NUMPY\x03\x00"), f"{NUMPY} (EOF: reading array header length"),
+        (npz_of(with_version((9, 0))), f"{NUMPY} (we only support format version"),
     ],
 )  # fmt: skip
-def test_what_is_no_array_of_joints_is_refused(data, reason):
+def test_a_file_without_an_array_of_joints_is_refused(data, reason):
     with pytest.raises(RawFileError, match=re.escape(f"x.npz: {reason}")):
         read(data)
 
 
-def test_a_member_that_would_unpack_to_more_than_fits_is_not_unpacked(monkeypatch):
+def test_a_member_that_would_unpack_to_too_many_bytes_is_not_unpacked(monkeypatch):
     monkeypatch.setattr(custom_npz, "MAX_BYTES", 2000)
     with pytest.raises(RawFileError, match=r"x\.npz: expected at most 2000 bytes, found 2048"):
         read(npz(FRAMES))
@@ -121,7 +139,7 @@ def test_a_damaged_member_is_refused():
         max_size=6,
     )
 )
-def test_damaged_headers_of_arrays_are_refused_in_no_other_way(changes):
+def test_arrays_with_damaged_headers_are_read_or_refused(changes):
     npy = bytearray(npy_of((4, 20, 3), 1920))
     for at, byte in changes:
         npy[at] = byte

@@ -8,27 +8,23 @@ from scdnet.raw.skeleton_file import parse_skeleton
 from scdnet.skeleton import NTU_25
 from tests.raw.walker import mirrored, walked, walking
 
-ERROR = {
-    "middle of spine": 0.004,
-    "neck": 0.011,
-    "tip of left hand": 0.034,
-    "left thumb": 0.05,
-}  # metres, as documented
+# The documented errors in meters.
+ERROR = {"middle of spine": 0.004, "neck": 0.011, "tip of left hand": 0.034, "left thumb": 0.05}
 
 
-def test_the_joints_stand_in_their_published_order():
-    kinect, mediapipe = LAYOUTS["kinect_v1_20"].joints, LAYOUTS["mediapipe33"].joints
+def test_the_joints_are_in_their_published_order():
+    kinect = LAYOUTS["kinect_v1_20"].joints
+    mediapipe = LAYOUTS["mediapipe33"].joints
     assert [len(kinect), len(mediapipe)] == [20, 33]
     assert [kinect[i] for i in (2, 4, 7, 11, 12, 19)] == [
-        "centre of shoulders", "left shoulder", "left hand", "right hand", "left hip", "right foot",
+        "center of shoulders", "left shoulder", "left hand", "right hand", "left hip", "right foot",
     ]  # fmt: skip
     assert [mediapipe[i] for i in (0, 3, 7, 9, 16, 17, 20, 23, 30, 31)] == [
-        "nose", "left eye (outer)", "left ear", "mouth (left)", "right wrist", "left pinky", "right index", "left hip",
-        "right heel", "left foot index",
+        "nose", "left eye (outer)", "left ear", "mouth (left)", "right wrist", "left pinky",
+        "right index", "left hip", "right heel", "left foot index",
     ]  # fmt: skip
-    assert all(
-        ("left" in joint) == bool(i % 2) for i, joint in enumerate(mediapipe) if i >= 7
-    )  # odd: left
+    # The joints of the left have odd numbers.
+    assert all(("left" in joint) == bool(i % 2) for i, joint in enumerate(mediapipe) if i >= 7)
 
 
 def test_the_layout_of_the_store_is_copied():
@@ -38,12 +34,12 @@ def test_the_layout_of_the_store_is_copied():
 
 def test_joints_that_are_no_plain_copies_are_filled():
     assert filled_joints(LAYOUTS["kinect_v1_20"]) == (
-        "base of spine", "middle of spine", "neck", "tip of left hand", "left thumb", "tip of right hand",
-        "right thumb",
+        "base of spine", "middle of spine", "neck", "tip of left hand", "left thumb",
+        "tip of right hand", "right thumb",
     )  # fmt: skip
     assert filled_joints(LAYOUTS["mediapipe33"]) == (
-        "base of spine", "middle of spine", "neck", "head", "left hand", "right hand", "spine at shoulders",
-        "tip of left hand", "tip of right hand",
+        "base of spine", "middle of spine", "neck", "head", "left hand", "right hand",
+        "spine at shoulders", "tip of left hand", "tip of right hand",
     )  # fmt: skip
 
 
@@ -61,14 +57,16 @@ def test_the_rule_of_a_right_joint_mirrors_that_of_the_left(name):
 
 
 def worked_by_hand(source: dict[str, np.ndarray], joint: str, name: str) -> np.ndarray:
-    """A filled joint of the left or the trunk, as docs/data.md has it."""
-    hand, wrist = source.get("left hand"), source["left wrist"]
+    """Return a filled joint of the left or the trunk, by the rules of docs/data/own.md."""
+    hand = source.get("left hand")
+    wrist = source["left wrist"]
     if name == "mediapipe33":
         hand = (wrist + source["left index"] + source["left pinky"]) / 3
         head = (source["left ear"] + source["right ear"]) / 2
         shoulders = (source["left shoulder"] + source["right shoulder"]) / 2
     else:
-        head, shoulders = source["head"], source["centre of shoulders"]
+        head = source["head"]
+        shoulders = source["center of shoulders"]
     hips = (source["left hip"] + source["right hip"]) / 2
     return {
         "base of spine": hips,
@@ -89,9 +87,8 @@ def test_filled_joints_are_those_worked_by_hand(name):
     found = dict(zip(NTU_25.joints, joint_matrix(LAYOUTS[name]) @ positions, strict=True))
     for joint in filled_joints(LAYOUTS[name]):
         if "right" not in joint:
-            np.testing.assert_allclose(
-                found[joint], worked_by_hand(source, joint, name), atol=1e-12
-            )
+            expected = worked_by_hand(source, joint, name)
+            np.testing.assert_allclose(found[joint], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "foot"), [("kinect_v1_20", 15), ("mediapipe33", 31)])
@@ -109,12 +106,11 @@ def test_one_body_in_every_layout_gives_the_same_joints(name):
 
 
 def test_the_rules_that_fill_fit_real_recordings_as_well_as_documented(shared):
-    files = find_raw_files(shared / "data" / "irds_skeletons.zip", ".skeleton")[::12]
+    files = find_raw_files(shared / "data" / "irds_skeletons.zip", (".skeleton",))[::12]
     bodies = [select_bodies(parse_skeleton(file.read(), file.where))[0] for file in files]
     joints = np.concatenate([body[body.any(axis=(1, 2))] for body in bodies])
     at = dict(zip(NTU_25.joints, joints.swapaxes(0, 1), strict=True))
     for joint, weights in FILLED.items():
         filled = sum(weight * at[other] for other, weight in weights.items())
-        assert np.median(np.linalg.norm(filled - at[joint], axis=1)) == pytest.approx(
-            ERROR[joint], rel=0.3
-        )
+        error = np.median(np.linalg.norm(filled - at[joint], axis=1))
+        assert error == pytest.approx(ERROR[joint], rel=0.3)

@@ -1,4 +1,4 @@
-"""A made-up body that walks on the spot, in every layout of own recordings."""
+"""A synthetic body that walks on the spot, in every layout of custom recordings."""
 
 import io
 
@@ -9,9 +9,9 @@ from scdnet.skeleton import NTU_25
 
 
 def walk(num_frames: int = 12) -> dict[str, np.ndarray]:
-    """(T, 3) of each joint of NTU_25, metres in the camera frame; the body faces the camera and is 3 m away.
+    """Return the positions (T, 3) of each joint of NTU_25: meters, 3 m from the camera, facing it.
 
-    The joints that layouts lack lie where the rules put them, so that every layout says the same.
+    Joints that layouts lack are where the rules put them, so that all layouts give the same body.
     """
     phase = np.linspace(0, 5, num_frames)
 
@@ -29,9 +29,8 @@ def walk(num_frames: int = 12) -> dict[str, np.ndarray]:
     body["middle of spine"] = 0.42 * body["base of spine"] + 0.58 * body["spine at shoulders"]
     body["neck"] = 0.65 * body["spine at shoulders"] + 0.35 * body["head"]
     for side, x in (("left", -1), ("right", 1)):
-        body[f"{side} shoulder"] = place(
-            0.17 * x, 0.5 + 0.02 * x, 0
-        )  # not at right angles to the spine
+        # The line of the shoulders is not at right angles to the spine.
+        body[f"{side} shoulder"] = place(0.17 * x, 0.5 + 0.02 * x, 0)
         body[f"{side} elbow"] = place(0.2 * x, 0.25, 0, swing=0.1 * x)
         body[f"{side} wrist"] = place(0.22 * x, 0.02, -0.02, swing=0.25 * x)
         body[f"{side} hand"] = place(0.22 * x, -0.04, -0.04, swing=0.28 * x)
@@ -45,12 +44,12 @@ def walk(num_frames: int = 12) -> dict[str, np.ndarray]:
 
 
 def walking(layout: str, num_frames: int = 12) -> np.ndarray:
-    """(T, V, 3) of the joints of a layout, as `walk`."""
+    """Return the walk as (T, V, 3) in the joints of a layout."""
     body = walk(num_frames)
     up, right, back = np.eye(3)[[1, 0, 2]]
-    body["centre of hips"] = body["base of spine"] + 0.07 * up
+    body["center of hips"] = body["base of spine"] + 0.07 * up
     body["spine"] = body["base of spine"] + 0.14 * up
-    body["centre of shoulders"] = body["spine at shoulders"]
+    body["center of shoulders"] = body["spine at shoulders"]
     body["nose"] = body["head"] - 0.1 * back
     for side, x in (("left", -1), ("right", 1)):
         for name, outwards in (("eye (inner)", 0.02), ("eye", 0.03), ("eye (outer)", 0.04)):
@@ -66,27 +65,26 @@ def walking(layout: str, num_frames: int = 12) -> np.ndarray:
 
 
 def walked() -> np.ndarray:
-    """(T, 25, 3) of NTU_25, as `walk`."""
+    """Return the walk as (T, 25, 3) in the joints of NTU_25."""
     body = walk()
     return np.stack([body[joint] for joint in NTU_25.joints], axis=1)
 
 
 def npz(*arrays: np.ndarray, **named: np.ndarray) -> bytes:
-    """The content of a `.npz` of these arrays."""
+    """Return the content of a `.npz` of these arrays."""
     file = io.BytesIO()
     np.savez(file, *arrays, **named)
     return file.getvalue()
 
 
 def csv(frames: np.ndarray) -> bytes:
-    """The content of a `.csv` of (T, V, 3) or (T, M, V, 3), all digits kept."""
-    return "".join(
-        ",".join(map(repr, row)) + "\n" for row in frames.reshape(len(frames), -1).tolist()
-    ).encode()
+    """Return the content of a `.csv` of (T, V, 3) or (T, M, V, 3), with all digits."""
+    rows = frames.reshape(len(frames), -1).tolist()
+    return "".join(",".join(map(repr, row)) + "\n" for row in rows).encode()
 
 
 def mirrored(joint: str) -> str:
-    """The same joint on the other side."""
+    """Return the name of the same joint on the other side."""
     for side, other in OTHER_SIDE.items():
         if side in joint:
             return joint.replace(side, other)

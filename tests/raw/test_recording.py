@@ -1,0 +1,55 @@
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import scdnet
+from scdnet.errors import ScdnetError
+from scdnet.raw.custom_frames import CaptureSpec, read_frames
+from scdnet.raw.ntu import read_frames as read_skeleton_frames
+from scdnet.raw.skeleton_file import Body, format_skeleton
+from tests.raw.walker import csv, npz, walked
+
+CAPTURE = {"layout": "ntu25", "unit": "mm", "up": "y"}
+MILLIMETERS = 1000 * walked()
+
+
+@pytest.mark.parametrize("write", [npz, csv])
+@pytest.mark.parametrize("as_path", [str, lambda path: path])
+def test_a_custom_recording_is_read_as_a_store_contains_it(tmp_path, write, as_path):
+    path = tmp_path / f"walk.{write.__name__}"
+    path.write_bytes(write(MILLIMETERS))
+    found = scdnet.read_recording(as_path(path), **CAPTURE)
+    assert found.shape == (12, 2, 25, 3) and found.dtype == np.float32
+    expected = read_frames(write(MILLIMETERS), str(path), CaptureSpec(**CAPTURE))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_skeleton_file_is_read_as_a_store_contains_it(tmp_path):
+    path = tmp_path / "walk.SKELETON"
+    path.write_text(format_skeleton([[Body(0, joints)] for joints in walked()]))
+    found = scdnet.read_recording(path)
+    np.testing.assert_array_equal(found, read_skeleton_frames(path.read_bytes(), str(path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "reason"),
+    [
+        ("a.txt", {}, "expected a name that ends in one of .skeleton, .npz, .csv"),
+        ("a.npz", CAPTURE | {"layout": None}, "expected layout to be ntu25 or kinect_v1_20 or "),
+        ("a.csv", CAPTURE | {"unit": "inch"}, "expected unit to be m or cm or mm for a .csv file"),
+        ("a.csv", CAPTURE | {"up": None}, "expected up to be y or z or -y or -z for a .csv file"),
+        ("a.skeleton", {"unit": "mm"}, "expected unit to be None for a .skeleton file, found mm"),
+        ("a.skeleton", {}, "cannot be read: "),
+    ],
+)  # fmt: skip
+def test_arguments_that_do_not_fit_the_file_are_refused(tmp_path, name, given, reason):
+    with pytest.raises(ScdnetError, match=re.escape(f"{tmp_path / name}: {reason}")):
+        scdnet.read_recording(tmp_path / name, **given)
+
+
+def test_reading_a_recording_imports_no_torch():
+    check = "import scdnet.raw.recording, sys; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)
