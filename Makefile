@@ -32,6 +32,11 @@ test-oldest: $(INSTALLED)
 	$(BIN)/uv pip install --quiet --python $(VENV)-oldest/bin/python --resolution lowest-direct --editable '.[dev]'
 	$(VENV)-oldest/bin/python -m pytest
 
+# The documentation as a site in site/; a warning, such as a broken link, is an error.
+docs: $(INSTALLED)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 wheel: $(INSTALLED)
 	$(BIN)/uv build --quiet --wheel --out-dir dist
 
