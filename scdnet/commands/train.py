@@ -1,3 +1,5 @@
+"""`scdnet train`: pretrain an encoder."""
+
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,16 +12,16 @@ from scdnet.eval.knn import score_1nn
 
 
 def main(argv: Sequence[str] | None = None) -> int | None:
-    """Pretrain an encoder: writes config.yaml, metrics.jsonl, TensorBoard files and last.pt to runs/<name>."""
+    """Pretrain an encoder; write config, metrics and checkpoints to runs/<name>."""
     parser = config_parser("train", main.__doc__)
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument(
-        "--resume", action="store_true", help="go on from the last checkpoint of the run"
+        "--resume", action="store_true", help="resume from the newest checkpoint of the run"
     )
     existing.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    score = partial(score_1nn, limit=config.eval_max_clips)
+    score = partial(score_1nn, precision=config.precision, limit=config.eval_max_clips)
     with stop_on_signals() as stop:
         path = pretrain(
             config, resume=args.resume, overwrite=args.overwrite, score=score, stop=stop

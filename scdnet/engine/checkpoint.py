@@ -1,42 +1,46 @@
-"""Checkpoints: whole or not at all; strict or an error."""
+"""Checkpoints: written whole or not at all, read strictly or refused."""
 
-import errno
 import hashlib
+import io
 import pickle
-import re
 import shutil
-import struct
 import zipfile
-import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from scdnet.engine import official
 from scdnet.errors import ScdnetError
-from scdnet.files import atomic_write
+from scdnet.files import DAMAGED_FILE_ERRORS, atomic_write
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 
-FORMAT, VERSION = "scdnet-checkpoint", 3
-CONTENT = {  # of our checkpoints
+FORMAT = "scdnet-checkpoint"
+VERSION = 1
+CONTENT = {
     "config": dict,
-    "epoch": int,  # completed ones
-    "unfinished": dict,  # the state of the epoch after them; empty: not begun
-    "best": dict,  # the best score so far and its epoch; empty: none
+    # The number of completed epochs.
+    "epoch": int,
+    # The state of the epoch after them; empty if it has not begun.
+    "unfinished": dict,
+    # The best score so far and its epoch; empty if there is none.
+    "best": dict,
     "model": dict,
     "optimizer": dict,
-    "random": list,  # a dict of states for each rank
+    # A dict of states for each rank.
+    "random": list,
 }
-DAMAGED = (  # what reading a damaged file raises; NotImplementedError of zipfile is a RuntimeError
-    *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(OSError, zipfile.BadZipFile, zlib.error, struct.error),
-)
-OLD_HEAD = re.compile(
-    r"^(query|key)\.(temporal|spatial|instance)\."
-)  # names of version 2, and of 3 at first
-ENCODER = "query.encoder."  # where our checkpoints hold what is used downstream
+# The part of the model that evaluations use.
+ENCODER = "query.encoder."
+
+
+# Missing memory, and damage of any kind.
+UNREADABLE: tuple[type[Exception], ...] = (MemoryError, *DAMAGED_FILE_ERRORS)
+# The attention layer asserts that its heads divide its width.
+MISFITS: tuple[type[Exception], ...] = (AssertionError, *DAMAGED_FILE_ERRORS)
 
 
 class CheckpointError(ScdnetError):
@@ -44,37 +48,40 @@ class CheckpointError(ScdnetError):
 
 
 class DamagedCheckpointError(CheckpointError):
-    """A checkpoint that cannot be read, and that no other machine, version or memory could read either."""
+    """A checkpoint that no machine, version or amount of memory could read."""
 
 
 class Checkpoint(NamedTuple):
     """A checkpoint that has been read."""
 
     path: Path
-    sha256: str  # of the very bytes that were read
+    # The hash of the very bytes that were read.
+    sha256: str
     state: dict[str, Any]
 
     @property
     def is_ours(self) -> bool:
-        """Whether it was written by `save_checkpoint` (else: by the authors' code, or by something unknown)."""
+        """Check whether `save_checkpoint` wrote it, not the authors' code or another program."""
         return self.state.get("format") == FORMAT
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """The dumped config of the run that wrote it; None if that was not ours."""
+        """Return the dumped config of the run that wrote it, or None if it is not ours."""
         return self.state["config"] if self.is_ours else None
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state`, which has the keys of CONTENT; `path` is at any time the whole old file or the whole new one.
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write `state`, which has the keys of CONTENT.
 
-    Raises CheckpointError if it cannot be written.
+    At any moment `path` is the whole old file or the whole new one. Raises CheckpointError if it
+    cannot be written.
     """
     assert state.keys() == CONTENT.keys(), state.keys()
     try:
         with atomic_write(path) as partial:
             torch.save({"format": FORMAT, "version": VERSION, **state}, partial)
-    except (OSError, RuntimeError) as error:  # the latter is what torch makes of a full disk
+    except (OSError, RuntimeError) as error:
+        # torch turns a full disk into a RuntimeError.
         free = shutil.disk_usage(path.parent).free / 1e9
         reason = str(error).splitlines()[0]
         raise CheckpointError(
@@ -83,60 +90,61 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The content of a checkpoint, ours or the authors', on the CPU; code in the file is not run.
+    """Read a checkpoint, ours or the authors', on the CPU; code in the file is not run.
 
-    Raises CheckpointError if it is missing or of another kind, DamagedCheckpointError if it is damaged, by the
-    checksums that torch writes or because it cannot be read.
+    Raises CheckpointError if it is missing or of another kind, DamagedCheckpointError if it cannot
+    be read or its checksums do not match.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            _check_sums(file)
-            file.seek(0)
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # torch's own message advises to run the code
-        raise DamagedCheckpointError(
-            f"{path}: not a checkpoint, or one that would run code"
-        ) from None
-    except DAMAGED as error:
+        content = path.read_bytes()
+        _verify_checksums(content)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        # The message of torch advises to run the code in the file.
+        raise DamagedCheckpointError(f"{path}: {_explain_refusal(content)}") from None
+    except UNREADABLE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        kind = CheckpointError if _is_of_the_machine(error) else DamagedCheckpointError
+        # A disk, a network or too little memory is to blame: the file may be whole. torch reports
+        # missing memory as a RuntimeError.
+        is_of_machine = isinstance(error, OSError | MemoryError) or "memory" in str(error)
+        kind = CheckpointError if is_of_machine else DamagedCheckpointError
         raise kind(f"{path}: not a readable checkpoint ({reason})") from None
+    sha256 = hashlib.sha256(content).hexdigest()
     checkpoint = Checkpoint(path, sha256, state if isinstance(state, dict) else {})
     if checkpoint.is_ours:
         _check_content(checkpoint)
     return checkpoint
 
 
-def _is_of_the_machine(error: Exception) -> bool:
-    """Whether a file cannot be read because of a disk, a network or too little memory: it may be whole."""
-    if isinstance(error, OSError):
-        return error.errno not in (
-            None,
-            errno.EINVAL,
-        )  # the latter: a place that a damaged file speaks of
-    return "memory" in str(error)  # torch says so in a RuntimeError
+def _verify_checksums(content: bytes) -> None:
+    """Raise BadZipFile if a record of torch's zip archive does not match its CRC-32.
 
-
-def _check_sums(file: BinaryIO) -> None:
-    """Raise BadZipFile if a record of the zip archive that torch writes has not its CRC-32; torch does not look."""
-    if zipfile.is_zipfile(file):  # the format of before is none
+    torch itself does not check. Files in its older format, which the authors' may have, contain no
+    checksums.
+    """
+    file = io.BytesIO(content)
+    if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()
         if damaged is not None:
             raise zipfile.BadZipFile(f"{damaged} is damaged")
 
 
+def _explain_refusal(content: bytes) -> str:
+    """Explain why torch does not load a file, as unsafe or as no checkpoint at all."""
+    try:
+        unsafe = get_unsafe_globals_in_checkpoint(io.BytesIO(content))
+    except DAMAGED_FILE_ERRORS:
+        unsafe = []
+    if unsafe:
+        return f"not a safe checkpoint: it contains {unsafe[0]}, which is not a tensor"
+    return "not a readable checkpoint (torch cannot unpickle it)"
+
+
 def _check_content(checkpoint: Checkpoint) -> None:
     state = checkpoint.state
-    if state.get("version") == 2:  # written at the end of an epoch, by one process
-        state |= {"version": VERSION, "unfinished": {}, "best": {}, "random": [state.get("random")]}
-    if isinstance(state.get("model"), dict):
-        state["model"] = {
-            OLD_HEAD.sub(r"\1.heads.\2.", name): x for name, x in state["model"].items()
-        }
     if state.get("version") != VERSION:
         raise CheckpointError(
             f"{checkpoint.path}: expected version {VERSION}, found {state.get('version')}"
@@ -150,59 +158,54 @@ def _check_content(checkpoint: Checkpoint) -> None:
 
 
 def query_encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The query encoder's weights in our names. Raises CheckpointError if they are not all there."""
-    ours = checkpoint.is_ours
-    weights = checkpoint.state.get("model" if ours else "state_dict")
-    prefix = ENCODER if ours else "encoder_q.encoder."
-    weights = official.within(weights if isinstance(weights, dict) else {}, prefix)
+    """Return the query encoder's weights by our names. Raises CheckpointError if there are none."""
+    is_ours = checkpoint.is_ours
+    model = checkpoint.state.get("model" if is_ours else "state_dict")
+    prefix = ENCODER if is_ours else "encoder_q.encoder."
+    weights = official.within(model if isinstance(model, dict) else {}, prefix)
     if not weights:
         raise CheckpointError(
-            f"{checkpoint.path}: no query encoder in it; is this a pretraining checkpoint?"
+            f"{checkpoint.path}: it contains no query encoder; is this a pretraining checkpoint?"
         )
-    return weights if ours else official.encoder_weights(weights)
+    return weights if is_ours else official.encoder_weights(weights)
 
 
 def build_encoder(
     checkpoint: Checkpoint, *, num_heads: int | None, dropout: float = EncoderSizes.dropout
 ) -> DualPathEncoder:
-    """The query encoder of a checkpoint, in eval mode, with `dropout` for further training. Raises CheckpointError."""
+    """Build the query encoder of a checkpoint, in eval mode.
+
+    `num_heads` is used for files that do not state it (the authors'); `dropout` matters for further
+    training only. Raises CheckpointError if the weights do not fit.
+    """
     path = checkpoint.path
-    pooling = EncoderSizes.pooling  # the authors'
+    pooling = EncoderSizes.pooling
     if checkpoint.is_ours:
         model = checkpoint.state["config"]["model"]
-        num_heads, pooling = model["num_heads"], model.get("pooling", pooling)
+        num_heads = model["num_heads"]
+        pooling = model["pooling"]
     if num_heads is None:
         raise CheckpointError(
-            f"{path}: the file does not say how many attention heads it has; give num_heads"
+            f"{path}: the file does not state its number of attention heads; pass num_heads"
         )
     try:
         weights = query_encoder_weights(checkpoint)
-        encoder = DualPathEncoder(
-            EncoderSizes.from_weights(
-                weights, num_heads=num_heads, dropout=dropout, pooling=pooling
-            )
+        sizes = EncoderSizes.from_weights(
+            weights, num_heads=num_heads, dropout=dropout, pooling=pooling
         )
+        encoder = DualPathEncoder(sizes)
         encoder.load_state_dict(weights, strict=True)
-    except (
-        RuntimeError,
-        KeyError,
-        AssertionError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-    ) as error:
+    except MISFITS as error:
         reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(
-            f"{path}: the weights do not fit an encoder of {num_heads} heads ({reason})"
+            f"{path}: the weights do not fit an encoder with {num_heads} heads ({reason})"
         ) from None
     return encoder.eval()
 
 
 def load_encoder(path: str | Path, *, num_heads: int | None = None) -> DualPathEncoder:
-    """The query encoder of a pretraining checkpoint, ours or the authors', on the CPU, in eval mode.
+    """Load the query encoder of a pretraining checkpoint, on the CPU, in eval mode.
 
-    Sizes come from the weights, every one of which must match; `num_heads` is needed where the file does not say
-    (the authors'). Raises CheckpointError.
+    See `scdnet.load_encoder`. Raises CheckpointError.
     """
     return build_encoder(read_checkpoint(Path(path)), num_heads=num_heads)

@@ -1,8 +1,8 @@
-"""The processes of one run (ranks), as torchrun starts them, and what they tell one another.
+"""The processes of one run (ranks), as torchrun starts them, and what they exchange.
 
-The only file that says `torch.distributed`. A rank has a device of its own; everything else all ranks do alike, and the
-first of them (`is_main`) alone writes. Without torchrun there is one rank, no process group, and nothing here does
-anything.
+This is the only file that says `torch.distributed`. Each rank has a device of its own. All ranks
+do the same, but only the first of them (`is_main`) writes files. Without torchrun there is one rank
+and no process group, and the functions here return at once.
 """
 
 import os
@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,42 +22,53 @@ from torch.distributed.rendezvous import rendezvous
 from scdnet.data.rank_info import RankInfo
 from scdnet.errors import ScdnetError
 
-# A rank that dies is noticed at once: its connections close. This is for a machine that vanishes without a word; what
-# the first rank does alone, to write a checkpoint say, must take less.
+# A rank that dies is noticed at once, because its connections close. The timeout is for a machine
+# that vanishes silently; whatever the first rank does alone, such as writing a checkpoint, must
+# take less.
 TIMEOUT = timedelta(minutes=10)
 T = TypeVar("T")
 
 
+@cache
 def rank_info() -> RankInfo:
-    """This rank, and how many there are; from the variables that torchrun sets."""
-    rank, size = _variable("RANK", 0), _variable("WORLD_SIZE", 1)
-    if rank >= size:
+    """Return this rank and the number of ranks; torchrun states both in the environment.
+
+    The environment is read once per process. Raises ScdnetError if the two do not go together.
+    """
+    rank = _read_variable("RANK", default=0)
+    world_size = _read_variable("WORLD_SIZE", default=1)
+    if rank >= world_size:
         raise ScdnetError(
-            f"RANK: {rank} in this environment variable is none of WORLD_SIZE {size}; torchrun sets both"
+            f"RANK={rank} is out of range for WORLD_SIZE={world_size}; "
+            "torchrun sets both environment variables"
         )
-    return RankInfo(rank, size)
+    return RankInfo(rank, world_size)
+
+
+@cache
+def local_rank_info() -> RankInfo:
+    """Return this rank and the number of ranks among those on its machine."""
+    return RankInfo(
+        _read_variable("LOCAL_RANK", default=0), _read_variable("LOCAL_WORLD_SIZE", default=1)
+    )
 
 
 def is_main() -> bool:
-    """Whether this is the rank that writes files and talks."""
+    """Check whether this is the rank that writes files and logs."""
     return rank_info().rank == 0
 
 
 def is_initialized() -> bool:
-    """Whether ranks talk to one another; of one rank under torchrun this is true too."""
+    """Check whether there is a process group; under torchrun there is one for a single rank too."""
     return dist.is_initialized()
 
 
-def local_rank_info() -> RankInfo:
-    """This rank among those on its machine."""
-    return RankInfo(_variable("LOCAL_RANK", 0), _variable("LOCAL_WORLD_SIZE", 1))
-
-
-def _variable(name: str, default: int) -> int:
+def _read_variable(name: str, *, default: int) -> int:
     text = os.environ.get(name, str(default))
     if not text.isdecimal():
         raise ScdnetError(
-            f"{name}: expected a number in this environment variable, found {text!r}; torchrun sets it"
+            f"{name}: expected a number in this environment variable, found {text!r}; "
+            "torchrun sets it"
         )
     return int(text)
 
@@ -64,124 +76,133 @@ def _variable(name: str, default: int) -> int:
 def require_single_process(what: str) -> None:
     """Raise ScdnetError if there are several ranks."""
     if rank_info().world_size > 1:
-        raise ScdnetError(f"{what} runs in one process; start it without torchrun")
+        raise ScdnetError(f"{what} runs in a single process; start it without torchrun")
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Within it the ranks, each with its `device`, can talk to one another; those that are process_group already stay so.
+    """Connect the ranks, each with its `device`, within the context; an existing group is reused.
 
-    After an error the group is left as it is: to take it down could mean to wait for ranks that wait for this one.
+    After an error the group is left as it is: destroying it could wait for ranks that wait for this
+    one. Raises ScdnetError if the ranks cannot connect, or lose one another.
     """
     if dist.is_initialized() or "WORLD_SIZE" not in os.environ:
         yield
         return
-    backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"  # by where the tensors are
+    # The backend of a collective follows from where its tensors are.
+    backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
     try:
-        store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
-        store = dist.PrefixStore(_meet(store, rank, size), store)
-        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
+        store, rank, world_size = next(rendezvous("env://", timeout=TIMEOUT))
+        store = dist.PrefixStore(_agree_on_prefix(store, rank, world_size), store)
+        dist.init_process_group(
+            backend, store=store, rank=rank, world_size=world_size, timeout=TIMEOUT
+        )
     except (RuntimeError, ValueError) as error:
         raise ScdnetError(
-            f"the ranks cannot be process_group ({error}); start them with torchrun"
+            f"the ranks cannot form a process group ({error}); start them with torchrun"
         ) from error
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, dist.DistError) or "gloo/" in str(
-            error
-        ):  # gloo names a file of its own
+        # Gloo raises plain RuntimeErrors that begin with a file name of its own.
+        if isinstance(error, dist.DistError) or "gloo/" in str(error):
             reason = str(error).splitlines()[0]
             raise ScdnetError(
-                f"another rank is lost ({reason}); what it said itself is elsewhere"
+                f"Lost connection to another rank; see its log. ({reason})"
             ) from error
         raise
     dist.destroy_process_group()
 
 
-def _meet(store: dist.Store, rank: int, size: int) -> str:
-    """A name that the ranks of this start of the job share.
+def _agree_on_prefix(store: dist.Store, rank: int, world_size: int) -> str:
+    """Return a prefix for the keys of this start of the job, the same on all its ranks.
 
-    After a restart torchrun's store still holds what the dead had put there, the addresses of the ranks too.
+    Needed because torchrun shares one store between restarts: it still contains the keys of the
+    ranks that died, their addresses among them (torch 2.11 to 2.15, unless
+    TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1).
     """
     own = uuid.uuid4().hex
     if rank == 0:
         store.set("first rank", own)
-        store.set(
-            f"{own} has met",
-            " ".join(store.get(f"{own} meets {other}").decode() for other in range(1, size)),
-        )
+        others = [store.get(f"{own} meets {other}").decode() for other in range(1, world_size)]
+        store.set(f"{own} has met", " ".join(others))
         return own
     deadline = time.monotonic() + TIMEOUT.total_seconds()
     while time.monotonic() < deadline:
-        first = store.get("first rank").decode()  # of this start, or still of one before
+        # The first rank of this start, or still that of an earlier one, which will not answer.
+        first = store.get("first rank").decode()
         store.set(f"{first} meets {rank}", own)
-        with suppress(dist.DistStoreError):  # not yet, or never
+        with suppress(dist.DistStoreError):
             store.wait([f"{first} has met"], timedelta(seconds=1))
             if own in store.get(f"{first} has met").decode().split():
                 return first
         time.sleep(0.1)
-    raise RuntimeError("the first rank did not come")
+    raise RuntimeError("the first rank did not connect")
 
 
-def gather(x: Tensor) -> Tensor:
-    """The tensors (...) of all ranks, of one shape: (ranks, ...), without gradient."""
+def all_gather(x: Tensor) -> Tensor:
+    """Return the tensors (...) of all ranks, which have one shape: (ranks, ...), no gradient."""
     if not dist.is_initialized():
         return x.detach()[None]
-    size = dist.get_world_size()
-    gathered = x.new_empty(size * x.numel())
+    world_size = dist.get_world_size()
+    gathered = x.new_empty(world_size * x.numel())
     dist.all_gather_into_tensor(gathered, x.detach().reshape(-1))
-    return gathered.view(size, *x.shape)
+    return gathered.view(world_size, *x.shape)
 
 
-def gather_rows(x: Tensor, counts: Sequence[int]) -> Tensor:
-    """The rows (counts[rank], D) of all ranks, rank by rank: (sum of counts, D); of no rows the width may be 0."""
+def all_gather_rows(x: Tensor, counts: Sequence[int]) -> Tensor:
+    """Return the rows (counts[rank], D) of all ranks, rank by rank: (sum of counts, D).
+
+    A rank without rows may pass a width of 0.
+    """
     if not dist.is_initialized():
         return x
     padded = x.new_zeros(max(counts), int(max(all_gather_scalar(x.shape[1]))))
     padded[: len(x), : x.shape[1]] = x
-    return torch.cat([rows[:count] for rows, count in zip(gather(padded), counts, strict=True)])
+    return torch.cat([rows[:count] for rows, count in zip(all_gather(padded), counts, strict=True)])
 
 
-def gather_objects(value: T) -> list[T]:
-    """The values of all ranks."""
+def all_gather_object(value: T) -> list[T]:
+    """Return the values of all ranks."""
     if not dist.is_initialized():
         return [value]
-    values = [None] * dist.get_world_size()
+    values: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
 
 
 def all_gather_scalar(value: float) -> list[float]:
-    """The numbers of all ranks; none goes on before all have come here. On the CPU: a GPU is not waited for."""
-    return gather(torch.tensor(value, dtype=torch.float64)).tolist()
+    """Return the numbers of all ranks, once every rank has called this; a GPU is not waited for."""
+    return all_gather(torch.tensor(value, dtype=torch.float64)).tolist()
 
 
 def run_on_main(make: Callable[[], T]) -> T:
-    """What `make` returns on the first rank, called there alone; after an error there all ranks end."""
+    """Call `make` on the first rank only and return its value on all; an error there ends all."""
     if not dist.is_initialized():
         return make()
-    value, error = None, None
+    value: T | None = None
+    error: Exception | None = None
     if is_main():
         try:
             value = make()
         except Exception as problem:
             error = problem
-    answer = [value, error is not None]
+    answer: list[Any] = [value, error is not None]
     dist.broadcast_object_list(answer)
     if error is not None:
         raise error
     if answer[1]:
-        raise SystemExit(1)  # without a word: the first rank says what is wrong
+        # Silent, because the first rank reports the error.
+        raise SystemExit(1)
     return answer[0]
 
 
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace the gradients of each rank by their mean over the ranks: that of the mean loss over all their rows.
+    """Replace the gradients of each rank by their mean over the ranks.
 
-    In one message after the backward pass, not in DistributedDataParallel's several during it: it keeps to the ordinary
-    model and its compilation.
+    One message after the backward pass, instead of DistributedDataParallel's several during it,
+    works with the plain model and its compilation.
     """
     if not dist.is_initialized():
         return
@@ -190,9 +211,8 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
     pieces = flat.split([gradient.numel() for gradient in gradients])
-    torch._foreach_copy_(
-        gradients, [piece.view_as(x) for piece, x in zip(pieces, gradients, strict=True)]
-    )
+    views = [piece.view_as(x) for piece, x in zip(pieces, gradients, strict=True)]
+    torch._foreach_copy_(gradients, views)
 
 
 @torch.no_grad()

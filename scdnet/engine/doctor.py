@@ -1,4 +1,4 @@
-"""What a run needs, looked at before it starts: each look is a line, and so is each problem."""
+"""Checks of what a run needs, before it starts: each check is one finding, a problem too."""
 
 import os
 import platform
@@ -17,60 +17,60 @@ from scdnet.data.cache import CPU, GB, NONE, choose_cache, free_memory
 from scdnet.data.clips import read_split
 from scdnet.data.recordings import frame_size
 from scdnet.data.store import SequenceStore, open_sequences
-from scdnet.engine.build import build_model, check_sizes
+from scdnet.engine.build import build_model, build_objective, check_sizes
 from scdnet.engine.device import device_name, resolve_device
+from scdnet.engine.distributed import rank_info
 from scdnet.errors import ScdnetError
 from scdnet.models.scdnet import SCDNet
 from scdnet.version import __version__
 
 SHARED_MEMORY = Path("/dev/shm")
-READY_BATCHES = 2  # of each worker: torch's default
-OPTIMIZER_STATES = {"sgd": 1, "adamw": 2}  # numbers that the optimizer keeps for each parameter
+# Batches that each worker prepares ahead: torch's default.
+READY_BATCHES = 2
+# Numbers that the optimizer keeps for each parameter.
+OPTIMIZER_STATES = {"sgd": 1, "adamw": 2}
 
 
 class Finding(NamedTuple):
-    """What one look has found."""
+    """The result of one check."""
 
     name: str
-    text: str  # the facts, or the problem
+    # The facts, or the problem.
+    text: str
     is_problem: bool = False
 
 
 def examine(config: Config) -> list[Finding]:
-    """Look at everything that a run of `config` needs; a problem is a finding like any other, none is raised."""
-    found = look("device", lambda: _describe(resolve_device(config.device)))
-    device = torch.device("cpu") if found.is_problem else resolve_device(config.device)
-    with torch.device("meta"):  # its sizes alone
-        model = build_model(config)
+    """Check everything that a run of `config` needs; problems are findings, nothing is raised."""
+    device_finding = check("device", lambda: _describe(resolve_device(config.device)))
+    device = torch.device("cpu") if device_finding.is_problem else resolve_device(config.device)
+    # Only the sizes of the model are needed.
+    with torch.device("meta"):
+        objective = build_objective(config.objective, config.scd, config.hdc)
+        model = build_model(config.model, config.data, objective)
     return [
-        found,
-        look("versions", _versions),
-        look("model", partial(_count_parameters, model)),
-        *_look_at_store(config, device),
-        look("disk", partial(_check_disk, config, model)),
+        device_finding,
+        check("versions", _versions),
+        check("model", partial(_count_parameters, model)),
+        *_check_store(config.data, config.model.queue_size, device),
+        check("disk", partial(_check_disk, config, checkpoint_bytes(model, config.optim.name))),
     ]
 
 
-def look(name: str, find: Callable[[], str]) -> Finding:
-    """What `find` returns, or the error that it raises if a user can put it right."""
+def check(name: str, find: Callable[[], str]) -> Finding:
+    """Return what `find` returns, or the error that it raises if a user can fix it."""
     try:
         return Finding(name, find())
-    except (
-        ScdnetError,
-        OSError,
-        RuntimeError,
-    ) as error:  # the last: torch's, of a GPU that does not answer
+    except (ScdnetError, OSError, RuntimeError) as error:
+        # torch raises a RuntimeError if a GPU does not respond.
         return Finding(name, " ".join(str(error).split()), is_problem=True)
 
 
-def checkpoint_bytes(config: Config, model: SCDNet) -> int:
-    """About the size of a checkpoint."""
+def checkpoint_bytes(model: SCDNet, optimizer: str) -> int:
+    """Estimate the size of a checkpoint."""
     weights = sum(x.numel() * x.itemsize for x in model.state_dict().values())
-    states = (
-        sum(x.numel() * x.itemsize for x in model.query.parameters())
-        * OPTIMIZER_STATES[config.optim.name]
-    )
-    return weights + states
+    trained = sum(x.numel() * x.itemsize for x in model.query.parameters())
+    return weights + trained * OPTIMIZER_STATES[optimizer]
 
 
 def _size(num_bytes: float) -> str:
@@ -81,86 +81,97 @@ def _describe(device: torch.device) -> str:
     if device.type != "cpu":
         free, total = torch.accelerator.get_memory_info(device)
         return f"{device_name(device)}, {_size(total)} of memory, {_size(free)} free"
-    free = free_memory(device)[CPU]
-    return f"{device_name(device)}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {_size(free)} free"
+    free_main = free_memory(device)[CPU]
+    return (
+        f"{device_name(device)}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"{_size(free_main)} free"
+    )
 
 
 def _versions() -> str:
     cuda = f", CUDA {torch.version.cuda}" if torch.version.cuda else ""
-    return (
-        f"scdnet {__version__}, Python {platform.python_version()}, torch {torch.__version__}{cuda}"
-    )
+    python = platform.python_version()
+    return f"scdnet {__version__}, Python {python}, torch {torch.__version__}{cuda}"
 
 
 def _count_parameters(model: SCDNet) -> str:
-    query, total = (sum(x.numel() for x in part.parameters()) for part in (model.query, model))
+    query = sum(x.numel() for x in model.query.parameters())
+    total = sum(x.numel() for x in model.parameters())
     return f"{query / 1e6:.2f} M parameters to train, {total / 1e6:.2f} M with the key encoder"
 
 
-def _look_at_store(config: Config, device: torch.device) -> Iterator[Finding]:
-    data = config.data
+def _check_store(data: DataConfig, queue_size: int, device: torch.device) -> Iterator[Finding]:
     try:
         with open_sequences(data.store) as store:
             is_train = read_split(store, data.benchmark)
-            num_train, num_test = int(is_train.sum()), int((~is_train).sum())
+            num_train = int(is_train.sum())
+            num_test = len(is_train) - num_train
             splits = f"{data.benchmark}: {num_train} training and {num_test} test sequences"
             yield Finding("store", f"{store.path}, {store.dataset}, {splits}")
-            yield from _look_at_frames(store, data, device)
-            yield look("batch", partial(_check_batch, config, num_train))
+            yield from _check_frames(store, data, device)
+            yield check("batch", partial(_check_batch, data.batch_size, queue_size, num_train))
     except (ScdnetError, OSError) as error:
         yield Finding("store", str(error), is_problem=True)
 
 
-def _look_at_frames(
+def _check_frames(
     store: SequenceStore, data: DataConfig, device: torch.device
 ) -> Iterator[Finding]:
-    size, free = int(store.offset[-1]) * frame_size(data), free_memory(device)
+    size = int(store.offset[-1]) * frame_size(data)
+    free = free_memory(device)
     try:
         place = choose_cache(data.cache, size, free)
     except ScdnetError as error:
         yield Finding("frames", str(error), is_problem=True)
         return
-    where = (
-        f"on the {place}, where {_size(free[place])} are free" if place in free else "in the store"
-    )
+    where = "in the store"
+    if place in free:
+        where = f"on the {place}, which has {_size(free[place])} free"
     yield Finding("frames", f"{_size(size)}, with data.cache={data.cache} {where}")
     if place == NONE and data.num_workers > 0 and SHARED_MEMORY.is_dir():
-        yield look("workers", partial(_check_workers, store, data))
+        yield check("workers", partial(_check_workers, store, data))
 
 
 def _check_workers(store: SequenceStore, data: DataConfig) -> str:
-    """Whether the batches that workers have ready fit into shared memory, were they all of the longest recordings."""
+    """Check that the batches that workers prepare, with the longest recordings, fit in memory."""
     longest = np.sort(np.diff(store.offset))[-data.batch_size :].sum()
     needed = data.num_workers * READY_BATCHES * int(longest) * frame_size(data)
     free = shutil.disk_usage(SHARED_MEMORY).free
-    text = f"{data.num_workers}, with up to {_size(needed)} of batches ready, {SHARED_MEMORY} has {_size(free)} free"
+    text = (
+        f"{data.num_workers}, with up to {_size(needed)} of batches ready, "
+        f"{SHARED_MEMORY} has {_size(free)} free"
+    )
     if needed > free:
-        raise ScdnetError(f"{text}; use data.num_workers=0 or give the container more")
+        raise ScdnetError(f"{text}; use data.num_workers=0 or enlarge {SHARED_MEMORY}")
     return text
 
 
-def _check_batch(config: Config, num_train: int) -> str:
-    warning = check_sizes(config, num_train)
+def _check_batch(batch_size: int, queue_size: int, num_train: int) -> str:
+    num_ranks = rank_info().world_size
+    warning = check_sizes(batch_size, queue_size, num_train=num_train, num_ranks=num_ranks)
     if warning:
         raise ScdnetError(warning)
-    batch = config.data.batch_size
-    return f"{batch} sequences, {num_train // batch} steps an epoch, a queue of {config.model.queue_size}"
+    steps = num_train // batch_size
+    return f"{batch_size} sequences, {steps} steps an epoch, a queue of {queue_size}"
 
 
-def _check_disk(config: Config, model: SCDNet) -> str:
-    folder = next(path for path in (config.run_dir, *config.run_dir.parents) if path.exists())
+def _check_disk(config: Config, checkpoint: int) -> str:
+    run_dir = config.run_dir
+    folder = next(path for path in (run_dir, *run_dir.parents) if path.exists())
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ScdnetError(f"{folder}: a run cannot be written there ({error.strerror})") from None
-    checkpoint, free = checkpoint_bytes(config, model), shutil.disk_usage(folder).free
-    needed = checkpoint * (
-        config.keep_checkpoints + (config.eval_every > 0) + 1
-    )  # the newest, the best, one that is being written
-    held = sum(
-        path.stat().st_size for path in config.run_dir.glob("*.pt")
-    )  # of this run, which will replace them
-    text = f"a checkpoint takes {_size(checkpoint)}, all of them {_size(needed)}, {folder} has {_size(free)} free"
-    if needed > free + held:
+    free = shutil.disk_usage(folder).free
+    # The newest ones, the best if there are scores, and one that is being written.
+    num_checkpoints = config.keep_checkpoints + (config.eval_every > 0) + 1
+    needed = checkpoint * num_checkpoints
+    # Checkpoints of this run will be replaced.
+    replaced = sum(path.stat().st_size for path in run_dir.glob("*.pt"))
+    text = (
+        f"a checkpoint takes {_size(checkpoint)}, all of them {_size(needed)}, "
+        f"{folder} has {_size(free)} free"
+    )
+    if needed > free + replaced:
         raise ScdnetError(f"{text}; set runs_dir= to a larger disk")
     return text

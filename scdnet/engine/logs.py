@@ -1,4 +1,4 @@
-"""What a run leaves to be looked at: progress bar, metrics.jsonl, TensorBoard."""
+"""The logs of a run: messages, progress bar, metrics.jsonl and TensorBoard."""
 
 import json
 import sys
@@ -16,25 +16,27 @@ from scdnet.engine.distributed import is_main
 from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
 
-SHOWN = ("loss", "lr", "clips_per_second", "knn@1")  # on the terminal; all of them are in the files
+# The metrics that are shown on the terminal; the files contain all of them.
+SHOWN = ("loss", "lr", "clips_per_second", "knn@1")
 Metrics = dict[str, float]
 Item = TypeVar("Item")
 
 
 def log(text: str) -> None:
-    """A line for whoever watches, on stderr, above a progress bar if there is one; of ranks only the first speaks."""
+    """Write a line to stderr, above a progress bar if there is one; only the first rank does."""
     if is_main():
-        with suppress(BrokenPipeError):  # nobody reads it any more, which ends no training
+        # A closed stderr must not end a training.
+        with suppress(BrokenPipeError):
             tqdm.write(text, file=sys.stderr)
 
 
-def progress_bar(items: Iterable[Item] | None = None, **about: Any) -> tqdm:
-    """A progress bar where somebody watches; `about` it as tqdm has it."""
-    return tqdm(items, **about, disable=None if is_main() else True)
+def progress_bar(items: Iterable[Item] | None = None, **options: Any) -> tqdm:
+    """Return a progress bar with the `options` of tqdm, shown on terminals of the first rank."""
+    return tqdm(items, **options, disable=None if is_main() else True)
 
 
 class TimedIterator(Generic[Item]):
-    """Hands on the items of an iterable; `seconds` is the time that getting them has taken."""
+    """Yields the items of an iterable; `seconds` is the time spent waiting for them."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self._items = iter(items)
@@ -52,16 +54,18 @@ class TimedIterator(Generic[Item]):
 
 
 class RunLog:
-    """Logs the epochs of a run, of `steps` each, `done` in all; a context manager.
+    """Logs the `epochs` of a run, of `steps` each, `done` of them in all; a context manager.
 
-    Lines of epochs from `first_epoch` on are dropped (resuming). Of several ranks only the first one's does anything.
+    Lines of epochs from `first_epoch` on are dropped, as a resumed run repeats them. Only the first
+    rank writes.
     """
 
     def __init__(
         self, run_dir: Path, *, first_epoch: int, epochs: int, steps: int, done: int
     ) -> None:
         self._bar = progress_bar(total=epochs * steps, initial=done, unit="step")
-        self._epochs, self._writes = epochs, is_main()
+        self._epochs = epochs
+        self._writes = is_main()
         if self._writes:
             self._path = run_dir / "metrics.jsonl"
             _keep_epochs_before(self._path, first_epoch)
@@ -77,18 +81,20 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
-        with suppress(
-            *([OSError] if error else [])
-        ):  # it tells what is wrong; of a full disk this one would fail too
+        # Closing fails on a full disk; the error that is under way explains more.
+        with suppress(*([OSError] if error else [])):
             if self._writes:
                 self._board.close()
 
     def step(self) -> None:
-        """One training step is done."""
+        """Count a training step."""
         self._bar.update()
 
     def epoch(self, epoch: int, metrics: Metrics, *, show: bool) -> None:
-        """Write the metrics of `epoch`; with `show`, those SHOWN as a line too. Raises ScdnetError (a full disk)."""
+        """Write the metrics of `epoch`; with `show`, log those in SHOWN too.
+
+        Raises ScdnetError if they cannot be written, for example on a full disk.
+        """
         if not self._writes:
             return
         try:
@@ -98,15 +104,15 @@ class RunLog:
             raise ScdnetError(f"{self._path}: cannot be written ({problem.strerror})") from problem
         for name, value in metrics.items():
             self._board.add_scalar(name, value, epoch)
-        text = {name: f"{value:.4g}" for name, value in metrics.items() if name in SHOWN}
-        self._bar.set_postfix(text)
+        shown = {name: f"{value:.4g}" for name, value in metrics.items() if name in SHOWN}
+        self._bar.set_postfix(shown)
         if show:
-            values = "  ".join(f"{name} {value}" for name, value in text.items())
+            values = "  ".join(f"{name} {value}" for name, value in shown.items())
             log(f"epoch {epoch + 1}/{self._epochs}  {values}")
 
 
 def _epoch_of(line: str) -> int | None:
-    """The epoch of a line of metrics.jsonl; None if it is none, as one that a kill has left unfinished."""
+    """Return the epoch of a line of metrics.jsonl, or None for one that a kill left unfinished."""
     try:
         return json.loads(line)["epoch"] if line.endswith("\n") else None
     except (ValueError, TypeError, KeyError):

@@ -1,7 +1,7 @@
-"""The authors' checkpoints in our names.
+"""Conversion of the authors' checkpoints to our names.
 
-Theirs hold one module per subset and branch where ours holds one for all, and convolve over (T, V) where ours
-convolves over (V, T). Source: the SCD-Net release, `checkpoint.pth.tar`.
+Theirs contain one module per subset and branch where ours contain one for all, and convolve over
+(T, V) where ours convolve over (V, T). Source: the SCD-Net release, `checkpoint.pth.tar`.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,10 @@ from torch import Tensor
 
 Weights = Mapping[str, Tensor]
 
-NUM_UNITS, NUM_SUBSETS = 3, 3
-PATHS = {"temporal": "t", "spatial": "s"}  # ours: theirs
+NUM_UNITS = 3
+NUM_SUBSETS = 3
+# Our names: their abbreviations.
+PATHS = {"temporal": "t", "spatial": "s"}
 DOMAINS = {**PATHS, "instance": "i"}
 
 
@@ -21,7 +23,8 @@ def _subset_convs(*convs: int) -> list[str]:
     return [f"gcn1.convs.{subset}.conv{conv}" for conv in convs for subset in range(NUM_SUBSETS)]
 
 
-UNIT_MODULES = {  # our module of a unit: their modules, whose output channels follow one another in ours
+# Our module of a unit: their modules, whose output channels are concatenated in ours.
+UNIT_MODULES = {
     "gcn.norm": ["gcn1.bn"],
     "gcn.skip.0": ["gcn1.down.0"],
     "gcn.skip.1": ["gcn1.down.1"],
@@ -33,7 +36,8 @@ UNIT_MODULES = {  # our module of a unit: their modules, whose output channels f
     "residual.0": ["residual.conv"],
     "residual.1": ["residual.bn"],
 }
-UNIT_TENSORS = {  # our tensor of a unit: their modules, the tensor there, how their tensors make up ours
+# Our tensor of a unit: their modules, the tensor there, and the pattern that joins them.
+UNIT_TENSORS = {
     "gcn.adjacency": (["gcn1"], "PA", "1 s u v -> s u v"),
     "gcn.relation_weight": (_subset_convs(1, 2), "weight", "(p s) r c 1 1 -> p s r c"),
     "gcn.relation_bias": (_subset_convs(1, 2), "bias", "(p s) r -> p s r"),
@@ -45,12 +49,12 @@ UNIT_TENSORS = {  # our tensor of a unit: their modules, the tensor there, how t
 
 
 def _join(parts: list[Tensor]) -> Tensor:
-    if parts[0].dim() == 0:  # a count of batches, the same in all parts
+    # A count of batches is the same in all parts.
+    if parts[0].dim() == 0:
         return parts[0]
     whole = torch.cat(parts)
-    return (
-        whole.transpose(2, 3) if whole.dim() == 4 else whole
-    )  # (out, in, T, V) -> (out, in, V, T)
+    # (out, in, T, V) -> (out, in, V, T)
+    return whole.transpose(2, 3) if whole.dim() == 4 else whole
 
 
 def _unit(theirs: Weights) -> dict[str, Tensor]:
@@ -62,44 +66,43 @@ def _unit(theirs: Weights) -> dict[str, Tensor]:
     for name, (modules, leaf, pattern) in UNIT_TENSORS.items():
         parts = [theirs[f"{module}.{leaf}"] for module in modules]
         ours[name] = rearrange(parts, pattern, s=NUM_SUBSETS)
-    ours["gcn.value_weight"] = torch.cat(
-        [ours["gcn.value_weight"], ours.pop("gcn.value_bias")], dim=1
-    )
+    value = [ours["gcn.value_weight"], ours.pop("gcn.value_bias")]
+    ours["gcn.value_weight"] = torch.cat(value, dim=1)
     return ours
 
 
 def within(weights: Weights, prefix: str) -> dict[str, Tensor]:
-    """The weights whose name starts with `prefix`, without it."""
+    """Return the weights whose name starts with `prefix`, without the prefix."""
     return {
         key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
     }
 
 
-def _place(weights: Weights, prefix: str) -> dict[str, Tensor]:
+def _add_prefix(weights: Weights, prefix: str) -> dict[str, Tensor]:
     return {prefix + key: value for key, value in weights.items()}
 
 
 def encoder_weights(theirs: Weights) -> dict[str, Tensor]:
-    """Our names for the weights of their module `encoder`. Raises KeyError where one is missing."""
-    ours = {}
+    """Convert the weights of their module `encoder`. Raises KeyError where one is missing."""
+    ours: dict[str, Tensor] = {}
     for path, short in PATHS.items():
         stem = within(theirs, f"gcn_{short}.")
-        ours |= _place(within(stem, "data_bn."), f"{path}_stem.input_norm.")
+        ours |= _add_prefix(within(stem, "data_bn."), f"{path}_stem.input_norm.")
         for unit in range(NUM_UNITS):
-            ours |= _place(_unit(within(stem, f"l{unit + 1}.")), f"{path}_stem.units.{unit}.")
-        ours |= _place(within(theirs, f"channel_{short}."), f"{path}_path.project.")
-        ours |= _place(within(theirs, f"{short}_encoder."), f"{path}_path.transformer.")
+            ours |= _add_prefix(_unit(within(stem, f"l{unit + 1}.")), f"{path}_stem.units.{unit}.")
+        ours |= _add_prefix(within(theirs, f"channel_{short}."), f"{path}_path.project.")
+        ours |= _add_prefix(within(theirs, f"{short}_encoder."), f"{path}_path.transformer.")
     return ours
 
 
 def scdnet_weights(theirs: Weights) -> dict[str, Tensor]:
-    """The state of our `SCDNet` from that of theirs: both encoders, heads, queues."""
-    ours = {}
+    """Convert the state of their model to that of our `SCDNet`: both encoders, heads, queues."""
+    ours: dict[str, Tensor] = {}
     for side, short in (("query", "encoder_q."), ("key", "encoder_k.")):
         half = within(theirs, short)
-        ours |= _place(encoder_weights(within(half, "encoder.")), f"{side}.encoder.")
+        ours |= _add_prefix(encoder_weights(within(half, "encoder.")), f"{side}.encoder.")
         for domain, letter in DOMAINS.items():
-            ours |= _place(within(half, f"{letter}_proj."), f"{side}.heads.{domain}.")
+            ours |= _add_prefix(within(half, f"{letter}_proj."), f"{side}.heads.{domain}.")
     for domain, letter in DOMAINS.items():
         ours[f"queues.{domain}.keys"] = theirs[f"{letter}_queue"].T.contiguous()
         ours[f"queues.{domain}.cursor"] = theirs[f"{letter}_queue_ptr"].squeeze()

@@ -1,4 +1,4 @@
-"""Optimiser and learning-rate schedule, from timm."""
+"""Optimizer and learning-rate schedule, from timm."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,50 +11,51 @@ from torch.optim import Optimizer
 
 from scdnet.config import OptimConfig
 
-MACHINE_KEYS = ("foreach", "fused", "capturable")  # of a parameter group: how, not what
-TIMM_NAMES = {"sgd": "momentum", "adamw": "adamw"}  # timm's own `sgd` is Nesterov
+# Keys of a parameter group that say how to compute, not what.
+MACHINE_KEYS = ("foreach", "fused", "capturable")
+# timm's own `sgd` has Nesterov momentum.
+TIMM_NAMES = {"sgd": "momentum", "adamw": "adamw"}
 
 
 def make_optimizer(
     parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], config: OptimConfig
 ) -> Optimizer:
-    """The optimizer over `parameters`, or groups of them; weight decay falls on every one of them.
+    """Make the optimizer of `parameters`, or of groups of them; all of them have weight decay.
 
-    On a GPU it is one kernel, or few.
+    On a GPU it runs as one or few fused kernels.
     """
-    parameters = list(parameters)
-    first = parameters[0]["params"][0] if isinstance(parameters[0], dict) else parameters[0]
-    kwargs = (
-        {"betas": (config.momentum, 0.999)}
-        if config.name == "adamw"
-        else {"momentum": config.momentum}
-    )
-    if first.is_cuda:
-        kwargs["fused"] = True
-        if config.name == "adamw":
-            kwargs["capturable"] = True  # in a CUDA graph
+    groups: list[Any] = list(parameters)
+    first = groups[0]
+    is_on_gpu = (first["params"][0] if isinstance(first, dict) else first).is_cuda
+    options: dict[str, Any] = {"fused": True} if is_on_gpu else {}
+    if config.name == "adamw":
+        options["betas"] = (config.momentum, 0.999)
+        if is_on_gpu:
+            # Needed within a CUDA graph.
+            options["capturable"] = True
+    else:
+        options["momentum"] = config.momentum
     return create_optimizer_v2(
-        parameters,
+        groups,
         opt=TIMM_NAMES[config.name],
         lr=config.lr,
         weight_decay=config.weight_decay,
-        **kwargs,
+        **options,
     )
 
 
 def layer_groups(model: nn.Module, config: OptimConfig, layer_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups whose learning rate falls by `layer_decay` from layer to layer, from the head downwards.
+    """Return parameter groups whose learning rate falls by `layer_decay` per layer below the head.
 
     The layers are those of the model's `group_matcher`.
     """
     groups = param_groups_layer_decay(model, layer_decay=layer_decay)
-    return [
-        {**group, "weight_decay": config.weight_decay} for group in groups
-    ]  # timm leaves norms and biases without
+    # timm exempts norms and biases from weight decay.
+    return [{**group, "weight_decay": config.weight_decay} for group in groups]
 
 
 def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Take up `state`, which may come from another device, to go on with it as this one computes."""
+    """Load `state`, which may come from another device, but compute as this device does."""
     own = [
         {key: group[key] for key in MACHINE_KEYS if key in group}
         for group in optimizer.param_groups
@@ -64,12 +65,14 @@ def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
 
 
 def make_schedule(optimizer: Optimizer, config: OptimConfig) -> Scheduler:
-    """The schedule: call `step(epoch)` before each epoch, counted from 0."""
-    first_lr = config.lr / (config.warmup_epochs + 1)
-    warmup = {"warmup_t": config.warmup_epochs, "warmup_lr_init": first_lr, "warmup_prefix": False}
+    """Make the schedule; call its `step(epoch)` before each epoch, counted from 0."""
+    warmup: dict[str, Any] = {
+        "warmup_t": config.warmup_epochs,
+        "warmup_lr_init": config.lr / (config.warmup_epochs + 1),
+        "warmup_prefix": False,
+    }
     if config.schedule == "cosine":
         return CosineLRScheduler(optimizer, t_initial=config.epochs, **warmup)
-    # timm drops the rate one epoch before its milestone
-    return MultiStepLRScheduler(
-        optimizer, decay_t=[m + 1 for m in config.milestones], decay_rate=0.1, **warmup
-    )
+    # timm drops the rate one epoch before its milestone.
+    milestones = [milestone + 1 for milestone in config.milestones]
+    return MultiStepLRScheduler(optimizer, decay_t=milestones, decay_rate=0.1, **warmup)

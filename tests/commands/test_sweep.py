@@ -13,7 +13,7 @@ import yaml
 from scdnet.config import Config
 from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.device import seed_everything
-from scdnet.engine.train.state import start_training
+from scdnet.engine.train.pretrain import start_training
 from scdnet.results.results_file import RESULTS, read_results
 from tests.engine.runs import changed
 
@@ -195,18 +195,18 @@ def test_every_row_of_a_shipped_sweep_takes_a_step_of_its_own(
     jobs, losses = jobs_of(path), {}
     for config in (job.config for job in jobs if job.config.seed == 0):
         objective, sizes = (
-            build_objective(config),
+            build_objective(config.objective, config.scd, config.hdc),
             {"batch_size": 4, "store": small_config.data.store},
         )
         config = changed(config, device="cpu", data=sizes, model={"embed_dim": 16, "queue_size": 4})
         seed_everything(config.seed)
-        training, clips = start_training(config, CPU), open_clips(config, CPU)
+        training, clips = start_training(config, CPU), open_clips(config.data, config.stream, CPU)
         views = next(
             clips.training_views(
                 [torch.arange(4)], torch.Generator().manual_seed(0), objective.tasks
             )
         )
-        report = dict(zip(training.report, training.step(*views).tolist(), strict=True))
+        report = dict(zip(training.metric_names, training.step(*views).tolist(), strict=True))
         assert len([name for name in report if name.startswith("loss/")]) == len(objective.pairs)
         masks = config.data.views
         if masks.frame_mask_prob and masks.temporal_mask == "segments":

@@ -1,4 +1,4 @@
-"""One rank of what test_ranks.py looks at. No test itself."""
+"""One rank of the processes that test_distributed.py compares. No test itself."""
 
 import os
 from collections.abc import Callable
@@ -9,82 +9,97 @@ import torch
 from torch import Tensor
 
 from scdnet.config import Config
-from scdnet.engine import distributed as ranks
+from scdnet.engine import distributed
 from scdnet.engine.build import build_model, open_clips
 from scdnet.engine.device import seed_everything
 from scdnet.engine.train.epoch import Epoch
-from scdnet.engine.train.state import start_training
+from scdnet.engine.train.pretrain import start_training
 from scdnet.eval.features import extract_features
 from scdnet.losses import contrast_losses
 from scdnet.models.layers import synchronize_statistics
+from scdnet.models.objective import Objective
 from tests.conftest import make_small_config
+from tests.engine.conftest import forget_ranks
 from tests.engine.runs import changed
 
 CPU = torch.device("cpu")
-BATCH = 32
+BATCH = 8
+NUM_FEATURES = 11
 
 
 def config_of(store: Path) -> Config:
-    """Without dropout, which each rank draws for itself."""
+    """Return a config without dropout, which each rank draws for itself."""
     return changed(make_small_config(store, Path("runs")), model={"dropout": 0.0, "queue_size": 14})
 
 
 def batch_of_views() -> Tensor:
-    """(2, BATCH, C, T, V, M): second bodies are missing in more of the first half than of the second."""
+    """Return views (2, BATCH, C, T, V, M) with more empty bodies in the first half of the batch."""
     views = torch.randn(2, BATCH, 3, 16, 25, 2, generator=torch.Generator().manual_seed(1))
-    views[:, :10, ..., 1] = 0
-    views[:, 20:23, ..., 1] = 0
+    views[:, :3, ..., 1] = 0
+    views[:, 5:6, ..., 1] = 0
     return views
 
 
 def gradients(config: Config, *, frozen: bool, sync: bool) -> dict[str, Tensor]:
-    """Loss, gradients and running statistics of one pass over a batch, of which each rank has its rows."""
+    """Return loss, gradients and running statistics of a batch, of which each rank has its rows.
+
+    In float64: a batch as small as this one amplifies rounding errors of float32.
+    """
     seed_everything(0)
-    model = build_model(changed(config, model={"queue_size": BATCH})).train(not frozen)
+    sizes = changed(config, model={"queue_size": BATCH}).model
+    model = build_model(sizes, config.data, Objective()).double().train(not frozen)
     if sync:
-        synchronize_statistics(model, ranks.gather)
-    views = [ranks.rank_info().rows(view) for view in batch_of_views()]
+        synchronize_statistics(model, distributed.all_gather)
+    views = [distributed.rank_info().rows(view) for view in batch_of_views().double()]
     query, key = model(*views)
     loss = contrast_losses(model.objective.pairs, query, key, model.negatives(), 0.2).sum()
     loss.backward()
-    ranks.average_gradients(model.query.parameters())
+    distributed.average_gradients(model.query.parameters())
     found = {name: parameter.grad for name, parameter in model.query.named_parameters()}
     found |= {name: buffer.clone() for name, buffer in model.named_buffers() if "running" in name}
-    return {**found, "loss": ranks.gather(loss).mean()}
+    return {**found, "loss": distributed.all_gather(loss).mean()}
 
 
-def trained(config: Config, *, epochs: int) -> dict[str, Tensor]:
-    """The model's state after a training of two steps an epoch, and what the last ones reported.
+def train(config: Config, *, epochs: int) -> dict[str, Tensor]:
+    """Return the model's state after epochs of two steps, and the metrics of the last epoch.
 
-    In float64: what rounding begins in float32 grows within twenty steps to the size of the numbers themselves.
+    In float64: rounding errors of float32 grow within a few steps to the size of the numbers.
     """
-    clips = open_clips(config, CPU)
+    ranks = distributed.rank_info()
+    clips = open_clips(config.data, config.stream, CPU, ranks=ranks)
     seed_everything(config.seed)
-    training = start_training(config, CPU)
+    training = start_training(config, CPU, ranks=ranks)
     training.model.double()
+    tasks = training.model.objective.tasks
     for number in range(epochs):
-        train = clips.split(train=True)
         epoch = Epoch(
-            number, train, training.report, seed=0, batch_size=config.data.batch_size, device=CPU
+            number,
+            clips.split(train=True),
+            training.metric_names,
+            seed=0,
+            batch_size=config.data.batch_size,
+            device=CPU,
         )
-        for views in clips.training_views(
-            epoch.remaining, epoch.generator, training.model.objective.tasks
-        ):
+        for views in clips.training_views(epoch.remaining, epoch.generator, tasks):
             epoch.record(training.step(*(view.double() for view in views)))
-    return training.model.state_dict() | {"reports": epoch.state()["reports"]}
+    return training.model.state_dict() | {"metrics": epoch.state_dict()["metrics"]}
 
 
-def features(config: Config, num: int) -> Tensor:
-    """(num, D) of the first sequences of the store; batch-norm statistics differ from rank to rank beforehand."""
-    clips = open_clips(config, CPU)
+def features(config: Config) -> Tensor:
+    """Return the features (NUM_FEATURES, D) of the first sequences of the store.
+
+    Before the extraction, batch-norm statistics differ between ranks.
+    """
+    ranks = distributed.rank_info()
+    clips = open_clips(config.data, config.stream, CPU, ranks=ranks)
     seed_everything(1)
-    encoder = build_model(config).query.encoder
-    encoder.temporal_stem.input_norm.running_mean += ranks.rank_info().rank
-    clips = replace(clips, label=clips.label[:num])
+    encoder = build_model(config.model, config.data, Objective()).query.encoder
+    encoder.temporal_stem.input_norm.running_mean += ranks.rank
+    clips = replace(clips, label=clips.label[:NUM_FEATURES])
     return extract_features(encoder, clips).x
 
 
-def failing() -> None:
+def fail() -> None:
     raise ValueError("on the first rank")
 
 
@@ -97,23 +112,24 @@ def exception_of(function: Callable[[], object]) -> str:
 
 
 def main(store: Path, out: Path, environment: dict[str, str]) -> None:
-    """Write what this rank finds to OUT/<rank>.pt; without torchrun's variables in the `environment` there is one."""
+    """Write the results of this rank to OUT/<rank>.pt; without an `environment` there is one."""
     torch.set_num_threads(1)
     os.environ.update(environment)
-    config, rank = config_of(store), ranks.rank_info().rank
-    with ranks.process_group(CPU):
+    forget_ranks()
+    config = config_of(store)
+    rank = distributed.rank_info().rank
+    with distributed.process_group(CPU):
         found = {
             "frozen": gradients(config, frozen=True, sync=False),
             "synced": gradients(config, frozen=False, sync=True),
-            "apart": gradients(config, frozen=False, sync=False),
-            "trained": trained(config, epochs=10),
-            "hdc": trained(changed(config, objective="hdc"), epochs=1),
-            "scd+hdc": trained(changed(config, objective="scd+hdc"), epochs=1),
-            "features": features(config, 17),
-            "objects": ranks.gather_objects({"rank": rank}),
-            "from main": ranks.run_on_main(lambda: f"of rank {rank}"),
-            "error": exception_of(lambda: ranks.run_on_main(failing)),
-            "largest": max(ranks.all_gather_scalar(rank)),
+            "unsynced": gradients(config, frozen=False, sync=False),
+            "scd": train(config, epochs=3),
+            "scd+hdc": train(changed(config, objective="scd+hdc"), epochs=1),
+            "features": features(config),
+            "objects": distributed.all_gather_object({"rank": rank}),
+            "from main": distributed.run_on_main(lambda: f"of rank {rank}"),
+            "error": exception_of(lambda: distributed.run_on_main(fail)),
+            "largest": max(distributed.all_gather_scalar(rank)),
         }
     out.mkdir(parents=True, exist_ok=True)
     torch.save(found, out / f"{rank}.pt")

@@ -1,21 +1,41 @@
-"""What tests of training runs share."""
+"""Helpers of tests that train."""
 
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 
 from scdnet.config import Config
 from scdnet.engine.checkpoint import read_checkpoint
+from scdnet.engine.train import pretrain as pretraining
+
+# Takes the number of a training step, from 1 on.
+Hook = Callable[[int], None]
 
 
 def changed(config: Config, **values) -> Config:
-    """The config with top-level values, or sections as dicts of values, replaced."""
+    """Return the config with top-level values, or sections as dicts of values, replaced."""
     tree = config.model_dump()
     for key, value in values.items():
         tree[key] = {**tree[key], **value} if isinstance(value, dict) else value
     return Config.model_validate(tree)
+
+
+def call_before_each_step(patch: pytest.MonkeyPatch, hook: Hook) -> None:
+    """Let `pretrain` call `hook` before each training step."""
+    original = pretraining.train_step
+    num_steps = 0
+
+    def step(*args: object, **kwargs: object) -> torch.Tensor:
+        nonlocal num_steps
+        num_steps += 1
+        hook(num_steps)
+        return original(*args, **kwargs)
+
+    patch.setattr(pretraining, "train_step", step)
 
 
 def weights_of(path: Path) -> dict[str, torch.Tensor]:
@@ -23,48 +43,46 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
 
 
 def assert_same_weights(first: Path, second: Path) -> None:
-    a, b = weights_of(first), weights_of(second)
+    a = weights_of(first)
+    b = weights_of(second)
     assert a.keys() == b.keys()
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
 def metrics_of(config: Config) -> list[dict]:
-    return [
-        json.loads(line) for line in (config.run_dir / "metrics.jsonl").read_text().splitlines()
-    ]
+    lines = (config.run_dir / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def assert_same_state(first: Path, second: Path) -> None:
-    """Checkpoints of runs that differ in their names: the same to the bit in all that goes on from them."""
-    a, b = (flat(read_checkpoint(path).state) for path in (first, second))
+    """Compare checkpoints of runs with other names: all that a run resumes from is bit-identical."""
+    a, b = (flatten(read_checkpoint(path).state) for path in (first, second))
     a, b = ({key: x for key, x in state.items() if key[0] != "config"} for state in (a, b))
     assert a.keys() == b.keys()
     assert len(a) > 100
-    assert [key for key in a if not same(a[key], b[key])] == []
+    assert [key for key in a if not is_same(a[key], b[key])] == []
 
 
-def flat(tree: object, key: tuple = ()) -> dict[tuple, object]:
-    """The leaves of nested dicts and lists, by the keys that lead there."""
-    items = (
-        tree.items()
-        if isinstance(tree, dict)
-        else enumerate(tree)
-        if isinstance(tree, list | tuple)
-        else None
-    )
-    if items is None:
+def flatten(tree: object, key: tuple = ()) -> dict[tuple, object]:
+    """Return the leaves of nested dicts and lists by the keys that lead to them."""
+    if isinstance(tree, dict):
+        items = tree.items()
+    elif isinstance(tree, list | tuple):
+        items = enumerate(tree)
+    else:
         return {key: tree}
-    return {
-        leaf: value for name, branch in items for leaf, value in flat(branch, (*key, name)).items()
-    }
+    leaves = {}
+    for name, branch in items:
+        leaves |= flatten(branch, (*key, name))
+    return leaves
 
 
-def same(a: object, b: object) -> bool:
+def is_same(a: object, b: object) -> bool:
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
 def free_port() -> str:
-    """A port on which ranks may meet."""
+    """Return a port on which ranks can connect."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from scdnet.engine import distributed as ranks
+from scdnet.engine import distributed
 from scdnet.engine.build import build_model
 from scdnet.engine.device import seed_everything
 from scdnet.errors import ScdnetError
 from scdnet.losses import contrast_losses
 from scdnet.models.layers import synchronize_statistics
+from scdnet.models.objective import Objective
 from tests.conftest import write_synthetic_store
 from tests.engine import rank_checks
 from tests.engine.runs import changed, free_port
@@ -22,16 +23,17 @@ Found = dict[str, dict[str, Tensor]]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """9 training and 9 test sequences."""
+    """A store of 9 training and 9 test sequences."""
     return write_synthetic_store(tmp_path_factory.mktemp("ranks") / "synthetic.h5", per_split=9)
 
 
 @pytest.fixture(scope="module")
 def together(store: Path) -> list[Found]:
-    """What two ranks found."""
-    out, context = store.parent / "together", multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([rank_checks.__name__])  # imports take longer than the checks
-    meeting = {
+    """The results of two ranks."""
+    out = store.parent / "together"
+    # A new interpreter would take longer to import everything than the checks take.
+    context = multiprocessing.get_context("fork")
+    environment = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": free_port(),
         "WORLD_SIZE": "2",
@@ -39,20 +41,19 @@ def together(store: Path) -> list[Found]:
     }
     processes = []
     for rank in ("0", "1"):
-        environment = {**meeting, "RANK": rank, "LOCAL_RANK": rank}
-        processes.append(
-            context.Process(target=rank_checks.main, args=(store, out, environment), daemon=True)
-        )
-        processes[-1].start()
+        own = {**environment, "RANK": rank, "LOCAL_RANK": rank}
+        process = context.Process(target=rank_checks.main, args=(store, out, own), daemon=True)
+        process.start()
+        processes.append(process)
     for process in processes:
-        process.join(timeout=120)
+        process.join()
     assert [process.exitcode for process in processes] == [0, 0]
     return [torch.load(out / f"{rank}.pt") for rank in range(2)]
 
 
 @pytest.fixture(scope="module")
 def alone(store: Path) -> Found:
-    """What one process found."""
+    """The results of a single process."""
     out = store.parent / "alone"
     rank_checks.main(store, out, {})
     return torch.load(out / "0.pt")
@@ -64,50 +65,53 @@ def largest_difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
 
 
 @pytest.mark.parametrize("case", ["frozen", "synced"])
-def test_two_ranks_of_16_have_the_gradients_and_statistics_of_one_of_32(together, alone, case: str):
+def test_two_ranks_with_half_a_batch_have_its_gradients_and_statistics(together, alone, case: str):
     for found in together:
-        assert largest_difference(found[case], alone[case]) < 1e-5
+        assert largest_difference(found[case], alone[case]) < 1e-9
         assert found[case]["loss"] > 1
 
 
-def test_without_sync_each_rank_normalises_its_own_rows(together, alone):
+def test_without_sync_each_rank_normalizes_its_own_rows(together, alone):
     name = "query.encoder.temporal_stem.input_norm.running_mean"
-    first, second = (found["apart"][name] for found in together)
+    first, second = (found["unsynced"][name] for found in together)
     assert not torch.allclose(first, second, atol=1e-4)
-    assert torch.allclose((first + second) / 2, alone["apart"][name], atol=1e-6)
+    assert torch.allclose((first + second) / 2, alone["unsynced"][name], atol=1e-6)
 
 
-STEPS = {"trained": 20, "trained on shares": 4, "hdc": 2, "scd+hdc": 2}
+# Steps and queues of each case.
+CASES = {"scd": (6, 3), "scd+hdc": (2, 3 + 8)}
 
 
-@pytest.mark.parametrize("case", STEPS)
-def test_after_their_steps_both_ranks_hold_the_same(together, case: str):
+@pytest.mark.parametrize("case", CASES)
+def test_after_their_steps_both_ranks_have_the_same(together, case: str):
     first, second = (found[case] for found in together)
     assert largest_difference(first, second) == 0
+    steps, num_queues = CASES[case]
     cursors = [value.item() for name, value in first.items() if name.endswith(".cursor")]
-    assert cursors == [STEPS[case] * 4 % 14] * {"hdc": 8, "scd+hdc": 3 + 8}.get(case, 3)
+    assert cursors == [steps * 4 % 14] * num_queues
 
 
-@pytest.mark.parametrize("case", ["trained", "hdc", "scd+hdc"])
-def test_after_their_steps_two_ranks_hold_what_one_holds(together, alone, case: str):
+@pytest.mark.parametrize("case", CASES)
+def test_after_their_steps_two_ranks_have_what_one_has(together, alone, case: str):
     assert largest_difference(together[0][case], alone[case]) < 1e-9
 
 
-@pytest.mark.parametrize("case", ["hdc", "scd+hdc"])
-def test_the_invariance_of_a_level_is_that_of_the_batches_of_all_ranks(together, alone, case: str):
-    moved = 1 - alone[case]["weights.invariance"]
-    assert (moved > 1e-6).all()  # by far more than the ranks may differ
+def test_the_invariance_of_a_level_is_that_of_the_batches_of_all_ranks(together, alone):
+    moved = 1 - alone["scd+hdc"]["loss_weights.invariance"]
+    # By far more than the ranks may differ.
+    assert (moved > 1e-6).all()
     for found in together:
-        assert torch.allclose(1 - found[case]["weights.invariance"], moved, rtol=1e-6, atol=0)
+        own = 1 - found["scd+hdc"]["loss_weights.invariance"]
+        assert torch.allclose(own, moved, rtol=1e-6, atol=0)
 
 
 def test_features_of_two_ranks_are_those_of_one_in_its_order(together, alone):
     for found in together:
-        assert found["features"].shape == (17, 32)
+        assert found["features"].shape == (rank_checks.NUM_FEATURES, 32)
         assert torch.allclose(found["features"], alone["features"], atol=1e-6)
 
 
-def test_ranks_tell_one_another(together, alone):
+def test_ranks_exchange_values_and_errors(together, alone):
     for found in together:
         assert found["objects"] == [{"rank": 0}, {"rank": 1}]
         assert found["from main"] == "of rank 0"
@@ -116,61 +120,58 @@ def test_ranks_tell_one_another(together, alone):
     assert (alone["objects"], alone["largest"], alone["error"]) == ([{"rank": 0}], 0, "ValueError")
 
 
-def test_a_variable_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("RANK", "first")
-    with pytest.raises(
-        ScdnetError, match="RANK: expected a number in this environment variable, found 'first'"
-    ):
-        ranks.rank_info()
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"RANK": "first"}, "RANK: expected a number in this environment variable, found 'first'"),
+        ({"RANK": "3", "WORLD_SIZE": "2"}, r"RANK=3 is out of range for WORLD_SIZE=2"),
+    ],
+)
+def test_a_wrong_variable_is_named(ranks_of, variables: dict[str, str], message: str):
+    ranks_of(**variables)
+    with pytest.raises(ScdnetError, match=message):
+        distributed.rank_info()
 
 
-def test_ranks_that_cannot_meet_are_told_of_torchrun(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")  # but no RANK, no MASTER_ADDR
+def test_several_ranks_are_refused_where_there_must_be_one(ranks_of):
+    ranks_of(RANK="1", WORLD_SIZE="2")
+    assert not distributed.is_main()
+    with pytest.raises(ScdnetError, match="fine-tuning runs in a single process"):
+        distributed.require_single_process("fine-tuning")
+
+
+def test_ranks_that_cannot_connect_are_told_of_torchrun(ranks_of):
+    # There is no RANK and no MASTER_ADDR.
+    ranks_of(WORLD_SIZE="2")
     with (
         pytest.raises(
-            ScdnetError, match=r"the ranks cannot be process_group .*; start them with torchrun"
+            ScdnetError, match=r"cannot form a process group .*; start them with torchrun"
         ),
-        ranks.process_group(torch.device("cpu")),
+        distributed.process_group(torch.device("cpu")),
     ):
         pass
 
 
 @pytest.mark.slow
-def test_synced_norms_compile_without_a_break_to_the_same_numbers(
-    small_config, monkeypatch: pytest.MonkeyPatch
-):
-    for name, value in {
-        "RANK": "0",
-        "WORLD_SIZE": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": free_port(),
-    }.items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("single_rank")
+def test_synced_norms_compile_without_a_break_to_the_same_numbers(small_config):
     torch.compiler.reset()
-    config, results = (
-        changed(small_config, model={"dropout": 0.0, "queue_size": rank_checks.BATCH}),
-        [],
-    )
-    with ranks.process_group(torch.device("cpu")):
-        assert ranks.is_initialized()
+    config = changed(small_config, model={"dropout": 0.0, "queue_size": rank_checks.BATCH})
+    results = []
+    with distributed.process_group(torch.device("cpu")):
+        assert distributed.is_initialized()
         for compiled in (False, True):
             seed_everything(0)
-            model = build_model(config).train()
-            synchronize_statistics(model, ranks.gather)
+            model = build_model(config.model, config.data, Objective()).train()
+            synchronize_statistics(model, distributed.all_gather)
             for side in (model.query, model.key):
                 side.encoder.share_empty_bodies = False
                 if compiled:
                     side.compile(dynamic=False, fullgraph=True, backend="aot_eager")
             query, key = model(*rank_checks.batch_of_views())
-            contrast_losses(
-                model.objective.pairs, query, key, model.negatives(), 0.2
-            ).sum().backward()
-            results.append(
-                [
-                    *query.values(),
-                    *key.values(),
-                    *(parameter.grad for parameter in model.query.parameters()),
-                ]
-            )
-    assert not ranks.is_initialized()
+            losses = contrast_losses(model.objective.pairs, query, key, model.negatives(), 0.2)
+            losses.sum().backward()
+            gradients = [parameter.grad for parameter in model.query.parameters()]
+            results.append([*query.values(), *key.values(), *gradients])
+    assert not distributed.is_initialized()
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*results, strict=True))

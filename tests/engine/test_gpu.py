@@ -9,7 +9,8 @@ from scdnet.engine.build import build_objective
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.device import WARM_UP, GraphedStep, seed_everything, set_precision
 from scdnet.engine.train.pretrain import pretrain
-from scdnet.engine.train.state import Training, start_training
+from scdnet.engine.train.pretrain import start_training
+from scdnet.engine.train.state import Training
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import extract_features, load_encoder_or_baseline
 from scdnet.eval.finetune import finetune
@@ -139,7 +140,7 @@ def _no_limit_of_recompilations_across_tests():
 def synthetic_views(config: Config, seed: int) -> torch.Tensor:
     """(views, N, C, T, V, M) on the GPU, two for each task of the objective; only the first clips show two persons."""
     shape = (
-        2 * len(build_objective(config).tasks),
+        2 * len(build_objective(config.objective, config.scd, config.hdc).tasks),
         config.data.batch_size,
         3,
         config.data.num_frames,
@@ -187,7 +188,7 @@ def test_a_compiled_and_captured_step_is_the_plain_one(
     assert plain.model.state_dict().keys() == graphed.model.state_dict().keys()
     for name, queue in plain.model.queues.items():
         assert graphed.model.queues[name].cursor == queue.cursor == 16 * 4 % 10, name
-    averages = [training.model.weights.invariance for training in (plain, graphed)]
+    averages = [training.model.loss_weights.invariance for training in (plain, graphed)]
     assert torch.allclose(*averages, atol=0.01)
 
 
@@ -195,12 +196,12 @@ def test_a_compiled_and_captured_step_is_the_plain_one(
 def test_the_invariance_of_the_levels_moves_at_each_replay(small_config: Config, objective: str):
     config = changed(small_config, objective=objective)
     training, _ = trained(config, steps=WARM_UP + 1)
-    weights, names = training.model.weights, [a for a, _ in training.model.objective.pairs][-8:]
+    weights, names = training.model.loss_weights, [a for a, _ in training.model.objective.pairs][-8:]
     for seed in range(3):
         before, expected = weights.invariance.clone(), weights()[-8:]
         report = dict(
             zip(
-                training.report, training.step(*synthetic_views(config, seed)).tolist(), strict=True
+                training.metric_names, training.step(*synthetic_views(config, seed)).tolist(), strict=True
             )
         )
         assert [report[f"weight/{name}"] for name in names] == pytest.approx(

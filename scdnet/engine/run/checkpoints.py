@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the newest, those kept before it, the best by score."""
+"""The checkpoints of a run: the newest, those kept before it, and the best by score."""
 
 import re
 from pathlib import Path
@@ -13,107 +13,120 @@ from scdnet.engine.checkpoint import (
 )
 from scdnet.engine.logs import log
 
-LAST, BEST = "last.pt", "best.pt"
-NEXT = "next.pt"  # becomes last.pt when it is whole
+LAST = "last.pt"
+BEST = "best.pt"
+# Becomes last.pt when it is whole.
+NEXT = "next.pt"
 EARLIER = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pt")
 
 
 class Progress(NamedTuple):
-    """How far a run has come; later places are larger."""
+    """How far a run has come; a later progress is larger."""
 
-    epochs: int  # completed
-    steps: int  # completed, of the epoch after them
+    # Completed epochs, and completed steps of the epoch after them.
+    epochs: int
+    steps: int
 
     @property
     def file_name(self) -> str:
-        """Of the checkpoint that was written there, once there is a newer one."""
-        return f"epoch_{self.epochs:04}{f'_step_{self.steps:04}' if self.steps else ''}.pt"
+        """Return the name of the checkpoint of this progress, once there is a newer one."""
+        step = f"_step_{self.steps:04}" if self.steps else ""
+        return f"epoch_{self.epochs:04}{step}.pt"
 
     def __str__(self) -> str:
-        return f"{self.epochs} epochs{f' and {self.steps} steps' if self.steps else ''}"
+        return f"epoch {self.epochs}" + (f", step {self.steps}" if self.steps else "")
 
 
 def progress_of(state: dict[str, Any]) -> Progress:
-    """Where the run stood when the checkpoint with `state` was written."""
+    """Return the progress of a run when the checkpoint with `state` was written."""
     return Progress(state["epoch"], state["unfinished"].get("steps", 0))
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
-    """What a run in `folder` could go on from, the newest first; the best one comes last, it may be old."""
-    ends = [[folder / name] if (folder / name).is_file() else [] for name in (LAST, BEST)]
-    return [*ends[0], *_earlier(folder), *ends[1]]
+    """List what a run in `folder` could resume from, newest first; the best comes last."""
+    candidates = [folder / LAST, *_find_earlier(folder), folder / BEST]
+    return [path for path in candidates if path.is_file()]
 
 
-def _earlier(folder: Path) -> list[Path]:
+def _find_earlier(folder: Path) -> list[Path]:
     names = [match for path in folder.glob("epoch_*.pt") if (match := EARLIER.fullmatch(path.name))]
     names.sort(key=lambda match: Progress(int(match[1]), int(match[2] or 0)), reverse=True)
     return [folder / match[0] for match in names]
 
 
 class RunCheckpoints:
-    """Writes the checkpoints of a run and keeps the newest `keep` of them; finds the one to go on from."""
+    """Writes the checkpoints of a run, keeps the newest `keep` of them, and finds one to resume."""
 
     def __init__(self, folder: Path, *, keep: int) -> None:
-        self._folder, self._keep = folder, keep
-        self._whole: tuple[Path, Progress] | None = None  # the newest that is known to be whole
+        self._folder = folder
+        self._keep = keep
+        # The newest checkpoint that is known to be whole.
+        self._whole: tuple[Path, Progress] | None = None
         self._damaged: list[Path] = []
 
     def newest(self) -> Checkpoint:
-        """The newest that is whole; what is damaged is named. Raises CheckpointError if there is none.
+        """Return the newest whole checkpoint; log the damaged ones.
 
-        A file that is no checkpoint of ours, of another version, or that this machine cannot read, is an error too.
+        Raises CheckpointError if there is none, or if one is not a checkpoint of ours, of another
+        version, or cannot be read by this machine.
         """
         paths = find_checkpoints(self._folder)
         for path in paths:
             try:
                 checkpoint = read_checkpoint(path)
             except DamagedCheckpointError as error:
-                log(f"{error}; not used, looking for one before it")
+                log(f"{error}; skipping it, trying the one before")
                 self._damaged.append(path)
                 continue
             if not checkpoint.is_ours:
                 raise CheckpointError(
                     f"{path}: cannot resume from it, it was not written by this program"
                 )
-            self._whole = path, progress_of(checkpoint.state)
+            self._whole = (path, progress_of(checkpoint.state))
             return checkpoint
         names = ", ".join(path.name for path in paths)
         raise CheckpointError(
-            f"{self._folder}: cannot resume, not one of {names} can be read; --overwrite starts anew"
+            f"{self._folder}: cannot resume, none of {names} can be read; "
+            "start again with --overwrite"
         )
 
     def save(self, state: dict[str, Any]) -> Path:
-        """Write the checkpoint `state` as the newest, name the one before by its place, remove what is too many.
+        """Write `state` as the newest checkpoint, rename the one before, remove surplus ones.
 
-        Killed at any moment, it leaves one of the two for `newest`. Raises CheckpointError, with what is whole.
+        Killed at any moment, it leaves one of the two for `newest`. Raises CheckpointError, which
+        names the newest whole checkpoint.
         """
-        last, place = self._folder / LAST, progress_of(state)
-        if self._whole == (last, place):
+        last = self._folder / LAST
+        progress = progress_of(state)
+        if self._whole == (last, progress):
             return last
         self._write(self._folder / NEXT, state)
         for path in self._damaged:
-            path.rename(f"{path}.damaged")  # out of the way, but there
+            path.rename(f"{path}.damaged")
         self._damaged.clear()
         if self._whole is not None and self._whole[0] == last:
             last.rename(self._folder / self._whole[1].file_name)
         (self._folder / NEXT).replace(last)
-        self._whole = last, place
-        for path in _earlier(self._folder)[self._keep - 1 :]:
+        self._whole = (last, progress)
+        for path in _find_earlier(self._folder)[self._keep - 1 :]:
             path.unlink()
         return last
 
     def save_best(self, state: dict[str, Any]) -> None:
-        """Write the checkpoint `state` as the one with the best score. Raises CheckpointError, with what is whole."""
+        """Write `state` as the checkpoint with the best score. Raises as `save` does."""
         self._write(self._folder / BEST, state)
 
     def __str__(self) -> str:
-        """What there is to go on from, for an error."""
+        """Return what there is to resume from, for error messages."""
         if self._whole is None:
             return f"{self._folder}: no checkpoint was written yet"
-        return f"the last good checkpoint is {self._whole[0]}, after {self._whole[1]}"
+        path, progress = self._whole
+        return f"the last good checkpoint is {path}, at {progress}"
 
     def _write(self, path: Path, state: dict[str, Any]) -> None:
         try:
             save_checkpoint(path, state)
         except CheckpointError as error:
-            raise CheckpointError(f"{error}; {self}; make room and go on with --resume") from error
+            raise CheckpointError(
+                f"{error}; {self}; free disk space and continue with --resume"
+            ) from error

@@ -1,4 +1,4 @@
-"""The folder of a run: made, taken up again or replaced, never mixed up."""
+"""The directory of a run: created, resumed or overwritten, never mixed up."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,11 @@ from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
 
 CONFIG = "config.yaml"
-# names of what controls leave, evaluated before the training
+# Names of what evaluations of baselines leave in the directory before the training.
 MAY_COME_FIRST = (LOCK, "results.jsonl", "features.h5", "*_none.*", "*_raw.*", "*.tmp")
-OF_A_START = (CONFIG, "metrics.jsonl", "tensorboard")  # what a run has before its first checkpoint
-# keys that a resumed run may change, and sections that training does not look at
+# Names of what a run has before its first checkpoint.
+OF_A_START = (CONFIG, "metrics.jsonl", "tensorboard")
+# Keys that a resumed run may change, and sections that training does not read.
 FREE_TO_CHANGE = {
     "runs_dir",
     "device",
@@ -39,76 +40,81 @@ EVALUATION = ("linear.", "finetune.")
 
 
 class RunDirError(ScdnetError):
-    """A run folder that cannot be used as asked."""
+    """A run directory that cannot be used as asked."""
 
 
 def check_run_dir(config: Config, *, resume: bool, overwrite: bool) -> bool:
-    """Whether there is something to resume, as asked for; nothing is written or removed yet.
+    """Check whether there is something to resume; nothing is written or removed yet.
 
-    Raises RunDirError for a folder that exists, unless `resume` or `overwrite` says what to do with it.
+    Raises RunDirError for a directory that exists, unless `resume` or `overwrite` says what to do
+    with it.
     """
     folder = config.run_dir
     if resume and find_checkpoints(folder):
         return True
     if resume:
-        log(f"{folder}: nothing to resume, starting afresh")
-    content = [name for name in _names_in(folder) if not _is_like(name, MAY_COME_FIRST)]
-    if overwrite and content and CONFIG not in content:
+        log(f"{folder}: nothing to resume, starting a new run")
+    content = [name for name in _names_in(folder) if not _matches(name, MAY_COME_FIRST)]
+    if not content:
+        return False
+    if CONFIG not in content:
+        found = ", ".join(content[:4])
         raise RunDirError(
-            f"{folder}: not overwritten, it holds no {CONFIG} and so is not a run; set name="
+            f"{folder}: exists but is not a run directory, it contains {found} and no {CONFIG}; "
+            "choose another name="
         )
-    if resume and CONFIG in content:
+    if resume:
         _check_start(content, config)
-    elif content and not overwrite:
-        if CONFIG not in content:
-            raise RunDirError(
-                f"{folder}: is there, with {', '.join(content[:4])}, and is no run; set name="
-            )
+    elif not overwrite:
         raise RunDirError(
-            f"{folder}: this run exists; go on with --resume, replace it with --overwrite, or set name="
+            f"{folder}: this run exists; continue it with --resume, replace it with --overwrite, "
+            "or choose another name="
         )
     return False
 
 
 def _check_start(content: list[str], config: Config) -> None:
-    """Raise RunDirError if a folder without checkpoints holds more than the start of a run of `config`."""
-    more = [name for name in content if not _is_like(name, OF_A_START)]
+    """Raise RunDirError if a directory without checkpoints is no start of a run of `config`."""
+    more = [name for name in content if not _matches(name, OF_A_START)]
     if more:
         found = ", ".join(more[:4])
         raise RunDirError(
-            f"{config.run_dir}: no checkpoint to resume, but {found}; replace all of it with --overwrite"
+            f"{config.run_dir}: no checkpoint to resume, but {found}; "
+            "replace everything with --overwrite"
         )
     check_same_run(config)
 
 
 def check_same_run(config: Config) -> None:
-    """Raise RunDirError if the run folder holds a run of another config, by its CONFIG."""
+    """Raise RunDirError if the run directory contains a run of another config, by its CONFIG."""
     path = config.run_dir / CONFIG
     try:
         saved = yaml.safe_load(path.read_bytes())
         if not isinstance(saved, dict):
-            raise ValueError(f"a mapping was expected, found {saved!r}")
+            raise ValueError(f"expected a mapping, found {saved!r}")
     except (yaml.YAMLError, ValueError) as error:
         raise RunDirError(
-            f"{path}: not a config ({error}); remove the run, or let train.py --overwrite replace it"
+            f"{path}: not a config ({error}); remove the run, or replace it with --overwrite"
         ) from None
     check_resumable(saved, config, path)
 
 
 def prepare_run_dir(config: Config, *, fresh: bool, overwrite: bool = False) -> None:
-    """Make the folder and write the resolved config into it; what a run has left there goes if this one starts `fresh`.
+    """Make the directory and write the resolved config to it.
 
-    With `overwrite` everything goes.
+    If the run starts `fresh`, what an earlier start left goes; with `overwrite` everything does.
     """
     folder = config.run_dir
     names = _names_in(folder)
     if fresh and CONFIG in names:
-        doomed = names if overwrite else [name for name in names if _is_like(name, OF_A_START)]
-        # a kill in between leaves a run, without checkpoints, that can still be resumed or overwritten
+        doomed = names if overwrite else [name for name in names if _matches(name, OF_A_START)]
+        # Checkpoints go first and the config last: a kill in between leaves a run without
+        # checkpoints, which can still be resumed or overwritten.
         for name in sorted(doomed, key=lambda name: (not name.endswith(".pt"), name == CONFIG)):
             _remove(folder / name)
     for name in names:
-        if name.endswith(".tmp"):  # of a process that was killed while it wrote
+        # Left by a process that was killed while writing.
+        if name.endswith(".tmp"):
             _remove(folder / name)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / CONFIG) as partial:
@@ -119,7 +125,7 @@ def _names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
-def _is_like(name: str, patterns: Sequence[str]) -> bool:
+def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 
@@ -131,15 +137,18 @@ def _remove(path: Path) -> None:
 
 
 def check_resumable(saved: Mapping[str, Any], config: Config, path: Path) -> None:
-    """Raise RunDirError if the config of the checkpoint at `path` differs from `config` in a key that matters."""
-    free = FREE_TO_CHANGE | ({"optim.epochs"} if config.optim.schedule == "multistep" else set())
-    changed = changed_keys(saved, dump_config(config))
+    """Raise RunDirError if the config `saved` in `path` differs in a key that must not change."""
+    free = set(FREE_TO_CHANGE)
+    # The learning rates of a multistep schedule do not depend on the number of epochs.
+    if config.optim.schedule == "multistep":
+        free.add("optim.epochs")
     changed = [
         f"{key} ({old} there, {new} here)"
-        for key, (old, new) in changed.items()
+        for key, (old, new) in changed_keys(saved, dump_config(config)).items()
         if key not in free and not key.startswith(EVALUATION)
     ]
     if changed:
         raise RunDirError(
-            f"{path}: cannot resume with another {', '.join(changed)}; a new run takes another name or runs_dir"
+            f"{path}: cannot resume with another {', '.join(changed)}; "
+            "start a new run under another name= or runs_dir="
         )

@@ -1,74 +1,72 @@
-"""One run at a time in a folder."""
+"""One run at a time in a run directory."""
 
 import errno
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+
+from filelock import FileLock, Timeout
 
 from scdnet.engine.logs import log
 from scdnet.errors import ScdnetError
 
-LOCK = ".lock"  # in the folder while a run is at work there, or was when it was killed
-TAKEN = (errno.EACCES, errno.EAGAIN)
+# Exists while a run is active, or after one was killed.
+LOCK = ".lock"
+# What systems and file systems without locks answer.
+UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+# A run that ends removes the file, which may take another attempt to notice.
+SECONDS = 0.2
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes' runs out of `folder`; makes it and its parents, and removes what it made and is empty.
+    """Lock `folder` against runs of other processes.
 
-    The kernel frees the lock when this process ends, however that comes. It is a lock of the process (`lockf`), not
-    of the open file (`flock`), which processes forked off would hold on to after a kill. Raises ScdnetError if taken.
+    Makes it and its parents, and removes those that it made and that are empty in the end. The
+    system frees the lock when this process ends, even if data workers outlive it. Raises
+    ScdnetError if another run is active there.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]  # the innermost first
-    file = _open_locked(folder)
+    # The innermost comes first.
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    path = folder / LOCK
+    # Without locks of the system there is none: a marker file would outlive a kill.
+    lock = FileLock(path, fallback_to_soft=False)
+    _acquire(lock, folder)
+    # A full disk, or Windows, refuses the text; the lock holds.
+    with suppress(OSError):
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
     try:
         yield
     finally:
-        (folder / LOCK).unlink(missing_ok=True)  # while it is locked: see _open_locked
-        file.close()
+        # Removed while it is locked: whoever has opened it meanwhile notices and tries again.
         with suppress(OSError):
-            for path in made:
-                path.rmdir()
+            path.unlink(missing_ok=True)
+        lock.release()
+        with suppress(OSError):
+            for parent in made:
+                parent.rmdir()
 
 
-def _open_locked(folder: Path) -> TextIO:
-    path = folder / LOCK
+def _acquire(lock: FileLock, folder: Path) -> None:
     while True:
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+", encoding="utf-8")
-        except FileNotFoundError:  # a run that ends has just removed the folder
-            continue
-        try:
-            _lock(file, folder)
-            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
-                break
+            lock.acquire(timeout=SECONDS)
         except FileNotFoundError:
-            pass
-        except BaseException:
-            file.close()
-            raise
-        file.close()  # a run that ended has removed it between opening and locking: what is locked is no longer there
-    with suppress(OSError):  # a disk that is full does not hold the name, but the lock
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-    return file
-
-
-def _lock(file: TextIO, folder: Path) -> None:
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in TAKEN:
+            # A run that has just ended removed the directory.
+            continue
+        except Timeout:
+            holder = "another process"
+            with suppress(OSError):
+                holder = (folder / LOCK).read_text(encoding="utf-8") or holder
+            raise ScdnetError(
+                f"{folder}: another run is active in this directory ({holder}); "
+                "wait for it, stop it or choose another name="
+            ) from None
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
             log(f"warning: {folder}: cannot be locked against a second run ({error.strerror})")
-            return
-        file.seek(0)
-        holder = file.read() or "another process"
-        raise ScdnetError(
-            f"{folder}: a run is at work here ({holder}); wait for it, stop it or set name="
-        ) from None
+        return

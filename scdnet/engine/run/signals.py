@@ -1,7 +1,7 @@
 """Signals that ask a training to end, as SLURM and people send them."""
 
 import os
-import signal as signals
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,17 +17,18 @@ STDERR = 2
 
 @dataclass
 class StopRequest:
-    """Asks a training to save and return after the step it is in."""
+    """A request to save a checkpoint and return after the current step."""
 
-    signal: Signals | None = None  # what asked for it; None: nothing yet
+    # The signal that made the request; None if there is no request.
+    signal: Signals | None = None
 
     @property
     def status(self) -> int | None:
-        """The exit status of a program that was asked to stop, as shells have it; None if it was not."""
+        """Return the exit status of a stopped program, as shells have it, or None."""
         return None if self.signal is None else 128 + self.signal
 
     def is_made(self) -> bool:
-        """Whether this rank or another was asked; all ranks call it at the same places and hear the same."""
+        """Check whether this or another rank was asked; all ranks must call it together."""
         number = int(max(all_gather_scalar(self.signal or 0)))
         if number:
             self.signal = Signals(number)
@@ -36,31 +37,33 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Within it SIGTERM and SIGINT only set the request; a second SIGINT interrupts at once.
+    """Let SIGTERM and SIGINT only set the request; a second SIGINT interrupts at once.
 
-    Outside of the main thread, where Python takes no signals, nothing is changed.
+    Outside of the main thread, where Python handles no signals, nothing changes.
     """
-    request, owner = StopRequest(), os.getpid()
+    request = StopRequest()
+    owner = os.getpid()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != owner:  # a process forked off, which is ended by this one
+        # Forked processes inherit the handler; the owner ends them.
+        if os.getpid() != owner:
             return
         if number == SIGINT and request.signal == SIGINT:
             raise KeyboardInterrupt
         request.signal = Signals(number)
-        again = "; once more: at once, without one" if number == SIGINT else ""
-        line = f"{request.signal.name}: stopping after this step, with a checkpoint{again}\n"
-        with suppress(OSError):  # whoever read it may be gone; the checkpoint matters more
-            os.write(
-                STDERR, line.encode()
-            )  # not by `say`, in the midst of which the signal may have come
+        again = "; interrupt again to stop at once without one" if number == SIGINT else ""
+        line = f"{request.signal.name}: stopping after this step with a checkpoint{again}\n"
+        # Not logged as usual, because the signal may have come in the middle of that. Whoever reads
+        # stderr may be gone; the checkpoint matters more.
+        with suppress(OSError):
+            os.write(STDERR, line.encode())
 
-    before = {number: signals.signal(number, handle) for number in SIGNALS}
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
     try:
         yield request
     finally:
         for number, handler in before.items():
-            signals.signal(number, handler)
+            signal.signal(number, handler)

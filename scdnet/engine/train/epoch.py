@@ -1,4 +1,4 @@
-"""An epoch of pretraining: its batches, its draws, and what its steps have metric_names."""
+"""An epoch of pretraining: its batches, its random state, and the metrics of its steps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,86 +15,90 @@ from scdnet.errors import ScdnetError
 
 
 class Epoch:
-    """One pass over the `sequences` (N,), in an order and with views that only seed and number decide.
+    """One pass over the `sequences` (N,); order and views depend on seed and number only.
 
-    Its state, within a checkpoint, is what it takes to go on after any of its steps.
+    Its state, part of a checkpoint, is what it takes to continue after any of its steps.
     """
 
     def __init__(
         self,
         number: int,
         sequences: Tensor,
-        report: Sequence[str],
+        metric_names: Sequence[str],
         *,
         seed: int,
         batch_size: int,
         device: torch.device,
     ) -> None:
-        self.number, self.steps = number, 0  # counted from 0; completed steps
-        self._names = report  # of the numbers that a step reports
-        # of the order, then of the views, batch by batch
+        # Epochs are counted from 0.
+        self.number = number
+        # The number of completed steps.
+        self.steps = 0
+        self._metric_names = metric_names
+        # Draws the order first, then the views, batch by batch.
         self.generator = Generator().manual_seed(derive_seed(seed, number))
         self.batches = sample_batches(sequences, batch_size, self.generator)
-        self._reports = torch.zeros(
-            len(self.batches), len(report), device=device
-        )  # a row for each step
-        self._checked = 0
+        self._metrics = torch.zeros(len(self.batches), len(metric_names), device=device)
+        self._num_checked = 0
 
     @property
     def remaining(self) -> tuple[Tensor, ...]:
-        """The batches (B,) of the steps that are still to be done."""
+        """Return the batches (B,) of the steps that are still to be done."""
         return self.batches[self.steps :]
 
-    def state(self) -> dict[str, Any]:
-        """What `load_state_dict` goes on from."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` continues from."""
         return {
             "steps": self.steps,
             "views": self.generator.get_state(),
-            "reports": self._reports[: self.steps].cpu(),
+            "metrics": self._metrics[: self.steps].cpu(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Stand where `state` was taken. Raises ScdnetError if it is of another epoch."""
-        steps, reports = state["steps"], state["reports"]
-        if not 0 <= steps <= len(self.batches) or reports.shape != (steps, len(self._names)):
+        """Continue where `state` was taken. Raises ScdnetError if it is of another epoch."""
+        steps = state["steps"]
+        metrics = state["metrics"]
+        if not 0 <= steps <= len(self.batches) or metrics.shape != (steps, len(self._metric_names)):
             raise ScdnetError(
-                f"cannot go on after step {steps} of {len(self.batches)} with reports {tuple(reports.shape)}"
+                f"cannot continue after step {steps} of {len(self.batches)} "
+                f"with metrics of shape {tuple(metrics.shape)}"
             )
         self.generator.set_state(state["views"])
-        self._reports[:steps].copy_(reports)
+        self._metrics[:steps].copy_(metrics)
         self.steps = steps
 
-    def record(self, report: Tensor) -> None:
-        """A step is done; keep its report (R,), of which the device may be still at work."""
-        self._reports[self.steps].copy_(report)
+    def record(self, metrics: Tensor) -> None:
+        """Count a step and keep its metrics (R,), which the device may still be computing."""
+        self._metrics[self.steps].copy_(metrics)
         self.steps += 1
 
     def check(self, names: np.ndarray, advice: str) -> None:
-        """Raise ScdnetError if a number metric_names since the last check is none; waits for the device.
+        """Raise ScdnetError if a metric since the last check is NaN or Inf; waits for the device.
 
-        `names` (N,) are those of all sequences; the error ends in `advice`.
+        `names` (N,) are those of all sequences; the error ends with `advice`.
         """
-        first, self._checked = self._checked, self.steps
-        new = self._reports[first : self.steps].cpu()
-        bad = (~new.isfinite()).nonzero().tolist()  # rising
+        first = self._num_checked
+        self._num_checked = self.steps
+        metrics = self._metrics[first : self.steps].cpu()
+        bad = (~metrics.isfinite()).nonzero().tolist()
         if not bad:
             return
         row, column = bad[0]
-        batch = names[self.batches[first + row].numpy()]
+        step = first + row
+        batch = names[self.batches[step].numpy()]
         raise ScdnetError(
-            f"{self._names[column]} became {new[row, column].item()} in epoch {self.number}, step {first + row} "
-            f"(both from 0), on sequences {', '.join(batch)}; {advice}"
+            f"{self._metric_names[column]} became NaN or Inf in epoch {self.number}, step {step} "
+            f"(both counted from 0), on sequences {', '.join(batch)}; {advice}"
         )
 
     def metrics(self) -> Metrics:
-        """The mean of each metric_names number over the epoch."""
-        return dict(
-            zip(self._names, self._reports.cpu().double().mean(dim=0).tolist(), strict=True)
-        )
+        """Return the mean of each metric over the epoch."""
+        means = self._metrics.cpu().double().mean(dim=0).tolist()
+        return dict(zip(self._metric_names, means, strict=True))
 
     def collapsed(self) -> list[str]:
-        """The projections in which the embeddings of a batch were all but the same, at every step."""
-        largest = dict(zip(self._names, self._reports.amax(dim=0).tolist(), strict=True))
+        """Return the projections whose embeddings were nearly constant within every batch."""
+        largest = dict(zip(self._metric_names, self._metrics.amax(dim=0).tolist(), strict=True))
         spread = {
             name.partition("/")[2]: value
             for name, value in largest.items()

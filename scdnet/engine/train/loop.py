@@ -1,14 +1,14 @@
-"""A pretraining under way: its epochs, and what is due after them."""
+"""The training loop: the epochs of a run, and what is due after each of them."""
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from scdnet.config import Config
 from scdnet.data.clips import Clips
 from scdnet.engine.device import gpu_memory_gb, random_states, restore_random_states
 from scdnet.engine.distributed import is_main, run_on_main
@@ -21,85 +21,125 @@ from scdnet.engine.train.state import Training
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
 
-Score = Callable[
-    [DualPathEncoder, Clips, str], Metrics
-]  # how good an encoder is on clips, in a precision
-Views = tuple[Tensor, ...]  # two of a batch for each task
-CHECK_EVERY = 50  # steps; a look at what they metric_names waits for the GPU
-ADVICE = "lower optim.lr or raise optim.warmup_epochs in a run of another name="
-BEST_BY = "knn@1"  # the score whose largest value makes a checkpoint the best
+# Computes metrics of an encoder on clips.
+Score = Callable[[DualPathEncoder, Clips], Metrics]
+# Two views (N, C, T, V, M) of a batch for each task.
+Views = tuple[Tensor, ...]
+
+# Steps between two looks at their metrics, each of which waits for the GPU.
+CHECK_EVERY = 50
+ADVICE = "start a new run, under another name=, with a lower optim.lr or more optim.warmup_epochs"
+# The metric whose largest value makes a checkpoint the best.
+BEST_BY = "knn@1"
+
+
+class Plan(NamedTuple):
+    """What a run does, and how often."""
+
+    seed: int
+    batch_size: int
+    epochs: int
+    eval_every: int
+    save_every: int
+    # The dumped config, for checkpoints.
+    config: dict[str, Any]
 
 
 @dataclass
 class Run:
-    """A pretraining under way."""
+    """A pretraining in progress."""
 
-    config: Config
+    plan: Plan
     training: Training
     clips: Clips
-    train: Tensor  # (N,) the training sequences
-    log: RunLog
     checkpoints: RunCheckpoints
     score: Score | None
     stop: StopRequest
-    warned: bool = False  # of a collapse
+    warned_of_collapse: bool = False
+    # The training sequences (N,).
+    sequences: Tensor = field(init=False)
+    log: RunLog = field(init=False)
 
-    def epoch(self) -> bool:
-        """Do the epoch that comes next, or the rest of it, and what is due after it; False if asked to stop within."""
-        config, training = self.config, self.training
+    def __post_init__(self) -> None:
+        self.sequences = self.clips.split(train=True)
+
+    def train(self, run_dir: Path) -> None:
+        """Do the remaining epochs, or until asked to stop; log their metrics to `run_dir`."""
+        training = self.training
+        epochs = self.plan.epochs
+        steps = len(self.sequences) // self.plan.batch_size
+        done = training.epoch * steps + training.unfinished.get("steps", 0)
+        with RunLog(
+            run_dir, first_epoch=training.epoch, epochs=epochs, steps=steps, done=done
+        ) as self.log:
+            while training.epoch < epochs and self._do_epoch():
+                pass
+        if training.epoch == epochs:
+            # A request that comes after the last step stops nothing.
+            self.stop.signal = None
+
+    def _do_epoch(self) -> bool:
+        """Do the next epoch or the rest of it; return False if asked to stop within it."""
+        training = self.training
         epoch = Epoch(
             training.epoch,
-            self.train,
-            training.report,
-            seed=config.seed,
-            batch_size=config.data.batch_size,
+            self.sequences,
+            training.metric_names,
+            seed=self.plan.seed,
+            batch_size=self.plan.batch_size,
             device=self.clips.device,
         )
         if training.unfinished:
             epoch.load_state_dict(training.unfinished)
-        metrics = self._steps(epoch)
+        metrics = self._do_steps(epoch)
         if self.stop.is_made():
-            training.unfinished = epoch.state()
+            training.unfinished = epoch.state_dict()
             self._save(self.checkpoints.save)
-            place = f"step {epoch.steps} of {len(epoch.batches)} of epoch {epoch.number}"
-            log(f"stopped after {place} (from 0), saved; go on with --resume")
+            log(
+                f"Stopped at epoch {epoch.number}, step {epoch.steps}/{len(epoch.batches)}. "
+                "Checkpoint saved; continue with --resume."
+            )
             return False
-        training.epoch, training.unfinished = epoch.number + 1, {}
+        training.epoch = epoch.number + 1
+        training.unfinished = {}
         self._finish(epoch, metrics)
         return True
 
-    def _steps(self, epoch: Epoch) -> Metrics:
-        """The steps that are left of an epoch, unless asked to stop; returns how fast they were."""
+    def _do_steps(self, epoch: Epoch) -> Metrics:
+        """Do the remaining steps of an epoch, unless asked to stop; return their speed."""
         self.training.start_epoch()
-        start, first = time.perf_counter(), epoch.steps
-        views = TimedIterator(
-            self.clips.training_views(
-                epoch.remaining, epoch.generator, self.training.model.objective.tasks
-            )
-        )
+        start = time.perf_counter()
+        first_step = epoch.steps
+        tasks = self.training.model.objective.tasks
+        views = TimedIterator(self.clips.training_views(epoch.remaining, epoch.generator, tasks))
         while epoch.remaining:
-            chance, pair = epoch.generator.get_state(), self._next(views)
-            if self.stop.is_made():
-                epoch.generator.set_state(chance)  # of the views that are not used
+            rng_state = epoch.generator.get_state()
+            batch = self._next(views)
+            # The request comes first: all ranks have to ask for it.
+            if self.stop.is_made() or batch is None:
+                # The views that were drawn but not used are drawn again after resuming.
+                epoch.generator.set_state(rng_state)
                 break
-            epoch.record(self.training.step(*pair))
+            epoch.record(self.training.step(*batch))
             self.log.step()
             if epoch.steps % CHECK_EVERY == 0:
                 self._check(epoch)
-        self._check(epoch)  # waits for the device
-        seconds, steps = time.perf_counter() - start, epoch.steps - first
+        # Waits for the device, so that the time below is that of the steps.
+        self._check(epoch)
+        seconds = time.perf_counter() - start
+        steps = epoch.steps - first_step
         metrics = {
             "lr": self.training.optimizer.param_groups[0]["lr"],
             "seconds": seconds,
             "step_seconds": seconds / max(steps, 1),
-            "clips_per_second": steps * self.config.data.batch_size / seconds,
+            "clips_per_second": steps * self.plan.batch_size / seconds,
             "data_time_fraction": views.seconds / seconds,
-            "gpu_memory_gb": gpu_memory_gb(self.clips.device),
         }
-        return {name: value for name, value in metrics.items() if value is not None}
+        memory = gpu_memory_gb(self.clips.device)
+        return metrics if memory is None else {**metrics, "gpu_memory_gb": memory}
 
     def _next(self, views: Iterator[Views]) -> Views | None:
-        """The next views; None if the signal to stop has also reached the processes that read ahead, and ended them."""
+        """Return the next views, or None if the stop signal has ended the data workers too."""
         try:
             return next(views)
         except ScdnetError:
@@ -107,51 +147,50 @@ class Run:
                 raise
             return None
 
-    def _finish(self, epoch: Epoch, metrics: Metrics) -> None:
-        """Score, log and save after a complete epoch, as the config wants it."""
-        config, training, number, epochs = (
-            self.config,
-            self.training,
-            epoch.number,
-            self.config.optim.epochs,
-        )
-        metrics = epoch.metrics() | metrics
+    def _finish(self, epoch: Epoch, speed: Metrics) -> None:
+        """Score, log and save after a complete epoch, where it is due."""
+        training = self.training
+        plan = self.plan
+        metrics = epoch.metrics() | speed
         self._warn_of_collapse(epoch)
-        scored = self.score is not None and _is_due(number, config.eval_every, epochs)
-        if scored:
-            metrics |= self._score_undisturbed()
-        self.log.epoch(number, metrics, show=scored or number + 1 == epochs)
+        score = self.score if _is_due(epoch.number, plan.eval_every, plan.epochs) else None
+        if score is not None:
+            metrics |= self._compute(score)
+        is_last = epoch.number + 1 == plan.epochs
+        self.log.epoch(epoch.number, metrics, show=score is not None or is_last)
         if metrics.get(BEST_BY, -math.inf) > training.best.get(BEST_BY, -math.inf):
-            training.best = {"epoch": number, BEST_BY: metrics[BEST_BY]}
+            training.best = {"epoch": epoch.number, BEST_BY: metrics[BEST_BY]}
             self._save(self.checkpoints.save_best)
-        if _is_due(number, config.save_every, epochs):
+        if _is_due(epoch.number, plan.save_every, plan.epochs):
             self._save(self.checkpoints.save)
 
     def _warn_of_collapse(self, epoch: Epoch) -> None:
-        domains = epoch.collapsed()
-        if domains and not self.warned:
+        collapsed = epoch.collapsed()
+        if collapsed and not self.warned_of_collapse:
             log(
-                f"warning: the embeddings have collapsed ({', '.join(domains)}): feature_std stayed below {COLLAPSED} "
-                f"in all of epoch {epoch.number}; {ADVICE}"
+                f"warning: the embeddings have collapsed ({', '.join(collapsed)}): feature_std "
+                f"stayed below {COLLAPSED} throughout epoch {epoch.number}; {ADVICE}"
             )
-            self.warned = True
+            self.warned_of_collapse = True
 
-    def _score_undisturbed(self) -> Metrics:
-        """The score of the query encoder; training goes on as if it had not been taken."""
-        states, model = random_states(), self.training.model
-        metrics = self.score(model.query.encoder, self.clips, self.config.precision)
+    def _compute(self, score: Score) -> Metrics:
+        """Compute the score of the query encoder without changing the training that follows."""
+        states = random_states()
+        model = self.training.model
+        metrics = score(model.query.encoder, self.clips)
         restore_random_states(states)
         model.train()
-        return run_on_main(lambda: metrics)  # what is done about it all ranks must do
+        # All ranks must decide alike on what is best.
+        return run_on_main(lambda: metrics)
 
     def _save(self, write: Callable[[dict[str, Any]], object]) -> None:
-        """Call `write`, on the first rank, with the content of a checkpoint, which must be fit to go on from."""
-        bad = self.training.first_not_finite()
-        if bad is not None:
+        """Call `write` on the first rank with the content of a checkpoint, if it is all finite."""
+        name = self.training.first_not_finite()
+        if name is not None:
             raise ScdnetError(
-                f"{bad} became infinite or nan in the step before a checkpoint; {self._advice()}"
+                f"{name} became NaN or Inf in the step before a checkpoint; {self._advice()}"
             )
-        state = self.training.state(self.config)
+        state = {"config": self.plan.config, **self.training.state_dict()}
         if is_main():
             write(state)
 

@@ -1,26 +1,50 @@
 """Pretraining. Source: docs/method.md 4."""
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from scdnet.config import Config
-from scdnet.engine.build import build_objective, check_sizes, open_clips
+from scdnet.config_file import dump_config
+from scdnet.data.clips import Clips
+from scdnet.data.rank_info import SINGLE_PROCESS, RankInfo
+from scdnet.engine.build import build_model, build_objective, check_sizes, open_clips
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from scdnet.engine.device import (
+    GraphedStep,
+    compile_in_place,
+    derive_seed,
     disable_malloc_trim,
+    is_compiled,
     resolve_device,
     seed_everything,
+    set_precision,
 )
-from scdnet.engine.distributed import process_group, run_on_main
-from scdnet.engine.logs import RunLog, log
+from scdnet.engine.distributed import (
+    all_gather,
+    broadcast_,
+    is_initialized,
+    process_group,
+    rank_info,
+    run_on_main,
+)
+from scdnet.engine.logs import log
+from scdnet.engine.optim import make_optimizer, make_schedule
 from scdnet.engine.run.checkpoints import LAST, RunCheckpoints, progress_of
-from scdnet.engine.run.directory import check_run_dir, prepare_run_dir
+from scdnet.engine.run.directory import check_resumable, check_run_dir, prepare_run_dir
 from scdnet.engine.run.lock import locked
 from scdnet.engine.run.signals import StopRequest
-from scdnet.engine.train.loop import Run, Score
-from scdnet.engine.train.state import Training, start_training
+from scdnet.engine.train.loop import Plan, Run, Score
+from scdnet.engine.train.state import Training
+from scdnet.engine.train.step import train_step
 from scdnet.models.encoder import NUM_LEVELS, PATHS
+from scdnet.models.layers import synchronize_statistics
+from scdnet.models.objective import Objective
 
 
 def pretrain(
@@ -31,45 +55,119 @@ def pretrain(
     score: Score | None = None,
     stop: StopRequest | None = None,
 ) -> Path:
-    """Train as `config` says, or until `stop` asks for an end; returns the last checkpoint.
+    """Pretrain an encoder as `config` describes, with a checkpoint at the end.
 
-    `score` is what `eval_every` calls. Raises ScdnetError (config, store, run folder that do not fit; numbers that
-    are none).
+    Args:
+        config: The run. Everything is written to `config.run_dir`.
+        resume: Continue from the newest whole checkpoint of the run, if there is one.
+        overwrite: Replace a run of the same name.
+        score: Computes metrics of an encoder on clips every `config.eval_every` epochs, for example
+            `scdnet.eval.knn.score_1nn`; `knn@1` chooses the best checkpoint.
+        stop: Ends the run with a checkpoint after the step in which its `signal` is set.
+
+    Returns:
+        The path of the last checkpoint.
+
+    Raises:
+        ScdnetError: The config, the store or the run directory do not fit, a file cannot be
+            written, or a loss or weight became NaN or Inf.
+
+    Examples:
+        >>> path = pretrain(config, score=score_1nn)
+        >>> path.name
+        'last.pt'
     """
     device = resolve_device(config.device)
+    ranks = rank_info()
     with process_group(device), ExitStack() as stack:
         run_on_main(lambda: stack.enter_context(locked(config.run_dir)))
         resuming = run_on_main(lambda: check_run_dir(config, resume=resume, overwrite=overwrite))
-        clips = open_clips(config, device)
-        train = clips.split(train=True)
-        _announce(config, len(train), clips.place)
+        clips = open_clips(config.data, config.stream, device, ranks=ranks)
+        _check_sizes(config, len(clips.split(train=True)), ranks)
         disable_malloc_trim()
         seed_everything(config.seed)
-        training = start_training(config, device)
+        training = start_training(config, device, ranks=ranks)
+        _announce(config, clips, training.model.objective)
         checkpoints = RunCheckpoints(config.run_dir, keep=config.keep_checkpoints)
         if resuming:
-            _restore_newest(training, checkpoints, config)
+            _load_newest(training, checkpoints, config, ranks)
         run_on_main(lambda: prepare_run_dir(config, fresh=not resuming, overwrite=overwrite))
-        steps = len(train) // config.data.batch_size
-        done = training.epoch * steps + training.unfinished.get("steps", 0)
-        log = stack.enter_context(
-            RunLog(
-                config.run_dir,
-                first_epoch=training.epoch,
-                epochs=config.optim.epochs,
-                steps=steps,
-                done=done,
-            )
+        plan = Plan(
+            seed=config.seed,
+            batch_size=config.data.batch_size,
+            epochs=config.optim.epochs,
+            eval_every=config.eval_every,
+            save_every=config.save_every,
+            config=dump_config(config),
         )
-        run = Run(config, training, clips, train, log, checkpoints, score, stop or StopRequest())
-        while training.epoch < config.optim.epochs and run.epoch():
-            pass
-        if training.epoch == config.optim.epochs:
-            run.stop.signal = None  # it came too late to stop anything
+        Run(plan, training, clips, checkpoints, score, stop or StopRequest()).train(config.run_dir)
     return config.run_dir / LAST
 
 
-def _restore_newest(training: Training, checkpoints: RunCheckpoints, config: Config) -> None:
+def start_training(
+    config: Config, device: torch.device, *, ranks: RankInfo = SINGLE_PROCESS
+) -> Training:
+    """Return a training at its start: fresh weights, optimizer, schedule and step.
+
+    The random state, until then the same on all ranks, is a different one on each of them
+    afterwards; what it is used for is dropout.
+    """
+    objective = build_objective(config.objective, config.scd, config.hdc)
+    model = build_model(config.model, config.data, objective).to(device).train()
+    broadcast_(model.state_dict().values())
+    optimizer = make_optimizer(model.query.parameters(), config.optim)
+    if is_initialized() and config.sync_batchnorm:
+        synchronize_statistics(model, all_gather)
+    step: Callable[..., Tensor] = partial(
+        train_step,
+        model,
+        optimizer,
+        temperature=config.model.temperature,
+        precision=set_precision(config.precision, device),
+    )
+    for side in (model.query, model.key):
+        # Looking for empty bodies in the clips would force a host-device synchronization.
+        side.encoder.share_empty_bodies = device.type == "cpu"
+    if is_compiled(config.compile, device):
+        compile_in_place(model.query, model.key)
+        # Several ranks run without a graph, which would contain NCCL's messages between them; that
+        # has not been tested.
+        if not is_initialized():
+            step = GraphedStep(step)
+    if ranks.world_size > 1:
+        seed_everything(derive_seed(config.seed, ranks.rank))
+    return Training(model, optimizer, make_schedule(optimizer, config.optim), step)
+
+
+def _check_sizes(config: Config, num_train: int, ranks: RankInfo) -> None:
+    warning = check_sizes(
+        config.data.batch_size,
+        config.model.queue_size,
+        num_train=num_train,
+        num_ranks=ranks.world_size,
+    )
+    if warning:
+        log(f"warning: {warning}")
+
+
+def _announce(config: Config, clips: Clips, objective: Objective) -> None:
+    """Log what the run trains on, what it does not train, and the loss at chance level."""
+    for path in PATHS:
+        level = objective.trained_level(path)
+        if level < NUM_LEVELS:
+            part = f" above level {level}" if level else ""
+            log(f"warning: The {path} path{part} receives no gradient: no query uses it.")
+    chance = len(objective.pairs) * math.log(1 + config.model.queue_size)
+    log(
+        f"{len(clips.split(train=True))} training sequences, {clips.place}, "
+        f"loss at chance level {chance:.2f}, run directory {config.run_dir}"
+    )
+
+
+def _load_newest(
+    training: Training, checkpoints: RunCheckpoints, config: Config, ranks: RankInfo
+) -> None:
+    """Load the newest whole checkpoint, which the first rank chooses, on all ranks."""
     found: list[Checkpoint] = []
 
     def choose() -> tuple[Path, str]:
@@ -79,25 +177,9 @@ def _restore_newest(training: Training, checkpoints: RunCheckpoints, config: Con
     path, sha256 = run_on_main(choose)
     checkpoint = found[0] if found else read_checkpoint(path)
     if checkpoint.sha256 != sha256:
-        raise CheckpointError(f"{path}: this rank reads another file there than the first one does")
-    training.restore(checkpoint, config)
-    log(
-        f"{checkpoint.path}: going on after {progress_of(checkpoint.state)}, of {config.optim.epochs} epochs"
-    )
-
-
-def _announce(config: Config, num_train: int, place: str) -> None:
-    warning = check_sizes(config, num_train)
-    if warning:
-        log(f"warning: {warning}")
-    objective = build_objective(config)
-    for path in PATHS:
-        if (level := objective.trained_level(path)) < NUM_LEVELS:
-            part = f"after level {level} " if level else ""
-            log(
-                f"warning: the {path} path {part}is in no query and so not trained (features= says what is evaluated)"
-            )
-    chance = len(objective.pairs) * math.log(1 + config.model.queue_size)
-    log(
-        f"{num_train} training sequences, {place}, loss at chance level {chance:.2f}, run folder {config.run_dir}"
-    )
+        raise CheckpointError(f"{path}: this rank reads another file there than the first rank")
+    check_resumable(checkpoint.state["config"], config, path)
+    training.load_checkpoint(checkpoint, seed=config.seed, ranks=ranks)
+    epochs, steps = progress_of(checkpoint.state)
+    step = f", step {steps}" if steps else ""
+    log(f"Resuming from epoch {epochs}/{config.optim.epochs}{step}. Checkpoint: {path}")

@@ -10,8 +10,8 @@ from scdnet.config_file import load_config
 from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.device import seed_everything
-from scdnet.engine.train.pretrain import pretrain
-from scdnet.engine.train.state import Training, start_training
+from scdnet.engine.train.pretrain import pretrain, start_training
+from scdnet.engine.train.state import Training
 from tests.engine.runs import assert_same_state, changed, metrics_of
 
 CPU = torch.device("cpu")
@@ -46,14 +46,14 @@ CHOICES = {
 @pytest.mark.parametrize("choice", CHOICES)
 def test_each_choice_takes_a_step(small_config: Config, choice: str):
     config = changed(small_config, **CHOICES[choice])
-    clips = open_clips(config, CPU)
+    clips = open_clips(config.data, config.stream, CPU)
     seed_everything(0)
     training = start_training(config, CPU)
     before = {name: value.clone() for name, value in training.model.query.named_parameters()}
     views = clips.training_views(
         [torch.arange(4)], torch.Generator().manual_seed(0), training.model.objective.tasks
     )
-    report = dict(zip(training.report, training.step(*next(views)).tolist(), strict=True))
+    report = dict(zip(training.metric_names, training.step(*next(views)).tolist(), strict=True))
     assert all(torch.tensor(list(report.values())).isfinite())
     moved = {
         name
@@ -72,7 +72,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(small_config: Config, objective: str)
     path = pretrain(whole)
     pretrain(part)
     assert_same_state(path, pretrain(changed(part, optim={"epochs": 2}), resume=True))
-    invariance = read_checkpoint(path).state["model"]["weights.invariance"]
+    invariance = read_checkpoint(path).state["model"]["loss_weights.invariance"]
     assert invariance.shape == (8,) and (invariance < 1).all()
     line = metrics_of(whole)[-1]
     assert sum(
@@ -101,7 +101,7 @@ def test_hdc_of_one_level_and_subtask_on_plain_views_trains_as_plain_moco(
         model={"dropout": 0, "queue_size": 6},
         optim={"lr": 0.1},
     )
-    clips, batches = open_clips(config, CPU), torch.arange(8).split(4) * 3
+    clips, batches = open_clips(config.data, config.stream, CPU), torch.arange(8).split(4) * 3
     hdc, moco = (
         start_training(changed(config, **values), CPU)
         for values in (
@@ -114,7 +114,7 @@ def test_hdc_of_one_level_and_subtask_on_plain_views_trains_as_plain_moco(
     )
     moco.model.load_state_dict(named_as_moco(hdc))
     before, losses = named_as_moco(hdc), []
-    hdc.model.weights.invariance.fill_(0.3)  # the average is not 1, yet one weight alone is
+    hdc.model.loss_weights.invariance.fill_(0.3)  # the average is not 1, yet one weight alone is
     for training in (hdc, moco):
         training.model.double()
         views = clips.training_views(
@@ -146,7 +146,7 @@ def named_as_moco(hdc: Training) -> dict[str, torch.Tensor]:
     state = {
         name.replace("_4.", "."): value.clone() for name, value in hdc.model.state_dict().items()
     }
-    return {name: value for name, value in state.items() if name != "weights.invariance"}
+    return {name: value for name, value in state.items() if name != "loss_weights.invariance"}
 
 
 def test_the_moco_config_has_one_head_and_one_queue(small_config: Config):

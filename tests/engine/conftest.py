@@ -1,0 +1,54 @@
+"""Fixtures of tests that train: finished runs, and ranks in one process."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from scdnet.config import Config
+from scdnet.engine import distributed
+from scdnet.engine.train.pretrain import pretrain
+from tests.conftest import make_small_config, write_synthetic_store
+from tests.engine.runs import free_port
+
+
+@pytest.fixture(scope="session")
+def _first_run(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    folder = tmp_path_factory.mktemp("first_run")
+    config = make_small_config(write_synthetic_store(folder / "synthetic.h5"), folder / "runs")
+    pretrain(config)
+    return config
+
+
+@pytest.fixture
+def finished(_first_run: Config, tmp_path) -> Config:
+    """The small config, with a finished run in its run directory."""
+    config = _first_run.model_copy(update={"runs_dir": tmp_path / "runs"})
+    shutil.copytree(_first_run.run_dir, config.run_dir)
+    return config
+
+
+def forget_ranks() -> None:
+    """Let the next look at the ranks read the environment again."""
+    distributed.rank_info.cache_clear()
+    distributed.local_rank_info.cache_clear()
+
+
+@pytest.fixture
+def ranks_of(monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """`ranks_of(RANK="0", ...)` sets environment variables of torchrun for one test."""
+
+    def set_variables(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        forget_ranks()
+
+    yield set_variables
+    monkeypatch.undo()
+    forget_ranks()
+
+
+@pytest.fixture
+def single_rank(ranks_of) -> None:
+    """The environment of a single rank under torchrun."""
+    ranks_of(RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT=free_port())
