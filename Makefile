@@ -40,22 +40,6 @@ docs: $(INSTALLED)
 wheel: $(INSTALLED)
 	$(BIN)/uv build --quiet --wheel --out-dir dist
 
-# Everything from nothing to a score: made-up recordings, conversion, pretraining, retrieval beside two controls.
+# Everything from nothing to a score: synthetic recordings, conversion, pretraining, retrieval beside two baselines.
 demo: $(INSTALLED)
-	$(BIN)/python data_prep/demo_gendata.py --out data/demo_raw --overwrite
-	$(BIN)/python data_prep/ntu_gendata.py --dataset ntu60 --raw data/demo_raw --out data/demo.h5 --overwrite
-	$(BIN)/python tools/train.py -c configs/demo.yaml --overwrite
-	@for benchmark in xsub xview; do \
-	    echo && $(BIN)/python tools/eval_knn.py -c configs/demo.yaml data.benchmark=$$benchmark \
-	        --checkpoint raw --checkpoint none --checkpoint runs/demo/last.pt || exit; \
-	done
-	@echo
-	@echo 'The encoder was pretrained on the training split of x-sub. x-view takes it as it is: half of its test recordings'
-	@echo 'were among those, without their labels.'
-	@echo
-	@echo 'Store: data/demo.h5   run: runs/demo (config.yaml, metrics.jsonl, tensorboard, last.pt, results.jsonl)'
-	@echo 'Next, in this folder:'
-	@echo '  . $(BIN)/activate'
-	@echo '  python data_prep/inspect_store.py data/demo.h5 --render S003C001P003R002A050 punch.gif'
-	@echo '  tensorboard --logdir runs'
-	@echo '  python data_prep/ntu_gendata.py --dataset ntu60 --raw nturgbd_skeletons_s001_to_s017.zip --out data/ntu60.h5'
+	$(BIN)/scdnet demo

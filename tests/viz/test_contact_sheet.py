@@ -3,9 +3,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from scdnet.data.store import SequenceStore, SkeletonSequence
-from scdnet.viz import contact_sheet as module
+from scdnet.viz import contact_sheet
 from scdnet.viz.contact_sheet import (
     CELL,
     FEET,
@@ -15,13 +16,14 @@ from scdnet.viz.contact_sheet import (
     line_up,
     rank_poses,
 )
-from scdnet.viz.render import Drawing
+from scdnet.viz.drawing import Drawing
+from scdnet.viz.render import to_image
 
 MakeStore = Callable[..., SequenceStore]
 
 
 def column(height: float = 1.0) -> np.ndarray:
-    """(M, V, 2) one body, its joints on a line from 0, 0 upwards and 0.4 m to the right; the other is absent."""
+    """Return (M, V, 2): one body on a line from 0, 0 upwards and 0.4 m to the right, one absent."""
     pose = np.full((2, 25, 2), np.nan)
     pose[0] = np.linspace(0, 1, 25)[:, None] * (0.4, height)
     return pose
@@ -30,7 +32,7 @@ def column(height: float = 1.0) -> np.ndarray:
 def standing(
     name: str, label: int = 0, *, frames: int = 10, lean: float = 0.0, two: bool = False
 ) -> SkeletonSequence:
-    """Bodies that stand, and lean back by `lean` metres from foot to head."""
+    """Return bodies that stand and lean back by `lean` metres from foot to head."""
     values = np.zeros((frames, 2, 25, 3), dtype=np.float32)
     values[:, : 1 + two, :, 2] = np.linspace(1, 1.7, 25)
     values[:, : 1 + two, FEET, 2] = 0.1
@@ -44,9 +46,14 @@ def titles(canvas: FigureCanvasAgg) -> list[str]:
 
 @pytest.fixture
 def drawn(monkeypatch) -> list[FigureCanvasAgg]:
-    """The sheets that are drawn."""
-    canvases, grab = [], module.grab
-    monkeypatch.setattr(module, "grab", lambda canvas: (canvases.append(canvas), grab(canvas))[1])
+    """Collect the sheets that are drawn."""
+    canvases = []
+
+    def collect(canvas: FigureCanvasAgg) -> Image.Image:
+        canvases.append(canvas)
+        return to_image(canvas)
+
+    monkeypatch.setattr(contact_sheet, "to_image", collect)
     return canvases
 
 
@@ -76,7 +83,7 @@ def test_the_sequence_that_is_drawn_has(make_store: MakeStore, sequences: list[S
 def test_only_sequences_of_about_the_median_length_are_looked_at(
     make_store: MakeStore, monkeypatch
 ):
-    monkeypatch.setattr(module, "CANDIDATES", 1)
+    monkeypatch.setattr(contact_sheet, "MAX_CANDIDATES", 1)
     sequences = [
         standing("a", frames=2),
         standing("b", frames=9, lean=0.1),
@@ -88,24 +95,22 @@ def test_only_sequences_of_about_the_median_length_are_looked_at(
 def test_poses_that_are_held_come_before_those_of_a_moment_and_none_twice():
     heights = [1.0] * 5 + [1.5] * 9 + [1.0] * 5 + [9.0] + [1.2] * 4
     ranked = rank_poses(np.stack([column(height) for height in heights]))
-    assert [heights[place] for place in ranked] == [
-        1.2,
-        1.5,
-        1.0,
-        9.0,
-    ]  # the middle of all, nine, ten, a single one
+    # The middle of all comes first, then nine frames, ten, and a single one.
+    assert [heights[i] for i in ranked] == [1.2, 1.5, 1.0, 9.0]
 
 
 def test_poses_stand_on_the_ground_in_order_of_time_without_touching_each_other():
     heights = np.linspace(0.5, 1.5, 20)
     poses = line_up(np.stack([column(height) for height in heights]) - 7)
-    assert len(poses) == module.MOST_POSES  # 0.4 m wide each: they fit
-    left, right = poses[:, 0, :, 0].min(axis=1), poses[:, 0, :, 0].max(axis=1)
-    assert (
-        (right[:-1] + 0.1 < left[1:]).all() and left[0] == pytest.approx(0) and right[-1] <= CELL[0]
-    )
+    # Poses that are 0.4 m wide all fit.
+    assert len(poses) == contact_sheet.MAX_POSES
+    left = poses[:, 0, :, 0].min(axis=1)
+    right = poses[:, 0, :, 0].max(axis=1)
+    assert left[0] == pytest.approx(0) and right[-1] <= CELL[0]
+    assert (right[:-1] + 0.1 < left[1:]).all()
     assert np.allclose(poses[:, 0, :, 1].min(axis=1), 0)
-    assert (np.diff(poses[:, 0, :, 1].max(axis=1)) > 0).all()  # they grow with time
+    # They grow with time.
+    assert (np.diff(poses[:, 0, :, 1].max(axis=1)) > 0).all()
 
 
 def test_absent_bodies_stay_absent_and_frames_without_any_are_left_out():
@@ -115,15 +120,15 @@ def test_absent_bodies_stay_absent_and_frames_without_any_are_left_out():
 
 
 @pytest.mark.parametrize(
-    ("width", "num_poses", "scale"), [(0.9, 3, 1.0), (1.7, 2, 1.0), (3.7, 2, 3.7 / 7.52)]
+    ("width", "num_poses", "scale"),
+    # The last: two poses of 3.7 m and 0.12 m between them take 7.52 m.
+    [(0.9, 3, 1.0), (1.7, 2, 1.0), (3.7, 2, 3.7 / 7.52)],
 )
 def test_wide_poses_are_fewer_and_at_last_smaller(width: float, num_poses: int, scale: float):
     points = np.stack([column(height) for height in np.linspace(0.5, 1.5, 20)]) * (width / 0.4, 1)
     poses = line_up(points)
     assert len(poses) == num_poses
-    assert np.ptp(poses[0, 0, :, 0]) == pytest.approx(
-        width * scale
-    )  # 7.52: two poses of 3.7 m and 0.12 m between them
+    assert np.ptp(poses[0, 0, :, 0]) == pytest.approx(width * scale)
     assert np.nanmax(poses[..., 0]) <= CELL[0] + 1e-9
 
 
@@ -132,45 +137,41 @@ def test_high_poses_are_made_smaller():
 
 
 @pytest.mark.parametrize("num_cells", [1, 2, 12, 51, 60, 120])
-def test_sheets_are_about_as_wide_as_slides_and_cells_lie_apart(num_cells: int):
+def test_sheets_are_about_as_wide_as_slides_and_cells_lie_apart(num_cells: int, monkeypatch):
+    # Titles alone are drawn in a fraction of the time.
+    monkeypatch.setattr(contact_sheet, "draw_poses", lambda axes, corner, poses: None)
     name = "a name that is much too long to stand above a single cell in one line"
-    drawing = standing("a", frames=1).frames
-    canvas = draw_sheet([Drawing(str(number), name, drawing) for number in range(num_cells)])
+    frames = standing("a", frames=1).frames
+    canvas = draw_sheet([Drawing(str(number), name, frames) for number in range(num_cells)])
     boxes = [text.get_window_extent() for text in canvas.figure.axes[0].texts]
-    assert all(
-        text.startswith(f"{number}: a name") and text.endswith("…")
-        for number, text in enumerate(titles(canvas))
-    )
-    assert not any(a.overlaps(b) for place, a in enumerate(boxes) for b in boxes[:place])
+    for number, text in enumerate(titles(canvas)):
+        assert text.startswith(f"{number}: a name") and text.endswith("…")
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     width, height = canvas.get_width_height()
-    assert all(
-        box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height for box in boxes
-    )
+    assert all(box.x0 >= 0 and box.x1 <= width for box in boxes)
+    assert all(box.y0 >= 0 and box.y1 <= height for box in boxes)
     assert num_cells < 12 or 1.3 < width / height < 2.2
 
 
-def test_figures_lie_between_their_own_title_and_the_next(drawn, make_store: MakeStore, tmp_path):
-    sequences = [standing(f"{n:03}", n) for n in range(20)]
-    for sequence in sequences:
-        sequence.frames[..., 2] *= 3  # too high: they are made to fit
-    draw_contact_sheet(
-        make_store(sequences, [f"class {n}" for n in range(20)]), tmp_path / "sheet.png"
-    )
-    axes = drawn[0].figure.axes[0]
-    figures = [
-        np.concatenate(lines.get_segments()[:24]) for lines in axes.collections[::2]
-    ]  # body 0
+def test_figures_lie_between_their_own_title_and_the_next():
+    frames = standing("a").frames
+    # They are too high and made to fit.
+    frames[..., 2] *= 3
+    canvas = draw_sheet([Drawing(str(n), f"class {n}", frames) for n in range(20)])
+    axes = canvas.figure.axes[0]
+    # Every second collection is a body 0.
+    figures = [np.concatenate(lines.get_segments()[:24]) for lines in axes.collections[::2]]
     boxes = [text.get_window_extent() for text in axes.texts]
     for box, figure in zip(boxes, figures, strict=True):
-        figure_pixels = axes.transData.transform(figure)
-        assert box.x0 <= figure_pixels[:, 0].min() + 1 and figure_pixels[:, 1].max() < box.y0
-        assert all(other.y1 < figure_pixels[:, 1].min() for other in boxes if other.y1 < box.y0)
+        pixels = axes.transData.transform(figure)
+        assert box.x0 <= pixels[:, 0].min() + 1 and pixels[:, 1].max() < box.y0
+        assert all(other.y1 < pixels[:, 1].min() for other in boxes if other.y1 < box.y0)
 
 
-def test_cells_follow_each_other_like_words_on_a_page():
-    canvas = draw_sheet(
-        [Drawing(str(number), "wave", standing("a").frames) for number in range(12)]
-    )
+def test_cells_follow_each_other_like_words_on_a_page(monkeypatch):
+    monkeypatch.setattr(contact_sheet, "draw_poses", lambda axes, corner, poses: None)
+    frames = standing("a").frames
+    canvas = draw_sheet([Drawing(str(number), "wave", frames) for number in range(12)])
     corners = [text.get_position() for text in canvas.figure.axes[0].texts]
     assert len({y for _, y in corners}) == 3
     assert corners == sorted(corners, key=lambda corner: (-corner[1], corner[0]))
@@ -178,15 +179,19 @@ def test_cells_follow_each_other_like_words_on_a_page():
 
 def test_long_sequences_are_thinned_out_before_all_poses_are_compared(monkeypatch):
     compared = []
-    monkeypatch.setattr(module, "rank_poses", lambda points: (compared.append(points), [0])[1])
+
+    def rank_first(points: np.ndarray) -> list[int]:
+        compared.append(points)
+        return [0]
+
+    monkeypatch.setattr(contact_sheet, "rank_poses", rank_first)
     line_up(np.stack([column()] * 1001))
-    assert len(compared[0]) == 91  # every 11th
+    # Every 11th is kept.
+    assert len(compared[0]) == 91
 
 
-def test_letters_with_a_meaning_to_matplotlib_are_drawn_as_they_are(
-    make_store: MakeStore, tmp_path, drawn
-):
-    draw_contact_sheet(
-        make_store([standing("a")], ["$\\frac$ and\na line"]), tmp_path / "sheet.png"
-    )
-    assert titles(drawn[0]) == ["1: $\\frac$ and a line"]
+def test_letters_with_a_meaning_to_matplotlib_are_drawn_as_they_are():
+    frames = standing("a").frames
+    canvas = draw_sheet([Drawing("1", "$\\frac$ and\na line", frames)])
+    canvas.draw()
+    assert titles(canvas) == ["1: $\\frac$ and a line"]

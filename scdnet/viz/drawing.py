@@ -1,0 +1,52 @@
+"""Checks before something is drawn, and what is drawn; importable without matplotlib."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from scdnet.data.store import SequenceStore
+from scdnet.errors import ScdnetError
+
+RENDER_SUFFIXES = (".png", ".gif")
+
+
+class Drawing(NamedTuple):
+    """A sequence to draw."""
+
+    name: str
+    class_name: str
+    # Metres, normalized: z up, body 0 first faces +y; absent bodies are zero.
+    frames: np.ndarray  # (T, M, V, C)
+    # Draw a border around it.
+    is_marked: bool = False
+
+
+def check_matplotlib() -> None:
+    """Raise ScdnetError if matplotlib is not installed."""
+    if find_spec("matplotlib") is None:
+        raise ScdnetError("drawing needs matplotlib: pip install scdnet[plot]")
+
+
+def check_picture(path: Path, suffixes: Collection[str] = RENDER_SUFFIXES) -> None:
+    """Raise ScdnetError if `path` has none of `suffixes`, or matplotlib is not installed."""
+    check_matplotlib()
+    if path.suffix.lower() not in suffixes:
+        raise ScdnetError(f"{path}: expected a name that ends in {' or '.join(suffixes)}")
+
+
+def find_sequence(store: SequenceStore, name: str) -> int:
+    """Return the index of the sequence called `name`.
+
+    Raises ScdnetError, with the most similar names, if there is none.
+    """
+    found = np.flatnonzero(store.table.name == name)
+    if not len(found):
+        similar = get_close_matches(name, store.table.name.tolist(), n=3, cutoff=0)
+        raise ScdnetError(
+            f"{store.path}: no sequence {name!r}; most similar names: {', '.join(similar)}"
+        )
+    return int(found[0])
