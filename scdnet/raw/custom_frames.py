@@ -14,7 +14,7 @@ from scdnet.skeleton import NTU_25
 # The number of units in a meter.
 UNITS = {"m": 1, "cm": 100, "mm": 1000}
 
-# For each axis that may point up: the rotation about x, (C, C), that turns it to +y.
+# Rotations about x, (C, C), that turn the axis that points up to +y.
 UP_ROTATIONS = {
     "y": np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
     "z": np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]),

@@ -26,7 +26,7 @@ NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Row(NamedTuple):
-    """What is known about a recording besides its frames; -1 stands for unknown."""
+    """The facts about a recording besides its frames; -1 stands for unknown."""
 
     label: str = "unlabeled"
     subject: int = -1

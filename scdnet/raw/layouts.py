@@ -18,8 +18,8 @@ Rules = Mapping[str, Weights]
 OTHER_SIDE = {"left": "right", "right": "left"}
 
 # Rules for joints of NTU_25 that a layout lacks, from other joints of NTU_25. Measured on
-# IntelliRehabDS (Kinect v2, 188 recordings, 14,142 frames), where their median errors are 4, 11, 34
-# and 50 mm. The joints do not tell which way the thumb points.
+# IntelliRehabDS (Kinect v2, 188 recordings, 14,142 frames), the median errors are 4 mm, 11 mm,
+# 34 mm and 50 mm. The joints do not tell which way the thumb points.
 FILLED: Rules = {
     "middle of spine": {"base of spine": 0.42, "spine at shoulders": 0.58},
     "neck": {"spine at shoulders": 0.65, "head": 0.35},
@@ -58,8 +58,8 @@ LAYOUTS = {
             "spine at shoulders": {"center of shoulders": 1},
         },
     ),
-    # Source of the order: MediaPipe Pose, pose landmarks. Index and pinky are knuckles; two thirds
-    # of the way to them is the palm, where Kinect v2 has its hand.
+    # Source of the order: MediaPipe Pose, pose landmarks. Index and pinky are knuckles; the palm,
+    # where Kinect v2 has its hand, is two thirds of the way to them.
     "mediapipe33": Layout(
         joints=(
             "nose", "left eye (inner)", "left eye", "left eye (outer)",
