@@ -11,7 +11,7 @@ from scdnet.config import Config
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
 
-pytest_plugins = ["tests.raw_fixtures"]
+pytest_plugins = ["tests.raw_trees"]
 torch.set_num_threads(1)  # the models here are small: threads would only wait for one another
 
 

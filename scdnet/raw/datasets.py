@@ -1,4 +1,4 @@
-"""The classes of NTU RGB+D and PKU-MMD; of NTU also names, missing recordings, and who trains on which benchmark."""
+"""Published facts of NTU RGB+D and PKU-MMD: class names, missing recordings, splits."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,27 +11,29 @@ import numpy as np
 
 from scdnet.data.store import SequenceTable
 
-Rule = Callable[[SequenceTable], np.ndarray]  # sequences (N) -> bool (N,), True = training split
+# Table of N sequences -> (N,) bool, True for those of the training split.
+SplitRule = Callable[[SequenceTable], np.ndarray]
 
 NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
-NTU_CLASSES, PKU_CLASSES = (
-    "ntu_classes.tsv",
-    "pku_classes.tsv",
-)  # id<TAB>name. Source: the release pages
-CLASSES = {  # the file that lists them, and how many of its lines; part II of PKU-MMD uses 41 of part I's
+
+# Lines `id<TAB>name`. Source: the release pages of the datasets.
+NTU_CLASSES = "ntu_classes.tsv"
+PKU_CLASSES = "pku_classes.tsv"
+# Dataset -> file of the class names and how many of its lines. Part II of PKU-MMD uses 41 of 51.
+CLASSES = {
     "ntu60": (NTU_CLASSES, 60),
     "ntu120": (NTU_CLASSES, 120),
     "pku1": (PKU_CLASSES, 51),
     "pku2": (PKU_CLASSES, 51),
 }
-MISSING_FILE = Path(__file__).with_name(
-    "ntu_missing.txt"
-)  # 535 names. Source: the lists of the NTU RGB+D release page
+# 535 names. Source: the lists of the NTU RGB+D release page.
+MISSING_FILE = Path(__file__).with_name("ntu_missing.txt")
 
-# Source: Shahroudy et al. 2016, sect. 3.2.1
+# Source: Shahroudy et al. 2016, sect. 3.2.1.
 NTU60_TRAIN_SUBJECTS = (1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38)
-NTU60_TRAIN_CAMERAS = (2, 3)  # Source: the same, sect. 3.2.2
-# Source: Liu et al. 2019, sect. 3.3
+# Source: Shahroudy et al. 2016, sect. 3.2.2.
+NTU60_TRAIN_CAMERAS = (2, 3)
+# Source: Liu et al. 2019, sect. 3.3.
 NTU120_TRAIN_SUBJECTS = (
     *NTU60_TRAIN_SUBJECTS, 45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 70, 74, 78,
     80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94, 95, 97, 98, 100, 103,
@@ -39,17 +41,17 @@ NTU120_TRAIN_SUBJECTS = (
 
 
 class NtuName(NamedTuple):
-    """The numbers in SxxxCxxxPxxxRxxxAxxx."""
+    """The numbers in SxxxCxxxPxxxRxxxAxxx; actions count from 1."""
 
     setup: int
     camera: int
     subject: int
     replication: int
-    action: int  # from 1
+    action: int
 
 
 class SplitSizes(NamedTuple):
-    """Numbers of sequences."""
+    """Numbers of sequences in the two splits of a benchmark."""
 
     train: int
     test: int
@@ -57,11 +59,14 @@ class SplitSizes(NamedTuple):
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What is published about one of the NTU data sets."""
+    """Published facts of NTU RGB+D 60 or 120; rules and sizes are by benchmark.
 
-    last_setup: int  # of its recordings; the missing list of NTU-120 holds that of NTU-60
-    rules: Mapping[str, Rule]  # by benchmark
-    sizes: Mapping[str, SplitSizes]  # by benchmark
+    The missing list of NTU-120 contains that of NTU-60, whose recordings end with `last_setup`.
+    """
+
+    last_setup: int
+    rules: Mapping[str, SplitRule]
+    sizes: Mapping[str, SplitSizes]
 
 
 NTU_DATASETS = {
@@ -77,25 +82,24 @@ NTU_DATASETS = {
         last_setup=32,
         rules={
             "xsub": lambda table: np.isin(table.subject, NTU120_TRAIN_SUBJECTS),
-            "xset": lambda table: (
-                table.setup % 2 == 0
-            ),  # Source: Liu et al. 2019, sect. 3.3: even setups train
+            # Even setups train. Source: Liu et al. 2019, sect. 3.3.
+            "xset": lambda table: table.setup % 2 == 0,
         },
-        # some papers have 50,922 to test on x-sub, which are three sequences more than x-set has in all
+        # Some papers test on 50,922 for x-sub, which makes three sequences more than x-set has.
         sizes={"xsub": SplitSizes(63_026, 50_919), "xset": SplitSizes(54_468, 59_477)},
     ),
 }
 
 
 def parse_ntu_name(name: str) -> NtuName | None:
-    """The numbers in a recording's name, None if it is not SxxxCxxxPxxxRxxxAxxx."""
+    """Parse the name of a recording; return None if it is not SxxxCxxxPxxxRxxxAxxx."""
     match = NTU_NAME.fullmatch(name)
     return NtuName(*map(int, match.groups())) if match else None
 
 
 @cache
 def class_names(dataset: str) -> tuple[str, ...]:
-    """Names of the classes of "ntu60", "ntu120", "pku1" or "pku2"; class i of a store is action i + 1."""
+    """Return the class names of "ntu60", "ntu120", "pku1" or "pku2"; label i is action i + 1."""
     file, count = CLASSES[dataset]
     lines = Path(__file__).with_name(file).read_text(encoding="utf-8").splitlines()
     return tuple(line.split("\t")[1] for line in lines[:count])
@@ -103,6 +107,6 @@ def class_names(dataset: str) -> tuple[str, ...]:
 
 @cache
 def missing_names(dataset: str) -> frozenset[str]:
-    """Recordings of "ntu60" (302) or "ntu120" (535) whose skeletons are missing or incomplete."""
+    """Return the recordings of "ntu60" (302) or "ntu120" (535) that lack complete skeletons."""
     names = MISSING_FILE.read_text(encoding="utf-8").split()
     return frozenset(name for name in names if int(name[1:4]) <= NTU_DATASETS[dataset].last_setup)

@@ -1,7 +1,7 @@
-"""PKU-MMD as it lies on disk: which file is a video, which its labels, which a split file.
+"""The files of PKU-MMD on disk: which one is a video, which its labels, which a split file.
 
-Folders are called differently in every copy, and both parts may lie in one; a video and its labels have one name. So
-files are told apart by the pattern of their names and by their content.
+Every copy names its folders differently, both parts may be in one folder, and a video and its
+labels have the same name. So files are told apart by their names and their content.
 """
 
 import re
@@ -19,108 +19,118 @@ from scdnet.raw.text_numbers import DECIMAL
 
 CAMERAS = {"L": 1, "M": 2, "R": 3}
 SPLIT_NAME = re.compile(r"cross[-_ ]?(subject|view)([-_ ]?v?[12])?", re.IGNORECASE)
-BENCHMARKS = {"xsub": "subject", "xview": "view"}  # and the word in the name of its split file
-START_BYTES = 4096  # of a file, by which its kind is told
-VIDEO, LABELS = "video", "labels"
+# Benchmark -> the word in the name of its split file.
+BENCHMARKS = {"xsub": "subject", "xview": "view"}
+# The start of a file, in bytes, that tells its kind.
+START_BYTES = 4096
+VIDEO = "video"
+LABELS = "labels"
 
 
 class Part(NamedTuple):
-    """What the videos of one part of PKU-MMD are called."""
+    """The names of videos in one part; the pattern has the groups camera and (or empty) subject."""
 
-    pattern: re.Pattern  # groups: subject (where there is one), camera
+    pattern: re.Pattern[str]
     example: str
 
 
-# Source: Liu et al. 2017 and the notes of the PKU-MMD release
+# Source: Liu et al. 2017 and the notes of the PKU-MMD release.
 PARTS = {
     "pku1": Part(re.compile(r"\d{4}-(?P<camera>[LMR])(?P<subject>)", re.ASCII), "0002-L"),
     "pku2": Part(re.compile(r"A\d+N(?P<subject>\d+)-(?P<camera>[LMR])", re.ASCII), "A01N01-L"),
 }
 
+# Kind -> name of the video -> file.
+FilesByKind = dict[str, dict[str, RawFile]]
+
 
 class Recording(NamedTuple):
-    """A video and its labels."""
+    """A video and its labels; the subject is -1 where unknown."""
 
     name: str
     video: RawFile
     labels: RawFile
     camera: int
-    subject: int  # -1 where unknown
+    subject: int
 
 
 @dataclass
 class Tree:
-    """What was found of one part."""
+    """The recordings of one part, by name, and its splits, by benchmark.
 
-    recordings: list[Recording]  # by name
-    splits: dict[str, Split]  # by benchmark
+    `missing` are the videos that the splits list and that do not exist.
+    """
+
+    recordings: list[Recording]
+    splits: dict[str, Split]
     rejected: list[Rejection] = field(default_factory=list)
-    absent: tuple[str, ...] = ()  # videos that the splits list and that are not there
+    missing: tuple[str, ...] = ()
 
 
 def find_tree(files: Iterable[RawFile], dataset: str) -> Tree:
-    """Sort out the files of `dataset`.
-
-    Raises ConvertError, saying what was looked for, if one kind of them is missing altogether.
-    """
+    """Sort out the files of `dataset`. Raises ConvertError if one kind of file is missing."""
     part = PARTS[dataset]
-    named, others, candidates = [], [], defaultdict(list)
+    named = []
+    rejected = []
+    split_files = defaultdict(list)
     for file in files:
         if match := SPLIT_NAME.fullmatch(file.stem):
-            candidates[match[1].lower()].append(file)
+            split_files[match[1].lower()].append(file)
         elif part.pattern.fullmatch(file.stem):
             named.append(file)
-        elif not any(other.pattern.fullmatch(file.stem) for other in PARTS.values()):
-            others.append(file)
-    rejected = [
-        Rejection(
-            file.where, 0, f"the skeletons of a video, but its name is not like {part.example}"
-        )
-        for file in others
-        if kind_of(file) == VIDEO
-    ]
-    if not named and not candidates:
+        elif not _is_of_any_part(file) and detect_kind(file) == VIDEO:
+            reason = f"contains skeletons, but is not named like {part.example}"
+            rejected.append(Rejection(file.where, 0, reason))
+    if not named and not split_files:
         return Tree([], {}, rejected)
     by_kind = sort_by_kind(named, rejected)
-    for kind, what in (
-        (VIDEO, "150 numbers a line"),
-        (LABELS, "class,start,end,confidence a line"),
+    for kind, content in (
+        (VIDEO, "150 numbers per line"),
+        (LABELS, "class,start,end,confidence per line"),
     ):
         if not by_kind[kind]:
             raise ConvertError(
-                f"no {kind}: looked for files called like {part.example}.txt with {what}"
+                f"no {kind}: looked for files named {part.example}.txt with {content}"
             )
-    splits = {name: choose_split(candidates[word], word, part) for name, word in BENCHMARKS.items()}
-    recordings = pair(by_kind, part, rejected)
+    splits = {
+        benchmark: choose_split(split_files[word], word, part)
+        for benchmark, word in BENCHMARKS.items()
+    }
+    recordings = []
+    for recording in pair_files(by_kind, part, rejected):
+        if fault := find_split_fault(recording.name, splits):
+            rejected.append(Rejection(recording.video.where, 0, fault))
+        else:
+            recordings.append(recording)
     listed = frozenset().union(*(side for split in splits.values() for side in split))
-    recordings = [recording for recording in recordings if _is_listed(recording, splits, rejected)]
-    return Tree(recordings, splits, rejected, absent=tuple(sorted(listed - by_kind[VIDEO].keys())))
+    missing = tuple(sorted(listed - by_kind[VIDEO].keys()))
+    return Tree(recordings, splits, rejected, missing)
 
 
-def kind_of(file: RawFile) -> str | None:
-    """Whether a file holds the skeletons of a video or labels, by its first line that is not blank; None: neither."""
+def _is_of_any_part(file: RawFile) -> bool:
+    return any(part.pattern.fullmatch(file.stem) for part in PARTS.values())
+
+
+def detect_kind(file: RawFile) -> str | None:
+    """Tell VIDEO or LABELS by the first line of a file that is not blank; None if it is neither."""
     with suppress(RawFileError):
-        for line in file.read_start(START_BYTES).splitlines():
+        for line in file.read(START_BYTES).splitlines():
+            # More words than labels have even with blanks around their commas.
             words = line.split()[: 2 * NUM_FIELDS + 1]
             if len(words) > 2 * NUM_FIELDS:
-                return (
-                    VIDEO
-                    if sum(bool(DECIMAL.fullmatch(word)) for word in words) > NUM_FIELDS
-                    else None
-                )
+                num_decimals = sum(DECIMAL.fullmatch(word) is not None for word in words)
+                return VIDEO if num_decimals > NUM_FIELDS else None
             if words:
                 return LABELS if line.count(b",") == NUM_FIELDS - 1 else None
     return None
 
 
-def sort_by_kind(
-    files: Iterable[RawFile], rejected: list[Rejection]
-) -> dict[str, dict[str, RawFile]]:
-    """Kind -> name -> file. A folder's files are of the kind of most of them; of two of one name the first stays."""
+def sort_by_kind(files: Iterable[RawFile], rejected: list[Rejection]) -> FilesByKind:
+    """Sort files into videos and labels by name; of several with one name the first is used."""
     folders = defaultdict(list)
     for file in files:
         folders[PurePath(file.where).parent].append(file)
-    by_kind = {VIDEO: {}, LABELS: {}}
+    by_kind: FilesByKind = {VIDEO: {}, LABELS: {}}
     for folder, kind in find_kinds(folders).items():
         found = by_kind[kind]
         for file in folders[folder]:
@@ -132,16 +142,17 @@ def sort_by_kind(
 
 
 def find_kinds(folders: Mapping[PurePath, Sequence[RawFile]]) -> dict[PurePath, str]:
-    """The kind of each folder's files: that of most of them, else what its name says, else the one that is lacking."""
+    """Tell the kind of each folder by most of its files, else by its name, else by elimination."""
     kinds: dict[PurePath, str | None] = {}
-    for folder, inside in folders.items():
-        counts = Counter(kind_of(file) for file in inside)
-        is_tie = counts[VIDEO] == counts[LABELS]
-        kinds[folder] = (
-            _kind_by_name(folder) if is_tie else max((VIDEO, LABELS), key=counts.__getitem__)
-        )
-    lacking = LABELS if VIDEO in kinds.values() and LABELS not in kinds.values() else VIDEO
-    return {folder: kind or lacking for folder, kind in kinds.items()}
+    for folder, files in folders.items():
+        counts = Counter(map(detect_kind, files))
+        if counts[VIDEO] == counts[LABELS]:
+            kinds[folder] = _kind_by_name(folder)
+        else:
+            kinds[folder] = VIDEO if counts[VIDEO] > counts[LABELS] else LABELS
+    has_labels_only_missing = VIDEO in kinds.values() and LABELS not in kinds.values()
+    missing = LABELS if has_labels_only_missing else VIDEO
+    return {folder: kind or missing for folder, kind in kinds.items()}
 
 
 def _kind_by_name(folder: PurePath) -> str | None:
@@ -153,14 +164,15 @@ def _kind_by_name(folder: PurePath) -> str | None:
 
 
 def choose_split(files: Sequence[RawFile], word: str, part: Part) -> Split:
-    """The split that the files called `cross-<word>` give for `part`: of those that list its videos.
+    """Return the split that lists videos of `part` among the files named `cross-<word>`.
 
-    Raises ConvertError if there is none, or if two of them differ; RawFileError if the only ones cannot be read.
+    Raises ConvertError if there is none or if two differ, RawFileError if none can be read.
     """
     looked_for = (
         f"cross-{word}.txt (or with _, or _v2), with names like {part.example} in lines 2 and 4"
     )
-    found, errors = {}, []
+    found: dict[Split, RawFile] = {}
+    errors = []
     for file in files:
         try:
             split = parse_split(file.read(), file.where)
@@ -171,42 +183,37 @@ def choose_split(files: Sequence[RawFile], word: str, part: Part) -> Split:
             found.setdefault(split, file)
     if len(found) > 1:
         both = " and ".join(file.where for file in found.values())
-        raise ConvertError(f"{both} differ; leave one of them, looked for {looked_for}")
+        raise ConvertError(f"{both} differ; remove one of them; looked for {looked_for}")
     if not found and errors:
         raise errors[0]
     if not found:
-        there = ", ".join(file.where for file in files) or "none"
-        raise ConvertError(f"no split file: looked for {looked_for}; found {there}")
+        candidates = ", ".join(file.where for file in files) or "none"
+        raise ConvertError(f"no split file: looked for {looked_for}; found {candidates}")
     return next(iter(found))
 
 
-def pair(
-    by_kind: dict[str, dict[str, RawFile]], part: Part, rejected: list[Rejection]
-) -> list[Recording]:
-    """Videos with their labels, by name; what has no partner is rejected."""
-    videos, labels = by_kind[VIDEO], by_kind[LABELS]
-    rejected += [
-        Rejection(videos[n].where, 0, f"no label file {n}.txt")
-        for n in videos.keys() - labels.keys()
-    ]
-    rejected += [
-        Rejection(labels[n].where, 0, f"no video {n}.txt") for n in labels.keys() - videos.keys()
-    ]
+def pair_files(by_kind: FilesByKind, part: Part, rejected: list[Rejection]) -> list[Recording]:
+    """Pair videos with their labels, sorted by name; a file without a partner is rejected."""
     recordings = []
-    for name in sorted(videos.keys() & labels.keys()):
+    for name in sorted(by_kind[VIDEO].keys() | by_kind[LABELS].keys()):
+        video = by_kind[VIDEO].get(name)
+        labels = by_kind[LABELS].get(name)
         match = part.pattern.fullmatch(name)
-        subject = int(match["subject"]) if match["subject"] else -1
-        recordings.append(
-            Recording(name, videos[name], labels[name], CAMERAS[match["camera"]], subject)
-        )
+        if video and labels and match:
+            subject = int(match["subject"]) if match["subject"] else -1
+            recordings.append(Recording(name, video, labels, CAMERAS[match["camera"]], subject))
+        elif video:
+            rejected.append(Rejection(video.where, 0, f"no label file {name}.txt"))
+        elif labels:
+            rejected.append(Rejection(labels.where, 0, f"no video {name}.txt"))
     return recordings
 
 
-def _is_listed(recording: Recording, splits: dict[str, Split], rejected: list[Rejection]) -> bool:
+def find_split_fault(video: str, splits: Mapping[str, Split]) -> str | None:
+    """Return why a video is not in exactly one side of every benchmark, None if it is."""
     for benchmark, split in splits.items():
-        sides = (recording.name in split.train) + (recording.name in split.test)
-        if sides != 1:
-            reason = f"{benchmark} lists it on {'both sides' if sides else 'neither side'}"
-            rejected.append(Rejection(recording.video.where, 0, reason))
-            return False
-    return True
+        num_sides = (video in split.train) + (video in split.test)
+        if num_sides != 1:
+            sides = "both sides" if num_sides else "neither side"
+            return f"listed on {sides} of {benchmark}"
+    return None

@@ -1,113 +1,106 @@
-"""Raw files of a data set: found in folders and zips, read from there, and what is wrong with them."""
+"""Raw files of a dataset: how they are found and read in folders and zips."""
 
-import lzma
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from scdnet.errors import ScdnetError
+from scdnet.files import DAMAGED_FILE_ERRORS
 
-# What a raw file may ask for; a damaged or hostile one may claim anything, and must not take the others with it.
-MAX_BYTES = 2**26  # of one file; a body of a `.skeleton` takes some 3 kB a frame
-MAX_LINES, MAX_WORDS = 2**21, 2**23  # of its text
-MAX_FRAMES = 216_000  # two hours at 30 Hz
-LARGEST = 1e30  # metres; beyond it float32 arithmetic overflows
-
-READ_ERRORS = (  # all that reading a file or a damaged, encrypted or oddly packed zip member may raise
-    OSError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
+# Limits of one raw file, as a damaged or hostile one may claim any size and must not exhaust the
+# memory. A body of a `.skeleton` file takes some 3 kB a frame.
+MAX_BYTES = 2**26
+MAX_LINES = 2**21
+MAX_WORDS = 2**23
+# Two hours at 30 Hz.
+MAX_FRAMES = 216_000
+# Metres; float32 arithmetic overflows above it.
+MAX_COORDINATE = 1e30
+# Characters of a file that an error message quotes.
+MAX_QUOTED = 40
 
 
 class RawFileError(ScdnetError):
-    """A raw file that cannot be used: which one, at which line (from 1; 0 where there is none), and why."""
+    """A raw file that cannot be used; `line` counts from 1, 0 means the whole file."""
 
     def __init__(self, where: str, line: int, reason: str) -> None:
         super().__init__(where, line, reason)
-        self.where, self.line, self.reason = where, line, reason
+        self.where = where
+        self.line = line
+        self.reason = reason
 
     def __str__(self) -> str:
-        return (
-            f"{self.where}:{self.line}: {self.reason}"
-            if self.line
-            else f"{self.where}: {self.reason}"
-        )
+        place = f"{self.where}:{self.line}" if self.line else self.where
+        return f"{place}: {self.reason}"
 
 
-def check_at_most(most: int, found: int, what: str, where: str) -> None:
-    """Raise RawFileError if more is `found` of something than a raw file may have."""
-    if found > most:
-        raise RawFileError(where, 0, f"expected at most {most} {what}, found {found}")
+def check_at_most(limit: int, found: int, what: str, where: str) -> None:
+    """Raise RawFileError if a raw file contains more of something than it may."""
+    if found > limit:
+        raise RawFileError(where, 0, f"expected at most {limit} {what}, found {found}")
 
 
-def show(text: str) -> str:
-    """A piece of a raw file as an error message shows it: printable and short."""
-    return repr(text if len(text) <= 40 else text[:37] + "...")
+def quote(text: str) -> str:
+    """Return a piece of a raw file as an error message shows it: printable and short."""
+    return repr(text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 3] + "...")
 
 
 class RawFile(NamedTuple):
-    """A file on disk, or a member of a zip."""
+    """A file on disk, or a member of a zip: its path inside the zip and its number there.
 
-    path: str  # of the file or of the zip
-    inner: str = ""  # path inside the zip
-    member: int = -1  # the zip's entry number; two entries may have one name
+    Two members may have the same path, so the number tells them apart.
+    """
+
+    path: str
+    inner: str = ""
+    member: int = -1
 
     @property
     def where(self) -> str:
-        """How messages and lists name the file."""
+        """Return the name of the file in messages and lists."""
         return f"{self.path}/{self.inner}" if self.inner else self.path
 
     @property
     def stem(self) -> str:
-        """File name without folders and suffix."""
-        return Path(self.inner.replace("\\", "/") or self.path).stem  # Windows may have zipped it
+        """Return the file name without folders and suffix."""
+        # Zips made on Windows may contain backslashes.
+        return Path(self.inner.replace("\\", "/") or self.path).stem
 
-    def read(self) -> bytes:
-        """The whole content. Raises RawFileError."""
-        return self._read(None)
-
-    def read_start(self, num_bytes: int) -> bytes:
-        """The first bytes of it, fewer if it is shorter. Raises RawFileError."""
-        return self._read(num_bytes)
-
-    def _read(self, num_bytes: int | None) -> bytes:
+    def read(self, num_bytes: int | None = None) -> bytes:
+        """Read the content, or only its first bytes. Raises RawFileError."""
         try:
             file, size = self._open()
             with file:
-                if num_bytes is None:
-                    check_at_most(MAX_BYTES, size, "bytes", self.where)
-                return file.read(-1 if num_bytes is None else num_bytes)
-        except READ_ERRORS as error:
-            raise RawFileError(
-                self.where, 0, f"cannot be read: {error or type(error).__name__}"
-            ) from error
+                if num_bytes is not None:
+                    return file.read(num_bytes)
+                check_at_most(MAX_BYTES, size, "bytes", self.where)
+                return file.read()
+        except DAMAGED_FILE_ERRORS as error:
+            reason = f"cannot be read: {error or type(error).__name__}"
+            raise RawFileError(self.where, 0, reason) from error
 
     def _open(self) -> tuple[IO[bytes], int]:
+        """Open the file and return it with its size in bytes."""
         if self.inner:
             archive, members = _open_zip(self.path, os.getpid())
-            return archive.open(members[self.member]), members[self.member].file_size
+            member = members[self.member]
+            return archive.open(member), member.file_size
         status = Path(self.path).stat()
+        # Reading a pipe could block for ever.
         if not stat.S_ISREG(status.st_mode):
-            raise OSError("expected a regular file")  # a pipe would let us wait for ever
+            raise OSError("expected a regular file")
         return Path(self.path).open("rb"), status.st_size
 
 
 def find_raw_files(root: Path, suffixes: str | tuple[str, ...]) -> list[RawFile]:
-    """All files below the folder or inside the zip `root` whose name ends in one of `suffixes`, in any case.
+    """Find all files in the folder or zip `root` whose name ends in one of `suffixes`, in any case.
 
-    Sorted by path. Links to folders are followed; each folder is searched once. `root` may also be such a file itself.
-    Raises RawFileError if it is neither that nor a folder nor a readable zip.
+    They are sorted by path. Links to folders are followed; each folder is searched once. `root`
+    may also be such a file itself. Raises RawFileError if it is none of these.
     """
     if root.is_dir():
         return sorted(RawFile(path) for path in _walk(root) if path.lower().endswith(suffixes))
@@ -120,7 +113,7 @@ def find_raw_files(root: Path, suffixes: str | tuple[str, ...]) -> list[RawFile]
     try:
         with zipfile.ZipFile(root) as archive:
             members = archive.infolist()
-    except READ_ERRORS as error:
+    except DAMAGED_FILE_ERRORS as error:
         raise RawFileError(str(root), 0, f"expected a folder or a zip ({error})") from error
     return sorted(
         RawFile(str(root), member.filename, number)
@@ -130,22 +123,31 @@ def find_raw_files(root: Path, suffixes: str | tuple[str, ...]) -> list[RawFile]
 
 
 def _walk(root: Path) -> Iterator[str]:
+    """Yield the paths of all files below `root`. Raises OSError if a folder cannot be read."""
+
     def refuse(error: OSError) -> None:
         raise error
 
-    seen = set()
-    for folder, inner, names in os.walk(root, onerror=refuse, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # links may lead in circles
-            inner.clear()
+    visited = set()
+    for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
+        real_path = os.path.realpath(folder)
+        # Links may form a circle.
+        if real_path in visited:
+            subfolders.clear()
             continue
-        seen.add(real)
-        inner.sort()  # of two links to one folder the same is followed everywhere
-        yield from (os.path.join(folder, name) for name in names)  # noqa: PTH118 (a Path per file is slow)
+        visited.add(real_path)
+        # Of two links to one folder, every machine follows the same.
+        subfolders.sort()
+        for name in names:
+            # A Path per file would be slow.
+            yield os.path.join(folder, name)  # noqa: PTH118
 
 
 @lru_cache(maxsize=4)
 def _open_zip(path: str, process: int) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
-    # Kept open for the next member, by each process its own: forked ones would share one file position.
+    """Open a zip and keep it open for the next member.
+
+    Each process opens its own, because forked ones would share the position in the file.
+    """
     archive = zipfile.ZipFile(path)
     return archive, archive.infolist()

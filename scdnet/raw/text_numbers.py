@@ -1,4 +1,4 @@
-"""Numbers out of text in bulk: where the words of a file lie, and what numbers they are."""
+"""Fast conversion of text to numbers: find all words of a file, then convert them in bulk."""
 
 import codecs
 import re
@@ -6,116 +6,141 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from scdnet.raw.raw_files import MAX_LINES, MAX_WORDS, check_at_most, show
+from scdnet.raw.raw_files import MAX_LINES, MAX_WORDS, check_at_most, quote
 
-WIDEST = 17  # longest word read in bulk: 10 ** 17 still fits an int64, sign and point included
+# Longest word, in bytes, that is converted in bulk: 10 ** 17 still fits an int64.
+MAX_WIDTH = 17
+# Above it, float64 does not represent every integer.
+MAX_EXACT = 2**53
 DECIMAL = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-POWERS = 10 ** np.arange(WIDEST)
-POINT = ord(b".") - ord(b"0") & 0xFF  # the decimal point among digits of value 0..9, as uint8
+POWERS_OF_TEN = 10 ** np.arange(MAX_WIDTH)
+# The decimal point in the uint8 matrix of `_digit_matrix`, where digits have the values 0..9.
+POINT = (ord(b".") - ord(b"0")) % 256
 
 
 class Words(NamedTuple):
-    """The words of a text (runs of bytes above 32, the blank), line by line."""
+    """The W words of a text of L lines; a word is a run of bytes above 32, the blank.
 
-    text: (
-        np.ndarray
-    )  # uint8, starts with WIDEST blanks, so that the bytes before any word can be looked at
-    start: np.ndarray  # (words,) int64: word i is text[start[i] : end[i]]
+    text: uint8, the content behind MAX_WIDTH blanks, so that every word has bytes before it.
+    start, end: (W,) int64, word i is text[start[i]:end[i]].
+    first_word: (L + 1,) int64, line j contains the words first_word[j] to first_word[j + 1] - 1.
+    """
+
+    text: np.ndarray
+    start: np.ndarray
     end: np.ndarray
-    line: (
-        np.ndarray
-    )  # (lines + 1,) int64: the words of line i, counted from 0, are line[i] .. line[i + 1] - 1
+    first_word: np.ndarray
 
     @classmethod
     def tokenize(cls, data: bytes, where: str) -> Self:
-        """Find the words of `data`; lines end with LF or CRLF, the last one perhaps not. A UTF-8 mark is none."""
+        """Find the words of `data`, with LF or CRLF. Raises RawFileError if there are too many."""
         check_at_most(MAX_LINES, data.count(b"\n"), "lines", where)
         data = data.removeprefix(codecs.BOM_UTF8)
-        closing = b"" if data.endswith(b"\n") or not data else b"\n"
-        text = np.frombuffer(b"".join((b" " * WIDEST, data, closing)), dtype=np.uint8)
+        last_newline = b"" if data.endswith(b"\n") or not data else b"\n"
+        text = np.frombuffer(b"".join((b" " * MAX_WIDTH, data, last_newline)), dtype=np.uint8)
         is_blank = text <= ord(b" ")
-        check_at_most(MAX_WORDS, np.count_nonzero(is_blank), "blanks", where)
+        check_at_most(MAX_WORDS, int(np.count_nonzero(is_blank)), "blanks", where)
         start = np.flatnonzero(is_blank[:-1] > is_blank[1:]) + 1
         end = np.flatnonzero(is_blank[:-1] < is_blank[1:]) + 1
-        line = np.searchsorted(start, np.flatnonzero(text == ord(b"\n")))
-        return cls(text, start, end, np.concatenate([[0], line]))
+        words_before_newline = np.searchsorted(start, np.flatnonzero(text == ord(b"\n")))
+        return cls(text, start, end, np.concatenate([[0], words_before_newline]))
 
     @property
     def num_lines(self) -> int:
-        """Lines of the text."""
-        return len(self.line) - 1
+        """Return the number of lines."""
+        return len(self.first_word) - 1
 
-    def columns(self) -> np.ndarray:
-        """(lines,) number of words of each line."""
-        return np.diff(self.line)
+    def words_per_line(self) -> np.ndarray:
+        """Count the words of each line: (L,)."""
+        return np.diff(self.first_word)
 
-    def show(self, line: int, column: int | None = None) -> str:
-        """Line `line`, or one word of it, counted from 0, as an error message shows it: printable and short."""
-        first, end = self.line[line : line + 2]
+    def quote(self, line: int, column: int | None = None) -> str:
+        """Return line `line`, or one word of it, both from 0, as an error message shows it."""
+        first, end = self.first_word[line : line + 2]
         if first == end:
             return "a blank line"
         if column is not None:
-            first, end = first + column, first + column + 1
-        shown = self.text[self.start[first] : self.end[end - 1]].tobytes().decode("latin-1")
-        return show(shown)
+            first += column
+            end = first + 1
+        shown = self.text[self.start[first] : self.end[end - 1]].tobytes()
+        return quote(shown.decode("latin-1"))
 
 
 def parse_decimals(words: Words, index: np.ndarray) -> np.ndarray:
-    """float64 values of the words `index` (n,), as `float` gives them; nan where a word is no finite decimal number.
+    """Convert the words `index` (n,) to float64, exactly as `float` does.
 
-    Words of digits with at most one point and a leading minus are read together as integers over a power of ten, which
-    is exact below 2 ** 53 (Clinger 1990, "How to read floating point numbers accurately"); any other word by itself.
+    What is not a finite decimal number becomes NaN. A word of digits with at most one point and a
+    leading minus is converted in bulk, as an integer divided by a power of ten, which is exact for
+    integers below 2 ** 53; any other word is converted by itself.
+    Source: Clinger 1990, "How to read floating point numbers accurately".
     """
-    start, end = words.start[index], words.end[index]
+    start = words.start[index]
+    end = words.end[index]
     is_negative = words.text[start] == ord(b"-")
-    digits = _digits(words.text, start + is_negative, end)  # (width, n)
+    digits = _digit_matrix(words.text, start + is_negative, end)  # (width, n)
+
+    # The point becomes a digit 0; the integer is corrected for it below.
     is_point = digits == POINT
     num_points = is_point.sum(axis=0, dtype=np.uint8)
     digits[is_point] = 0
-    is_plain = (digits.max(axis=0, initial=0) <= 9) & (num_points <= 1) & (end - start <= WIDEST)
-    is_plain &= end - start > num_points + is_negative  # at least one digit
-    number = np.zeros(len(index), dtype=np.int64)  # with a 0 in the place of the point
+
+    is_simple = (digits.max(axis=0, initial=0) <= 9) & (num_points <= 1)
+    is_simple &= end - start <= MAX_WIDTH
+    has_digit = end - start > num_points + is_negative
+    is_simple &= has_digit
+
+    integer = np.zeros(len(index), dtype=np.int64)
     for digit in digits:
-        number *= 10
-        number += digit
-    scale = POWERS[np.where(num_points == 1, len(digits) - 1 - is_point.argmax(axis=0), 0)]
-    whole = number // (10 * scale) * num_points  # what stands before a point
-    number -= 9 * whole * scale
-    is_plain &= number < 2**53
-    values = number / scale
+        integer *= 10
+        integer += digit
+
+    # "12.34" is 12034 at this point: move the part before the point by one place, to 1234.
+    num_decimals = np.where(num_points == 1, len(digits) - 1 - is_point.argmax(axis=0), 0)
+    scale = POWERS_OF_TEN[num_decimals]
+    before_point = integer // (10 * scale) * num_points
+    integer -= 9 * before_point * scale
+    is_simple &= integer < MAX_EXACT
+
+    values = integer / scale
     np.negative(values, out=values, where=is_negative)
-    for i in np.flatnonzero(~is_plain):
+    for i in np.flatnonzero(~is_simple):
         values[i] = _parse_decimal(words.text[start[i] : end[i]].tobytes())
     return values
 
 
 def parse_rows(words: Words, width: int) -> np.ndarray:
-    """(lines, width) float64: the numbers on each line, as `parse_decimals` gives them; nan for other widths."""
-    lines = np.flatnonzero(words.columns() == width)
+    """Convert the lines of `width` words: (L, width) float64, NaN for all other lines."""
+    lines = np.flatnonzero(words.words_per_line() == width)
+    index = words.first_word[lines][:, None] + np.arange(width)
     rows = np.full((words.num_lines, width), np.nan)
-    index = words.line[lines][:, None] + np.arange(width)
     rows[lines] = parse_decimals(words, index.ravel()).reshape(-1, width)
     return rows
 
 
 def parse_counts(words: Words) -> np.ndarray:
-    """(lines,) int64: the number on each line that holds nothing but one of up to 9 digits, -1 on all others."""
-    lines = np.flatnonzero(words.columns() == 1)
-    start, end = words.start[words.line[lines]], words.end[words.line[lines]]
-    digits = _digits(words.text, start, end)  # (width, n)
+    """Convert the lines that are one number of up to 9 digits: (L,) int64, -1 for all others."""
+    lines = np.flatnonzero(words.words_per_line() == 1)
+    index = words.first_word[lines]
+    start = words.start[index]
+    end = words.end[index]
+    digits = _digit_matrix(words.text, start, end)  # (width, n)
     is_count = (digits <= 9).all(axis=0) & (end - start <= 9)
-    value = 10 ** np.arange(len(digits))[::-1] @ digits.astype(np.int64)
+    values = POWERS_OF_TEN[: len(digits)][::-1] @ digits.astype(np.int64)
     counts = np.full(words.num_lines, -1)
-    counts[lines[is_count]] = value[is_count]
+    counts[lines[is_count]] = values[is_count]
     return counts
 
 
-def _digits(text: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(width, n) uint8: the last `width` <= WIDEST bytes of each word less "0", with 0 before shorter words."""
-    width = min(WIDEST, int((end - start).max(initial=1)))
+def _digit_matrix(text: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return the last bytes of n words less "0", with 0 before shorter words: (width, n) uint8.
+
+    The width is that of the longest word, at most MAX_WIDTH.
+    """
+    width = min(MAX_WIDTH, int((end - start).max(initial=1)))
     windows = np.lib.stride_tricks.sliding_window_view(text, width)
     digits = np.ascontiguousarray(windows[end - width].T) - np.uint8(ord(b"0"))
-    digits[np.arange(width)[:, None] < width - (end - start)] = 0
+    is_before_word = np.arange(width)[:, None] < width - (end - start)
+    digits[is_before_word] = 0
     return digits
 
 

@@ -1,23 +1,27 @@
-"""An ordered map over worker processes that keeps little in flight and outlives no one."""
+"""An ordered map over worker processes, with bounded memory and no process left behind."""
 
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import TypeVar
 
 from scdnet.errors import ScdnetError
 
-BATCH = 16  # items handed over at a time: handing over costs little beside working on them
-BATCHES_AHEAD = 3  # per worker; with their size it bounds the results that wait in memory
-MAX_DEFAULT_WORKERS = 8  # more do not help: the one process that writes is then busy
+# Items that a worker takes at a time, so that sending them costs little beside the work on them.
+CHUNK_SIZE = 16
+# Chunks in flight per worker; together with their size they bound the results that wait in memory.
+CHUNKS_AHEAD = 3
+# More workers do not help, because a single process writes what they return.
+MAX_DEFAULT_WORKERS = 8
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class WorkerError(ScdnetError):
@@ -25,56 +29,67 @@ class WorkerError(ScdnetError):
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Count the cores that this process may use."""
+    # macOS and Windows have no affinity.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def default_workers() -> int:
-    """One worker per usable core, within reason."""
+    """Return the number of usable cores, at most MAX_DEFAULT_WORKERS."""
     return min(usable_cores(), MAX_DEFAULT_WORKERS)
 
 
 def map_ordered(
-    work: Callable[[Item], Result], items: Sequence[Item], workers: int, *, batch: int = BATCH
-) -> Iterator[Result]:
-    """`work(item)` of all items in their order, by `workers` processes (1: by this one, no other is started).
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    num_workers: int,
+    chunk_size: int = CHUNK_SIZE,
+) -> Generator[Result, None, None]:
+    """Yield `work(item)` for all items in their order, computed by `num_workers` processes.
 
-    `batch` items are handed over at a time: few where results are large, many where handing over costs more than work.
-    `work`, items and results must be picklable. Raises WorkerError if a process dies; what `work` raises comes through.
-    Close the iterator to stop early.
+    With one worker, this process does the work. `work`, items and results must be picklable;
+    results wait in memory, so `chunk_size` should be small where they are large. Close the
+    generator to stop early. Raises WorkerError if a process dies, and whatever `work` raises.
     """
-    if workers == 1:
+    if num_workers == 1:
         yield from map(work, items)
         return
-    pool = ProcessPoolExecutor(workers, initializer=_start_worker)
-    pending = deque()
+    pool = ProcessPoolExecutor(num_workers, initializer=_start_worker)
+    pending: deque[Future[list[Result]]] = deque()
     try:
-        for start in range(0, len(items), batch):
-            pending.append(pool.submit(_work_batch, work, items[start : start + batch]))
-            if len(pending) >= BATCHES_AHEAD * workers:
+        for start in range(0, len(items), chunk_size):
+            chunk = items[start : start + chunk_size]
+            pending.append(pool.submit(_work_on_chunk, work, chunk))
+            if len(pending) >= CHUNKS_AHEAD * num_workers:
                 yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()
     except BrokenProcessPool:
         raise WorkerError(
-            "a worker process died (killed, or out of memory?); nothing was written"
+            "a worker process died, perhaps for lack of memory; nothing was written; "
+            "try fewer workers"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _work_batch(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    return [work(item) for item in items]
+def _work_on_chunk(work: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
+    return [work(item) for item in chunk]
 
 
 def _start_worker() -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes; the parent ends the workers
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    """Prepare a worker process, whether it was forked or spawned."""
+    # Ctrl-C reaches all processes of a terminal; the parent stops the workers in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _die_with_parent() -> None:
-    # A parent that is killed cannot end its workers; without this they would wait for work for ever.
-    wait([multiprocessing.parent_process().sentinel])
+def _exit_with_parent() -> None:
+    # A parent that is killed cannot stop its workers, which would wait for work for ever.
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "runs in worker processes only"
+    wait([parent.sentinel])
     os._exit(1)

@@ -1,6 +1,6 @@
-"""Breaks raw files in every way we know, and says slowly, line by line, what a converter must make of them.
+"""Break raw files in every way we know; read them slowly, line by line, as a converter must.
 
-The slow readers share nothing with data_prep but the rules that docs/data.md states.
+The slow readers share nothing with the converters but the rules of the documentation.
 """
 
 import math
@@ -57,10 +57,26 @@ def _replace_word(lines: Lines, rng: random.Random, new: bytes) -> Lines:
 
 
 def _swap_lines(lines: Lines, rng: random.Random) -> Lines:
-    a, b = rng.randrange(len(lines)), rng.randrange(len(lines))
+    a = rng.randrange(len(lines))
+    b = rng.randrange(len(lines))
     lines = list(lines)
     lines[a], lines[b] = lines[b], lines[a]
     return lines
+
+
+def _change_byte(data: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(data))
+    return data[:at] + rng.randbytes(1) + data[at + 1 :]
+
+
+def _lose_bytes(data: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(data))
+    return data[:at] + data[at + rng.randrange(200) :]
+
+
+def _zero_end(data: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(data))
+    return data[:at] + b"\0" * (len(data) - at)
 
 
 BREAKS_OF_LINES: dict[str, Callable[[Lines, random.Random], Lines]] = {
@@ -79,13 +95,9 @@ BREAKS_OF_LINES: dict[str, Callable[[Lines, random.Random], Lines]] = {
 }
 BREAKS_OF_BYTES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "cut at a byte": lambda data, rng: data[: rng.randrange(len(data))],
-    "byte changed": lambda data, rng: (
-        data[: (at := rng.randrange(len(data)))] + rng.randbytes(1) + data[at + 1 :]
-    ),
-    "bytes lost": lambda data, rng: (
-        data[: (at := rng.randrange(len(data)))] + data[at + rng.randrange(200) :]
-    ),
-    "zeros": lambda data, rng: data[: (at := rng.randrange(len(data)))] + b"\0" * (len(data) - at),
+    "byte changed": _change_byte,
+    "bytes lost": _lose_bytes,
+    "zeros": _zero_end,
     "binary": lambda data, rng: rng.randbytes(rng.randrange(2000)),
     "empty": lambda data, rng: b"",
     "CRLF": lambda data, rng: data.replace(b"\n", b"\r\n"),
@@ -99,29 +111,33 @@ KINDS = (*BREAKS_OF_LINES, *BREAKS_OF_BYTES)
 
 
 def break_file(data: bytes, number: int) -> bytes:
-    """The `number`-th way to break `data`: every kind in turn, each time at another place; some break nothing."""
-    rng, kind = random.Random(number), KINDS[number % len(KINDS)]
+    """Break `data` in the `number`-th way: each kind in turn, at changing places; some harmless."""
+    rng = random.Random(number)
+    kind = KINDS[number % len(KINDS)]
     if kind in BREAKS_OF_BYTES:
         return BREAKS_OF_BYTES[kind](data, rng)
     return b"\n".join(BREAKS_OF_LINES[kind](data.split(b"\n"), rng))
 
 
 def split_words(data: bytes) -> list[Lines]:
-    """The words of each line; what is not above 32 is blank."""
+    """Split each line into words; bytes up to 32 are blanks."""
     data = data.removeprefix(b"\xef\xbb\xbf")
-    lines = (data + b"\n" if data and not data.endswith(b"\n") else data).split(b"\n")[:-1]
+    if data and not data.endswith(b"\n"):
+        data += b"\n"
+    lines = data.split(b"\n")[:-1]
     return [[word for word in re.split(rb"[\x00-\x20]+", line) if word] for line in lines]
 
 
 def read_number(word: bytes) -> float | None:
-    """None if it is no finite decimal number below 1e30."""
+    """Read a word; return None if it is not a finite decimal number below 1e30."""
     value = float(word) if DECIMAL.fullmatch(word) else math.nan
     return value if abs(value) < 1e30 else None
 
 
 def read_skeleton(data: bytes) -> np.ndarray | None:
-    """(4, T, V, C) of an NTU `.skeleton` file, None if it must be rejected."""
-    lines, num_bodies = iter(split_words(data)), 0
+    """Read (4, T, V, C) of an NTU `.skeleton` file; return None if it must be rejected."""
+    lines = iter(split_words(data))
+    num_bodies = 0
 
     def count() -> int:
         (word,) = next(lines)
@@ -138,14 +154,10 @@ def read_skeleton(data: bytes) -> np.ndarray | None:
                 if count() != 25:
                     raise ValueError
                 joints = [next(lines) for _ in range(25)]
-                numbers = [
-                    [read_number(word) for word in words[:3]]
-                    for words in joints
-                    if len(words) == 12
-                ]
-                if len(numbers) < 25 or any(
-                    number is None for joint in numbers for number in joint
-                ):
+                if any(len(words) != 12 for words in joints):
+                    raise ValueError
+                numbers = [[read_number(word) for word in words[:3]] for words in joints]
+                if any(None in joint for joint in numbers):
                     raise ValueError
                 if body < 4:
                     frames[-1][body] = numbers
@@ -156,23 +168,23 @@ def read_skeleton(data: bytes) -> np.ndarray | None:
 
 
 def read_video(data: bytes) -> list[np.ndarray | None]:
-    """(M, V, C) of each line of a PKU-MMD video, None for those that must be rejected."""
-    rows = [[read_number(word) for word in words] for words in split_words(data.rstrip())]
-    return [
-        np.array(row).reshape(2, 25, 3)
-        if len(row) == 150 and None not in row
-        else None  # a line per frame
-        for row in rows
-    ]
+    """Read (M, V, C) of each line of a PKU-MMD video, None for lines that must be rejected."""
+    frames = []
+    for words in split_words(data.rstrip()):
+        row = [read_number(word) for word in words]
+        is_valid = len(row) == 150 and None not in row
+        frames.append(np.array(row).reshape(2, 25, 3) if is_valid else None)
+    return frames
 
 
 def read_labels(data: bytes) -> dict[int, tuple[int, int, int] | None]:
-    """Class (from 1), start and end by line (from 1) of a label file, None for those that must be rejected."""
+    """Read line (from 1) -> class (from 1), start, end; None for lines that must be rejected."""
     text = data.removeprefix(b"\xef\xbb\xbf").rstrip().decode("utf-8", errors="replace")
     actions = {}
     for number, line in enumerate(text.split("\n"), start=1):
         fields = [field.strip() for field in line.split(",")]
-        sound = len(fields) == 4 and all(re.fullmatch("[0-9]{1,9}", field) for field in fields[:3])
+        are_counts = all(re.fullmatch("[0-9]{1,9}", field) for field in fields[:3])
+        is_valid = len(fields) == 4 and are_counts
         if line.strip():
-            actions[number] = tuple(map(int, fields[:3])) if sound else None
+            actions[number] = tuple(map(int, fields[:3])) if is_valid else None
     return actions

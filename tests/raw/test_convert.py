@@ -17,8 +17,9 @@ from scdnet.raw.convert import (
     add_arguments,
     check_output,
     convert,
-    rejected_list,
+    find_all,
     report,
+    write_rejected,
 )
 from scdnet.raw.raw_files import RawFileError
 from scdnet.raw.worker_pool import WorkerError
@@ -27,7 +28,7 @@ FRAMES = np.ones((2, 2, 25, 3), dtype=np.float32)
 
 
 def convert_video(video: int) -> Outcome:
-    """Two sequences of each video, in falling order, and a rejected line; video 3 cannot be read."""
+    """Return two sequences, in falling order, and a rejected line; video 3 cannot be read."""
     if video == 3:
         raise RawFileError(f"video{video}", 8, "ends in the middle")
     sequences = [
@@ -49,20 +50,28 @@ def interrupt(video: int) -> Outcome:
     return convert_video(video)
 
 
-def make_job(items=range(1, 6), convert_item=convert_video, rejected=(), subject=3) -> Job:
-    rules = {"xsub": lambda table: table.subject < subject}
-    return Job("made up", ("a", "b"), rules, items, convert_item, list(rejected), num_missing=7)
+def make_job(items=range(1, 6), convert_item=convert_video, last_train_subject=2) -> Job:
+    return Job(
+        dataset="synthetic",
+        class_names=("a", "b"),
+        split_rules={"xsub": lambda table: table.subject <= last_train_subject},
+        items=items,
+        convert_item=convert_item,
+        rejected=[],
+        num_skipped=7,
+    )
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_sequences_of_all_items_come_in_order_and_what_failed_is_listed(tmp_path, workers):
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_sequences_of_all_items_come_in_order_and_what_failed_is_listed(tmp_path, num_workers):
     out = tmp_path / "new" / "store.h5"
-    assert convert(make_job(), out, num_workers=workers) == Summary(kept=8, missing=7, rejected=5)
+    summary = convert(make_job(), out, num_workers=num_workers)
+    assert summary == Summary(num_converted=8, num_skipped=7, num_rejected=5)
     store = open_sequences(out)
     assert store.table.name.tolist() == [f"video{v}_{i}" for v in (1, 2, 4, 5) for i in (0, 1)]
     assert store[4].frames.tolist() == (FRAMES * 4).tolist() and store[4].subject == 4
     assert store.is_train("xsub").tolist() == [True] * 4 + [False] * 4
-    assert (store.dataset, store.class_names) == ("made up", ("a", "b"))
+    assert (store.dataset, store.class_names) == ("synthetic", ("a", "b"))
     assert out.with_name("store.h5.rejected.tsv").read_text().splitlines() == [
         "file\tline\treason",
         "video1\t4\tclass 99",
@@ -75,8 +84,8 @@ def test_sequences_of_all_items_come_in_order_and_what_failed_is_listed(tmp_path
 
 def test_the_same_input_gives_the_same_file_with_any_number_of_workers(tmp_path):
     contents = []
-    for workers in (1, 2, 3):
-        convert(make_job(items=range(100, 200)), tmp_path / "store.h5", num_workers=workers)
+    for num_workers in (1, 2, 3):
+        convert(make_job(range(100, 200)), tmp_path / "store.h5", num_workers=num_workers)
         contents.append((tmp_path / "store.h5").read_bytes())
     assert contents[0] == contents[1] == contents[2]
 
@@ -88,21 +97,20 @@ def convert_without_fault(video: int) -> Outcome:
 def test_a_run_without_rejected_files_removes_the_list_of_an_earlier_one(tmp_path):
     out = tmp_path / "store.h5"
     convert(make_job(), out, num_workers=1)
-    convert(make_job(items=[1, 2], convert_item=convert_without_fault), out, num_workers=1)
+    convert(make_job([1, 2], convert_without_fault), out, num_workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["store.h5"]
 
 
 @pytest.mark.parametrize(
     ("convert_item", "error"), [(kill_worker, WorkerError), (interrupt, KeyboardInterrupt)]
 )
-def test_a_run_that_ends_early_leaves_what_was_there(tmp_path, convert_item, error):
+def test_a_run_that_ends_early_leaves_the_earlier_store(tmp_path, convert_item, error):
     out = tmp_path / "store.h5"
     out.write_text("an earlier store")
     with pytest.raises(error):
         convert(make_job(convert_item=convert_item), out, num_workers=2)
-    assert [path.name for path in tmp_path.iterdir()] == [
-        "store.h5"
-    ] and out.read_text() == "an earlier store"
+    assert [path.name for path in tmp_path.iterdir()] == ["store.h5"]
+    assert out.read_text() == "an earlier store"
 
 
 def test_a_run_that_ends_while_the_store_is_finished_leaves_the_old_list_with_the_old_store(
@@ -111,7 +119,8 @@ def test_a_run_that_ends_while_the_store_is_finished_leaves_the_old_list_with_th
     def interrupt_finish(*_):
         raise KeyboardInterrupt
 
-    out, listed = tmp_path / "store.h5", tmp_path / "store.h5.rejected.tsv"
+    out = tmp_path / "store.h5"
+    listed = tmp_path / "store.h5.rejected.tsv"
     out.write_text("an earlier store")
     listed.write_text("its list")
     monkeypatch.setattr(StoreWriter, "finish", interrupt_finish)
@@ -126,63 +135,81 @@ def test_a_list_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypa
         path.touch()
         raise OSError("no space")
 
-    with rejected_list(tmp_path / "store.h5", [Rejection("a", 1, "b")]):
+    with write_rejected(tmp_path / "store.h5", [Rejection("a", 1, "b")]):
         pass
     before = (tmp_path / "store.h5.rejected.tsv").read_bytes()
     monkeypatch.setattr(Path, "write_text", fill_the_disk)
     with (
         pytest.raises(OSError, match="no space"),
-        rejected_list(tmp_path / "store.h5", [Rejection("c", 1, "d")]),
+        write_rejected(tmp_path / "store.h5", [Rejection("c", 1, "d")]),
     ):
         pytest.fail("the store must not be finished")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
-def test_where_nothing_is_kept_no_store_is_written_and_the_status_is_1(tmp_path, capsys):
+def test_where_nothing_is_converted_no_store_is_written_and_the_status_is_1(tmp_path, capsys):
     out = tmp_path / "store.h5"
     summary = convert(make_job(items=[3]), out, num_workers=1)
     assert report(out, summary) == 1
-    assert capsys.readouterr().out.startswith(
-        "kept 0, listed missing 7, rejected 1: no store written\n"
+    assert capsys.readouterr().out == (
+        "Converted 0, skipped 7 (missing list), rejected 1.\n"
+        f"Rejected files: {out}.rejected.tsv\n"
+        "No sequence store written.\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["store.h5.rejected.tsv"]
 
 
 def test_the_summary_names_the_store_and_the_list(capsys):
-    assert report(Path("a.h5"), Summary(kept=3, missing=2, rejected=1)) == 0
-    expected = "kept 3, listed missing 2, rejected 1: a.h5\nrejected files: a.h5.rejected.tsv\n"
-    assert capsys.readouterr().out == expected
+    assert report(Path("a.h5"), Summary(num_converted=3, num_skipped=2, num_rejected=1)) == 0
+    assert capsys.readouterr().out == (
+        "Converted 3, skipped 2 (missing list), rejected 1.\n"
+        "Rejected files: a.h5.rejected.tsv\n"
+        "Sequence store: a.h5\n"
+    )
 
 
-@pytest.mark.parametrize(("subject", "side"), [(0, "training"), (9, "test")])
-def test_a_benchmark_with_an_empty_side_is_written_with_a_warning(tmp_path, capsys, subject, side):
-    convert(make_job(subject=subject), tmp_path / "store.h5", num_workers=1)
+@pytest.mark.parametrize(("last_train_subject", "side"), [(0, "training"), (9, "test")])
+def test_a_benchmark_with_an_empty_side_is_written_with_a_warning(
+    tmp_path, capsys, last_train_subject, side
+):
+    job = make_job(last_train_subject=last_train_subject)
+    convert(job, tmp_path / "store.h5", num_workers=1)
     assert f"warning: benchmark xsub has an empty {side} split" in capsys.readouterr().err
     assert open_sequences(tmp_path / "store.h5").benchmarks == ("xsub",)
 
 
 def test_a_rejected_row_is_one_line_of_three_cells_whatever_the_names(tmp_path):
-    out = tmp_path / "store.h5"
-    with rejected_list(out, [Rejection("b\tc\nd\udcff", 0, "why\r\n")]):
-        assert not (tmp_path / "store.h5.rejected.tsv").exists()
-    assert (
-        tmp_path / "store.h5.rejected.tsv"
-    ).read_bytes() == b"file\tline\treason\nb\\tc\\nd\\udcff\t0\twhy\\r\\n\n"
+    listed = tmp_path / "store.h5.rejected.tsv"
+    with write_rejected(tmp_path / "store.h5", [Rejection("b\tc\nd\udcff", 0, "why\r\n")]):
+        assert not listed.exists()
+    assert listed.read_bytes() == b"file\tline\treason\nb\\tc\\nd\\udcff\t0\twhy\\r\\n\n"
 
 
 def test_an_output_that_exists_is_refused_unless_it_may_be_overwritten(tmp_path):
-    (tmp_path / "store.h5").touch()
-    with pytest.raises(ConvertError, match=r"store\.h5: exists; give another name or --overwrite"):
-        check_output(tmp_path / "store.h5", overwrite=False)
-    check_output(tmp_path / "store.h5", overwrite=True)
-    with pytest.raises(ConvertError, match="is a folder, expected the name of a file"):
-        check_output(tmp_path, overwrite=True)
+    out = tmp_path / "store.h5"
+    out.touch()
+    with pytest.raises(ConvertError, match=r"store\.h5: exists; choose another name or add --ov"):
+        check_output(out, overwrite=False)
+    check_output(out, overwrite=True)
 
 
-@pytest.mark.parametrize("workers", ["0", "-1", "two", "1.5"])
-def test_the_number_of_workers_is_a_positive_integer(workers, capsys):
+@pytest.mark.parametrize("taken", ["store.h5", "store.h5.rejected.tsv"])
+def test_an_output_that_is_a_directory_is_refused(tmp_path, taken):
+    (tmp_path / taken).mkdir()
+    with pytest.raises(ConvertError, match=f"{taken} is a directory, expected a file name"):
+        check_output(tmp_path / "store.h5", overwrite=True)
+
+
+def test_a_root_without_a_file_is_warned_of(tmp_path, capsys):
+    assert list(find_all([tmp_path], (".npz", ".csv"))) == []
+    expected = f"warning: {tmp_path}: contains no file that ends in .npz or .csv\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])
+def test_the_number_of_workers_is_a_positive_integer(number, capsys):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     with pytest.raises(SystemExit, match="2"):
-        parser.parse_args(["--raw", "a", "--out", "b", "--workers", workers])
+        parser.parse_args(["--raw", "a", "--out", "b", "--workers", number])
     assert "--workers" in capsys.readouterr().err

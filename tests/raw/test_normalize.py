@@ -31,17 +31,15 @@ def read_case(shared):
 
 @pytest.fixture
 def bodies():
-    """(2, T, V, C), metres, as bodies that stand before a camera."""
+    """(2, T, V, C), metres: two bodies that move in front of a camera."""
     rng = np.random.default_rng(1)
-    return (
-        rng.normal(0, 0.5, (2, 1, 25, 3))
-        + rng.normal(0, 0.01, (2, 12, 25, 3)).cumsum(axis=1)
-        + [0, 0, 3]
-    )
+    pose = rng.normal(0, 0.5, (2, 1, 25, 3))
+    motion = rng.normal(0, 0.01, (2, 12, 25, 3)).cumsum(axis=1)
+    return pose + motion + [0, 0, 3]
 
 
-def marked(pattern: str) -> np.ndarray:
-    """(T, V, C): each frame filled with the digit at its place."""
+def frames_of(pattern: str) -> np.ndarray:
+    """Return (T, V, C): each frame is filled with its digit in the pattern."""
     return np.array([np.full((25, 3), float(digit)) for digit in pattern])
 
 
@@ -52,13 +50,12 @@ def pattern_of(body: np.ndarray) -> str:
 @pytest.mark.parametrize("name", CASES)
 def test_selected_bodies_are_those_of_the_authors(name, read_case, golden):
     expected = golden[f"{name}.raw"].transpose(3, 1, 2, 0)  # (C, T, V, M) -> (M, T, V, C)
-    np.testing.assert_allclose(
-        select_bodies(read_case(name)), expected, rtol=0, atol=GOLDEN_TOLERANCE
-    )
+    selected = select_bodies(read_case(name))
+    np.testing.assert_allclose(selected, expected, rtol=0, atol=GOLDEN_TOLERANCE)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_normalised_frames_are_those_of_the_authors(name, read_case, golden):
+def test_normalized_frames_are_those_of_the_authors(name, read_case, golden):
     frames = normalize(select_bodies(read_case(name)))
     assert frames.dtype == np.float32 and len(frames) == golden[f"{name}.num_frame"]
     expected = golden[f"{name}.normalised"].transpose(1, 3, 2, 0)  # (C, T, V, M) -> (T, M, V, C)
@@ -74,13 +71,12 @@ def test_the_two_bodies_of_largest_energy_come_largest_first():
 def test_energy_does_not_count_the_frames_without_the_body():
     bodies = np.zeros((4, 10, 25, 3))
     bodies[0] = 5 + np.random.default_rng(0).normal(size=(10, 25, 3))
-    bodies[1, 3:5] = (
-        100  # stands still, far away: its own std is 0; with the zero frames it would be large
-    )
+    # It stands still, far away: its own std is 0, but with the zero frames it would be large.
+    bodies[1, 3:5] = 100
     np.testing.assert_array_equal(select_bodies(bodies), bodies[[0, 1]])
 
 
-def test_a_body_without_energy_comes_before_places_that_are_empty():
+def test_a_body_without_energy_comes_before_an_absent_one():
     bodies = np.zeros((4, 2, 25, 3))
     bodies[0] = 1
     np.testing.assert_array_equal(select_bodies(bodies), bodies[[0, 1]])
@@ -90,24 +86,28 @@ def test_a_body_without_energy_comes_before_places_that_are_empty():
     ("before", "after"),
     [
         ("12345", "12345"),
-        ("12300", "12312"),  # leaves early: looped
-        ("10300", "10310"),  # the gap is part of the loop
-        ("10305", "10305"),  # a gap in the middle stays
-        ("00123", "12312"),  # comes late: moved to the front, then looped
-        ("01020", "12121"),  # comes late: all its zero frames are dropped
+        # A body that leaves early is looped, with its gaps.
+        ("12300", "12312"),
+        ("10300", "10310"),
+        # A gap in the middle stays.
+        ("10305", "10305"),
+        # A body that comes late moves to the front, without its gaps, and is looped.
+        ("00123", "12312"),
+        ("01020", "12121"),
         ("00001", "11111"),
         ("00000", "00000"),
     ],
 )
-def test_filling_absent_frames(before, after):
-    body = marked(before)
+def test_absent_frames_are_filled(before, after):
+    body = frames_of(before)
     fill_absent(body)
     assert pattern_of(body) == after
 
 
-def test_centring_moves_both_bodies_by_the_spine_of_the_first_and_leaves_absent_joints(bodies):
+def test_centering_moves_both_bodies_by_the_spine_of_the_first_and_leaves_absent_joints(bodies):
     bodies[1, 2, 7] = 0
-    bodies[1, 3, 8] = [1, 1, -2]  # x + y + z == 0 counts as absent
+    # A joint with x + y + z == 0 counts as absent.
+    bodies[1, 3, 8] = [1, 1, -2]
     expected = bodies - bodies[0, :, 1][:, None]
     expected[1, 2, 7] = expected[1, 3, 8] = 0
     center_on_spine(bodies)
@@ -115,42 +115,40 @@ def test_centring_moves_both_bodies_by_the_spine_of_the_first_and_leaves_absent_
 
 
 def test_in_the_first_frame_the_spine_points_up_and_the_shoulders_along_x(bodies):
-    bodies[0, 0, [0, 1]] = [[1, 2, 3], [1, 2.5, 3]]  # the camera's y is up
-    bodies[0, 0, [4, 8]] = [
-        [1, 3, 2.8],
-        [1, 3, 3.2],
-    ]  # seen from the side, at right angles to the spine
+    # The camera's y is up. The body is seen from the side, its shoulders at right angles to its
+    # spine.
+    bodies[0, 0, [0, 1]] = [[1, 2, 3], [1, 2.5, 3]]
+    bodies[0, 0, [4, 8]] = [[1, 3, 2.8], [1, 3, 3.2]]
     frames = normalize(bodies)
     assert frames[0, 0, 1] - frames[0, 0, 0] == pytest.approx([0, 0, 0.5], abs=1e-6)
     assert frames[0, 0, 8] - frames[0, 0, 4] == pytest.approx([0.4, 0, 0], abs=1e-6)
-    assert frames[:, 0, 1] == pytest.approx(
-        np.zeros((12, 3)), abs=1e-6
-    )  # the middle of the spine is the origin
+    # The middle of the spine is the origin.
+    assert frames[:, 0, 1] == pytest.approx(np.zeros((12, 3)), abs=1e-6)
 
 
 def test_shoulders_aslant_to_the_spine_tilt_it_again(bodies):
-    bodies[0, 0, [0, 1]] = [[1, 1, 1], [1, 1, 2]]  # upright already
-    bodies[0, 0, [4, 8]] = [
-        [0, 0, 1],
-        [1, 0, 2],
-    ]  # 45 degrees above x: turned down to it, the spine with them
+    # The spine is upright already; the shoulders, 45 degrees above x, are turned down with it.
+    bodies[0, 0, [0, 1]] = [[1, 1, 1], [1, 1, 2]]
+    bodies[0, 0, [4, 8]] = [[0, 0, 1], [1, 0, 2]]
     frames = normalize(bodies)
     assert frames[0, 0, 8] - frames[0, 0, 4] == pytest.approx([2**0.5, 0, 0], abs=1e-6)
     assert frames[0, 0, 1] - frames[0, 0, 0] == pytest.approx([0.5**0.5, 0, 0.5**0.5], abs=1e-6)
 
 
-def test_normalisation_keeps_all_distances_within_a_frame(bodies):
-    frames = normalize(bodies)
-    before, after = (
-        np.linalg.norm(x[..., :1, :] - x, axis=-1) for x in (bodies.swapaxes(0, 1), frames)
-    )
-    np.testing.assert_allclose(after, before, atol=1e-5)
+def test_normalization_keeps_all_distances_within_a_frame(bodies):
+    before = bodies.swapaxes(0, 1)
+    after = normalize(bodies)
+    np.testing.assert_allclose(distances(after), distances(before), atol=1e-5)
 
 
-def test_normalisation_does_not_see_where_the_bodies_stand(bodies):
-    np.testing.assert_allclose(
-        normalize(bodies + np.array([5, -1, 2])), normalize(bodies), atol=2e-5
-    )
+def distances(frames: np.ndarray) -> np.ndarray:
+    """Return the distances of all joints from joint 0."""
+    return np.linalg.norm(frames[..., :1, :] - frames, axis=-1)
+
+
+def test_normalization_does_not_depend_on_where_the_bodies_stand(bodies):
+    moved = normalize(bodies + np.array([5, -1, 2]))
+    np.testing.assert_allclose(moved, normalize(bodies), atol=2e-5)
 
 
 def test_an_absent_second_body_stays_zero(bodies):
@@ -159,7 +157,8 @@ def test_an_absent_second_body_stays_zero(bodies):
 
 
 def test_rotation_turns_the_vector_to_the_target_and_is_a_rotation():
-    vector, target = np.array([1.0, -2.0, 0.5]), np.array([0.0, 0.0, 1.0])
+    vector = np.array([1.0, -2.0, 0.5])
+    target = np.array([0.0, 0.0, 1.0])
     rotation = rotation_between(vector, target)
     np.testing.assert_allclose(rotation @ vector, np.linalg.norm(vector) * target, atol=1e-12)
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
@@ -168,6 +167,5 @@ def test_rotation_turns_the_vector_to_the_target_and_is_a_rotation():
 
 @pytest.mark.parametrize("vector", [[0, 0, 0], [0, 0, 1e-7], [0, 0, 2], [0, 0, -2], [1e-7, 0, 2]])
 def test_there_is_no_rotation_where_its_axis_is_undefined(vector):
-    np.testing.assert_array_equal(
-        rotation_between(np.array(vector, float), np.array([0.0, 0.0, 1.0])), np.eye(3)
-    )
+    rotation = rotation_between(np.array(vector, float), np.array([0.0, 0.0, 1.0]))
+    np.testing.assert_array_equal(rotation, np.eye(3))

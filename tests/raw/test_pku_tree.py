@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from scdnet.commands.prepare_pku import SUFFIXES
 from scdnet.raw.convert import ConvertError, find_all
-from scdnet.raw.pku_tree import LABELS, VIDEO, Tree, find_tree, kind_of
+from scdnet.raw.pku import SUFFIXES
+from scdnet.raw.pku_tree import LABELS, VIDEO, Tree, detect_kind, find_tree
 from scdnet.raw.raw_files import RawFile, RawFileError
-from tests.raw_fixtures import PKU1, PKU2, PkuTree
+from tests.raw_trees import PKU1, PKU2, PkuTree
 
 
 def find(root: Path, dataset: str = "pku1") -> Tree:
@@ -16,14 +16,15 @@ def find(root: Path, dataset: str = "pku1") -> Tree:
 
 
 def names(tree: Tree) -> list[str]:
-    assert not tree.rejected and not tree.absent
+    assert not tree.rejected and not tree.missing
     return [recording.name for recording in tree.recordings]
 
 
 @pytest.mark.parametrize(
     "folders",
     [
-        ("PKU_Skeleton_Renew", "Train_Label_PKU_final", "Split"),  # as part I is published
+        # The names of part I as published.
+        ("PKU_Skeleton_Renew", "Train_Label_PKU_final", "Split"),
         (".", "label", "."),
         ("a", "b", "c"),
     ],
@@ -73,7 +74,7 @@ def test_videos_may_be_nested_by_phase(tmp_path, pku1):
         ("crosssubject.txt", "cross_view.txt"),
     ],
 )
-def test_split_files_may_be_called_in_many_ways(pku1, subject, view):
+def test_split_files_may_be_named_in_many_ways(pku1, subject, view):
     (pku1.splits / "cross-subject.txt").rename(pku1.splits / subject)
     (pku1.splits / "cross-view.txt").rename(pku1.splits / view)
     assert names(find(pku1.root)) == sorted(PKU1)
@@ -88,13 +89,12 @@ def test_names_in_splits_may_have_a_suffix(pku1):
 def test_a_zip_is_read_like_a_folder(tmp_path, pku1):
     with zipfile.ZipFile(tmp_path / "pku.zip", "w") as archive:
         for file in sorted(pku1.root.rglob("*.txt")):
-            archive.write(
-                file, f"../{file.relative_to(pku1.root)}"
-            )  # nothing is unpacked: `..` leads nowhere
+            # Nothing is unpacked, so `..` leads nowhere.
+            archive.write(file, f"../{file.relative_to(pku1.root)}")
     assert names(find(tmp_path / "pku.zip")) == sorted(PKU1)
 
 
-def test_a_broken_file_is_of_the_kind_of_its_folder(pku1):
+def test_a_broken_file_has_the_kind_of_its_folder(pku1):
     (pku1.videos / "0002-L.txt").write_bytes(bytes(range(256)))
     (pku1.labels / "0002-M.txt").write_text("")
     found = find(pku1.root)
@@ -107,27 +107,26 @@ def test_where_all_files_of_a_folder_are_broken_its_name_tells_the_kind(pku1):
     for file in pku1.labels.iterdir():
         file.write_text("none\n")
     assert names(find(pku1.root)) == sorted(PKU1)
-    root = pku1.root.rename(pku1.root.with_name("label_and_skeleton"))  # the innermost name counts
+    # The innermost name counts.
+    root = pku1.root.rename(pku1.root.with_name("label_and_skeleton"))
     for file in (root / "skeleton").iterdir():
         file.write_text("none\n")
     assert names(find(root)) == sorted(PKU1)
 
 
-def test_where_its_name_tells_nothing_either_a_folder_is_of_the_kind_that_is_lacking(pku1):
+def test_where_its_name_tells_nothing_either_a_folder_has_the_kind_that_is_missing(pku1):
     for file in pku1.labels.iterdir():
         file.write_text("none\n")
     pku1.labels.rename(pku1.root / "annotations")
     assert names(find(pku1.root)) == sorted(PKU1)
 
 
-def test_of_two_files_of_one_name_and_kind_the_first_is_kept(pku1):
+def test_of_two_files_of_one_name_and_kind_the_first_is_used(pku1):
     shutil.copytree(pku1.videos, pku1.root / "skeleton_copy")
     found = find(pku1.root)
     assert len(found.recordings) == len(PKU1) == len(found.rejected)
-    assert (
-        found.rejected[0].reason
-        == f"found before as {pku1.videos}/{Path(found.rejected[0].file).name}"
-    )
+    first = pku1.videos / Path(found.rejected[0].file).name
+    assert found.rejected[0].reason == f"has the same name as {first}, which is used instead"
 
 
 @pytest.mark.parametrize(
@@ -146,24 +145,24 @@ def test_of_two_files_of_one_name_and_kind_the_first_is_kept(pku1):
 )
 def test_the_first_line_tells_the_kind(tmp_path, text, kind):
     (tmp_path / "x.txt").write_bytes(text)
-    assert kind_of(RawFile(str(tmp_path / "x.txt"))) == kind
+    assert detect_kind(RawFile(str(tmp_path / "x.txt"))) == kind
 
 
 @pytest.mark.parametrize(
     ("remove", "message"),
     [
-        (
-            "label",
-            r"no labels: looked for files called like 0002-L\.txt with class,start,end,confidence a line",
-        ),
-        ("skeleton", r"no video: looked for files called like 0002-L\.txt with 150 numbers a line"),
+        ("label", r"no labels: looked for files named 0002-L\.txt with class,start,end,confidence"),
+        ("skeleton", r"no video: looked for files named 0002-L\.txt with 150 numbers per line"),
         (
             "split/cross-view.txt",
-            r"no split file: looked for cross-view\.txt .*, with names like 0002-L in lines 2 and 4; found none",
+            r"no split file: looked for cross-view\.txt .*, "
+            r"with names like 0002-L in lines 2 and 4; found none",
         ),
     ],
 )
-def test_what_is_missing_is_said(pku1, remove, message):
+def test_a_kind_of_file_that_is_missing_is_an_error_that_says_what_was_looked_for(
+    pku1, remove, message
+):
     path = pku1.root / remove
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(ConvertError, match=message):
@@ -172,18 +171,15 @@ def test_what_is_missing_is_said(pku1, remove, message):
 
 def test_a_split_file_of_the_other_part_is_not_taken(pku1):
     pku1.write_split("cross-view.txt", ["A01N01-L"], ["A01N02-L"])
-    with pytest.raises(
-        ConvertError, match=r"looked for cross-view\.txt .*; found .*cross-view\.txt"
-    ):
+    expected = r"looked for cross-view\.txt .*; found .*cross-view\.txt"
+    with pytest.raises(ConvertError, match=expected):
         find(pku1.root)
 
 
 def test_a_split_file_that_is_cut_short_is_named(pku1):
     (pku1.splits / "cross-view.txt").write_text("Training videos:\n0002-L\nValidation videos:")
-    with pytest.raises(
-        RawFileError,
-        match=r"cross-view\.txt:3: expected .* validation videos in line 4, found the end",
-    ):
+    expected = r"cross-view\.txt:3: expected .* validation videos in line 4, found the end"
+    with pytest.raises(RawFileError, match=expected):
         find(pku1.root)
 
 
@@ -195,12 +191,11 @@ def test_split_files_that_differ_are_refused_and_copies_are_not(pku1):
         find(pku1.root)
 
 
-def test_suffixes_may_be_in_capitals_and_other_texts_are_passed_over(pku1):
+def test_suffixes_may_be_in_capitals_and_other_texts_are_ignored(pku1):
     for file in [*pku1.videos.iterdir(), *pku1.labels.iterdir()]:
         file.rename(file.with_suffix(".TXT"))
     for file in pku1.splits.iterdir():
         file.write_text(file.read_text().replace("-L,", "-L.TXT,"))
-    (pku1.root / "README.txt").write_text(
-        "Please cite the paper if you use these recordings in work of your own.\n"
-    )
+    prose = "Please cite the paper if you use these recordings in work of your own.\n"
+    (pku1.root / "README.txt").write_text(prose)
     assert names(find(pku1.root)) == sorted(PKU1)

@@ -15,14 +15,14 @@ def archive(tmp_path):
     return path
 
 
-def test_a_zip_gives_its_members_of_the_suffix_sorted_and_read_in_place(archive):
+def test_members_of_a_zip_with_the_suffix_are_sorted_and_read_in_place(archive):
     first, second = find_raw_files(archive, ".skeleton")
     assert (first.where, first.stem) == (f"{archive}/a.skeleton", "a")
     assert (second.where, second.stem) == (f"{archive}/deep/b.skeleton", "b")
     assert second.read() == b"content of deep/b.skeleton"
 
 
-def test_a_folder_is_searched_with_all_that_lies_in_it(tmp_path):
+def test_a_folder_is_searched_with_all_folders_in_it(tmp_path):
     for name in ("x/y/b.skeleton", "a.skeleton", "x/c.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -34,7 +34,8 @@ def test_a_folder_is_searched_with_all_that_lies_in_it(tmp_path):
 
 
 def test_links_to_folders_are_followed_once_each_and_never_in_circles(tmp_path):
-    root, elsewhere = tmp_path / "raw", tmp_path / "elsewhere"
+    root = tmp_path / "raw"
+    elsewhere = tmp_path / "elsewhere"
     for path in (root / "a.skeleton", elsewhere / "deep" / "b.skeleton"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(path.name)
@@ -54,10 +55,8 @@ def test_of_two_members_of_one_name_each_is_read_itself(tmp_path):
         file.writestr("a.skeleton", "first")
         with pytest.warns(UserWarning, match="Duplicate name"):
             file.writestr("a.skeleton", "second")
-    assert [file.read() for file in find_raw_files(tmp_path / "raw.zip", ".skeleton")] == [
-        b"first",
-        b"second",
-    ]
+    found = find_raw_files(tmp_path / "raw.zip", ".skeleton")
+    assert [file.read() for file in found] == [b"first", b"second"]
 
 
 def read_many_times(file: RawFile) -> bytes:
@@ -87,13 +86,23 @@ def test_a_file_that_vanished_is_an_error_that_names_it(tmp_path):
         RawFile(str(tmp_path / "gone.skeleton")).read()
 
 
+def test_only_the_first_bytes_of_a_file_may_be_read(archive):
+    file = find_raw_files(archive, ".skeleton")[0]
+    assert file.read(7) == b"content"
+
+
+def test_a_7z_must_be_unpacked_first(tmp_path):
+    (tmp_path / "raw.7z").touch()
+    with pytest.raises(RawFileError, match=r"raw\.7z: expected .* a zip; unpack a 7z first"):
+        find_raw_files(tmp_path / "raw.7z", ".skeleton")
+
+
 def test_a_root_that_is_neither_folder_nor_zip_is_refused(tmp_path):
     with pytest.raises(RawFileError, match="none: no such folder or zip"):
         find_raw_files(tmp_path / "none", ".skeleton")
     (tmp_path / "half.zip").write_bytes(b"PK\x03\x04 cut short")
-    with pytest.raises(
-        RawFileError, match=r"half\.zip: expected a folder or a zip \(File is not a zip file\)"
-    ):
+    expected = r"half\.zip: expected a folder or a zip \(File is not a zip file\)"
+    with pytest.raises(RawFileError, match=expected):
         find_raw_files(tmp_path / "half.zip", ".skeleton")
 
 

@@ -1,12 +1,16 @@
+import multiprocessing
 import os
 import signal
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from functools import partial
 
 import pytest
 
+from scdnet.raw import worker_pool
 from scdnet.raw.worker_pool import (
-    BATCH,
-    BATCHES_AHEAD,
+    CHUNK_SIZE,
+    CHUNKS_AHEAD,
     MAX_DEFAULT_WORKERS,
     WorkerError,
     default_workers,
@@ -28,7 +32,7 @@ def die(_: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def work_of_process(_: int) -> int:
+def process_id(_: int) -> int:
     return os.getpid()
 
 
@@ -42,39 +46,48 @@ class CountingList(list):
         return super().__getitem__(index)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("count", [0, 1, BATCH, 5 * BATCH + 3])
-def test_results_come_in_the_order_of_the_items(workers, count):
-    assert list(map_ordered(double, range(count), workers)) == [2 * i for i in range(count)]
+@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize("count", [0, 1, CHUNK_SIZE, 5 * CHUNK_SIZE + 3])
+def test_results_come_in_the_order_of_the_items(num_workers, count):
+    found = list(map_ordered(double, range(count), num_workers=num_workers))
+    assert found == [2 * i for i in range(count)]
+
+
+def test_workers_may_be_spawned_as_on_windows_and_macos(monkeypatch):
+    spawn = partial(ProcessPoolExecutor, mp_context=multiprocessing.get_context("spawn"))
+    monkeypatch.setattr(worker_pool, "ProcessPoolExecutor", spawn)
+    # One chunk: a second worker would only cost its start.
+    assert list(map_ordered(double, range(3), num_workers=2)) == [0, 2, 4]
 
 
 def test_one_worker_is_this_process_and_two_are_others():
-    assert set(map_ordered(work_of_process, range(3), 1)) == {os.getpid()}
-    assert os.getpid() not in set(map_ordered(work_of_process, range(3), 2))
+    assert set(map_ordered(process_id, range(3), num_workers=1)) == {os.getpid()}
+    assert os.getpid() not in set(map_ordered(process_id, range(3), num_workers=2))
 
 
-def test_little_is_in_flight_however_many_items_wait():
-    items = CountingList(range(100 * BATCH))
-    with closing(map_ordered(double, items, 2)) as results:
+def test_few_items_are_in_flight_however_many_wait():
+    items = CountingList(range(100 * CHUNK_SIZE))
+    with closing(map_ordered(double, items, num_workers=2)) as results:
         next(results)
-        assert items.asked == 2 * BATCHES_AHEAD * BATCH
+        assert items.asked == 2 * CHUNKS_AHEAD * CHUNK_SIZE
 
 
 def test_there_is_a_worker_for_each_core_that_this_process_may_use(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 5}, raising=False)
     assert default_workers() == 3
-    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    # macOS and Windows have no affinity.
+    monkeypatch.delattr(os, "sched_getaffinity")
     assert default_workers() == MAX_DEFAULT_WORKERS
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert default_workers() == 1
 
 
-def test_what_the_work_raises_comes_through():
+def test_errors_of_the_work_come_through():
     with pytest.raises(KeyError, match="7"):
-        list(map_ordered(refuse_seven, range(20), 2))
+        list(map_ordered(refuse_seven, range(20), num_workers=2))
 
 
 def test_a_killed_worker_is_an_error_and_no_hang():
     with pytest.raises(WorkerError, match="a worker process died"):
-        list(map_ordered(die, range(3), 2))
+        list(map_ordered(die, range(3), num_workers=2))

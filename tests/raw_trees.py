@@ -1,4 +1,4 @@
-"""Made-up recordings for the converters' tests."""
+"""Synthetic recordings in the file formats of NTU RGB+D and PKU-MMD; a plugin of fixtures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from scdnet.raw.skeleton_file import Body, format_skeleton
 
 
 @pytest.fixture(scope="session")
-def skeleton_text() -> Callable[[Sequence[int]], str]:
-    """Text of a recording of random joints, given the number of bodies in each frame."""
+def skeleton_text() -> Callable[..., str]:
+    """Formats a recording of random joints, given the number of bodies in each frame."""
 
     def make(bodies_per_frame: Sequence[int] = (1, 1, 1), seed: int = 0) -> str:
         rng = np.random.default_rng(seed)
@@ -26,14 +26,14 @@ def skeleton_text() -> Callable[[Sequence[int]], str]:
 
 
 class PkuVideo(NamedTuple):
-    """A made-up video of PKU-MMD."""
+    """A synthetic video of PKU-MMD; the labels are lines of text."""
 
     frames: np.ndarray  # (T, M, V, C)
-    labels: Sequence[str]  # lines
+    labels: Sequence[str]
 
     @classmethod
     def of(cls, bodies_per_frame: Sequence[int], *labels: str, seed: int = 0) -> "PkuVideo":
-        """Random joints; a body that is not there is zero."""
+        """Draw random joints; absent bodies are zero."""
         frames = np.random.default_rng(seed).normal(size=(len(bodies_per_frame), 2, 25, 3)).round(6)
         for frame, count in zip(frames, bodies_per_frame, strict=True):
             frame[count:] = 0
@@ -41,17 +41,16 @@ class PkuVideo(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As published: a line per frame."""
-        return "".join(
-            " ".join(f"{value:.6f}" for value in frame.ravel()) + " \n" for frame in self.frames
-        )
+        """Format the skeletons as published, one frame per line."""
+        line = " ".join(["%.6f"] * 150) + " \n"
+        return "".join(line % tuple(frame) for frame in self.frames.reshape(-1, 150).tolist())
 
 
 class PkuTree(NamedTuple):
-    """Where a made-up tree lies."""
+    """The folders of a synthetic PKU-MMD."""
 
     root: Path
-    videos: Path  # folders
+    videos: Path
     labels: Path
     splits: Path
 
@@ -59,20 +58,20 @@ class PkuTree(NamedTuple):
     def below(
         cls, root: Path, videos: str = "skeleton", labels: str = "label", splits: str = "split"
     ) -> "PkuTree":
-        """The folders, made."""
+        """Make the folders."""
         tree = cls(root, root / videos, root / labels, root / splits)
         for folder in tree[1:]:
             folder.mkdir(parents=True, exist_ok=True)
         return tree
 
     def write(self, videos: Mapping[str, PkuVideo]) -> None:
-        """The skeletons and labels of all videos."""
+        """Write the skeletons and labels of all videos."""
         for name, video in videos.items():
             (self.videos / f"{name}.txt").write_text(video.text)
             (self.labels / f"{name}.txt").write_text("".join(f"{line}\n" for line in video.labels))
 
     def write_split(self, file: str, train: Sequence[str], test: Sequence[str]) -> None:
-        """A split file as published: names with commas between, also after the last."""
+        """Write a split file as published: comma-separated names, and a comma after the last."""
         lines = (
             "Training videos:",
             ", ".join(train) + ",",
@@ -82,13 +81,15 @@ class PkuTree(NamedTuple):
         (self.splits / file).write_text("\n".join(lines) + "\n")
 
 
+EIGHT_FRAMES = (1, 1, 2, 2, 2, 1, 1, 1)
+THREE_LABELS = ("1,1,3,2", "51,6,8,2", "14,3,5,1")
+# With twelve labels there are indices of two digits.
+TWELVE_LABELS = tuple(f"{number},{number},{number},2" for number in range(1, 13))
 PKU1 = {
-    "0002-L": PkuVideo.of((1, 1, 2, 2, 2, 1, 1, 1), "1,1,3,2", "51,6,8,2", "14,3,5,1", seed=1),
-    "0002-M": PkuVideo.of((1, 1, 2, 2, 2, 1, 1, 1), "1,1,3,2", "51,6,8,2", "14,3,5,1", seed=2),
-    "0002-R": PkuVideo.of((1, 1, 2, 2, 2, 1, 1, 1), "1,1,3,2", "51,6,8,2", "14,3,5,1", seed=3),
-    "0364-L": PkuVideo.of(
-        (1,) * 12, *(f"{c},{c},{c},2" for c in range(1, 13)), seed=4
-    ),  # indices 10 and 11
+    "0002-L": PkuVideo.of(EIGHT_FRAMES, *THREE_LABELS, seed=1),
+    "0002-M": PkuVideo.of(EIGHT_FRAMES, *THREE_LABELS, seed=2),
+    "0002-R": PkuVideo.of(EIGHT_FRAMES, *THREE_LABELS, seed=3),
+    "0364-L": PkuVideo.of((1,) * 12, *TWELVE_LABELS, seed=4),
     "0364-R": PkuVideo.of((2,) * 5, "30,1,5,2", seed=5),
 }
 PKU2 = {
@@ -99,8 +100,8 @@ PKU2 = {
 
 
 @pytest.fixture
-def pku1(tmp_path) -> PkuTree:
-    """Part I, flat: all three cameras, two bodies, actions at the first and last frame, one of them longest."""
+def pku1(tmp_path: Path) -> PkuTree:
+    """Part I: all three cameras, two bodies, actions at the first and the last frame."""
     tree = PkuTree.below(tmp_path / "pku1")
     tree.write(PKU1)
     tree.write_split("cross-subject.txt", ["0002-L", "0002-M", "0002-R"], ["0364-L", "0364-R"])
@@ -109,7 +110,7 @@ def pku1(tmp_path) -> PkuTree:
 
 
 @pytest.fixture
-def pku2(tmp_path) -> PkuTree:
+def pku2(tmp_path: Path) -> PkuTree:
     """Part II."""
     tree = PkuTree.below(tmp_path / "pku2")
     tree.write(PKU2)
@@ -120,13 +121,13 @@ def pku2(tmp_path) -> PkuTree:
 
 @pytest.fixture
 def make_store(tmp_path: Path) -> Callable[..., SequenceStore]:
-    """Writes a store of the given sequences, whose names rise, and opens it."""
+    """Writes a store of the given sequences, sorted by name, and opens it."""
 
     def make(
         sequences: Sequence[SkeletonSequence],
         class_names: Sequence[str],
         *,
-        dataset: str = "made up",
+        dataset: str = "synthetic",
         splits: Mapping[str, Sequence[bool]] | None = None,
     ) -> SequenceStore:
         path = tmp_path / "store.h5"
