@@ -13,7 +13,7 @@ from scdnet.cli import run_command
 from scdnet.config import Config
 from scdnet.data.clips import noise_clips
 from scdnet.engine.device import disable_malloc_trim
-from scdnet.engine.train.state import start_training
+from scdnet.engine.train.pretrain import start_training
 
 CPU = torch.device("cpu")
 WARM_UP = 3
