@@ -11,6 +11,7 @@ import re
 import typing
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -28,7 +29,7 @@ BOUNDS = {
     Lt: ("lt", "< {:,}"),
     MultipleOf: ("multiple_of", "multiple of {}"),
 }
-TYPE_NAMES = {bool: "true, false", int: "integer", float: "number", str: "text"}
+TYPE_NAMES = {bool: "true, false", int: "integer", float: "number", str: "text", Path: "path"}
 LONG_BOUND = 10**6
 
 
@@ -73,7 +74,8 @@ def sections(
     yield prefix, section
     for name, field in section.model_fields.items():
         if is_section(field):
-            yield from sections(field.annotation, f"{prefix}.{name}" if prefix else name)
+            inner: Any = field.annotation
+            yield from sections(inner, f"{prefix}.{name}" if prefix else name)
 
 
 def keys_of(section: type[BaseModel]) -> list[ConfigKey]:
@@ -100,8 +102,8 @@ def field_comments(section: type[BaseModel]) -> dict[str, str]:
             continue
         source = inspect.getsource(base)
         lines = source.splitlines()
-        for node in ast.parse(source).body[0].body:
-            if isinstance(node, ast.AnnAssign):
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 text = comment_above(lines, node.lineno - 1)
                 if text:
                     comments[node.target.id] = text
@@ -133,10 +135,9 @@ def describe_values(field: FieldInfo) -> str:
     for kind, (attribute, text) in BOUNDS.items():
         limits = [getattr(item, attribute) for item in field.metadata if isinstance(item, kind)]
         bounds += [text.format(limit) for limit in limits if limit < LONG_BOUND]
-    base = TYPE_NAMES.get(field.annotation, "")
-    if typing.get_origin(field.annotation) is tuple:
-        base = "list"
-    return ", ".join([base or "path", *bounds])
+    annotation: Any = field.annotation
+    name = "list" if typing.get_origin(annotation) is tuple else TYPE_NAMES[annotation]
+    return ", ".join([name, *bounds])
 
 
 def literals(annotation: Any) -> list[object]:
@@ -202,8 +203,8 @@ def find_parser(verb: str) -> argparse.ArgumentParser:
         raise _Parsed(parser)
 
     command = import_module(f"scdnet.commands.{COMMANDS[verb].module}")
-    methods = {"parse_args": stop, "parse_intermixed_args": stop, "parse_known_args": stop}
-    with mock.patch.multiple(argparse.ArgumentParser, **methods):
+    parsing: dict[str, Any] = dict.fromkeys(("parse_args", "parse_intermixed_args"), stop)
+    with mock.patch.multiple(argparse.ArgumentParser, **parsing):
         try:
             command.main([])
         except _Parsed as found:
