@@ -1,3 +1,5 @@
+"""`scdnet prepare custom`: convert recordings of your own."""
+
 from collections.abc import Sequence
 from pathlib import Path
 

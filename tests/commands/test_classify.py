@@ -1,4 +1,4 @@
-"""`tools/classify.py` from end to end, and what it says to bad input."""
+"""Classification of recordings from end to end, and the messages for bad input."""
 
 import re
 from pathlib import Path
@@ -7,25 +7,26 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
-from scdnet.commands import inspect_store as inspect_store
-from scdnet.commands import prepare_ntu as ntu_gendata
+from scdnet.commands import extract, prepare_ntu
+from scdnet.config_file import dump_config
 from scdnet.engine.train.pretrain import pretrain
-from scdnet.eval.feature_file import write_features
-from scdnet.eval.feature_table import extract_table
 from scdnet.raw.skeleton_file import Body, format_skeleton
+from scdnet.viz import drawing, render
 from tests.conftest import make_small_config, write_synthetic_store
 from tests.raw.walker import csv, npz, walked
 
-OWN = ("--layout", "ntu25", "--unit", "m", "--up", "y")
-ASKED = "S001C001P003R001A002"
+CAPTURE = ("--layout", "ntu25", "--unit", "m", "--up", "y")
+QUERY = "S001C001P003R001A002"
 
 
 class Known(NamedTuple):
-    """Walkers of two classes from recording to features."""
+    """Walkers of two classes, from recordings to features."""
 
-    raw: Path  # folder of `.skeleton` files
+    # A directory of `.skeleton` files.
+    raw: Path
     store: Path
     checkpoint: Path
     features: Path
@@ -33,30 +34,35 @@ class Known(NamedTuple):
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory) -> Known:
-    folder = tmp_path_factory.mktemp("known")
-    (folder / "raw").mkdir()
+    directory = tmp_path_factory.mktemp("known")
+    raw = directory / "raw"
+    raw.mkdir()
     rng = np.random.default_rng(0)
-    for subject in (1, 3):  # training and test of x-sub
+    # Subject 1 is in the training split of x-sub, subject 3 in the test split.
+    for subject in (1, 3):
         for replication in (1, 2, 3):
             for action in (1, 2):
-                frames = walker(action, rng)
                 name = f"S001C001P{subject:03}R{replication:03}A{action:03}"
-                (folder / f"raw/{name}.skeleton").write_text(
-                    format_skeleton([[Body(0, joints)] for joints in frames])
-                )
-    store = folder / "known.h5"
-    arguments = ["--dataset", "ntu60", "--raw", folder / "raw", "--out", store, "--workers", 1]
-    assert ntu_gendata.main([str(argument) for argument in arguments]) == 0
-    config = make_small_config(store, folder / "runs")
-    known = Known(folder / "raw", store, pretrain(config), folder / "features.h5")
-    write_features(known.features, extract_table(config, str(known.checkpoint)))
+                frames = [[Body(0, joints)] for joints in walker(action, rng)]
+                (raw / f"{name}.skeleton").write_text(format_skeleton(frames))
+    store = directory / "known.h5"
+    arguments = ["--dataset", "ntu60", "--raw", raw, "--out", store, "--workers", 1]
+    assert prepare_ntu.main([str(argument) for argument in arguments]) == 0
+    config = make_small_config(store, directory / "runs")
+    config = config.model_copy(update={"optim": config.optim.model_copy(update={"epochs": 1})})
+    known = Known(raw, store, pretrain(config), directory / "features.h5")
+    config_path = directory / "config.yaml"
+    config_path.write_text(yaml.safe_dump(dump_config(config)))
+    arguments = ["-c", config_path, "--checkpoint", known.checkpoint, "--out", known.features]
+    extract.main([str(argument) for argument in arguments])
     return known
 
 
 def walker(action: int, rng: np.random.Generator) -> np.ndarray:
-    """(T, V, C) metres, as a `.skeleton` file has them: to five places. Action 2 has its hands up."""
+    """Return (T, V, C) in meters, rounded as in a `.skeleton` file; hands are up in action 2."""
     frames = walked() + 0.01 * rng.normal(size=walked().shape)
-    frames[:, [7, 11, 21, 22, 23, 24], 1] += 0.8 * (action == 2)  # hands, their tips and thumbs
+    hands_tips_thumbs = [7, 11, 21, 22, 23, 24]
+    frames[:, hands_tips_thumbs, 1] += 0.8 * (action == 2)
     return frames.round(5)
 
 
@@ -64,79 +70,63 @@ def walker(action: int, rng: np.random.Generator) -> np.ndarray:
 def classify(run, known):
     def call(recording: Path, *options: object, **changes: Path):
         files = known._replace(**changes)
-        return run(
-            "tools/classify.py",
-            recording,
-            "--checkpoint",
-            files.checkpoint,
-            "--features",
-            files.features,
-            *options,
-        )
+        given = ("--checkpoint", files.checkpoint, "--features", files.features)
+        return run("tools/classify.py", recording, *given, *options)
 
     return call
 
 
 @pytest.mark.end_to_end
-def test_a_known_recording_is_of_its_class_and_most_similar_to_itself(classify, known):
-    done = classify(known.raw / f"{ASKED}.skeleton")
+def test_a_known_recording_has_its_class_and_is_most_similar_to_itself(classify, known):
+    done = classify(known.raw / f"{QUERY}.skeleton")
     assert done.status == 0, done.err
-    title, _, head, first, second, _, columns, *neighbours = done.out.splitlines()
-    assert title == f"{known.raw / ASKED}.skeleton, by 12 known sequences of 2 classes"
-    chances = [re.fullmatch(r" +([\d.]+) %  (.+)", line).groups() for line in (first, second)]
-    assert [name for _, name in chances] == ["eat meal/snack", "drink water"]
-    assert float(chances[0][0]) > 50 and sum(
-        float(chance) for chance, _ in chances
-    ) == pytest.approx(100, abs=0.11)
-    assert head.split() == ["probability", "class"] and columns.split() == [
-        "similarity",
-        "class",
-        "sequence",
-    ]
-    assert neighbours[0].split() == ["1.000", "eat", "meal/snack", ASKED] and len(neighbours) == 5
+    title, _, *rest = done.out.splitlines()
+    assert title == (f"{known.raw / QUERY}.skeleton, compared with 12 sequences of 2 classes")
+    header, _, first, second, _, columns, _, *neighbors = [line.split() for line in rest]
+    assert header == ["probability", "class"]
+    assert first[1:] == ["%", "eat", "meal/snack"] and second[1:] == ["%", "drink", "water"]
+    assert float(first[0]) > 50
+    assert float(first[0]) + float(second[0]) == pytest.approx(100, abs=0.11)
+    assert columns == ["similarity", "class", "sequence"]
+    assert neighbors[0] == ["1.000", "eat", "meal/snack", QUERY] and len(neighbors) == 5
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".csv"])
-def test_an_own_recording_is_answered_as_the_skeleton_file_of_the_same(
+def test_a_custom_recording_is_classified_as_the_skeleton_file_of_the_same(
     classify, known, tmp_path, suffix
 ):
     rng = np.random.default_rng(0)
-    frames = [walker(action, rng) for action in (1, 2)][1]  # the second that was made
-    own = tmp_path / f"own{suffix}"
-    own.write_bytes(npz(joints=1000 * frames) if suffix == ".npz" else csv(1000 * frames))
-    answer = classify(own, "--layout", "ntu25", "--unit", "mm", "--up", "y")
-    assert answer.status == 0, answer.err
-    skeleton = classify(known.raw / "S001C001P001R001A002.skeleton")
-    assert answer.out.splitlines()[1:] == skeleton.out.splitlines()[1:]
+    walker(1, rng)
+    millimeters = 1000 * walker(2, rng)
+    custom = tmp_path / f"custom{suffix}"
+    custom.write_bytes(npz(joints=millimeters) if suffix == ".npz" else csv(millimeters))
+    found = classify(custom, "--layout", "ntu25", "--unit", "mm", "--up", "y")
+    assert found.status == 0, found.err
+    expected = classify(known.raw / "S001C001P001R001A002.skeleton")
+    assert found.out.splitlines()[1:] == expected.out.splitlines()[1:]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".gif"])
-def test_the_recording_is_drawn_first_and_marked_beside_its_neighbours(
+def test_the_recording_is_drawn_first_and_marked_beside_its_neighbors(
     classify, known, tmp_path, monkeypatch, suffix
 ):
-    from scdnet.viz import render
-
     drawn = []
-    monkeypatch.setattr(
-        render,
-        "project",
-        lambda drawing, project=render.project: drawn.append(drawing) or project(drawing),
-    )
-    out = tmp_path / f"new/answer{suffix}"
-    done = classify(known.raw / f"{ASKED}.skeleton", "--render", out)
-    assert done.status == 0 and done.out.endswith(f"\n\ndrawn in {out}\n"), done.err
+    project = render.project
+    monkeypatch.setattr(render, "project", lambda one: drawn.append(one) or project(one))
+    monkeypatch.setattr(render, "MAX_GIF_FRAMES", 2)
+    out = tmp_path / f"new/drawing{suffix}"
+    done = classify(known.raw / f"{QUERY}.skeleton", "--render", out)
+    assert done.status == 0 and done.out.endswith(f"\n\nDrawn in {out}\n"), done.err
     rows = [line.split() for line in done.out.splitlines()[-7:-2]]
     query, *others = drawn
-    assert (
-        query.is_marked
-        and query.name == ASKED
-        and re.fullmatch(r"\d+ % eat meal/snack", query.class_name)
-    )
-    assert [[d.class_name.split()[0], d.name] for d in others] == [
+    assert query.is_marked and query.name == QUERY
+    assert re.fullmatch(r"\d+ % eat meal/snack", query.class_name)
+    assert [[other.class_name.split()[0], other.name] for other in others] == [
         [row[0], row[-1]] for row in rows
     ]
-    assert not any(d.is_marked for d in others)
-    np.testing.assert_array_equal(others[0].frames, query.frames)  # itself
+    assert not any(other.is_marked for other in others)
+    # The nearest neighbor of a known recording is itself.
+    np.testing.assert_array_equal(others[0].frames, query.frames)
     with Image.open(out) as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
     is_mark = abs(pixels - (0, 0x9E, 0x73)).sum(axis=-1) < 60
@@ -149,20 +139,12 @@ def test_the_recording_is_drawn_first_and_marked_beside_its_neighbours(
     [
         ({"cut.skeleton": "3\n1\n"}, (), r"cut\.skeleton:\d+: expected"),
         ({}, (), r"none\.skeleton: cannot be read: "),
-        (
-            {"notes.txt": ""},
-            (),
-            r"notes\.txt: expected a name that ends in one of \.skeleton, \.npz, \.csv",
-        ),
-        ({"own.npz": ""}, (), r"own\.npz: --layout is needed for a \.npz file"),
-        ({"own.csv": ""}, OWN[:4], r"own\.csv: --up is needed for a \.csv file"),
-        ({"own.npz": "no zip"}, OWN, r"own\.npz: "),
-        ({"a.skeleton": ""}, OWN[2:4], r"a\.skeleton: --unit is not for a \.skeleton file"),
-        (
-            {"a.skeleton": ""},
-            ("--store", "moved.h5"),
-            "--store is for --render, which is not given",
-        ),
+        ({"notes.txt": ""}, (), r"notes\.txt: expected a name that ends in one of \.skeleton, "),
+        ({"own.npz": ""}, (), r"own\.npz: expected layout to be .* for a \.npz file, found None"),
+        ({"own.csv": ""}, CAPTURE[:4], r"own\.csv: expected up to be .* for a \.csv file"),
+        ({"own.npz": "no zip"}, CAPTURE, r"own\.npz: "),
+        ({"a.skeleton": ""}, CAPTURE[2:4], r"a\.skeleton: expected unit to be None for a "),
+        ({"a.skeleton": ""}, ("--store", "moved.h5"), "--store is only used with --render"),
     ],
 )
 def test_a_recording_that_cannot_be_used_is_one_line_and_status_2(
@@ -175,12 +157,12 @@ def test_a_recording_that_cannot_be_used_is_one_line_and_status_2(
     assert re.match(f"error: .*{message}", done.err) and done.err.count("\n") == 1
 
 
-def changed(features: Path, out: Path, **attributes: object) -> Path:
-    """A copy of a features file; `label` is one for all its rows."""
+def changed(features: Path, out: Path, *, label: int | None = None, **attributes: object) -> Path:
+    """Copy a features file and change its attributes, or the labels of all its rows."""
     out.write_bytes(features.read_bytes())
     with h5py.File(out, "r+") as file:
-        if "label" in attributes:
-            file["label"][:] = attributes.pop("label")
+        if label is not None:
+            file["label"][:] = label
         file.attrs.update(attributes)
     return out
 
@@ -189,51 +171,49 @@ def changed(features: Path, out: Path, **attributes: object) -> Path:
     ("attributes", "message"),
     [
         ({"checkpoint_sha256": "of another"}, "whose hash is not that of"),
-        ({"label": 0}, "expected sequences of several classes, found only 'drink water'"),
+        ({"label": 0}, "expected several classes, found only 'drink water'"),
         ({"format": "else"}, "expected scdnet-features of version 1"),
     ],
 )
-def test_features_that_do_not_do_are_one_line_and_status_2(
+def test_features_that_cannot_be_used_are_one_line_and_status_2(
     classify, known, tmp_path, attributes, message
 ):
     features = changed(known.features, tmp_path / "changed.h5", **attributes)
-    done = classify(known.raw / f"{ASKED}.skeleton", features=features)
+    done = classify(known.raw / f"{QUERY}.skeleton", features=features)
     assert done.status == 2 and not done.out and message in done.err and done.err.count("\n") == 1
 
 
-def test_a_picture_needs_the_very_store_of_the_features_wherever_it_is(classify, known, tmp_path):
-    recording, out = known.raw / f"{ASKED}.skeleton", tmp_path / "x.png"
-    features = changed(known.features, tmp_path / "moved.h5", store=str(tmp_path / "gone.h5"))
-    done = classify(recording, "--render", out, features=features)
-    assert (
-        done.status == 2
-        and f"{tmp_path / 'gone.h5'}: the store that the features were made from is not" in done.err
-    )
-    other = write_synthetic_store(tmp_path / "other.h5")
-    done = classify(recording, "--render", out, "--store", other, features=features)
-    assert (
-        done.status == 2 and f"{other}: not the store that the features were made from" in done.err
-    )
-    assert not done.out and not out.exists()
-    done = classify(recording, "--render", out, "--store", known.store, features=features)
-    assert done.status == 0 and out.exists(), done.err
-    assert classify(recording, features=features).status == 0  # which it alone needs
-
-
-def test_a_picture_of_another_kind_or_without_matplotlib_is_refused_before_the_work(
+def test_a_drawing_needs_the_very_store_of_the_features_wherever_it_is(
     classify, known, tmp_path, monkeypatch
 ):
-    recording = known.raw / f"{ASKED}.skeleton"
+    recording = known.raw / f"{QUERY}.skeleton"
+    out = tmp_path / "x.png"
+    # Painting is slow and tested elsewhere.
+    monkeypatch.setattr(render, "draw_strips", lambda pictures, path: path.touch())
+    moved = tmp_path / "gone.h5"
+    features = changed(known.features, tmp_path / "moved.h5", store=str(moved))
+    done = classify(recording, "--render", out, features=features)
+    assert done.status == 2 and not done.out
+    assert f"{moved}: no such file, but the features were extracted from it" in done.err
+    other = write_synthetic_store(tmp_path / "other.h5")
+    done = classify(recording, "--render", out, "--store", other, features=features)
+    assert done.status == 2 and not done.out
+    assert f"{other}: not the store that the features were extracted from" in done.err
+    assert not out.exists()
+    done = classify(recording, "--render", out, "--store", known.store, features=features)
+    assert done.status == 0 and out.exists(), done.err
+    # Without a drawing, the store is not needed.
+    assert classify(recording, features=features).status == 0
+
+
+def test_another_kind_of_drawing_or_a_missing_matplotlib_is_refused_before_the_work(
+    classify, known, tmp_path, monkeypatch
+):
+    recording = known.raw / f"{QUERY}.skeleton"
     done = classify(recording, "--render", tmp_path / "x.jpg")
-    assert (
-        done.status == 2
-        and not done.out
-        and "expected a name that ends in .png or .gif" in done.err
-    )
-    monkeypatch.setattr(inspect_store, "find_spec", lambda name: None)
+    assert done.status == 2 and not done.out
+    assert "expected a name that ends in .png or .gif" in done.err
+    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
     done = classify(recording, "--render", tmp_path / "x.png")
-    assert (
-        done.status == 2
-        and not done.out
-        and "drawing needs matplotlib: pip install scdnet[plot]" in done.err
-    )
+    assert done.status == 2 and not done.out
+    assert "drawing needs matplotlib: pip install scdnet[plot]" in done.err
