@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,10 +11,9 @@ from torch import Generator, Tensor
 from scdnet.config import DataConfig
 from scdnet.data.cache import free_memory
 from scdnet.data.rank_info import SINGLE_PROCESS, RankInfo
-from scdnet.data.recordings import Batch, HeldRecordings, Recordings, open_recordings, to_planes
+from scdnet.data.recordings import Batch, Recordings, open_recordings, to_planes
 from scdnet.data.store import SequenceStore, StoreError, open_sequences
 from scdnet.data.streams import STREAMS
-from scdnet.data.transfer import send
 from scdnet.data.views import (
     PAIR_SPECS,
     AugmentParams,
@@ -28,88 +27,109 @@ from scdnet.data.views import (
 )
 from scdnet.skeleton import NTU_25
 
-CPU = torch.device("cpu")
+Tensors = TypeVar("Tensors", Batch, AugmentParams)
 
 
 @dataclass(frozen=True)
 class Clips:
-    """The recordings of all sequences, with what is needed to make views of them on `device`.
+    """The recordings of all sequences, and the settings of their views on `device`.
 
-    A seed gives the same views wherever the frames lie, and whichever rank makes them.
+    A seed gives the same views wherever the frames are cached, and whichever rank makes them.
     """
 
     recordings: Recordings
-    place: str  # where their frames lie, in words
+    # A description of where the frames are cached, for the log.
+    cache_summary: str
     device: torch.device
     label: Tensor  # (N,) int64
-    is_train: Tensor  # (N,) bool: the split of the benchmark
+    # The split of the benchmark.
+    is_train: Tensor  # (N,) bool
     name: np.ndarray  # (N,) str
     class_names: tuple[str, ...]
     dataset: str
     config: DataConfig
     stream: str
-    rank_info: RankInfo = SINGLE_PROCESS  # of the rank that makes views
+    # The rank that makes views.
+    rank_info: RankInfo = SINGLE_PROCESS
 
     def split(self, *, train: bool) -> Tensor:
-        """The indices of the training or the test split, rising."""
+        """Return the indices of the training or the test split, sorted."""
         return (self.is_train == train).nonzero()[:, 0]
 
     def training_views(
         self, batches: Sequence[Tensor], generator: Generator, tasks: Sequence[str] = ("scd",)
     ) -> Iterator[tuple[Tensor, ...]]:
-        """For each batch of indices (N,) freshly drawn pairs of training views (N, C, T, V, M) of its sequences.
+        """Draw pairs of training views (N, C, T, V, M) for each batch of indices (N,).
 
-        A pair for each of the `tasks` (PAIR_SPECS), one after the other. Of several ranks each makes those of its own
-        rows, (N/ranks, C, T, V, M), drawn as if it made all.
+        Yields a pair for each of the `tasks` (PAIR_SPECS), one after the other. Each of several
+        ranks makes the views of its own rows, (N/ranks, C, T, V, M), drawn as if it made all.
         """
-        kinds = [PAIR_SPECS[task] for task in tasks]
-        chance = self._chance(generator)
-        for index, batch in self._recordings_of(batches):
-            pairs = (
-                self._augmented(
-                    batch, sample_pair_params(len(index), kind=kind, **chance), copies=2
+        for index, batch in self._load_rows(batches):
+            views: list[Tensor] = []
+            for task in tasks:
+                params = sample_pair_params(
+                    len(index),
+                    self.config.num_frames,
+                    PAIR_SPECS[task],
+                    views=self.config.views,
+                    skeleton=NTU_25,
+                    generator=generator,
                 )
-                for kind in kinds
-            )
-            yield tuple(view for pair in pairs for view in pair.chunk(2))
+                views += self._augment(batch, params, copies=2).chunk(2)
+            yield tuple(views)
 
     def augmented_views(self, batches: Sequence[Tensor], generator: Generator) -> Iterator[Tensor]:
-        """For each batch of indices (N,) a freshly drawn training view (N, C, T, V, M); of the own rows of a rank."""
-        chance = self._chance(generator)
-        for index, batch in self._recordings_of(batches):
-            yield self._augmented(batch, sample_augment_params(len(index), **chance), copies=1)
+        """Draw a training view (N, C, T, V, M) for each batch of indices (N,).
 
-    def _chance(self, generator: Generator) -> dict[str, Any]:
-        """What views are drawn with and for."""
-        return {
-            "frames": self.config.num_frames,
-            "views": self.config.views,
-            "skeleton": NTU_25,
-            "generator": generator,
-        }
+        Each of several ranks makes the views of its own rows.
+        """
+        for index, batch in self._load_rows(batches):
+            params = sample_augment_params(
+                len(index),
+                self.config.num_frames,
+                views=self.config.views,
+                skeleton=NTU_25,
+                generator=generator,
+            )
+            yield self._augment(batch, params, copies=1)
 
-    def _recordings_of(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Batch]]:
-        """Each batch of indices (N,) with the recordings of the rank's rows of it, on the device."""
+    def _load_rows(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Batch]]:
+        """Yield each batch of indices (N,) with the recordings of the rank's rows of it."""
         own = [self.rank_info.rows(index) for index in batches]
         for index, batch in zip(batches, self.recordings.batches(own), strict=True):
-            yield index, send(batch, self.device)
+            yield index, _to_device(batch, self.device)
 
-    def _augmented(self, batch: Batch, draws: AugmentParams, *, copies: int) -> Tensor:
-        """`copies` views of the recordings of a batch, one after the other, as drawn for all ranks."""
+    def _augment(self, batch: Batch, params: AugmentParams, *, copies: int) -> Tensor:
+        """Make `copies` views of each recording, one copy after the other.
+
+        `params` are those of all ranks.
+        """
         config = self.config
         batch = Batch(batch.frames, batch.offset.repeat(copies), batch.length.repeat(copies))
-        draws = send(
-            AugmentParams(*(self.rank_info.rows(drawn, copies=copies) for drawn in draws)),
-            self.device,
-        )
-        crop = training_crop(batch.length, draws, config.views.min_crop_frames)
-        return augment(_cut(batch, crop, self.stream, config.num_frames), draws, NTU_25)
+        own = AugmentParams(*(self.rank_info.rows(param, copies=copies) for param in params))
+        own = _to_device(own, self.device)
+        crop = training_crop(batch.length, own, config.views.min_crop_frames)
+        return augment(_cut(batch, crop, self.stream, config.num_frames), own, NTU_25)
 
     def evaluation_views(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
-        """For each batch of indices (N,) the evaluation views (N, C, T, V, M) of its sequences."""
+        """Yield the evaluation views (N, C, T, V, M) of each batch of indices (N,)."""
         for batch in self.recordings.batches(batches):
-            batch = send(batch, self.device)
+            batch = _to_device(batch, self.device)
             yield _cut(batch, evaluation_crop(batch.length), self.stream, self.config.num_frames)
+
+
+def _to_device(tensors: Tensors, device: torch.device) -> Tensors:
+    """Copy a named tuple of tensors to `device` by way of pinned memory.
+
+    Without pinned memory each copy would force a host-device synchronization.
+    """
+    if device.type == "cpu":
+        return tensors
+    moved = (
+        x if x.device.type == device.type else x.pin_memory().to(device, non_blocking=True)
+        for x in tensors
+    )
+    return type(tensors)(*moved)
 
 
 def _cut(batch: Batch, crop: Crop, stream: str, num_frames: int) -> Tensor:
@@ -117,10 +137,20 @@ def _cut(batch: Batch, crop: Crop, stream: str, num_frames: int) -> Tensor:
     return STREAMS[stream](joints, NTU_25)
 
 
-def evaluation_view(frames: np.ndarray, stream: str, *, num_frames: int, bodies: int) -> Tensor:
-    """The evaluation view (1, C, T, V, M) of one recording (any T, M, V, C), float32 metres as a store holds it."""
-    batch = Batch(to_planes(frames, bodies), torch.tensor([0]), torch.tensor([len(frames)]))
+def evaluation_view(frames: np.ndarray, stream: str, *, num_frames: int, num_bodies: int) -> Tensor:
+    """Return the evaluation view (1, C, T, V, M) of one recording.
+
+    `frames` (any T, M, V, C) are float32 metres, normalized as in a store.
+    """
+    batch = Batch(to_planes(frames, num_bodies), torch.tensor([0]), torch.tensor([len(frames)]))
     return _cut(batch, evaluation_crop(batch.length), stream, num_frames)
+
+
+def sample_batches(index: Tensor, batch_size: int, generator: Generator) -> tuple[Tensor, ...]:
+    """Draw the batches (batch_size,) of an epoch over the sequences `index`; drop the rest."""
+    order = index[torch.randperm(len(index), generator=generator)]
+    steps = len(order) // batch_size
+    return order[: steps * batch_size].view(steps, batch_size).unbind()
 
 
 def load_clips(
@@ -131,23 +161,22 @@ def load_clips(
     rank_info: RankInfo = SINGLE_PROCESS,
     free: Mapping[str, float] | None = None,
 ) -> Clips:
-    """The sequences of the store of `config`, for views made on `device`.
+    """Load the sequences of the store of `config`, for views made on `device`.
 
-    `rank_info` is that of this rank; `free` has the free bytes of each memory, by default as measured.
-    Raises StoreError if the store lacks the benchmark or a split is empty, ScdnetError if the frames do not fit where
-    `config.cache` wants them.
+    `rank_info` is that of this rank; `free` has the free bytes of each memory, by default as
+    measured. Raises StoreError if the store lacks the benchmark or a split is empty, ScdnetError if
+    the frames do not fit into the memory that `config.cache` names.
     """
     with open_sequences(config.store) as store:
         is_train = read_split(store, config.benchmark)
         free = free_memory(device) if free is None else free
-        recordings, place = open_recordings(store, config, device, free=free)
-        label = torch.from_numpy(store.table.label)
+        recordings, cache_summary = open_recordings(store, config, device, free=free)
         return Clips(
             recordings,
-            place,
+            cache_summary,
             device,
-            label,
-            is_train,
+            label=torch.from_numpy(store.table.label),
+            is_train=is_train,
             name=store.table.name,
             class_names=store.class_names,
             dataset=store.dataset,
@@ -158,42 +187,12 @@ def load_clips(
 
 
 def read_split(store: SequenceStore, benchmark: str) -> Tensor:
-    """(N,) bool: the training split. Raises StoreError if the store lacks the benchmark or a split is empty."""
+    """Return where a sequence belongs to the training split, (N,) bool.
+
+    Raises StoreError if the store lacks the benchmark or a split is empty.
+    """
     is_train = torch.from_numpy(store.is_train(benchmark))
     for split, size in (("training", is_train.sum()), ("test", (~is_train).sum())):
         if size == 0:
             raise StoreError(f"{store.path}: the {split} split of benchmark {benchmark!r} is empty")
     return is_train
-
-
-def noise_clips(
-    config: DataConfig,
-    num: int,
-    *,
-    two_person: float = 1,
-    device: torch.device = CPU,
-    seed: int = 0,
-) -> Clips:
-    """Noise in `num` recordings of 40 to 159 frames, as long as most of NTU's: for benchmarks.
-
-    In the share `two_person` of them, evenly spread, there is a second body.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    length = torch.randint(40, 160, (num,), generator=generator)
-    frames = torch.randn(
-        3, int(length.sum()), config.num_bodies, NTU_25.num_joints, generator=generator
-    )
-    is_alone = (torch.arange(1, num + 1) * two_person).floor().diff(prepend=torch.zeros(1)) == 0
-    frames[:, is_alone.repeat_interleave(length), 1:] = 0
-    return Clips(
-        recordings=HeldRecordings(frames.to(device), length),
-        place="noise",
-        device=device,
-        label=torch.zeros(num, dtype=torch.long),
-        is_train=torch.ones(num, dtype=torch.bool),
-        name=np.array([f"noise{i:09}" for i in range(num)]),
-        class_names=("noise",),
-        dataset="noise",
-        config=config,
-        stream="joint",
-    )

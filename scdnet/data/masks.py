@@ -1,4 +1,7 @@
-"""Which joints and frames a training view keeps. Source: SCD-Net, sec. 3.4; docs/method.md 2."""
+"""The joints and frames that a training view keeps.
+
+Source: SCD-Net, sec. 3.4; docs/method.md 2.
+"""
 
 from functools import cache
 
@@ -11,7 +14,7 @@ from scdnet.skeleton import Skeleton, neighbor_matrix
 
 @cache
 def _two_step_paths(skeleton: Skeleton) -> Tensor:
-    """(V, V) number of paths of two steps, standing still included, between two joints: B = A A."""
+    """Count the paths of two steps, standing still included, between joints: B = A A, (V, V)."""
     reach = torch.from_numpy(neighbor_matrix(skeleton))
     return (reach @ reach).double()
 
@@ -24,57 +27,64 @@ def num_masked_joints(views: ViewsConfig, skeleton: Skeleton) -> int:
 def sample_structured_joints(
     n: int, views: ViewsConfig, skeleton: Skeleton, generator: Generator
 ) -> Tensor:
-    """(N, V) bool, False at `masked_joint_fraction` joints around `seed_joint_fraction` joints drawn with replacement.
+    """Draw masks (N, V) bool, False at joints around a few seed joints, drawn with replacement.
 
-    A joint's score is the sum of the seeds' rows of B; the highest are masked. Ties are broken at random: the
-    original's sort order favours some joints.
+    A joint's score is the sum of the seeds' rows of B; the highest are masked. Ties are broken at
+    random: the original's sort order favors some joints.
     """
     num_seeds = max(1, round(views.seed_joint_fraction * skeleton.num_joints))
-    chosen = torch.randint(skeleton.num_joints, (n, num_seeds), generator=generator)
-    score = _two_step_paths(skeleton)[chosen].sum(
-        dim=1
-    )  # whole numbers, so that less than 1 only breaks ties
+    seeds = torch.randint(skeleton.num_joints, (n, num_seeds), generator=generator)
+    score = _two_step_paths(skeleton)[seeds].sum(dim=1)
+    # Scores are whole numbers, so that less than 1 only breaks ties.
     score += torch.rand(score.shape, generator=generator, dtype=score.dtype)
-    return _without_largest(score, num_masked_joints(views, skeleton))
+    return _mask_largest(score, num_masked_joints(views, skeleton))
 
 
 def sample_random_joints(
     n: int, views: ViewsConfig, skeleton: Skeleton, generator: Generator
 ) -> Tensor:
-    """(N, V) bool, False at `masked_joint_fraction` joints, any as likely as any other."""
-    return _without_largest(
-        torch.rand(n, skeleton.num_joints, generator=generator), num_masked_joints(views, skeleton)
-    )
+    """Draw masks (N, V) bool, False at as many joints, all equally likely."""
+    score = torch.rand(n, skeleton.num_joints, generator=generator)
+    return _mask_largest(score, num_masked_joints(views, skeleton))
 
 
-def sample_segments(n: int, frames: int, views: ViewsConfig, generator: Generator) -> Tensor:
-    """(N, T) bool, False in `num_masked_segments` of `segments` equal segments of the T frames."""
-    keep = _without_largest(
-        torch.rand(n, views.num_segments, generator=generator), views.num_masked_segments
-    )
-    return keep.repeat_interleave(frames // views.num_segments, dim=1)
+def keep_all_joints(n: int, views: ViewsConfig, skeleton: Skeleton, generator: Generator) -> Tensor:
+    """Return masks (N, V) bool that hide no joint."""
+    return torch.ones(n, skeleton.num_joints, dtype=torch.bool)
 
 
-def sample_frames(n: int, frames: int, views: ViewsConfig, generator: Generator) -> Tensor:
-    """(N, T) bool, False in as many single frames as `num_masked_segments` of `segments` segments hold."""
-    masked = frames * views.num_masked_segments // views.num_segments
-    return _without_largest(torch.rand(n, frames, generator=generator), masked)
+def sample_segments(n: int, num_frames: int, views: ViewsConfig, generator: Generator) -> Tensor:
+    """Draw masks (N, T) bool, False in some of the equal segments of T frames."""
+    score = torch.rand(n, views.num_segments, generator=generator)
+    keep = _mask_largest(score, views.num_masked_segments)
+    return keep.repeat_interleave(num_frames // views.num_segments, dim=1)
 
 
-def _without_largest(score: Tensor, num: int) -> Tensor:
-    """(N, K) -> (N, K) bool, False at the `num` largest of each row."""
+def sample_frames(n: int, num_frames: int, views: ViewsConfig, generator: Generator) -> Tensor:
+    """Draw masks (N, T) bool, False in as many single frames as the masked segments contain."""
+    num_masked = num_frames * views.num_masked_segments // views.num_segments
+    return _mask_largest(torch.rand(n, num_frames, generator=generator), num_masked)
+
+
+def keep_all_frames(n: int, num_frames: int, views: ViewsConfig, generator: Generator) -> Tensor:
+    """Return masks (N, T) bool that hide no frame."""
+    return torch.ones(n, num_frames, dtype=torch.bool)
+
+
+def _mask_largest(score: Tensor, num: int) -> Tensor:
+    """Map scores (N, K) to masks (N, K) bool, False at the `num` largest of each row."""
     return torch.ones(score.shape, dtype=torch.bool).scatter_(1, score.topk(num).indices, False)
 
 
-JOINT_MASKS = {  # by `data.views.spatial_mask`
+# The values of `data.views.spatial_mask`.
+JOINT_MASKS = {
     "structured": sample_structured_joints,
     "random": sample_random_joints,
-    "none": lambda n, views, skeleton, generator: torch.ones(
-        n, skeleton.num_joints, dtype=torch.bool
-    ),
+    "none": keep_all_joints,
 }
-FRAME_MASKS = {  # by `data.views.temporal_mask`
+# The values of `data.views.temporal_mask`.
+FRAME_MASKS = {
     "segments": sample_segments,
     "frames": sample_frames,
-    "none": lambda n, frames, views, generator: torch.ones(n, frames, dtype=torch.bool),
+    "none": keep_all_frames,
 }

@@ -1,4 +1,4 @@
-"""The sequence store: one HDF5 file per data set, all its benchmarks inside (docs/data.md)."""
+"""The sequence store: one HDF5 file per dataset, with all its benchmarks (docs/data/store.md)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,25 +11,15 @@ import h5py
 import numpy as np
 
 from scdnet.errors import ScdnetError
+from scdnet.files import DAMAGED_FILE_ERRORS
 from scdnet.skeleton import NTU_25
 
-FORMAT, VERSION = "scdnet-sequences", 1
+FORMAT = "scdnet-sequences"
+VERSION = 1
 MAX_BODIES = 2
 FRAME_SHAPE = (MAX_BODIES, NTU_25.num_joints, 3)  # M, V, C
-NUMBERS = (
-    "label",
-    "subject",
-    "camera",
-    "setup",
-    "replication",
-)  # the int64 columns, one value a sequence
-READ_ERRORS = (
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    KeyError,
-)  # what h5py raises over damaged bytes
+# The int64 columns, one value per sequence.
+INTEGER_COLUMNS = ("label", "subject", "camera", "setup", "replication")
 
 
 class StoreError(ScdnetError):
@@ -38,44 +28,47 @@ class StoreError(ScdnetError):
 
 @dataclass(frozen=True)
 class SkeletonSequence:
-    """One recording, normalised."""
+    """One sequence of a store, normalized."""
 
     frames: np.ndarray  # float32 (T, M, V, C), metres
     name: str
-    label: int  # class, from 0
-    subject: int = -1  # as in the name; -1 where unknown, so for the next three
+    # The class id, from 0.
+    label: int
+    # These four are as in the name of the recording; -1 where unknown.
+    subject: int = -1
     camera: int = -1
     setup: int = -1
     replication: int = -1
 
 
 class SequenceTable(NamedTuple):
-    """What is known of all sequences besides their frames; one row each."""
+    """The columns of a store besides its frames; one row per sequence."""
 
     name: np.ndarray  # (N,) str
-    label: np.ndarray  # (N,) int64, and so on
-    subject: np.ndarray
-    camera: np.ndarray
-    setup: np.ndarray
-    replication: np.ndarray
+    label: np.ndarray  # (N,) int64
+    subject: np.ndarray  # (N,) int64
+    camera: np.ndarray  # (N,) int64
+    setup: np.ndarray  # (N,) int64
+    replication: np.ndarray  # (N,) int64
 
 
 class SequenceStore:
-    """Read access to a store; `len(store)`, `store[i]`, `store.is_train("xsub")`. Open with `open_sequences`.
+    """Read access to a store: `len(store)`, `store[i]`, `store.is_train("xsub")`.
 
-    As a context manager it closes the file. Reading raises StoreError where the file is damaged.
+    Open it with `open_sequences`; as a context manager it closes the file. Reading raises
+    StoreError where the file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._check(not path.is_dir(), "a sequence store", "a folder")
+            self._check(not path.is_dir(), "a sequence store", "a directory")
             self._file = h5py.File(path, "r")
         except FileNotFoundError:
             raise StoreError(
-                f"{path}: no such sequence store; make one with data_prep/*_gendata.py"
+                f"{path}: no such sequence store; make one with `scdnet prepare`"
             ) from None
-        except READ_ERRORS as error:
+        except DAMAGED_FILE_ERRORS as error:
             raise StoreError(f"{path}: not a readable HDF5 file ({_one_line(error)})") from error
         try:
             self._read_attributes()
@@ -94,8 +87,9 @@ class SequenceStore:
             ("skeleton", NTU_25.name, f"attribute skeleton is {NTU_25.name!r}"),
         ):
             self._check(np.ndim(found[name]) == 0 and found[name] == value, expected, found[name])
-        self.dataset, class_names = found["dataset"], found["class_names"]
+        self.dataset = found["dataset"]
         self._check(_is_text(self.dataset), "attribute dataset is text", self.dataset)
+        class_names = found["class_names"]
         are_texts = np.ndim(class_names) == 1 and all(map(_is_text, class_names))
         self._check(are_texts, "attribute class_names is a list of texts", class_names)
         self.class_names = tuple(class_names)
@@ -107,16 +101,16 @@ class SequenceStore:
         _, shape, _ = self._dataset("offset")
         self._check(len(shape) == 1 and shape[0] > 1, "offset of N + 1 values, N > 0", shape)
         self.offset = self._read_column("offset", np.int64, shape[0])
-        rises = (
-            self.offset[0] == 0 and self.offset[-1] == len(self._frames) and _is_rising(self.offset)
-        )
-        self._check(rises, f"offsets that rise from 0 to {len(self._frames)}", self.offset)
-        numbers = {key: self._read_column(key, np.int64, len(self)) for key in NUMBERS}
-        self.table = SequenceTable(self._read_names(), **numbers)
-        known = (self.table.label >= 0) & (self.table.label < len(self.class_names))
-        self._check(
-            known.all(), f"labels in 0..{len(self.class_names) - 1}", self.table.label[~known]
-        )
+        num_frames = len(self._frames)
+        ends_fit = self.offset[0] == 0 and self.offset[-1] == num_frames
+        rises = ends_fit and _is_increasing(self.offset)
+        self._check(rises, f"offsets that increase from 0 to {num_frames}", self.offset)
+        columns = {key: self._read_column(key, np.int64, len(self)) for key in INTEGER_COLUMNS}
+        self.table = SequenceTable(self._read_names(), **columns)
+        label = self.table.label
+        is_class = (label >= 0) & (label < len(self.class_names))
+        highest = len(self.class_names) - 1
+        self._check(bool(is_class.all()), f"labels in 0..{highest}", label[~is_class])
         with self._reading("split"):
             benchmarks = list(self._member("split", h5py.Group))
         self._check(all(map(_is_text, benchmarks)), "benchmarks named in UTF-8", benchmarks)
@@ -130,7 +124,7 @@ class SequenceStore:
         self._check(shape == (len(self),), f"name of {len(self)} rows", shape)
         with self._reading("name"):
             names = np.array(dataset.asstr()[:], dtype=str)
-        self._check(_is_rising(names), "names that rise", names)
+        self._check(_is_increasing(names), "sorted, unique names", names)
         return names
 
     def _read_column(self, key: str, dtype: type[np.generic], rows: int) -> np.ndarray:
@@ -146,21 +140,18 @@ class SequenceStore:
             return dataset, dataset.shape or (), dataset.dtype
 
     def _member(self, key: str, kind: type) -> h5py.Dataset | h5py.Group:
-        found = self._file.get(key)
-        self._check(
-            isinstance(found, kind),
-            f"a {kind.__name__.lower()} {key}",
-            "nothing" if found is None else found,
-        )
-        return found
+        member = self._file.get(key)
+        found = "nothing" if member is None else member
+        self._check(isinstance(member, kind), f"a {kind.__name__.lower()} {key}", found)
+        return member
 
     @contextmanager
-    def _reading(self, what: str) -> Iterator[None]:
+    def _reading(self, part: str) -> Iterator[None]:
         try:
             yield
-        except READ_ERRORS as error:
+        except DAMAGED_FILE_ERRORS as error:
             raise StoreError(
-                f"{self.path}: damaged sequence store: cannot read {what} ({_one_line(error)})"
+                f"{self.path}: damaged sequence store: cannot read {part} ({_one_line(error)})"
             ) from error
 
     def _check(self, holds: bool, expected: str, found: object) -> None:
@@ -171,32 +162,34 @@ class SequenceStore:
         return len(self.offset) - 1
 
     def __getitem__(self, index: int) -> SkeletonSequence:
-        index = range(len(self))[index]  # negative counts from the end; IndexError beyond it
-        with self._reading("frames"):
-            frames = self._frames[self.offset[index] : self.offset[index + 1]]
+        # A range accepts negative indices and raises IndexError.
+        index = range(len(self))[index]
+        frames = self.read_frames(self.offset[index], self.offset[index + 1])
         row = {column: values[index].item() for column, values in self.table._asdict().items()}
         return SkeletonSequence(frames, **row)
 
     @property
     def benchmarks(self) -> tuple[str, ...]:
-        """The benchmarks whose split the store holds."""
+        """Return the benchmarks whose split the store contains."""
         return tuple(self._splits)
 
     def is_train(self, benchmark: str) -> np.ndarray:
-        """(N,) bool: True where a sequence belongs to the training split of `benchmark`."""
+        """Return where a sequence belongs to the training split of `benchmark`, (N,) bool."""
         if benchmark not in self._splits:
-            raise StoreError(
-                f"{self.path}: no benchmark {benchmark!r}; it holds {', '.join(self._splits) or 'none'}"
-            )
+            known = ", ".join(self._splits) or "none"
+            raise StoreError(f"{self.path}: no benchmark {benchmark!r}; it contains {known}")
         return self._splits[benchmark]
 
     def read_frames(self, first: int = 0, end: int | None = None) -> np.ndarray:
-        """Frames `first` to `end` of all: float32 (F, M, V, C), metres. `offset` says where each sequence lies."""
+        """Read frames `first` to `end` of all sequences, float32 (F, M, V, C), metres.
+
+        Sequence i is `offset[i]` to `offset[i + 1]`.
+        """
         with self._reading("frames"):
             return self._frames[first:end]
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -212,16 +205,17 @@ class SequenceStore:
 
 
 def open_sequences(path: str | Path) -> SequenceStore:
-    """Open the sequence store at `path` for reading. Raises StoreError, naming the check that failed."""
+    """Open the sequence store at `path` for reading. Raises StoreError, naming the failed check."""
     return SequenceStore(Path(path))
 
 
-def _is_rising(values: np.ndarray) -> bool:
-    return bool((values[1:] > values[:-1]).all())  # not by differences: those of int64 may overflow
+def _is_increasing(values: np.ndarray) -> bool:
+    # Not by differences: those of int64 may overflow.
+    return bool((values[1:] > values[:-1]).all())
 
 
 def _is_text(value: object) -> bool:
-    # bytes that are no UTF-8 come from h5py as bytes or with lone surrogates
+    # h5py returns bytes that are not UTF-8 as bytes or with lone surrogates.
     return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 

@@ -1,4 +1,4 @@
-"""Writes a sequence store (scdnet/data/store.py), whole or not at all."""
+"""Writer of sequence stores (scdnet/data/store.py): a whole file or none."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -10,17 +10,22 @@ import h5py
 import numpy as np
 
 from scdnet.data.patient_file import PatientFile
-from scdnet.data.store import FORMAT, FRAME_SHAPE, NUMBERS, VERSION, SequenceTable, SkeletonSequence
+from scdnet.data.store import (
+    FORMAT,
+    FRAME_SHAPE,
+    INTEGER_COLUMNS,
+    VERSION,
+    SequenceTable,
+    SkeletonSequence,
+)
 from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
 from scdnet.skeleton import NTU_25
 
-CHUNK_FRAMES = (
-    512  # 300 kB a chunk: whole sequences are read with few seeks, and little is read in vain
-)
-WRITE_FRAMES = (
-    16 * CHUNK_FRAMES
-)  # 5 MB written at a time: a write per sequence costs more than it holds
+# 300 kB per chunk: whole sequences are read with few seeks and little overhead.
+CHUNK_FRAMES = 512
+# 5 MB per write: the overhead of a write per sequence exceeds its content.
+WRITE_FRAMES = 16 * CHUNK_FRAMES
 
 
 class _UnfinishedError(Exception):
@@ -28,10 +33,11 @@ class _UnfinishedError(Exception):
 
 
 class StoreWriter:
-    """Writes a store sequence by sequence, aside (`<path>.tmp`), and renames it in `finish`.
+    """Writer of a store, sequence by sequence, to `<path>.tmp`, which `finish` renames.
 
-    Use as a context manager: what is not finished is removed. Sequences come in rising order of name. `attributes` are
-    stored besides those that every store has. Raises ScdnetError if `path` is a folder.
+    Use it as a context manager: an unfinished file is removed. Sequences come sorted by name.
+    `attributes` are stored besides those that every store has. Raises ScdnetError if `path` is a
+    directory.
     """
 
     def __init__(
@@ -51,25 +57,25 @@ class StoreWriter:
             "dataset": dataset,
             "skeleton": NTU_25.name,
             "class_names": list(class_names),
-            "normalisation": "two bodies of largest energy; centred on the spine of body 0 in each frame; "
-            "spine of frame 0 along +z, shoulders along +x (docs/method.md 1)",
+            "normalization": "two bodies of largest energy; centered on the spine of body 0 in "
+            "each frame; spine of frame 0 along +z, shoulders along +x (docs/method.md 1)",
             "created_by": created_by,
         }
         self._disk: PatientFile | None = None
         self._rows: list[tuple] = []
         self._offsets = [0]
-        self._waiting: list[np.ndarray] = []  # frames of the last sequences, not yet in the file
+        # Frames of the last sequences, not yet in the file.
+        self._pending: list[np.ndarray] = []
 
     def __enter__(self) -> Self:
-        with ExitStack() as aside:
-            partial = aside.enter_context(atomic_write(self.path))
+        with ExitStack() as stack:
+            partial = stack.enter_context(atomic_write(self.path))
             with self._writing():
-                self._disk = aside.enter_context(PatientFile(partial))
+                self._disk = stack.enter_context(PatientFile(partial))
             with self._writing():
-                self._file = h5py.File(
-                    self._disk, "w", rdcc_nbytes=0
-                )  # no cache: each part is written as it comes
-            aside.callback(self._close)
+                # No chunk cache: each part is written as it comes.
+                self._file = h5py.File(self._disk, "w", rdcc_nbytes=0)
+            stack.callback(self._close)
             self._frames = self._file.create_dataset(
                 "frames",
                 (0, *FRAME_SHAPE),
@@ -77,53 +83,52 @@ class StoreWriter:
                 maxshape=(None, *FRAME_SHAPE),
                 chunks=(CHUNK_FRAMES, *FRAME_SHAPE),
             )
-            self._aside = aside.pop_all()
+            self._stack = stack.pop_all()
         return self
 
     def append(self, sequence: SkeletonSequence) -> None:
         """Add one sequence of at least one frame."""
-        assert sequence.frames.shape[1:] == FRAME_SHAPE and len(sequence.frames) > 0, (
-            sequence.frames.shape
-        )
-        assert not self._rows or self._rows[-1][0] < sequence.name, (
-            "sequences must come in rising order of name"
-        )
+        shape = sequence.frames.shape
+        assert shape[1:] == FRAME_SHAPE and shape[0] > 0, shape
+        is_sorted = not self._rows or self._rows[-1][0] < sequence.name
+        assert is_sorted, "sequences must come sorted by name, and names must be unique"
         self._offsets.append(self._offsets[-1] + len(sequence.frames))
-        self._rows.append((sequence.name, *(getattr(sequence, column) for column in NUMBERS)))
-        self._waiting.append(sequence.frames)
+        self._rows.append((sequence.name, *(getattr(sequence, key) for key in INTEGER_COLUMNS)))
+        self._pending.append(sequence.frames)
         if self._offsets[-1] - len(self._frames) >= WRITE_FRAMES:
-            self._write_waiting()
+            self._write_pending()
 
-    def _write_waiting(self) -> None:
+    def _write_pending(self) -> None:
         start = len(self._frames)
+        frames = np.concatenate([np.empty((0, *FRAME_SHAPE), np.float32), *self._pending])
         with self._writing():
             self._frames.resize(self._offsets[-1], axis=0)
-            self._frames[start:] = np.concatenate(
-                [np.empty((0, *FRAME_SHAPE), np.float32), *self._waiting]
-            )
-        self._waiting.clear()
+            self._frames[start:] = frames
+        self._pending.clear()
 
     def table(self) -> SequenceTable:
-        """The rows appended so far."""
-        names, *numbers = (
-            zip(*self._rows, strict=True) if self._rows else [()] * len(SequenceTable._fields)
-        )
+        """Return the rows appended so far."""
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * (1 + len(INTEGER_COLUMNS))
+        names, *integers = columns
         return SequenceTable(
-            np.array(names, dtype=str), *(np.array(column, dtype=np.int64) for column in numbers)
+            np.array(names, dtype=str), *(np.array(column, dtype=np.int64) for column in integers)
         )
 
     def finish(self, splits: Mapping[str, np.ndarray]) -> None:
-        """Write the tables and the splits (benchmark -> bool (N,), True = training), close, sync to disk and rename."""
-        self._write_waiting()
+        """Write the tables and the splits, close the file, sync it to disk and rename it.
+
+        `splits` has a bool (N,) per benchmark, True for training.
+        """
+        self._write_pending()
         with self._writing():
             self._write_tables(self.table(), splits)
             self._file.close()
-        self._aside.close()
+        self._stack.close()
 
     def _write_tables(self, table: SequenceTable, splits: Mapping[str, np.ndarray]) -> None:
         self._file["offset"] = np.array(self._offsets, dtype=np.int64)
         self._file.create_dataset("name", data=table.name.tolist(), dtype=h5py.string_dtype())
-        for column in NUMBERS:
+        for column in INTEGER_COLUMNS:
             self._file[column] = getattr(table, column)
         self._file.create_group("split")
         for benchmark, is_train in splits.items():
@@ -132,20 +137,19 @@ class StoreWriter:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        failed: Exception | None = None
+        failure: Exception | None = None
         try:
             yield
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # also of HDF5 that misses what it believes to have written
-            failed = error
-        failed = (self._disk and self._disk.error) or failed
-        if failed is not None:
-            reason = getattr(failed, "strerror", None) or failed
+        except (OSError, RuntimeError) as error:
+            # A RuntimeError if HDF5 misses a part that it believes to have written.
+            failure = error
+        if self._disk is not None and self._disk.error is not None:
+            failure = self._disk.error
+        if failure is not None:
+            reason = getattr(failure, "strerror", None) or failure
             raise ScdnetError(
                 f"{self.path}: cannot be written ({reason}); nothing was changed"
-            ) from failed
+            ) from failure
 
     def __exit__(
         self,
@@ -154,11 +158,12 @@ class StoreWriter:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            kind, error = _UnfinishedError, _UnfinishedError()
-        self._aside.__exit__(kind, error, trace)  # after `finish` there is nothing left to undo
+            kind = _UnfinishedError
+            error = _UnfinishedError()
+        # After `finish` the stack is empty.
+        self._stack.__exit__(kind, error, trace)
 
     def _close(self) -> None:
-        with suppress(
-            OSError, RuntimeError
-        ):  # after a failed write it cannot be closed properly either
+        # After a failed write the file cannot be closed properly either.
+        with suppress(OSError, RuntimeError):
             self._file.close()

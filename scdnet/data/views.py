@@ -1,7 +1,8 @@
-"""Views of recordings: clips of T frames, cut and augmented for a whole batch at once, on any device.
+"""Views of recordings: clips of T frames, cut and augmented for a whole batch, on any device.
 
-Source: SCD-Net, sec. 3.4 and 4.1; docs/method.md 2. Chance (`sample_augment_params`, on the CPU) is kept apart from what is
-computed with it (`augment`), so that a seed gives the same views on every device.
+Source: SCD-Net, sec. 3.4 and 4.1; docs/method.md 2. Random parameters (`sample_augment_params`, on
+the CPU) are drawn apart from what is computed with them (`augment`), so that a seed gives the same
+views on every device.
 """
 
 import math
@@ -14,128 +15,131 @@ from torch.nn import functional as F
 
 from scdnet.config import ViewsConfig
 from scdnet.data.masks import FRAME_MASKS, JOINT_MASKS
-from scdnet.data.transfer import joint_index
+from scdnet.data.streams import joint_index
 from scdnet.skeleton import Skeleton
 
-EVALUATION_MARGIN = (
-    0.05  # share of a recording that the evaluation view leaves out, half at each end
-)
+# The fraction of a recording that the evaluation view leaves out, half at each end.
+EVALUATION_MARGIN = 0.05
 
 
 class Crop(NamedTuple):
-    """A stretch of each recording; all (N,) int64."""
+    """The frames of each recording that a view is made of; all (N,) int64."""
 
-    start: Tensor  # its first frame, counted from the recording's first
-    length: Tensor  # its number of frames
+    # The first frame, counted from the recording's first.
+    start: Tensor
+    # The number of frames.
+    length: Tensor
 
 
 class AugmentParams(NamedTuple):
-    """What chance decides about N training views."""
+    """The random parameters of N training views."""
 
-    crop_fraction: Tensor  # (N,) rho, share of the recording
-    crop_place: Tensor  # (N,) in [0, 1): where among the legal starts
-    rotation: Tensor  # (N, 3, 3), the identity where there is none
+    # rho, the length of the crop as a fraction of the recording.
+    crop_fraction: Tensor  # (N,)
+    # The position of the crop among the legal starts, in [0, 1).
+    crop_position: Tensor  # (N,)
+    # The identity where a view is not rotated.
+    rotation: Tensor  # (N, 3, 3)
     flip: Tensor  # (N,) bool
-    shear: Tensor  # (N, 3, 3), the identity where there is none
+    # The identity where a view is not sheared.
+    shear: Tensor  # (N, 3, 3)
     keep_joints: Tensor  # (N, V) bool
     keep_frames: Tensor  # (N, T) bool
 
 
 def sample_augment_params(
-    n: int, frames: int, *, views: ViewsConfig, skeleton: Skeleton, generator: Generator
+    n: int, num_frames: int, *, views: ViewsConfig, skeleton: Skeleton, generator: Generator
 ) -> AugmentParams:
-    """Draw everything that `n` training views of `frames` frames need; `generator` is one of the CPU."""
-
-    def happens(probability: float) -> Tensor:
-        return torch.rand(n, generator=generator) < probability
-
+    """Draw the parameters of `n` training views of T frames; `generator` is on the CPU."""
     fraction = torch.rand(n, generator=generator, dtype=torch.float64)
-    place = torch.rand(n, generator=generator, dtype=torch.float64)
-    rotate, flip, shear, hide_joints, hide_frames = (
-        happens(p)
-        for p in (
-            views.rotate_prob,
-            views.flip_prob,
-            views.shear_prob,
-            views.joint_mask_prob,
-            views.frame_mask_prob,
-        )
-    )
+    position = torch.rand(n, generator=generator, dtype=torch.float64)
+    rotate = _sample_bernoulli(n, views.rotate_prob, generator)
+    flip = _sample_bernoulli(n, views.flip_prob, generator)
+    shear = _sample_bernoulli(n, views.shear_prob, generator)
+    mask_joints = _sample_bernoulli(n, views.joint_mask_prob, generator)
+    mask_frames = _sample_bernoulli(n, views.frame_mask_prob, generator)
     identity = torch.eye(3)
-    rotation = sample_rotations(n, views, generator)
-    shearing = torch.where(
-        identity > 0,
-        identity,
-        (torch.rand(n, 3, 3, generator=generator) * 2 - 1) * views.max_shear,
-    )
+    rotations = sample_rotations(n, views, generator)
+    shears = sample_shears(n, views, generator)
     keep_joints = JOINT_MASKS[views.spatial_mask](n, views, skeleton, generator)
-    keep_frames = torch.ones(n, frames, dtype=torch.bool)
-    if views.frame_mask_prob:  # else the number of segments need not divide the frames
-        keep_frames = FRAME_MASKS[views.temporal_mask](n, frames, views, generator)
+    keep_frames = torch.ones(n, num_frames, dtype=torch.bool)
+    # The number of segments has to divide the frames only if frames are masked.
+    if views.frame_mask_prob:
+        keep_frames = FRAME_MASKS[views.temporal_mask](n, num_frames, views, generator)
     return AugmentParams(
         crop_fraction=views.min_crop_fraction + (1 - views.min_crop_fraction) * fraction,
-        crop_place=place,
-        rotation=torch.where(rotate[:, None, None], rotation, identity),
+        crop_position=position,
+        rotation=torch.where(rotate[:, None, None], rotations, identity),
         flip=flip,
-        shear=torch.where(shear[:, None, None], shearing, identity),
-        keep_joints=keep_joints | ~hide_joints[:, None],
-        keep_frames=keep_frames | ~hide_frames[:, None],
+        shear=torch.where(shear[:, None, None], shears, identity),
+        keep_joints=keep_joints | ~mask_joints[:, None],
+        keep_frames=keep_frames | ~mask_frames[:, None],
     )
+
+
+def _sample_bernoulli(n: int, probability: float, generator: Generator) -> Tensor:
+    return torch.rand(n, generator=generator) < probability
 
 
 class PairSpec(NamedTuple):
-    """What the two views of a training pair have in common, and how strong their augmentations are."""
+    """The parameters that the two views of a training pair share, and their strength."""
 
-    shared: tuple[str, ...] = ()  # fields of AugmentParams that are drawn once for both
-    unmasked: tuple[str, ...] = ()  # masks that neither has
-    strength: float = 1  # times the angles and the shear
+    # Fields of AugmentParams that are drawn once for both.
+    shared: tuple[str, ...] = ()
+    # Masks that neither view has.
+    unmasked: tuple[str, ...] = ()
+    # A factor on the angles and the shear.
+    strength: float = 1
 
 
-PAIR_SPECS = {  # by the task that the pair is for. Source: docs/methods.md
+# The pairs of each task. Source: docs/objectives.md.
+PAIR_SPECS = {
     "scd": PairSpec(),
     "spatial": PairSpec(
         shared=("rotation", "flip", "shear"), unmasked=("keep_joints",), strength=0.5
     ),
-    "temporal": PairSpec(shared=("crop_fraction", "crop_place"), unmasked=("keep_frames",)),
+    "temporal": PairSpec(shared=("crop_fraction", "crop_position"), unmasked=("keep_frames",)),
 }
 
 
 def sample_pair_params(
     n: int,
-    frames: int,
-    kind: PairSpec,
+    num_frames: int,
+    spec: PairSpec,
     *,
     views: ViewsConfig,
     skeleton: Skeleton,
     generator: Generator,
 ) -> AugmentParams:
     """Draw the two views of `n` pairs: the first views, then the second ones, (2N, ...)."""
-    angles = {
-        key: kind.strength * getattr(views, key)
-        for key in ("max_angle_deg", "max_minor_angle_deg", "max_shear")
-    }
-    weaker = views.model_copy(update=angles)
-    draws = sample_augment_params(
-        2 * n, frames, views=weaker, skeleton=skeleton, generator=generator
+    ranges = ("max_angle_deg", "max_minor_angle_deg", "max_shear")
+    scaled = {key: spec.strength * getattr(views, key) for key in ranges}
+    views = views.model_copy(update=scaled)
+    params = sample_augment_params(
+        2 * n, num_frames, views=views, skeleton=skeleton, generator=generator
     )
-    shared = {
-        key: getattr(draws, key)[:n].repeat(2, *[1] * (getattr(draws, key).dim() - 1))
-        for key in kind.shared
-    }
-    unmasked = {key: torch.ones_like(getattr(draws, key)) for key in kind.unmasked}
-    return draws._replace(**shared, **unmasked)
+    changed = {}
+    for key in spec.shared:
+        first = getattr(params, key)[:n]
+        changed[key] = torch.cat([first, first])
+    for key in spec.unmasked:
+        changed[key] = torch.ones_like(getattr(params, key))
+    return params._replace(**changed)
 
 
 def sample_rotations(n: int, views: ViewsConfig, generator: Generator) -> Tensor:
-    """(N, 3, 3) R = R_z R_y R_x for p' = R p: a large angle about one axis, small ones about the others.
+    """Draw (N, 3, 3) R = R_z R_y R_x for p' = R p: a large angle about one axis, two small ones.
 
-    R_x = [[1,0,0],[0,c,s],[0,-s,c]], R_y = [[c,0,-s],[0,1,0],[s,0,c]], R_z = [[c,s,0],[-s,c,0],[0,0,1]].
+    R_x = [[1,0,0],[0,c,s],[0,-s,c]], R_y = [[c,0,-s],[0,1,0],[s,0,c]],
+    R_z = [[c,s,0],[-s,c,0],[0,0,1]].
     """
-    main = torch.randint(3, (n, 1), generator=generator) == torch.arange(3)
-    largest = torch.where(main, views.max_angle_deg, views.max_minor_angle_deg)
+    is_main = torch.randint(3, (n, 1), generator=generator) == torch.arange(3)
+    largest = torch.where(is_main, views.max_angle_deg, views.max_minor_angle_deg)
     angle_rad = torch.rand(n, 3, generator=generator) * largest * (math.pi / 180)
-    (cx, cy, cz), (sx, sy, sz) = angle_rad.cos().T, angle_rad.sin().T
-    one, zero = torch.ones(n), torch.zeros(n)
+    cx, cy, cz = angle_rad.cos().T
+    sx, sy, sz = angle_rad.sin().T
+    one = torch.ones(n)
+    zero = torch.zeros(n)
     about_x = torch.stack([one, zero, zero, zero, cx, sx, zero, -sx, cx], dim=1)
     about_y = torch.stack([cy, zero, -sy, zero, one, zero, sy, zero, cy], dim=1)
     about_z = torch.stack([cz, sz, zero, -sz, cz, zero, zero, zero, one], dim=1)
@@ -143,28 +147,36 @@ def sample_rotations(n: int, views: ViewsConfig, generator: Generator) -> Tensor
     return z @ y @ x
 
 
-def training_crop(length: Tensor, draws: AugmentParams, min_crop_frames: int) -> Crop:
-    """The drawn stretch of recordings of `length` (N,) frames."""
-    wanted = (length * draws.crop_fraction).long().clamp(min=min_crop_frames)
+def sample_shears(n: int, views: ViewsConfig, generator: Generator) -> Tensor:
+    """Draw (N, 3, 3): ones on the diagonal, elsewhere uniform numbers up to +-max_shear."""
+    off_diagonal = (torch.rand(n, 3, 3, generator=generator) * 2 - 1) * views.max_shear
+    identity = torch.eye(3)
+    return torch.where(identity > 0, identity, off_diagonal)
+
+
+def training_crop(length: Tensor, params: AugmentParams, min_crop_frames: int) -> Crop:
+    """Return the crop of recordings of `length` (N,) frames that the parameters give."""
+    wanted = (length * params.crop_fraction).long().clamp(min=min_crop_frames)
     crop = torch.minimum(wanted, length)
-    return Crop(start=((length - crop + 1) * draws.crop_place).long(), length=crop)
+    return Crop(start=((length - crop + 1) * params.crop_position).long(), length=crop)
 
 
 def evaluation_crop(length: Tensor) -> Crop:
-    """The stretch of recordings of `length` (N,) frames without a small margin at both ends."""
+    """Return the crop of recordings of `length` (N,) frames without a margin at both ends."""
     start = (EVALUATION_MARGIN * length.double() / 2).long()
     return Crop(start=start, length=length - 2 * start)
 
 
 def resample(frames: Tensor, first: Tensor, length: Tensor, *, num_frames: int) -> Tensor:
-    """Cut `length` (N,) frames from frame `first` (N,) of `frames` (C, F, M, V) and resize them to T.
+    """Cut `length` (N,) frames from frame `first` (N,) of `frames` (C, F, M, V), resize them to T.
 
-    Linear, half-pixel centres, clamped at the edges, as `interpolate(mode="linear", align_corners=False)`.
-    Returns (N, C, T, V, M) float32.
+    Linear, half-pixel centers, clamped at the edges, as `interpolate(mode="linear",
+    align_corners=False)`. Returns (N, C, T, V, M) float32.
     """
     last = (length - 1)[:, None]
-    centre = torch.arange(num_frames, device=frames.device) + 0.5
-    position = centre * (length / num_frames)[:, None] - 0.5  # (N, T) in frames of the crop
+    center = torch.arange(num_frames, device=frames.device) + 0.5
+    # Positions are counted in frames of the crop.
+    position = center * (length / num_frames)[:, None] - 0.5  # (N, T)
     position = position.clamp(min=0).minimum(last)
     before = position.long()
     after = (before + 1).minimum(last)
@@ -174,34 +186,37 @@ def resample(frames: Tensor, first: Tensor, length: Tensor, *, num_frames: int) 
 
 
 def _blend(frames: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-    """Means of the frames `rows` (N, T, 2), weighted by `weights` (N, T, 2)."""
+    """Average the frames `rows` (N, T, 2) with `weights` (N, T, 2)."""
     c, f, m, v = frames.shape
-    table = frames.view(c * f, m * v)  # C planes of F rows of M*V numbers each
+    # C planes of F rows of M*V numbers each.
+    table = frames.view(c * f, m * v)
     planes = torch.arange(c, device=frames.device)[:, None, None] * f
     bags = rearrange(rows[:, None] + planes, "n c t two -> (n c t) two")
     weights = repeat(weights, "n t two -> (n c t) two", c=c)
-    if (
-        frames.dtype == torch.float32
-    ):  # in one pass over the memory: each mean a bag of two embeddings
+    if frames.dtype == torch.float32:
+        # One pass over the memory: each average is a bag of two embeddings.
         clips = F.embedding_bag(bags, table, per_sample_weights=weights, mode="sum")
-    else:  # a bag of float16 would round the weights and the mean as well
+    else:
+        # A bag of float16 would round the weights and the average as well.
         before, after = table[bags].float().unbind(dim=1)
         clips = torch.lerp(before, after, weights[:, 1:])
     return rearrange(clips, "(n c t) (m v) -> n c t v m", n=len(rows), c=c, m=m)
 
 
-def augment(x: Tensor, draws: AugmentParams, skeleton: Skeleton) -> Tensor:
-    """Rotate, flip, shear and mask clips (N, C, T, V, M) as drawn.
+def augment(x: Tensor, params: AugmentParams, skeleton: Skeleton) -> Tensor:
+    """Rotate, flip, shear and mask clips (N, C, T, V, M).
 
-    Rotation and shear act on coordinates, flip and joint mask on joints, so these two pairs commute; the latter are
-    one matrix of joints.
+    Rotation and shear act on coordinates, flip and joint mask on joints, so these two pairs
+    commute; the latter are one matrix of joints.
     """
     joints = torch.eye(skeleton.num_joints, device=x.device)
     mirrored = joints[:, joint_index(skeleton.mirror, x.device)]
-    joints = torch.where(draws.flip[:, None, None], mirrored, joints)  # [n, v, u]: v moves to u
-    joints = joints * draws.keep_joints[:, None, :]
-    c, m = x.shape[1], x.shape[4]
-    x = (draws.shear @ draws.rotation) @ rearrange(x, "n c t v m -> n c (t m v)")
+    # joints[n, v, u] is 1 where joint v moves to joint u.
+    joints = torch.where(params.flip[:, None, None], mirrored, joints)
+    joints = joints * params.keep_joints[:, None, :]
+    c = x.shape[1]
+    m = x.shape[4]
+    x = (params.shear @ params.rotation) @ rearrange(x, "n c t v m -> n c (t m v)")
     x = rearrange(x, "n c (t m v) -> n (c t m) v", m=m, v=skeleton.num_joints) @ joints
     x = rearrange(x, "n (c t m) v -> n c t v m", c=c, m=m)
-    return x * draws.keep_frames[:, None, :, None, None]
+    return x * params.keep_frames[:, None, :, None, None]

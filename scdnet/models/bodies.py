@@ -16,7 +16,7 @@ class DistinctBodies:
 
     # The body that each row is, among the M*N bodies in the order (m n).
     index: Tensor  # (R,)
-    # How many bodies each row represents.
+    # The number of bodies that each row represents.
     count: Tensor  # (R,)
     # The row of each clip's second body, counted from the first row of a second body.
     row: Tensor  # (N,)

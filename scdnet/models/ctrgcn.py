@@ -71,7 +71,8 @@ class GraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (R, C, V, T) to (R, C_out, V, T)."""
-        z = self.topology(x) @ self._values(x)
+        values = self._values(x)
+        z = self.topology(x) @ values
         return F.relu(self.norm(z) + self.skip(x))
 
     def topology(self, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from scdnet.skeleton import NTU_25, Skeleton
 PATHS = ("temporal", "spatial")
 # The depths at which a path has a feature: after each unit of the stem, and at its end.
 NUM_LEVELS = 4
-# How the tokens (tokens, N, D) of a path become one feature (N, D).
+# Poolings of the tokens (tokens, N, D) of a path to one feature (N, D).
 POOLINGS = {
     "max": lambda x: x.amax(dim=0),
     "mean": lambda x: x.mean(dim=0),

@@ -19,7 +19,7 @@ class ProjectionHead(nn.Sequential):
 
 
 class LinearClassifier(nn.Linear):
-    """Features to class scores; weights N(0, 0.01), biases 0. Source: docs/method.md 5."""
+    """Features to class scores; weights N(0, 0.01), biases 0. Source: docs/evaluation.md."""
 
     def __init__(
         self, in_width: int, num_classes: int, *, generator: Generator | None = None

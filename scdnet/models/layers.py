@@ -46,8 +46,8 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
     num_batches_tracked: Tensor
 
     gather: Gather | None = None
-    # How often each row counts, (R,); set by `weighted_rows`.
-    row_count: Tensor | None = None
+    # The number of equal rows that each row counts as; set by `weighted_rows`.
+    row_count: Tensor | None = None  # (R,)
 
     def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
         """Normalize (R, C, V, T).

@@ -1,4 +1,4 @@
-"""A small store for the tests of its reader and its writer."""
+"""Small stores for the tests of their reader and writer."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from scdnet.data.store_writer import StoreWriter
 
 @pytest.fixture(scope="session")
 def make_sequences() -> Callable[..., list[SkeletonSequence]]:
-    """Sequences of random joints, given their lengths in frames."""
+    """Return a function that makes sequences of random joints of given lengths in frames."""
 
     def make(lengths: Sequence[int] = (3, 1, 5)) -> list[SkeletonSequence]:
         rng = np.random.default_rng(0)
@@ -32,10 +32,10 @@ def make_sequences() -> Callable[..., list[SkeletonSequence]]:
 
 @pytest.fixture
 def path(tmp_path: Path, make_sequences) -> Path:
-    """A store of three sequences, of which the first two train (x-sub)."""
+    """Write a store of three sequences; the training split of x-sub is the first two."""
     path = tmp_path / "store.h5"
     with StoreWriter(
-        path, dataset="made up", class_names=("a", "b", "ü"), created_by="a test"
+        path, dataset="synthetic", class_names=("a", "b", "ü"), created_by="a test"
     ) as writer:
         for sequence in make_sequences():
             writer.append(sequence)

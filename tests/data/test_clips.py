@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips, load_clips
-from scdnet.data.rank_info import RankInfo, sample_batches
-from scdnet.data.recordings import HostRecordings, StoreReader
+from scdnet.data.clips import Clips, load_clips, sample_batches
+from scdnet.data.rank_info import RankInfo
+from scdnet.data.recordings import CachedRecordings, StoreReader
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.errors import ScdnetError
 
@@ -22,7 +22,7 @@ def clips(small_config: Config) -> Clips:
 
 
 def training_views(clips: Clips, seed: int = 0) -> torch.Tensor:
-    """(8, N, C, T, V, M): two views each of two batches in two epochs, each in an order of its own."""
+    """Draw two views each of two batches in two epochs, in different orders: (8, N, C, T, V, M)."""
     views = []
     generator = torch.Generator().manual_seed(seed)
     for _ in range(2):
@@ -32,7 +32,7 @@ def training_views(clips: Clips, seed: int = 0) -> torch.Tensor:
 
 
 def evaluation_views(clips: Clips) -> torch.Tensor:
-    """(N, C, T, V, M) of all sequences, in two batches."""
+    """Return the evaluation views (N, C, T, V, M) of all sequences, made in two batches."""
     return torch.cat(list(clips.evaluation_views(torch.arange(16).split(9))))
 
 
@@ -45,7 +45,9 @@ def test_splits_are_disjoint_and_whole(clips: Clips):
 def test_evaluation_view_is_cut_from_its_own_sequence(clips: Clips, store_path: Path):
     view = next(clips.evaluation_views(torch.tensor([[5]])))
     frames = torch.from_numpy(open_sequences(store_path)[5].frames)
-    lowest, highest = frames.amin(dim=0), frames.amax(dim=0)  # a view interpolates between frames
+    # A view interpolates between frames.
+    lowest = frames.amin(dim=0)
+    highest = frames.amax(dim=0)
     values = view[0].permute(1, 3, 2, 0)
     assert view.shape == (1, 3, 16, 25, 2)
     assert ((lowest <= values) & (values <= highest)).all()
@@ -55,7 +57,8 @@ def test_views_depend_on_the_generator_alone(clips: Clips):
     first, second, third = (training_views(clips, seed) for seed in (1, 1, 2))
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
-    assert not torch.equal(first[0], first[1])  # two views of the same clips
+    # The first two are views of the same clips.
+    assert not torch.equal(first[0], first[1])
 
 
 def test_one_body_is_the_first_of_two(small_config: Config):
@@ -72,7 +75,7 @@ def test_an_empty_split_is_refused(small_config: Config):
 
 def test_a_benchmark_that_the_store_lacks_is_refused(small_config: Config):
     data = small_config.data.model_copy(update={"benchmark": "xset"})
-    with pytest.raises(StoreError, match="no benchmark 'xset'; it holds nobody, xsub"):
+    with pytest.raises(StoreError, match="no benchmark 'xset'; it contains nobody, xsub"):
         load_clips(data, "joint", CPU)
 
 
@@ -82,28 +85,30 @@ def with_data(config: Config, **values) -> Clips:
 
 @pytest.mark.parametrize("cache_dtype", ["float32", "float16"])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_seed_gives_the_same_views_wherever_the_frames_lie(
+def test_a_seed_gives_the_same_views_wherever_the_frames_are_cached(
     small_config: Config, workers: int, cache_dtype: str
 ):
-    held = with_data(small_config, cache="cpu", cache_dtype=cache_dtype)
+    cached = with_data(small_config, cache="cpu", cache_dtype=cache_dtype)
     read = with_data(small_config, cache="none", cache_dtype=cache_dtype, num_workers=workers)
-    host = HostRecordings(held.recordings.frames, held.recordings.length)  # as for a GPU
-    for other in (read, replace(held, recordings=host)):
-        assert torch.equal(training_views(other), training_views(held))
-        assert torch.equal(evaluation_views(other), evaluation_views(held))
-        assert torch.equal(training_views(other, seed=1), training_views(held, seed=1))
+    # For a GPU the batches are cut out of main memory.
+    host = CachedRecordings(cached.recordings.frames, cached.recordings.length, copy_batches=True)
+    for other in (read, replace(cached, recordings=host)):
+        assert torch.equal(training_views(other), training_views(cached))
+        assert torch.equal(evaluation_views(other), evaluation_views(cached))
+        assert torch.equal(training_views(other, seed=1), training_views(cached, seed=1))
 
 
 def test_a_pass_that_is_left_early_does_not_disturb_the_next(small_config: Config):
-    held, streamed = with_data(small_config), with_data(small_config, cache="none", num_workers=2)
+    cached = with_data(small_config)
+    streamed = with_data(small_config, cache="none", num_workers=2)
     abandoned = streamed.evaluation_views(torch.arange(16).split(2))
     next(abandoned)
-    assert torch.equal(evaluation_views(streamed), evaluation_views(held))
+    assert torch.equal(evaluation_views(streamed), evaluation_views(cached))
     with pytest.raises(AssertionError, match="one reader at a time"):
         next(abandoned)
 
 
-def test_streaming_draws_nothing_from_the_chance_of_the_training(small_config: Config):
+def test_streaming_leaves_the_random_state_of_the_training_alone(small_config: Config):
     clips = with_data(small_config, cache="none", num_workers=1)
     before = torch.get_rng_state()
     evaluation_views(clips)
@@ -128,28 +133,25 @@ def test_a_store_that_is_damaged_while_it_is_streamed_is_one_line(
 def test_a_worker_that_dies_is_named(small_config: Config, monkeypatch: pytest.MonkeyPatch):
     clips = with_data(small_config, cache="none", num_workers=1)
     monkeypatch.setattr(StoreReader, "__getitem__", lambda self, index: os._exit(1))
-    with pytest.raises(
-        ScdnetError,
-        match=r"data\.num_workers: a process that reads recordings failed .*; 0 does without",
-    ):
+    with pytest.raises(ScdnetError, match=r"a worker that reads recordings failed .*; use data\.num"):
         evaluation_views(clips)
 
 
 def test_float16_storage_errs_by_half_a_unit_in_the_last_place(small_config: Config):
-    """Views are means of frames: they err as those do, by at most 2^-11 of a value (of the larger of two)."""
-    exact, half = (
-        with_data(small_config, cache_dtype=storage) for storage in ("float32", "float16")
-    )
+    """Views are means of frames: both err by at most 2^-11 of the larger value."""
+    exact = with_data(small_config, cache_dtype="float32")
+    half = with_data(small_config, cache_dtype="float16")
     largest = exact.recordings.frames.abs().max()
     views = [next(clips.evaluation_views(torch.arange(16)[None])) for clips in (exact, half)]
     assert views[1].dtype == torch.float32
     error = (views[0] - views[1]).abs().max()
-    assert 0 < error <= 2 * largest * 2**-11  # twice: a bone is the difference of two
+    # A bone is the difference of two joints, so it errs twice.
+    assert 0 < error <= 2 * largest * 2**-11
 
 
 def test_a_gpu_for_the_frames_needs_a_run_on_it(small_config: Config):
     with pytest.raises(
-        ScdnetError, match=r"data\.cache: gpu was asked for, but the run is on the CPU"
+        ScdnetError, match=r"data\.cache: gpu needs a run on a GPU, this one is on the CPU"
     ):
         with_data(small_config, cache="gpu")
 
@@ -170,9 +172,14 @@ def test_ranks_make_together_the_views_of_one(small_config: Config, values: dict
             assert torch.equal(torch.cat([first, second]), view)
 
 
-def test_where_the_frames_lie_is_told(small_config: Config, store_path: Path):
-    assert with_data(small_config).place == "frames (0.00 GB) on the cpu"
-    assert (
-        with_data(small_config, cache="none").place
-        == f"frames (0.00 GB) read from {store_path} by 2 workers"
-    )
+def test_the_summary_names_the_cache(small_config: Config, store_path: Path):
+    assert with_data(small_config).cache_summary == "frames (0.00 GB) cached on the cpu"
+    streamed = with_data(small_config, cache="none").cache_summary
+    assert streamed == f"frames (0.00 GB) read from {store_path} by 2 workers"
+
+
+def test_batches_are_an_order_of_the_sequences_cut_up():
+    train = torch.arange(100, 110)
+    order = train[torch.randperm(10, generator=torch.Generator().manual_seed(0))]
+    batches = sample_batches(train, 4, torch.Generator().manual_seed(0))
+    assert torch.cat(batches).tolist() == order[:8].tolist()

@@ -14,7 +14,7 @@ PLACES = 50
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of several chunks of frames."""
-    return write_synthetic_store(tmp_path_factory.mktemp("whole") / "store.h5")
+    return write_synthetic_store(tmp_path_factory.mktemp("whole") / "store.h5", per_split=4)
 
 
 def assert_refused(path: Path, content: bytes) -> None:

@@ -9,11 +9,11 @@ from scdnet.data.store import StoreError, open_sequences
 TEXT = h5py.string_dtype()
 
 
-def test_what_was_written_is_read(path, make_sequences):
+def test_a_store_is_read_as_it_was_written(path, make_sequences):
     store = open_sequences(path)
     assert len(store) == 3 and store.benchmarks == ("xsub",)
     assert store.is_train("xsub").tolist() == [True, True, False]
-    assert (store.dataset, store.class_names) == ("made up", ("a", "b", "ü"))
+    assert (store.dataset, store.class_names) == ("synthetic", ("a", "b", "ü"))
     assert store.offset.tolist() == [0, 3, 4, 9]
     for read, written in zip(store, make_sequences(), strict=True):
         np.testing.assert_array_equal(read.frames, written.frames)
@@ -111,14 +111,15 @@ def make_group(key):
         ),
         (put("frames", h5py.Empty("f4")), "frames of shape (F, (2, 25, 3)), found ()"),
         (put("frames", np.zeros((9, 2, 25, 3))), "float32 frames, found float64"),
-        (put("frames", np.zeros((8, 2, 25, 3), np.float32)), "offsets that rise from 0 to 8"),
-        (put("offset", [0, 4, 3, 9]), "offsets that rise from 0 to 9"),
-        (put("offset", [0, 3, 3, 9]), "offsets that rise from 0 to 9"),
-        (put("offset", [1, 3, 4, 9]), "offsets that rise from 0 to 9"),
+        (put("frames", np.zeros((8, 2, 25, 3), np.float32)), "offsets that increase from 0 to 8"),
+        (put("offset", [0, 4, 3, 9]), "offsets that increase from 0 to 9"),
+        (put("offset", [0, 3, 3, 9]), "offsets that increase from 0 to 9"),
+        (put("offset", [1, 3, 4, 9]), "offsets that increase from 0 to 9"),
+        # The differences overflow to positive numbers.
         (
             put("offset", [0, 2**63 - 1, -(2**63), -1, 9]),
-            "offsets that rise from 0 to 9",
-        ),  # differences overflow to > 0
+            "offsets that increase from 0 to 9",
+        ),
         (put("offset", np.array([], np.int64)), "offset of N + 1 values, N > 0, found (0,)"),
         (put("offset", np.array([0])), "offset of N + 1 values, N > 0, found (1,)"),
         (put("offset", 3), "offset of N + 1 values, N > 0, found ()"),
@@ -134,15 +135,11 @@ def make_group(key):
         (put("camera", [True, False, True]), "camera of int64, found bool"),
         (put("name", [1, 2, 3]), "name of text, found int64"),
         (put("name", ["a", "b"]), "name of 3 rows, found (2,)"),
-        (put("name", ["a", "c", "b"]), "names that rise, found ['a' 'c' 'b']"),
-        (
-            put("name", ["a", "b", "b"]),
-            "names that rise, found ['a' 'b' 'b']",
-        ),  # one could be in both splits
-        (
-            put("name", ["a", "\U0001f600", "\uffff"]),
-            "names that rise",
-        ),  # risen in UTF-16, not in code points
+        (put("name", ["a", "c", "b"]), "sorted, unique names, found ['a' 'c' 'b']"),
+        # A name that occurs twice could be in both splits.
+        (put("name", ["a", "b", "b"]), "sorted, unique names, found ['a' 'b' 'b']"),
+        # These are sorted in UTF-16, but not in code points.
+        (put("name", ["a", "\U0001f600", "\uffff"]), "sorted, unique names"),
         (
             put("name", [b"a", b"b\xff", b"c"], dtype=TEXT),
             "cannot read name ('utf-8' codec can't decode byte 0xff",
@@ -159,11 +156,12 @@ def test_a_store_that_fails_a_check_is_refused_by_name_of_the_check(path, damage
     ) as caught:
         open_sequences(path)
     assert "\n" not in str(caught.value)
-    with h5py.File(path, "r+"):  # which fails while the reader, alive in `caught`, holds the file
+    # Opening fails while the reader, alive in `caught`, holds the file.
+    with h5py.File(path, "r+"):
         pass
 
 
-def test_names_may_rise_in_code_points_where_utf_16_falls(path):
+def test_names_are_sorted_by_code_points_rather_than_utf_16(path):
     names = ["a", "\uffff", "\U0001f600"]
     with h5py.File(path, "r+") as file:
         put("name", names)(file)
@@ -173,7 +171,7 @@ def test_names_may_rise_in_code_points_where_utf_16_falls(path):
 
 @pytest.mark.parametrize("error", [RuntimeError, TypeError, OSError, ValueError, KeyError])
 @pytest.mark.parametrize("read", [lambda store: store[0], lambda store: store.read_frames()])
-def test_what_hdf5_says_of_damaged_frames_becomes_one_line(path, monkeypatch, error, read):
+def test_errors_of_hdf5_over_damaged_frames_become_one_line(path, monkeypatch, error, read):
     def refuse(*_):
         raise error("bad\nheap")
 
@@ -194,13 +192,13 @@ def test_a_store_is_closed_at_the_end_of_its_block(path):
         store.read_frames()
 
 
-def test_files_that_are_no_stores_are_refused(path, tmp_path):
+def test_files_that_are_not_stores_are_refused(path, tmp_path):
     with pytest.raises(
-        StoreError, match=r"none\.h5: no such sequence store; make one with data_prep/"
+        StoreError, match=r"none\.h5: no such sequence store; make one with `scdnet prepare`"
     ):
         open_sequences(tmp_path / "none.h5")
     with pytest.raises(
-        StoreError, match=re.escape(f"{tmp_path}: expected a sequence store, found a folder")
+        StoreError, match=re.escape(f"{tmp_path}: expected a sequence store, found a directory")
     ):
         open_sequences(tmp_path)
     (tmp_path / "text.h5").write_text("text")
@@ -211,6 +209,6 @@ def test_files_that_are_no_stores_are_refused(path, tmp_path):
         open_sequences(path)
 
 
-def test_an_unknown_benchmark_is_refused_with_those_there_are(path):
-    with pytest.raises(StoreError, match="no benchmark 'xview'; it holds xsub"):
+def test_an_unknown_benchmark_is_refused_with_the_known_ones(path):
+    with pytest.raises(StoreError, match="no benchmark 'xview'; it contains xsub"):
         open_sequences(path).is_train("xview")

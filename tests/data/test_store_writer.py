@@ -12,7 +12,7 @@ from scdnet.errors import ScdnetError
 
 
 def writer_of(path):
-    return StoreWriter(path, dataset="made up", class_names=("a", "b", "ü"), created_by="a test")
+    return StoreWriter(path, dataset="synthetic", class_names=("a", "b", "ü"), created_by="a test")
 
 
 def write(path, sequences, error: BaseException | None = None):
@@ -48,7 +48,7 @@ def test_datasets_and_types_are_those_of_the_contract(path):
             "dataset",
             "skeleton",
             "class_names",
-            "normalisation",
+            "normalization",
             "created_by",
         }
         assert (file.attrs["format"], file.attrs["version"]) == ("scdnet-sequences", 1)
@@ -66,13 +66,14 @@ def test_the_store_appears_when_it_is_complete_and_leaves_nothing_else(tmp_path,
 
 
 def test_the_store_is_on_the_disk_before_it_has_its_name(tmp_path, make_sequences, monkeypatch):
-    path, existed = tmp_path / "store.h5", []
+    path = tmp_path / "store.h5"
+    existed = []
     monkeypatch.setattr(os, "fsync", lambda number: existed.append(path.exists()))
     write(path, make_sequences())
     assert existed == [False] and path.exists()
 
 
-def test_what_is_not_finished_is_removed_and_an_earlier_store_stays(path, make_sequences):
+def test_an_unfinished_store_is_removed_and_an_earlier_store_stays(path, make_sequences):
     before = path.read_bytes()
     with pytest.raises(KeyboardInterrupt):
         write(path, make_sequences(), error=KeyboardInterrupt())
@@ -93,17 +94,17 @@ def test_a_file_that_cannot_be_started_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_is_not_replaced(tmp_path, make_sequences):
+def test_a_directory_is_not_replaced(tmp_path, make_sequences):
     with pytest.raises(ScdnetError, match="is a directory, expected the name of a file"):
         write(tmp_path, make_sequences())
 
 
 @pytest.mark.parametrize("name", ["seq0000", "seq"])
-def test_names_must_rise(tmp_path, make_sequences, name):
+def test_names_must_be_sorted_and_unique(tmp_path, make_sequences, name):
     first = make_sequences()[0]
     with writer_of(tmp_path / "store.h5") as writer:
         writer.append(first)
-        with pytest.raises(AssertionError, match="rising order"):
+        with pytest.raises(AssertionError, match="sorted by name"):
             writer.append(SkeletonSequence(first.frames, name, 0))
 
 
@@ -118,7 +119,7 @@ from scdnet.errors import ScdnetError
 path, unlimited = Path(sys.argv[1]), resource.getrlimit(resource.RLIMIT_FSIZE)
 
 def write():
-    with StoreWriter(path, dataset="made up", class_names=("a",) * 60, created_by="a test") as writer:
+    with StoreWriter(path, dataset="synthetic", class_names=("a",) * 60, created_by="a test") as writer:
         for i in range(300):
             writer.append(SkeletonSequence(np.zeros((2, 2, 25, 3), np.float32), f"seq{i:04}", 0))
         writer.finish({"xsub": np.zeros(300, bool)})

@@ -216,7 +216,7 @@ def pairs(kind: str, n: int = 400, views: ViewsConfig = ALWAYS):
     [
         ("scd", set()),
         ("spatial", {"rotation", "flip", "shear", "keep_joints"}),
-        ("temporal", {"crop_fraction", "crop_place", "keep_frames"}),
+        ("temporal", {"crop_fraction", "crop_position", "keep_frames"}),
     ],
 )
 def test_the_views_of_a_pair_share_what_their_task_says(kind: str, shared: set[str]):
