@@ -92,281 +92,281 @@ SHAKEN_HAND: Pose = {
     "trunk": (0.16, 0, 0.12),
 }
 
-THROW = Action(
-    cycle=(
-        KeyPose(
-            0.45,
-            {
-                "right_hand": (0.45, 0.15, -0.30),
-                "right_elbow": 0.5,
-                "left_hand": (0.15, -0.35, 0.75),
-                "trunk": (-0.15, -0.1, -0.55),
-                "pelvis": (-0.03, -0.03, -0.10),
-                "right_foot": (0, 0, 0),
-                "left_foot": (0, 0, 0.22),
-            },
-        ),
-        KeyPose(
-            0.20,
-            {
-                "right_hand": (0.05, 0.45, 0.80),
-                "right_elbow": 0.4,
-                "left_hand": (0.20, -0.70, 0.05),
-                "trunk": (0.20, 0.05, 0.25),
-                "pelvis": (0.02, -0.04, 0.10),
-                "left_foot": (0, 0, 0.22),
-            },
-        ),
-        KeyPose(
-            0.20,
-            {
-                "right_hand": (-0.35, -0.50, 0.65),
-                "left_hand": (0.20, -0.85, -0.20),
-                "trunk": (0.40, 0.05, 0.50),
-                "pelvis": (0.02, -0.06, 0.13),
-                "left_foot": (0, 0, 0.22),
-            },
-        ),
-        KeyPose(0.55, {}),
-    ),
-)
-SIT_DOWN = Action(
-    cycle=(KeyPose(0.55, RISING), KeyPose(0.50, SEATED)),
-    end=SEATED,
-    repeats=(1, 1),
-    max_missed_fraction=0.1,
-)
-STAND_UP = Action(
-    cycle=(KeyPose(0.45, RISING), KeyPose(0.65, {})),
-    start=SEATED,
-    repeats=(1, 1),
-    max_missed_fraction=0.1,
-)
-CLAP = Action(
-    cycle=(
-        KeyPose(0.20, {**both("hand", (-0.02, -0.30, 0.55)), "trunk": (0.03, 0, 0)}),
-        KeyPose(0.16, {**both("hand", (-0.29, -0.25, 0.60)), "trunk": (0.05, 0, 0)}),
-    ),
-)
-CHEER_UP = Action(
-    cycle=(
-        KeyPose(
-            0.32,
-            {
-                **both("hand", (0.30, 0.85, 0.15)),
-                **both("elbow", 0.5),
-                "head": (-0.3, 0, 0),
-                "trunk": (-0.1, 0, 0),
-            },
-        ),
-        KeyPose(
-            0.28,
-            {
-                **both("hand", (0.30, 0.25, 0.25)),
-                **both("elbow", 0.3),
-                "trunk": (0.05, 0, 0),
-                "pelvis": (0, -0.05, 0),
-            },
-        ),
-    ),
-)
-WAVE = Action(
-    cycle=(
-        KeyPose(
-            0.28,
-            {
-                "right_hand": (0.62, 0.42, 0.22),
-                "right_elbow": 0.2,
-                "trunk": (0, -0.05, 0),
-            },
-        ),
-        KeyPose(0.28, {"right_hand": (0.12, 0.52, 0.32), "right_elbow": 0.2}),
-    ),
-)
-KICK = Action(
-    cycle=(
-        KeyPose(
-            0.35,
-            {
-                "right_foot": (0, 0.22, -0.40),
-                "right_toes": 1.0,
-                "pelvis": (0.07, -0.03, 0.03),
-                "trunk": (0.10, 0.05, -0.15),
-                "left_hand": (0.25, -0.80, 0.35),
-                "right_hand": (0.20, -0.88, -0.30),
-            },
-        ),
-        KeyPose(
-            0.22,
-            {
-                "right_foot": (-0.05, 0.42, 0.72),
-                "right_toes": 0.1,
-                "pelvis": (0.07, -0.02, 0.00),
-                "trunk": (-0.25, 0.05, 0.25),
-                "left_hand": (0.45, -0.75, -0.25),
-                "right_hand": (0.35, -0.75, 0.35),
-            },
-        ),
-        KeyPose(
-            0.35,
-            {
-                "right_foot": (0, 0.12, 0.10),
-                "right_toes": 0.6,
-                "pelvis": (0.06, -0.03, 0),
-            },
-        ),
-        KeyPose(0.30, {}),
-    ),
-)
-HOP_ON_ONE_FOOT = Action(
-    cycle=(
-        KeyPose(
-            0.20,
-            {
-                "pelvis": (0.08, -0.12, 0),
-                "right_foot": (0, 0.26, -0.28),
-                "right_toes": 1.0,
-                "trunk": (0.18, 0.08, 0),
-                **both("hand", (0.35, -0.60, 0.30)),
-            },
-        ),
-        KeyPose(
-            0.14,
-            {
-                "pelvis": (0.08, 0.03, 0),
-                "right_foot": (0, 0.36, -0.26),
-                "right_toes": 1.1,
-                "left_foot": (0, 0.04, 0),
-                "left_toes": 1.2,
-                "trunk": (0.05, 0.08, 0),
-                **both("hand", (0.50, -0.40, 0.30)),
-            },
-        ),
-        KeyPose(
-            0.14,
-            {
-                "pelvis": (0.08, 0.10, 0),
-                "right_foot": (0, 0.42, -0.24),
-                "right_toes": 1.1,
-                "left_foot": (0, 0.12, 0),
-                "left_toes": 1.0,
-                "trunk": (0.08, 0.08, 0),
-                **both("hand", (0.55, -0.30, 0.30)),
-            },
-        ),
-    ),
-)
-JUMP_UP = Action(
-    cycle=(
-        KeyPose(0.38, CROUCH),
-        KeyPose(
-            0.16,
-            {
-                "pelvis": (0, 0.04, 0),
-                **both("foot", (0, 0.05, 0)),
-                **both("toes", 1.2),
-                **both("hand", (0.2, 0.0, 0.75)),
-            },
-        ),
-        KeyPose(
-            0.16,
-            {
-                "pelvis": (0, 0.24, 0),
-                **both("foot", (0, 0.26, -0.06)),
-                **both("toes", 1.1),
-                "trunk": (-0.05, 0, 0),
-                **both("hand", (0.2, 0.75, 0.45)),
-            },
-        ),
-        KeyPose(
-            0.20,
-            {
-                "pelvis": (0, -0.16, -0.06),
-                "trunk": (0.35, 0, 0),
-                **both("hand", (0.25, -0.60, 0.35)),
-            },
-        ),
-        KeyPose(0.35, {}),
-    ),
-)
-BOW = Action(
-    cycle=(
-        KeyPose(
-            0.70,
-            {
-                "trunk": (1.0, 0, 0),
-                "head": (0.4, 0, 0),
-                "pelvis": (0, -0.02, -0.14),
-                **both("hand", (0.05, -0.75, 0.55)),
-            },
-        ),
-        KeyPose(
-            0.30,
-            {
-                "trunk": (1.05, 0, 0),
-                "head": (0.5, 0, 0),
-                "pelvis": (0, -0.02, -0.15),
-                **both("hand", (0.05, -0.75, 0.55)),
-            },
-        ),
-        KeyPose(0.75, {}),
-    ),
-)
-PUNCH = Action(
-    cycle=(
-        KeyPose(0.30, GUARD),
-        KeyPose(
-            0.16,
-            {
-                **GUARD,
-                "right_hand": (-0.25, 0.15, 0.95),
-                "trunk": (0.15, 0, 0.35),
-                "pelvis": (0, -0.04, 0.10),
-            },
-            partner={
-                "trunk": (-0.10, 0, 0.1),
-                "head": (-0.2, 0, 0.2),
-                "left_hand": (0, 0, 0.40),
-            },
-        ),
-        KeyPose(
-            0.25,
-            GUARD,
-            partner={
-                "trunk": (-0.30, 0.1, 0.3),
-                "head": (-0.3, 0.1, 0.5),
-                "pelvis": (0, -0.03, -0.10),
-                "left_hand": (0, 0.10, 0.45),
-                "right_hand": (0.25, -0.4, 0.45),
-                "right_foot": (0, 0, -0.25),
-            },
-        ),
-        KeyPose(0.30, {**GUARD, "trunk": (0.05, 0, -0.15)}),
-    ),
-    distance=0.78,
-)
-SHAKE_HANDS = Action(
-    cycle=(
-        KeyPose(0.22, OFFERED_HAND, partner=OFFERED_HAND),
-        KeyPose(0.22, {**SHAKEN_HAND, "head": (0.12, 0, 0)}, partner=SHAKEN_HAND),
-    ),
-    distance=0.92,
-    handed=False,
-)
-
+# By NTU-60's action number.
 ACTIONS = {
-    7: THROW,
-    8: SIT_DOWN,
-    9: STAND_UP,
-    10: CLAP,
-    22: CHEER_UP,
-    23: WAVE,
-    24: KICK,
-    26: HOP_ON_ONE_FOOT,
-    27: JUMP_UP,
-    35: BOW,
-    50: PUNCH,
-    58: SHAKE_HANDS,
+    # Throw.
+    7: Action(
+        cycle=(
+            KeyPose(
+                0.45,
+                {
+                    "right_hand": (0.45, 0.15, -0.30),
+                    "right_elbow": 0.5,
+                    "left_hand": (0.15, -0.35, 0.75),
+                    "trunk": (-0.15, -0.1, -0.55),
+                    "pelvis": (-0.03, -0.03, -0.10),
+                    "right_foot": (0, 0, 0),
+                    "left_foot": (0, 0, 0.22),
+                },
+            ),
+            KeyPose(
+                0.20,
+                {
+                    "right_hand": (0.05, 0.45, 0.80),
+                    "right_elbow": 0.4,
+                    "left_hand": (0.20, -0.70, 0.05),
+                    "trunk": (0.20, 0.05, 0.25),
+                    "pelvis": (0.02, -0.04, 0.10),
+                    "left_foot": (0, 0, 0.22),
+                },
+            ),
+            KeyPose(
+                0.20,
+                {
+                    "right_hand": (-0.35, -0.50, 0.65),
+                    "left_hand": (0.20, -0.85, -0.20),
+                    "trunk": (0.40, 0.05, 0.50),
+                    "pelvis": (0.02, -0.06, 0.13),
+                    "left_foot": (0, 0, 0.22),
+                },
+            ),
+            KeyPose(0.55, {}),
+        ),
+    ),
+    # Sit down.
+    8: Action(
+        cycle=(KeyPose(0.55, RISING), KeyPose(0.50, SEATED)),
+        end=SEATED,
+        repeats=(1, 1),
+        max_missed_fraction=0.1,
+    ),
+    # Stand up.
+    9: Action(
+        cycle=(KeyPose(0.45, RISING), KeyPose(0.65, {})),
+        start=SEATED,
+        repeats=(1, 1),
+        max_missed_fraction=0.1,
+    ),
+    # Clap.
+    10: Action(
+        cycle=(
+            KeyPose(0.20, {**both("hand", (-0.02, -0.30, 0.55)), "trunk": (0.03, 0, 0)}),
+            KeyPose(0.16, {**both("hand", (-0.29, -0.25, 0.60)), "trunk": (0.05, 0, 0)}),
+        ),
+    ),
+    # Cheer up.
+    22: Action(
+        cycle=(
+            KeyPose(
+                0.32,
+                {
+                    **both("hand", (0.30, 0.85, 0.15)),
+                    **both("elbow", 0.5),
+                    "head": (-0.3, 0, 0),
+                    "trunk": (-0.1, 0, 0),
+                },
+            ),
+            KeyPose(
+                0.28,
+                {
+                    **both("hand", (0.30, 0.25, 0.25)),
+                    **both("elbow", 0.3),
+                    "trunk": (0.05, 0, 0),
+                    "pelvis": (0, -0.05, 0),
+                },
+            ),
+        ),
+    ),
+    # Wave.
+    23: Action(
+        cycle=(
+            KeyPose(
+                0.28,
+                {
+                    "right_hand": (0.62, 0.42, 0.22),
+                    "right_elbow": 0.2,
+                    "trunk": (0, -0.05, 0),
+                },
+            ),
+            KeyPose(0.28, {"right_hand": (0.12, 0.52, 0.32), "right_elbow": 0.2}),
+        ),
+    ),
+    # Kick.
+    24: Action(
+        cycle=(
+            KeyPose(
+                0.35,
+                {
+                    "right_foot": (0, 0.22, -0.40),
+                    "right_toes": 1.0,
+                    "pelvis": (0.07, -0.03, 0.03),
+                    "trunk": (0.10, 0.05, -0.15),
+                    "left_hand": (0.25, -0.80, 0.35),
+                    "right_hand": (0.20, -0.88, -0.30),
+                },
+            ),
+            KeyPose(
+                0.22,
+                {
+                    "right_foot": (-0.05, 0.42, 0.72),
+                    "right_toes": 0.1,
+                    "pelvis": (0.07, -0.02, 0.00),
+                    "trunk": (-0.25, 0.05, 0.25),
+                    "left_hand": (0.45, -0.75, -0.25),
+                    "right_hand": (0.35, -0.75, 0.35),
+                },
+            ),
+            KeyPose(
+                0.35,
+                {
+                    "right_foot": (0, 0.12, 0.10),
+                    "right_toes": 0.6,
+                    "pelvis": (0.06, -0.03, 0),
+                },
+            ),
+            KeyPose(0.30, {}),
+        ),
+    ),
+    # Hop on one foot.
+    26: Action(
+        cycle=(
+            KeyPose(
+                0.20,
+                {
+                    "pelvis": (0.08, -0.12, 0),
+                    "right_foot": (0, 0.26, -0.28),
+                    "right_toes": 1.0,
+                    "trunk": (0.18, 0.08, 0),
+                    **both("hand", (0.35, -0.60, 0.30)),
+                },
+            ),
+            KeyPose(
+                0.14,
+                {
+                    "pelvis": (0.08, 0.03, 0),
+                    "right_foot": (0, 0.36, -0.26),
+                    "right_toes": 1.1,
+                    "left_foot": (0, 0.04, 0),
+                    "left_toes": 1.2,
+                    "trunk": (0.05, 0.08, 0),
+                    **both("hand", (0.50, -0.40, 0.30)),
+                },
+            ),
+            KeyPose(
+                0.14,
+                {
+                    "pelvis": (0.08, 0.10, 0),
+                    "right_foot": (0, 0.42, -0.24),
+                    "right_toes": 1.1,
+                    "left_foot": (0, 0.12, 0),
+                    "left_toes": 1.0,
+                    "trunk": (0.08, 0.08, 0),
+                    **both("hand", (0.55, -0.30, 0.30)),
+                },
+            ),
+        ),
+    ),
+    # Jump up.
+    27: Action(
+        cycle=(
+            KeyPose(0.38, CROUCH),
+            KeyPose(
+                0.16,
+                {
+                    "pelvis": (0, 0.04, 0),
+                    **both("foot", (0, 0.05, 0)),
+                    **both("toes", 1.2),
+                    **both("hand", (0.2, 0.0, 0.75)),
+                },
+            ),
+            KeyPose(
+                0.16,
+                {
+                    "pelvis": (0, 0.24, 0),
+                    **both("foot", (0, 0.26, -0.06)),
+                    **both("toes", 1.1),
+                    "trunk": (-0.05, 0, 0),
+                    **both("hand", (0.2, 0.75, 0.45)),
+                },
+            ),
+            KeyPose(
+                0.20,
+                {
+                    "pelvis": (0, -0.16, -0.06),
+                    "trunk": (0.35, 0, 0),
+                    **both("hand", (0.25, -0.60, 0.35)),
+                },
+            ),
+            KeyPose(0.35, {}),
+        ),
+    ),
+    # Bow.
+    35: Action(
+        cycle=(
+            KeyPose(
+                0.70,
+                {
+                    "trunk": (1.0, 0, 0),
+                    "head": (0.4, 0, 0),
+                    "pelvis": (0, -0.02, -0.14),
+                    **both("hand", (0.05, -0.75, 0.55)),
+                },
+            ),
+            KeyPose(
+                0.30,
+                {
+                    "trunk": (1.05, 0, 0),
+                    "head": (0.5, 0, 0),
+                    "pelvis": (0, -0.02, -0.15),
+                    **both("hand", (0.05, -0.75, 0.55)),
+                },
+            ),
+            KeyPose(0.75, {}),
+        ),
+    ),
+    # Punch.
+    50: Action(
+        cycle=(
+            KeyPose(0.30, GUARD),
+            KeyPose(
+                0.16,
+                {
+                    **GUARD,
+                    "right_hand": (-0.25, 0.15, 0.95),
+                    "trunk": (0.15, 0, 0.35),
+                    "pelvis": (0, -0.04, 0.10),
+                },
+                partner={
+                    "trunk": (-0.10, 0, 0.1),
+                    "head": (-0.2, 0, 0.2),
+                    "left_hand": (0, 0, 0.40),
+                },
+            ),
+            KeyPose(
+                0.25,
+                GUARD,
+                partner={
+                    "trunk": (-0.30, 0.1, 0.3),
+                    "head": (-0.3, 0.1, 0.5),
+                    "pelvis": (0, -0.03, -0.10),
+                    "left_hand": (0, 0.10, 0.45),
+                    "right_hand": (0.25, -0.4, 0.45),
+                    "right_foot": (0, 0, -0.25),
+                },
+            ),
+            KeyPose(0.30, {**GUARD, "trunk": (0.05, 0, -0.15)}),
+        ),
+        distance=0.78,
+    ),
+    # Shake hands.
+    58: Action(
+        cycle=(
+            KeyPose(0.22, OFFERED_HAND, partner=OFFERED_HAND),
+            KeyPose(0.22, {**SHAKEN_HAND, "head": (0.12, 0, 0)}, partner=SHAKEN_HAND),
+        ),
+        distance=0.92,
+        handed=False,
+    ),
 }
 
 

@@ -20,8 +20,6 @@ MAX_FRAMES = 100
 # Poses of a sequence.
 MAX_POSES = 5
 MIN_POSES = 2
-# Percentile at which the distances between poses are cut off.
-DISTANCE_PERCENTILE = 90
 # Width and height that the poses of a sequence stand in.
 CELL = np.array([3.7, 1.95])  # metres
 # Range of the gap between two poses.
@@ -32,12 +30,6 @@ TITLE_HEIGHT = 0.4  # metres
 MARGIN = 0.35  # metres
 INCHES_PER_METRE = 0.55
 DPI = 150
-# Width to height of the whole sheet, about.
-ASPECT = 16 / 9
-FONT_SIZE = 7  # points
-BONE_WIDTH = 1.1  # points
-GROUND_WIDTH = 0.6  # points
-GROUND_COLOR = "#d0d0d0"
 BASE, *FEET = map(NTU_25.joints.index, ("base of spine", "left foot", "right foot"))
 
 
@@ -73,7 +65,8 @@ def rank_poses(points: np.ndarray) -> list[int]:
     """
     vectors = np.nan_to_num(points.reshape(len(points), -1))
     distances = np.linalg.norm(vectors[:, None] - vectors, axis=-1)  # (T, T)
-    distances = np.minimum(distances, np.percentile(distances, DISTANCE_PERCENTILE))
+    # Beyond this percentile all count as equally far, so that a jumping joint attracts no pose.
+    distances = np.minimum(distances, np.percentile(distances, 90))
     # The distance from each pose to the nearest chosen one.
     nearest = np.full(len(points), np.inf)  # (T,)
     ranked: list[int] = []
@@ -112,9 +105,7 @@ def draw_title(axes: Axes, corner: np.ndarray, text: str) -> None:
     text = " ".join(text.split())
     max_width = CELL[0] * INCHES_PER_METRE * DPI
     x, y = corner
-    title = axes.text(
-        x, y, text, fontsize=FONT_SIZE, color=TITLE_COLOR, va="bottom", parse_math=False
-    )
+    title = axes.text(x, y, text, fontsize=7, color=TITLE_COLOR, va="bottom", parse_math=False)
     while (width := title.get_window_extent().width) > max_width:
         text = text[: min(len(text) - 1, int(len(text) * max_width / width))]
         title.set_text(text.rstrip() + "…")
@@ -123,15 +114,16 @@ def draw_title(axes: Axes, corner: np.ndarray, text: str) -> None:
 def draw_poses(axes: Axes, corner: np.ndarray, poses: np.ndarray) -> None:
     """Draw poses (P, M, V, 2) on ground into the cell with this lower left corner."""
     for pose in poses:
-        draw_pose(axes, pose + corner, bone_width=BONE_WIDTH)
+        draw_pose(axes, pose + corner, bone_width=1.1)
         ends = corner[0] + np.array([np.nanmin(pose[..., 0]), np.nanmax(pose[..., 0])])
-        axes.plot(ends, corner[[1, 1]], color=GROUND_COLOR, linewidth=GROUND_WIDTH)
+        axes.plot(ends, corner[[1, 1]], color="#d0d0d0", linewidth=0.6)
 
 
 def draw_sheet(drawings: Sequence[Drawing]) -> FigureCanvasAgg:
     """Draw each in a cell of its own, row by row."""
     step = CELL + MARGIN + np.array([0, TITLE_HEIGHT])
-    columns = min(len(drawings), round(np.sqrt(len(drawings) * ASPECT * step[1] / step[0])))
+    # The sheet is about as wide as a slide.
+    columns = min(len(drawings), round(np.sqrt(len(drawings) * 16 / 9 * step[1] / step[0])))
     rows = -(-len(drawings) // columns)
     width, height = step * (columns, rows)  # metres
     size = (width * INCHES_PER_METRE, height * INCHES_PER_METRE)

@@ -31,9 +31,6 @@ COLORS = (
 TITLE_COLOR = "#3b3b3b"
 # The green of Okabe & Ito.
 MARK_COLOR = "#009e73"
-# Shades at the edges of lines included.
-NUM_COLORS = 48
-BONE_WIDTH = 1.7  # points
 TITLE_INCHES = 0.3
 MARGIN = 0.1  # metres
 
@@ -41,7 +38,6 @@ MARGIN = 0.1  # metres
 NUM_POSES = 8
 MAX_ROWS = 6
 STRIP_INCHES = 0.75  # per metre
-STRIP_DPI = 100
 
 # Animations: every second frame is shown, at most four sequences beside each other.
 FRAME_RATE = 30  # Hz, of the recordings
@@ -50,7 +46,6 @@ MAX_GIF_FRAMES = 120
 MAX_COLUMNS = 4
 MAX_LETTERS = 24  # per line of a title
 GIF_INCHES = 1.4  # per metre
-GIF_DPI = 75
 
 
 class Projection(NamedTuple):
@@ -94,9 +89,7 @@ def bone_colors(body: int) -> list[str]:
     return [left if "left" in word else right if "right" in word else trunk for word in words]
 
 
-def draw_pose(
-    axes: Axes, pose: np.ndarray, *, bone_width: float = BONE_WIDTH
-) -> list[LineCollection]:
+def draw_pose(axes: Axes, pose: np.ndarray, *, bone_width: float = 1.7) -> list[LineCollection]:
     """Draw one frame (M, V, 2), body 0 in front; returns what was added."""
     bodies = []
     for body, points in enumerate(pose):
@@ -113,11 +106,10 @@ def draw_pose(
 def frame_axes(axes: Axes, picture: Projection, size: np.ndarray, *, title: str) -> None:
     """Show `size` metres around the middle of a picture, with a border if it is marked."""
     middle = (picture.low + picture.high) / 2
-    left, bottom = middle - size / 2
-    right, top = middle + size / 2
+    xlim, ylim = np.stack([middle - size / 2, middle + size / 2], axis=1)
     is_marked = picture.drawing.is_marked
     color = MARK_COLOR if is_marked else TITLE_COLOR
-    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+    axes.set(xlim=xlim, ylim=ylim, aspect="equal")
     axes.set_title(title, fontsize=8, loc="left", color=color, parse_math=False)
     if is_marked:
         border = Rectangle(
@@ -129,11 +121,12 @@ def frame_axes(axes: Axes, picture: Projection, size: np.ndarray, *, title: str)
 def to_image(canvas: FigureCanvasAgg) -> Image.Image:
     """Return what is drawn as an image of few colors, which makes small files."""
     canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(NUM_COLORS)
+    # Enough colors for the shades at the edges of lines.
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(48)
 
 
 def make_grid(
-    num_cells: int, columns: int, cell_inches: np.ndarray, dpi: int
+    num_cells: int, columns: int, cell_inches: np.ndarray, *, dpi: int
 ) -> tuple[FigureCanvasAgg, list[Axes]]:
     """Make a figure of empty cells, row by row, each `cell_inches` (width, height) plus a title."""
     rows = -(-num_cells // columns)
@@ -150,7 +143,7 @@ def draw_strips(pictures: Sequence[Projection], out: Path) -> None:
     step, height = common_size(pictures)
     size = np.array([NUM_POSES * step, height])
     columns = 1 if len(pictures) <= MAX_ROWS else 2
-    canvas, cells = make_grid(len(pictures), columns, size * STRIP_INCHES, STRIP_DPI)
+    canvas, cells = make_grid(len(pictures), columns, size * STRIP_INCHES, dpi=100)
     for axes, picture in zip(cells, pictures, strict=False):
         title = f"{picture.drawing.name}: {picture.drawing.class_name}"
         frame_axes(axes, picture, size, title=title)
@@ -166,7 +159,7 @@ def draw_animation(pictures: Sequence[Projection], out: Path) -> None:
     size = common_size(pictures)
     rows = -(-len(pictures) // MAX_COLUMNS)
     columns = -(-len(pictures) // rows)
-    canvas, cells = make_grid(len(pictures), columns, size * GIF_INCHES, GIF_DPI)
+    canvas, cells = make_grid(len(pictures), columns, size * GIF_INCHES, dpi=75)
     for axes, picture in zip(cells, pictures, strict=False):
         name = picture.drawing.name
         if len(name) > MAX_LETTERS:
