@@ -1,4 +1,4 @@
-"""What a recording shows, by those that are known: probabilities of their classes, and the most similar of them."""
+"""Classify single recordings by labeled sequences whose features are known."""
 
 from functools import cached_property
 from pathlib import Path
@@ -18,55 +18,60 @@ from scdnet.eval.features import at_level, encode
 from scdnet.eval.logistic import fit_logistic
 from scdnet.models.encoder import DualPathEncoder
 
-SCORE_VARIANCE = (
-    8  # that the probe's regularisation expects of a class score. Source: docs/method.md 5
-)
-NUM_NEIGHBOURS = 5
+# The regularization expects this variance of a class score. Source: docs/classify.md.
+SCORE_VARIANCE = 8
+
+NUM_NEIGHBORS = 5
 
 
-class Neighbour(NamedTuple):
-    """A known sequence that is like the recording asked about."""
+class Neighbor(NamedTuple):
+    """A known sequence and the cosine similarity of its features to those of a recording."""
 
     name: str
     class_name: str
-    similarity: float  # cosine of the features
+    similarity: float
 
 
 class Prediction(NamedTuple):
-    """What is said of a recording."""
+    """The class probabilities of a recording, largest first, and its neighbors, nearest first.
 
-    probabilities: dict[str, float]  # by name of class, the largest first; they sum to 1
-    neighbours: list[Neighbour]  # the nearest first
+    The probabilities sum to 1; their keys are class names.
+    """
+
+    probabilities: dict[str, float]
+    # Scripts rely on this spelling.
+    neighbours: list[Neighbor]
 
 
 class Classifier:
-    """Says what recordings show; `encoder` is the one that made the features `known`. From `load_classifier`."""
+    """A classifier of recordings; `encoder` has to be the one that made the features `known`."""
 
     def __init__(self, encoder: DualPathEncoder, known: FeatureTable) -> None:
         self.known = known
         self._encoder = encoder
 
-    def __call__(self, frames: np.ndarray, *, num_neighbours: int = NUM_NEIGHBOURS) -> Prediction:
-        """Classify one recording, (T, 2, 25, 3) metres, normalised as a store holds it.
+    def __call__(self, frames: np.ndarray, *, num_neighbors: int = NUM_NEIGHBORS) -> Prediction:
+        """Classify one recording (T, M, V, C), meters, normalized as in a store.
 
-        The first call trains the linear probe: a second for a thousand known ones, a minute for 40,000 x 4096.
-        Raises ScdnetError for another shape or coordinates that are no finite numbers.
+        The first call fits the linear probe, in a second for 1000 known sequences and a minute for
+        40,000 with 4096 features. Raises ScdnetError for another shape or numbers not finite.
         """
         frames = np.asarray(frames, dtype=np.float32)
         if frames.shape[1:] != FRAME_SHAPE or not len(frames):
-            raise ScdnetError(
-                f"expected frames (T, {', '.join(map(str, FRAME_SHAPE))}), found {frames.shape}"
-            )
+            expected = ", ".join(map(str, FRAME_SHAPE))
+            raise ScdnetError(f"expected frames (T, {expected}), found {frames.shape}")
+        known_encoder = self.known.encoder
         sizes = self._encoder.sizes
         view = evaluation_view(
-            frames, self.known.stream, num_frames=sizes.num_frames, bodies=sizes.num_bodies
+            frames, known_encoder.stream, num_frames=sizes.num_frames, num_bodies=sizes.num_bodies
         )
-        x = encode(at_level(self._encoder, self.known.level), view)  # (1, 2D)
+        x = encode(at_level(self._encoder, known_encoder.feature_level), view)  # (1, 2D)
         if not x.isfinite().all():
             raise ScdnetError(
-                "the recording has no finite features: are its coordinates finite numbers, metres?"
+                "the features of the recording became NaN or Inf; "
+                "expected finite coordinates in meters"
             )
-        return Prediction(self._probabilities(x), self._neighbours(x[0], num_neighbours))
+        return Prediction(self._probabilities(x), self._neighbors(x[0], num_neighbors))
 
     @cached_property
     def _probe(self) -> Pipeline:
@@ -74,19 +79,20 @@ class Classifier:
         return fit_logistic(known.x.numpy(), known.label.numpy(), SCORE_VARIANCE / known.x.shape[1])
 
     def _probabilities(self, x: Tensor) -> dict[str, float]:
-        chances = self._probe.predict_proba(x.numpy())[0]
-        labels = self._probe.classes_  # of the columns; classes without a sequence have none
+        probabilities = self._probe.predict_proba(x.numpy())[0]
+        # The probe has no columns for classes without a sequence.
+        labels = self._probe.classes_
         return {
-            self.known.class_names[labels[i]]: chances[i].item()
-            for i in (-chances).argsort(kind="stable")
+            self.known.class_names[labels[i]]: probabilities[i].item()
+            for i in (-probabilities).argsort(kind="stable")
         }
 
-    def _neighbours(self, x: Tensor, num: int) -> list[Neighbour]:
+    def _neighbors(self, x: Tensor, num_neighbors: int) -> list[Neighbor]:
         known = self.known
         cosines = (known.x @ x / (known.x.norm(dim=1) * x.norm())).clamp(max=1)
-        rows = cosines.argsort(descending=True, stable=True)[:num]
+        rows = cosines.argsort(descending=True, stable=True)[:num_neighbors]
         return [
-            Neighbour(str(known.name[i]), known.class_names[known.label[i]], cosines[i].item())
+            Neighbor(str(known.name[i]), known.class_names[known.label[i]], cosines[i].item())
             for i in rows
         ]
 
@@ -94,24 +100,27 @@ class Classifier:
 def load_classifier(
     checkpoint: str | Path, features: str | Path, *, num_heads: int | None = None
 ) -> Classifier:
-    """A classifier by the `features` that tools/extract_features.py has made with `checkpoint`, of all their sequences.
+    """Load a classifier from the features that `scdnet extract` has written with `checkpoint`.
 
-    `num_heads`, where the checkpoint does not say (the authors'), is by default that of the features. Raises
-    CheckpointError, and FeatureFileError if the features are another checkpoint's, of other heads or of one class.
+    It learns from all their sequences, of training and test splits. A checkpoint that does not
+    state `num_heads` (the authors') has those of the features. Raises CheckpointError, and
+    FeatureFileError if the features have another checkpoint, other heads or a single class.
     """
-    read, known = read_checkpoint(Path(checkpoint)), read_features(Path(features))
-    made_with_heads = known.extraction_settings.get("num_heads", num_heads)
-    if num_heads not in (None, made_with_heads):
+    read = read_checkpoint(Path(checkpoint))
+    known = read_features(Path(features))
+    known_num_heads = known.settings["num_heads"]
+    if num_heads not in (None, known_num_heads):
         raise FeatureFileError(
-            f"{features}: made with {made_with_heads} attention heads, expected {num_heads}"
+            f"{features}: extracted with {known_num_heads} attention heads, expected {num_heads}"
         )
-    encoder = build_encoder(read, num_heads=made_with_heads)
-    if known.source.sha256 != read.sha256:
-        found = f"made with {known.source.checkpoint}, whose hash is not that of {checkpoint}"
-        raise FeatureFileError(f"{features}: {found}; make it anew with tools/extract_features.py")
+    encoder = build_encoder(read, num_heads=known_num_heads)
+    if known.encoder.checkpoint_sha256 != read.sha256:
+        source = known.encoder.checkpoint or known.encoder.baseline
+        raise FeatureFileError(
+            f"{features}: extracted with {source}, whose hash is not that of {checkpoint}; "
+            "recreate it with `scdnet extract`"
+        )
     if (known.label == known.label[0]).all():
         only = known.class_names[known.label[0]]
-        raise FeatureFileError(
-            f"{features}: expected sequences of several classes, found only {only!r}"
-        )
+        raise FeatureFileError(f"{features}: expected several classes, found only {only!r}")
     return Classifier(encoder, known)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,27 +8,62 @@ import torch
 from scdnet import load_classifier, open_sequences
 from scdnet.config import Config
 from scdnet.data.clips import evaluation_view
+from scdnet.data.rank_info import SINGLE_PROCESS
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.eval.classify import Classifier
 from scdnet.eval.feature_file import FeatureFileError, write_features
-from scdnet.eval.feature_table import FeatureTable, extract_table
-from scdnet.eval.features import encode, load_encoder_or_baseline
+from scdnet.eval.feature_table import FeatureTable
+from scdnet.eval.features import encode
+from scdnet.eval.inputs import Inputs, build_inputs
 from scdnet.models.encoder import EncoderSizes
-from tests.conftest import write_synthetic_store
-from tests.reference import encoder as literal
+from scdnet.results.record import Baseline
+from tests.conftest import make_small_config, write_synthetic_store
+from tests.reference import encoder as reference
 
 
-def classifier_of(config: Config) -> Classifier:
-    """One with an untrained encoder."""
-    return Classifier(
-        load_encoder_or_baseline("none", config)[0].eval(), extract_table(config, "none")
-    )
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Config:
+    """A config of one epoch on a store of 16 sequences; no test writes to its directories."""
+    directory = tmp_path_factory.mktemp("classify")
+    config = make_small_config(write_synthetic_store(directory / "store.h5"), directory / "runs")
+    return config.model_copy(update={"optim": config.optim.model_copy(update={"epochs": 1})})
 
 
-@pytest.fixture
-def classifier(small_config) -> Classifier:
-    return classifier_of(small_config)
+@pytest.fixture(scope="module")
+def sequences(config):
+    with open_sequences(config.data.store) as store:
+        yield list(store)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(config) -> Path:
+    return pretrain(config)
+
+
+@pytest.fixture(scope="module")
+def table(config, checkpoint) -> FeatureTable:
+    return extract(config, checkpoint)
+
+
+def inputs_of(config: Config, source: Path | Baseline) -> Inputs:
+    (inputs,) = build_inputs([source], config, torch.device("cpu"), SINGLE_PROCESS)
+    return inputs
+
+
+def extract(config: Config, source: Path | Baseline) -> FeatureTable:
+    return inputs_of(config, source).extract()
+
+
+def make_classifier(config: Config) -> Classifier:
+    """Return a classifier with a randomly initialized encoder."""
+    inputs = inputs_of(config, "random-init")
+    return Classifier(inputs.encoder.eval(), inputs.extract())
+
+
+@pytest.fixture(scope="module")
+def classifier(config) -> Classifier:
+    return make_classifier(config)
 
 
 def with_table(classifier: Classifier, **changes) -> Classifier:
@@ -38,67 +74,70 @@ def with_table(classifier: Classifier, **changes) -> Classifier:
     ("stream", "bodies"), [("joint", 2), ("joint", 1), ("bone", 2), ("motion", 2)]
 )
 def test_a_sequence_of_the_store_has_the_features_of_its_row_and_finds_itself(
-    small_config, stream, bodies
+    config, sequences, stream, bodies
 ):
-    data = small_config.data.model_copy(update={"num_bodies": bodies})
-    classifier = classifier_of(small_config.model_copy(update={"stream": stream, "data": data}))
-    for row, sequence in enumerate(open_sequences(data.store)):
-        view = evaluation_view(sequence.frames, stream, num_frames=data.num_frames, bodies=bodies)
+    data = config.data.model_copy(update={"num_bodies": bodies})
+    classifier = make_classifier(config.model_copy(update={"stream": stream, "data": data}))
+    for row, sequence in list(enumerate(sequences))[::3]:
+        view = evaluation_view(
+            sequence.frames, stream, num_frames=data.num_frames, num_bodies=bodies
+        )
         x = encode(classifier._encoder, view)
         torch.testing.assert_close(x[0], classifier.known.x[row], rtol=1e-4, atol=1e-5)
-        nearest, second = classifier(sequence.frames, num_neighbours=2).neighbours
+        nearest, second = classifier(sequence.frames, num_neighbors=2).neighbours
         assert nearest[:2] == (sequence.name, f"class {sequence.label}")
-        assert second.similarity < nearest.similarity <= 1 and nearest.similarity == pytest.approx(
-            1, abs=1e-5
-        )
+        assert nearest.similarity == pytest.approx(1, abs=1e-5)
+        assert second.similarity < nearest.similarity <= 1
 
 
-def test_neighbours_are_the_nearest_by_cosine_the_nearest_first(small_config, classifier):
+def test_neighbors_are_the_nearest_by_cosine_the_nearest_first(classifier):
     frames = np.random.default_rng(3).normal(size=(50, 2, 25, 3))
-    view = evaluation_view(frames.astype(np.float32), "joint", num_frames=16, bodies=2)
-    x, known = encode(classifier._encoder, view)[0].numpy(), classifier.known
+    view = evaluation_view(frames.astype(np.float32), "joint", num_frames=16, num_bodies=2)
+    x = encode(classifier._encoder, view)[0].numpy()
+    known = classifier.known
     cosines = {
-        n: r @ x / np.sqrt((r @ r) * (x @ x))
-        for n, r in zip(known.name, known.x.numpy(), strict=True)
+        name: row @ x / np.sqrt((row @ row) * (x @ x))
+        for name, row in zip(known.name, known.x.numpy(), strict=True)
     }
     names = sorted(cosines, key=cosines.__getitem__, reverse=True)
     for num, expected in ((5, 5), (1, 1), (99, 16)):
-        found = classifier(frames, num_neighbours=num).neighbours
-        assert [n.name for n in found] == names[:expected]
+        found = classifier(frames, num_neighbors=num).neighbours
+        assert [neighbor.name for neighbor in found] == names[:expected]
         np.testing.assert_allclose(
-            [n.similarity for n in found], [cosines[n.name] for n in found], rtol=1e-5
+            [neighbor.similarity for neighbor in found],
+            [cosines[neighbor.name] for neighbor in found],
+            rtol=1e-5,
         )
     assert len(classifier(frames).neighbours) == 5
 
 
-def test_probabilities_are_of_the_classes_that_occur_the_largest_first(small_config, classifier):
+def test_probabilities_are_of_the_classes_that_occur_the_largest_first(classifier, sequences):
     names = ("never", "one", "never too", "two")
     classifier = with_table(classifier, label=2 * classifier.known.label + 1, class_names=names)
-    for sequence in open_sequences(small_config.data.store):
+    for sequence in sequences:
         probabilities = classifier(sequence.frames).probabilities
-        assert sorted(probabilities) == ["one", "two"] and sum(
-            probabilities.values()
-        ) == pytest.approx(1)
         values = list(probabilities.values())
+        assert sorted(probabilities) == ["one", "two"]
+        assert sum(values) == pytest.approx(1)
         assert values == sorted(values, reverse=True)
         assert next(iter(probabilities)) == names[2 * sequence.label + 1] and values[0] > 0.8
 
 
-def test_both_splits_of_the_store_are_learnt_from(small_config, classifier):
-    label = torch.where(classifier.known.is_train["xsub"], 0, 1)  # one class is all test sequences
-    answer = with_table(classifier, label=label)(open_sequences(small_config.data.store)[12].frames)
-    assert set(answer.probabilities) == {"class 0", "class 1"}
+def test_both_splits_of_the_store_are_learned_from(classifier, sequences):
+    # One of the two classes consists of all test sequences.
+    label = torch.where(classifier.known.is_train["xsub"], 0, 1)
+    prediction = with_table(classifier, label=label)(sequences[12].frames)
+    assert set(prediction.probabilities) == {"class 0", "class 1"}
 
 
 @pytest.mark.parametrize("width", [16, 1024])
-def test_features_that_say_nothing_leave_the_probe_in_doubt_however_many_they_are(
-    classifier, width
-):
+def test_features_that_tell_nothing_leave_the_probe_in_doubt_at_any_width(classifier, width):
     generator = torch.Generator().manual_seed(0)
-    x, label = torch.randn(200, width, generator=generator), torch.arange(200) % 2
-    probe = with_table(classifier, x=x, label=label)._probe
-    chances = probe.predict_proba(torch.randn(300, width, generator=generator).numpy())
-    assert chances.max(axis=1).mean() < 0.65  # 0.79 at 1024 with the strength that 16 has
+    x = torch.randn(200, width, generator=generator)
+    probe = with_table(classifier, x=x, label=torch.arange(200) % 2)._probe
+    probabilities = probe.predict_proba(torch.randn(300, width, generator=generator).numpy())
+    # It would be 0.79 at width 1024 with the strength for 16.
+    assert probabilities.max(axis=1).mean() < 0.65
 
 
 @pytest.mark.parametrize(
@@ -106,8 +145,8 @@ def test_features_that_say_nothing_leave_the_probe_in_doubt_however_many_they_ar
     [
         (np.zeros((9, 1, 25, 3)), r"expected frames \(T, 2, 25, 3\), found \(9, 1, 25, 3\)"),
         (np.zeros((0, 2, 25, 3)), r"found \(0, 2, 25, 3\)"),
-        (np.full((9, 2, 25, 3), np.nan), "no finite features"),
-        (np.full((9, 2, 25, 3), 1e38), "no finite features"),
+        (np.full((9, 2, 25, 3), np.nan), "the features of the recording became NaN or Inf"),
+        (np.full((9, 2, 25, 3), 1e38), "the features of the recording became NaN or Inf"),
     ],
 )
 def test_frames_of_another_shape_or_not_finite_are_an_error(classifier, frames, message):
@@ -120,73 +159,72 @@ def written(table: FeatureTable, path) -> str:
     return str(path)
 
 
-def test_two_lines_of_python_and_what_they_refuse(small_config, tmp_path):
-    checkpoint = pretrain(small_config)
-    table = extract_table(small_config, str(checkpoint))
-    answer = load_classifier(checkpoint, written(table, tmp_path / "a.h5"))(
-        open_sequences(small_config.data.store)[9].frames
-    )
-    assert answer.neighbours[0].name == table.name[9] and max(answer.probabilities.values()) > 0.5
-    control = written(extract_table(small_config, "none"), tmp_path / "b.h5")
+def test_a_loaded_classifier_finds_a_sequence_of_its_features(
+    sequences, checkpoint, table, tmp_path
+):
+    prediction = load_classifier(checkpoint, written(table, tmp_path / "a.h5"))(sequences[9].frames)
+    assert prediction.neighbours[0].name == table.name[9]
+    assert max(prediction.probabilities.values()) > 0.5
+
+
+def test_features_without_this_checkpoint_are_refused(classifier, checkpoint, tmp_path):
+    baseline = written(classifier.known, tmp_path / "b.h5")
     with pytest.raises(
         FeatureFileError,
-        match=r"b\.h5: made with none, whose hash is not that of .*last\.pt; make it",
+        match=r"b\.h5: extracted with random-init, whose hash is not that of .*last\.pt; recreate",
     ):
-        load_classifier(checkpoint, control)
-    unlabelled = replace(table, label=0 * table.label, class_names=("unlabelled",))
-    with pytest.raises(
-        FeatureFileError, match=r"expected sequences of several classes, found only 'unlabelled'"
-    ):
-        load_classifier(checkpoint, written(unlabelled, tmp_path / "c.h5"))
+        load_classifier(checkpoint, baseline)
 
 
-def test_a_recording_is_looked_at_at_the_level_of_the_features(small_config, tmp_path):
-    checkpoint = pretrain(small_config)
-    for level in ("level1", "level2", "level3"):
-        table = extract_table(small_config.model_copy(update={"features": level}), str(checkpoint))
+def test_features_of_a_single_class_are_refused(checkpoint, table, tmp_path):
+    unlabeled = replace(table, label=0 * table.label, class_names=("unlabeled",))
+    with pytest.raises(FeatureFileError, match=r"expected several classes, found only 'unlabeled'"):
+        load_classifier(checkpoint, written(unlabeled, tmp_path / "c.h5"))
+
+
+def test_a_recording_is_encoded_at_the_level_of_the_features(
+    config, sequences, checkpoint, tmp_path
+):
+    for level in (1, 2, 3):
+        table = extract(config.model_copy(update={"feature_level": level}), checkpoint)
         classifier = load_classifier(checkpoint, written(table, tmp_path / "a.h5"))
         x = torch.nn.functional.normalize(table.x)
         for row in (3, 9):
-            itself, second = classifier(
-                open_sequences(table.store)[row].frames, num_neighbours=2
-            ).neighbours
-            assert itself.name == table.name[row] and itself.similarity == pytest.approx(
-                1, abs=1e-5
-            )
-            assert second.similarity == pytest.approx(
-                (x @ x[row]).topk(2).values[1].item(), abs=1e-5
-            )
+            itself, second = classifier(sequences[row].frames, num_neighbors=2).neighbours
+            assert itself.name == table.name[row]
+            assert itself.similarity == pytest.approx(1, abs=1e-5)
+            expected = (x @ x[row]).topk(2).values[1].item()
+            assert second.similarity == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_checkpoint_trained_on_is_another_one(small_config, tmp_path):
-    features = written(extract_table(small_config, str(pretrain(small_config))), tmp_path / "a.h5")
-    longer = small_config.model_copy(
-        update={"optim": small_config.optim.model_copy(update={"epochs": 3})}
-    )
+def test_a_checkpoint_with_other_weights_is_another_one(checkpoint, table, tmp_path):
+    state = torch.load(checkpoint, weights_only=True)
+    weight = next(iter(state["model"].values()))
+    weight += 1e-3
+    changed = tmp_path / "last.pt"
+    torch.save(state, changed)
     with pytest.raises(FeatureFileError, match="whose hash is not that of"):
-        load_classifier(pretrain(longer, resume=True), features)
+        load_classifier(changed, written(table, tmp_path / "a.h5"))
 
 
-def test_the_heads_of_the_authors_checkpoint_are_those_of_its_features(small_config, tmp_path):
+def test_the_heads_of_the_authors_checkpoint_are_those_of_its_features(config, sequences, tmp_path):
     sizes = EncoderSizes(base_channels=8, embed_dim=16, num_heads=2, num_frames=16)
-    theirs = literal.SCDNet(sizes, projection_dim=8, queue_size=4, momentum=0.99)
+    theirs = reference.SCDNet(sizes, projection_dim=8, queue_size=4, momentum=0.99)
     checkpoint = tmp_path / "checkpoint.pth.tar"
     torch.save({"state_dict": theirs.state_dict()}, checkpoint)
-    table = extract_table(small_config, str(checkpoint))
+    table = extract(config, checkpoint)
     features = written(table, tmp_path / "a.h5")
-    with pytest.raises(FeatureFileError, match="made with 2 attention heads, expected 4"):
+    with pytest.raises(FeatureFileError, match="extracted with 2 attention heads, expected 4"):
         load_classifier(checkpoint, features, num_heads=4)
-    answer = load_classifier(checkpoint, features)(open_sequences(table.store)[5].frames)
-    assert answer.neighbours[0].name == table.name[5] and answer.neighbours[
-        0
-    ].similarity == pytest.approx(1, abs=1e-5)
+    nearest, *_ = load_classifier(checkpoint, features)(sequences[5].frames).neighbours
+    assert nearest.name == table.name[5]
+    assert nearest.similarity == pytest.approx(1, abs=1e-5)
 
 
-def test_recordings_of_another_store_are_classified_by_what_they_are_like(
-    small_config, classifier, tmp_path
-):
-    other = open_sequences(
-        write_synthetic_store(tmp_path / "other.h5", frames=100, seed=0)
-    )  # same poses, longer
-    for sequence in other:
-        assert next(iter(classifier(sequence.frames).probabilities)) == f"class {sequence.label}"
+def test_recordings_of_another_store_are_classified_by_what_they_are_like(classifier, tmp_path):
+    # The same seed gives the same poses; the sequences are longer.
+    other = write_synthetic_store(tmp_path / "other.h5", frames=100, seed=0)
+    with open_sequences(other) as store:
+        for sequence in store:
+            probabilities = classifier(sequence.frames).probabilities
+            assert next(iter(probabilities)) == f"class {sequence.label}"
