@@ -154,7 +154,8 @@ def command_tables() -> str:
     parts = []
     for verb in COMMANDS:
         parser = find_parser(verb)
-        parts += [f"### scdnet {verb}", parser.description or "", option_table(parser)]
+        description = inspect.cleandoc(parser.description or "")
+        parts += [f"### scdnet {verb}", description, option_table(parser)]
     return "\n\n".join(parts)
 
 
@@ -215,8 +216,12 @@ def find_parser(verb: str) -> argparse.ArgumentParser:
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """Return rows of cells as a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+    # Within backticks a bar divides no cells.
+    cells = [
+        [cell if cell.startswith("`") else cell.replace("|", "\\|") for cell in line]
+        for line in lines
+    ]
+    return "\n".join(f"| {' | '.join(line)} |".replace("\n", " ") for line in cells)
 
 
 TABLES = {
