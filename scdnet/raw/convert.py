@@ -24,7 +24,7 @@ from scdnet.version import __version__
 # Exit status of a conversion that converts no sequence.
 NOTHING_CONVERTED = 1
 
-# Names of files may contain anything; a cell of the rejected list must not.
+# File names may contain these characters, which would break the rows of the rejected list.
 _ESCAPES = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -58,7 +58,7 @@ class Job:
     # The sequences of an item sort after those of the items before it.
     items: Sequence[Any]
     convert_item: Callable[[Any], Outcome]
-    # What was rejected while the job was planned.
+    # Files and lines that were rejected while the job was planned.
     rejected: list[Rejection]
     # Recordings that are on the missing list.
     num_skipped: int = 0
@@ -192,7 +192,9 @@ def write_rejected(out: Path, rejected: Sequence[Rejection]) -> Iterator[None]:
     rows = [Rejection._fields, *sorted(rejected)]
     lines = ["\t".join(str(cell).translate(_ESCAPES) for cell in row) + "\n" for row in rows]
     with atomic_write(path) as partial_path:
-        partial_path.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+        partial_path.write_text(
+            "".join(lines), encoding="utf-8", errors="backslashreplace", newline="\n"
+        )
         yield
 
 

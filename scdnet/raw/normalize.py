@@ -21,16 +21,11 @@ def select_bodies(bodies: np.ndarray) -> np.ndarray:
     """
     energy = []
     for body in bodies:
-        present_frames = body[find_present(body)]
-        # A body that moves not at all still comes before an absent one.
+        present_frames = body[np.any(body, axis=(1, 2))]
+        # A body that does not move at all still comes before an absent one.
         is_present = len(present_frames) > 0
         energy.append(present_frames.reshape(-1, 3).std(axis=0).sum() if is_present else -1.0)
     return bodies[np.argsort(-np.array(energy), kind="stable")[:MAX_BODIES]]
-
-
-def find_present(body: np.ndarray) -> np.ndarray:
-    """Return (T,) bool: True for the frames of a body (T, V, C) that are not all zero."""
-    return np.any(body, axis=(1, 2))
 
 
 def normalize(bodies: np.ndarray) -> np.ndarray:
@@ -54,7 +49,7 @@ def fill_absent(body: np.ndarray) -> None:
     If frame 0 is all zero, all present frames move to the front. Then whatever precedes the
     all-zero end is repeated over it; a gap in the middle stays.
     """
-    is_present = find_present(body)
+    is_present = np.any(body, axis=(1, 2))  # (T,)
     if not is_present.any() or (is_present[0] and is_present[-1]):
         return
     if is_present[0]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from scdnet.data.store import SkeletonSequence
 from scdnet.raw.convert import Job, Outcome, Rejection, duplicate_rejection
-from scdnet.raw.datasets import NTU_DATASETS, NtuName, class_names, parse_ntu_name
+from scdnet.raw.datasets import NTU_DATASETS, class_names, parse_ntu_name
 from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.raw_files import RawFile, RawFileError
 from scdnet.raw.skeleton_file import parse_skeleton
@@ -16,21 +15,15 @@ from scdnet.raw.skeleton_file import parse_skeleton
 SUFFIX = ".skeleton"
 
 
-class Recording(NamedTuple):
-    """A raw file and the numbers in its name."""
-
-    file: RawFile
-    name: NtuName
-
-
 def read_frames(data: bytes, where: str) -> np.ndarray:
     """Parse and normalize a `.skeleton` file: float32 (T, M, V, C). Raises RawFileError."""
     return normalize(select_bodies(parse_skeleton(data, where)))
 
 
-def convert_recording(recording: Recording) -> Outcome:
+def convert_recording(file: RawFile) -> Outcome:
     """Read one recording and normalize it. Raises RawFileError."""
-    file, name = recording
+    name = parse_ntu_name(file.stem)
+    assert name is not None, "plan_job selects files by their names"
     sequence = SkeletonSequence(
         frames=read_frames(file.read(), file.where),
         name=file.stem,
@@ -46,7 +39,7 @@ def convert_recording(recording: Recording) -> Outcome:
 def plan_job(files: Iterable[RawFile], dataset: str, missing: frozenset[str]) -> Job:
     """Select the files to convert: sorted, unique names, without those in `missing`."""
     classes = class_names(dataset)
-    recordings: dict[str, Recording] = {}
+    selected: dict[str, RawFile] = {}
     rejected = []
     num_skipped = 0
     for file in files:
@@ -59,15 +52,15 @@ def plan_job(files: Iterable[RawFile], dataset: str, missing: frozenset[str]) ->
         elif not 1 <= name.action <= len(classes):
             reason = f"expected a class in 1..{len(classes)}, found {name.action}"
             rejected.append(Rejection(file.where, 0, reason))
-        elif file.stem in recordings:
-            rejected.append(duplicate_rejection(file, recordings[file.stem].file))
+        elif file.stem in selected:
+            rejected.append(duplicate_rejection(file, selected[file.stem]))
         else:
-            recordings[file.stem] = Recording(file, name)
+            selected[file.stem] = file
     return Job(
         dataset=dataset,
         class_names=classes,
         split_rules=NTU_DATASETS[dataset].rules,
-        items=[recordings[stem] for stem in sorted(recordings)],
+        items=[selected[stem] for stem in sorted(selected)],
         convert_item=convert_recording,
         rejected=rejected,
         num_skipped=num_skipped,

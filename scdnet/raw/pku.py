@@ -101,4 +101,4 @@ def warn_of_missing_files(tree: Tree, dataset: str) -> None:
     if tree.missing:
         num_missing = len(tree.missing)
         named = ", ".join(tree.missing[:MAX_NAMED]) + (", ..." if num_missing > MAX_NAMED else "")
-        print(f"warning: {num_missing} videos of the splits are missing: {named}", file=sys.stderr)
+        print(f"warning: missing videos of the splits ({num_missing}): {named}", file=sys.stderr)

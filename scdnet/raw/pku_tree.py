@@ -98,7 +98,7 @@ def find_tree(files: Iterable[RawFile], dataset: str) -> Tree:
     }
     recordings = []
     for recording in pair_files(by_kind, part, rejected):
-        if fault := find_split_fault(recording.name, splits):
+        if fault := validate_membership(recording.name, splits):
             rejected.append(Rejection(recording.video.where, 0, fault))
         else:
             recordings.append(recording)
@@ -150,8 +150,7 @@ def find_kinds(folders: Mapping[PurePath, Sequence[RawFile]]) -> dict[PurePath, 
             kinds[folder] = _kind_by_name(folder)
         else:
             kinds[folder] = VIDEO if counts[VIDEO] > counts[LABELS] else LABELS
-    has_labels_only_missing = VIDEO in kinds.values() and LABELS not in kinds.values()
-    missing = LABELS if has_labels_only_missing else VIDEO
+    missing = LABELS if set(kinds.values()) - {None} == {VIDEO} else VIDEO
     return {folder: kind or missing for folder, kind in kinds.items()}
 
 
@@ -209,7 +208,7 @@ def pair_files(by_kind: FilesByKind, part: Part, rejected: list[Rejection]) -> l
     return recordings
 
 
-def find_split_fault(video: str, splits: Mapping[str, Split]) -> str | None:
+def validate_membership(video: str, splits: Mapping[str, Split]) -> str | None:
     """Return why a video is not in exactly one side of every benchmark, None if it is."""
     for benchmark, split in splits.items():
         num_sides = (video in split.train) + (video in split.test)

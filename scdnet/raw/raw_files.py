@@ -136,7 +136,7 @@ def _walk(root: Path) -> Iterator[str]:
             subfolders.clear()
             continue
         visited.add(real_path)
-        # Of two links to one folder, every machine follows the same.
+        # Sorted, so that every machine follows the same of two links to one folder.
         subfolders.sort()
         for name in names:
             # A Path per file would be slow.

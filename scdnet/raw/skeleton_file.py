@@ -16,10 +16,6 @@ NUM_JOINTS = NTU_25.num_joints
 NUM_COLUMNS = 12
 
 
-class SkeletonFileError(RawFileError):
-    """A `.skeleton` file that is cut short, has another number of joints or bad coordinates."""
-
-
 class Body(NamedTuple):
     """A body as a frame lists it; joints are metres in the camera frame."""
 
@@ -45,7 +41,7 @@ def format_skeleton(frames: Sequence[Sequence[Body]]) -> str:
 
 
 class Layout(NamedTuple):
-    """Where a `.skeleton` file contains its B bodies, those of all frames together.
+    """The places of all B bodies in a `.skeleton` file.
 
     frame: (B,) the frame that lists the body, from 0.
     position: (B,) its position in the list of the frame, from 0.
@@ -64,7 +60,7 @@ def parse_skeleton(data: bytes, where: str) -> np.ndarray:
     Returns (4, T, V, C) float64 metres in the camera frame, bodies in the order in which each frame
     lists them, 0 where absent. Further bodies of a frame are checked and left out; lines after the
     last frame are ignored.
-    Raises SkeletonFileError (`where:line: ...`) if the text is shorter than its counts state, a
+    Raises RawFileError (`where:line: ...`) if the text is shorter than its counts state, a
     body has not 25 joints of 12 columns, a coordinate is not finite, or no frame has a body.
     """
     words = Words.tokenize(data, where)
@@ -82,10 +78,10 @@ def scan_layout(words: Words, where: str) -> Layout:
     counts = parse_counts(words).tolist()
     num_lines = len(counts)
 
-    def expected(what: str, line: int) -> SkeletonFileError:
+    def expected(what: str, line: int) -> RawFileError:
         found = words.quote(line) if line < num_lines else "the end of the file"
         reason = f"expected {what}, found {found}"
-        return SkeletonFileError(where, min(line, num_lines) + 1, reason)
+        return RawFileError(where, min(line, num_lines) + 1, reason)
 
     if not counts or counts[0] < 0:
         raise expected("the frame count", 0)
@@ -112,18 +108,18 @@ def scan_layout(words: Words, where: str) -> Layout:
                 raise expected(body, num_lines)
             bodies.append((frame, position, first_joint))
     if not bodies:
-        raise SkeletonFileError(where, 0, f"contains no body in any of {num_frames} frames")
+        raise RawFileError(where, 0, f"contains no body in any of {num_frames} frames")
     return Layout(num_frames, *np.array(bodies).T)
 
 
 def parse_joints(words: Words, lines: np.ndarray, where: str) -> np.ndarray:
-    """Parse x y z of the joints on `lines` (J,): (J, 3) float64. Raises SkeletonFileError."""
+    """Parse x y z of the joints on `lines` (J,): (J, 3) float64. Raises RawFileError."""
     num_columns = words.words_per_line()[lines]
     has_wrong_width = num_columns != NUM_COLUMNS
     if has_wrong_width.any():
         row = has_wrong_width.argmax()
         reason = f"expected the {NUM_COLUMNS} columns of a joint, found {num_columns[row]}"
-        raise SkeletonFileError(where, lines[row] + 1, reason)
+        raise RawFileError(where, lines[row] + 1, reason)
     index = words.first_word[lines][:, None] + np.arange(3)
     joints = parse_decimals(words, index.ravel()).reshape(-1, 3)
     # NaN is not below the limit either.
@@ -131,5 +127,5 @@ def parse_joints(words: Words, lines: np.ndarray, where: str) -> np.ndarray:
     if not is_valid.all():
         row = (~is_valid).any(axis=1).argmax()
         reason = f"expected x y z as finite numbers, found {words.quote(lines[row])}"
-        raise SkeletonFileError(where, lines[row] + 1, reason)
+        raise RawFileError(where, lines[row] + 1, reason)
     return joints

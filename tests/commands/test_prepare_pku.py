@@ -217,7 +217,7 @@ def test_missing_videos_of_the_splits_are_warned_of(pku2, tmp_path, capsys):
     for folder in (pku2.videos, pku2.labels):
         (folder / "A01N12-M.txt").unlink()
     assert run(pku2, tmp_path / "a.h5", dataset="pku2") == 0
-    expected = "warning: 1 videos of the splits are missing: A01N12-M\n"
+    expected = "warning: missing videos of the splits (1): A01N12-M\n"
     assert expected in capsys.readouterr().err
 
 

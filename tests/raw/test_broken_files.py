@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scdnet.commands import prepare_ntu, prepare_pku
 from scdnet.data.store import open_sequences
 from scdnet.raw.normalize import normalize, select_bodies
-from scdnet.raw.skeleton_file import SkeletonFileError, parse_skeleton
+from scdnet.raw.raw_files import RawFileError
+from scdnet.raw.skeleton_file import parse_skeleton
 from tests.raw.broken import KINDS, break_file, read_labels, read_skeleton, read_video
 from tests.raw_trees import PkuTree, PkuVideo
 
@@ -104,7 +105,7 @@ def assert_read_as_line_by_line(data: bytes) -> None:
     """Check that `parse_skeleton` agrees with the slow reader, or reports where it fails."""
     expected = read_skeleton(data)
     if expected is None:
-        with pytest.raises(SkeletonFileError, match=r"^x(:\d+)?: "):
+        with pytest.raises(RawFileError, match=r"^x(:\d+)?: "):
             parse_skeleton(data, "x")
     else:
         np.testing.assert_array_equal(parse_skeleton(data, "x"), expected)

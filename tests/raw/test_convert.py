@@ -1,6 +1,5 @@
 import argparse
 import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +37,9 @@ def convert_video(video: int) -> Outcome:
     return Outcome(sequences, [Rejection(f"video{video}", 4, "class 99")])
 
 
-def kill_worker(video: int) -> Outcome:
+def end_worker(video: int) -> Outcome:
     if video == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(1)
     return convert_video(video)
 
 
@@ -102,7 +101,7 @@ def test_a_run_without_rejected_files_removes_the_list_of_an_earlier_one(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("convert_item", "error"), [(kill_worker, WorkerError), (interrupt, KeyboardInterrupt)]
+    ("convert_item", "error"), [(end_worker, WorkerError), (interrupt, KeyboardInterrupt)]
 )
 def test_a_run_that_ends_early_leaves_the_earlier_store(tmp_path, convert_item, error):
     out = tmp_path / "store.h5"

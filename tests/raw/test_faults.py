@@ -70,6 +70,7 @@ def make_pku(root: Path, _: Callable[..., str], num_frames: int) -> Converter:
     return Converter(prepare_pku.main, "pku1", root, [f"skeleton/{name}.txt" for name in names])
 
 
+posix_only = pytest.mark.skipif(os.name != "posix", reason="needs signals, limits and pipes")
 both_converters = pytest.mark.parametrize("make", [make_ntu, make_pku], ids=["ntu", "pku"])
 
 
@@ -131,6 +132,7 @@ run_command(lambda: module.main(sys.argv[2:]))
 """
 
 
+@posix_only
 def test_a_full_disk_leaves_the_earlier_store(long_converter, tmp_path):
     out = tmp_path / "a.h5"
     out.write_text("an earlier store")
@@ -153,6 +155,7 @@ importlib.import_module(sys.argv[1]).main(sys.argv[2:])
 """
 
 
+@posix_only
 def test_a_killed_run_leaves_no_store_and_can_be_started_again(long_converter, tmp_path, run):
     out = tmp_path / "a.h5"
     # The pipes of its output close only when the workers have ended as well.
@@ -168,7 +171,7 @@ def test_a_killed_run_leaves_no_store_and_can_be_started_again(long_converter, t
 def test_an_output_directory_that_cannot_be_made_is_an_error(converter, tmp_path, run):
     (tmp_path / "file").touch()
     done = run(converter, tmp_path / "file" / "a.h5")
-    assert_one_line(done, "file/a.h5: its directory cannot be made")
+    assert_one_line(done, f"{tmp_path / 'file' / 'a.h5'}: its directory cannot be made")
 
 
 @pytest.mark.skipif(not os.access("/sys", os.F_OK), reason="needs a directory without write access")
@@ -176,19 +179,20 @@ def test_an_output_directory_that_is_not_writable_is_an_error(converter, run):
     assert_one_line(run(converter, Path("/sys/a.h5")), "/sys/a.h5: cannot be written (")
 
 
-SPOILS: dict[str, Callable[[Path], None]] = {
-    "broken link": lambda path: path.symlink_to("nowhere"),
-    # Its reader would wait for ever.
-    "pipe": os.mkfifo,
-    # Nobody may read it but root, who finds it empty.
-    "mode 0": lambda path: path.touch(mode=0),
-}
+# A broken link, a pipe whose reader would wait for ever, and a file that nobody may read but root,
+# who finds it empty.
+SPOILS: tuple[Callable[[Path], None], ...] = (
+    lambda path: path.symlink_to("nowhere"),
+    lambda path: os.mkfifo(path),
+    lambda path: path.touch(mode=0),
+)
 CONVERT = """
 import importlib, sys
 sys.exit(importlib.import_module(sys.argv[1]).main(sys.argv[2:]))
 """
 
 
+@posix_only
 @both_converters
 def test_files_that_cannot_be_read_are_listed_and_the_others_converted(
     make, tmp_path, skeleton_text
@@ -196,17 +200,16 @@ def test_files_that_cannot_be_read_are_listed_and_the_others_converted(
     raw = tmp_path / "raw"
     raw.mkdir()
     converter = make(raw, skeleton_text, NUM_FRAMES)
-    spoiled = dict(zip(SPOILS, converter.recordings, strict=False))
-    for name, recording in spoiled.items():
-        (raw / recording).unlink()
-        SPOILS[name](raw / recording)
+    spoiled = [raw / recording for recording in converter.recordings[: len(SPOILS)]]
+    for path, spoil in zip(spoiled, SPOILS, strict=True):
+        path.unlink()
+        spoil(path)
     # A process of its own: a reader that waits for the pipe would stop this one.
     done = run_program(CONVERT, converter, tmp_path / "a.h5", "--workers", "1")
     num_converted = NUM_RECORDINGS - len(SPOILS)
     assert f"Converted {num_converted}, skipped 0 (missing list), rejected " in done.out
     listed = (tmp_path / "a.h5.rejected.tsv").read_text()
-    for recording in spoiled.values():
-        assert str(raw / recording) in listed
+    assert all(str(path) in listed for path in spoiled)
     assert len(open_sequences(tmp_path / "a.h5")) == num_converted
 
 

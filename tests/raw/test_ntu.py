@@ -31,7 +31,7 @@ def test_files_of_a_job_are_sorted_and_sorted_out():
     names = [NAME, "S001C001P001R001A060", "S001C001P001R001A061", "other", NAME]
     files = [RawFile(f"{place}/{name}.skeleton") for place, name in enumerate(names)]
     job = plan_job([*files, RawFile("missing/S001C001P001R001A001")], "ntu60", MISSING)
-    assert [item.file for item in job.items] == [files[1], files[0]]
+    assert job.items == [files[1], files[0]]
     assert job.num_skipped == 1
     assert [tuple(rejection) for rejection in job.rejected] == [
         (files[2].where, 0, "expected a class in 1..60, found 61"),

@@ -73,4 +73,4 @@ def test_only_some_of_many_missing_videos_are_named(pku1, capsys):
     missing = tuple(f"{number:04}-L" for number in range(MAX_NAMED + 1))
     warn_of_missing_files(Tree([], splits, missing=missing), "pku1")
     err = capsys.readouterr().err
-    assert err == f"warning: 6 videos of the splits are missing: {', '.join(missing[:5])}, ...\n"
+    assert err == f"warning: missing videos of the splits (6): {', '.join(missing[:5])}, ...\n"

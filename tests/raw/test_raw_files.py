@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import zipfile
 
 import pytest
@@ -33,6 +34,7 @@ def test_a_folder_is_searched_with_all_folders_in_it(tmp_path):
     ]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links need a privilege")
 def test_links_to_folders_are_followed_once_each_and_never_in_circles(tmp_path):
     root = tmp_path / "raw"
     elsewhere = tmp_path / "elsewhere"
@@ -63,6 +65,7 @@ def read_many_times(file: RawFile) -> bytes:
     return b"".join(file.read() for _ in range(200))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs fork")
 def test_processes_forked_while_the_zip_is_open_read_it_each_for_itself(archive):
     files = find_raw_files(archive, ".skeleton")
     expected = [file.read() * 200 for file in files]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scdnet.raw.raw_files import RawFileError
-from scdnet.raw.skeleton_file import Body, SkeletonFileError, format_skeleton, parse_skeleton
+from scdnet.raw.raw_files import MAX_FRAMES, RawFileError
+from scdnet.raw.skeleton_file import Body, format_skeleton, parse_skeleton
 
 
 def slow_parse(text: str) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_coordinates_may_have_an_exponent_or_a_plus_sign(skeleton_text):
 
 def test_a_file_of_fewer_frames_than_it_states_is_refused_with_the_line():
     expected = r"x:3: expected the body count of frame 2 of 2, found the end of the file"
-    with pytest.raises(SkeletonFileError, match=expected):
+    with pytest.raises(RawFileError, match=expected):
         parse_skeleton(b"2\n0\n", where="x")
 
 
@@ -143,12 +143,18 @@ def edit(line: int, new: str):
 )
 def test_a_broken_file_is_refused_with_its_line(skeleton_text, change, message):
     lines = change(skeleton_text((1, 1)).splitlines())
-    with pytest.raises(SkeletonFileError, match="^" + re.escape(message)):
+    with pytest.raises(RawFileError, match="^" + re.escape(message)):
         parse_skeleton("".join(f"{line}\n" for line in lines).encode(), where="x")
 
 
+def test_a_file_of_far_too_many_frames_is_refused():
+    text = f"{MAX_FRAMES + 1}\n" + "0\n" * (MAX_FRAMES + 1)
+    with pytest.raises(RawFileError, match=f"x:1: expected at most {MAX_FRAMES} frames, found '"):
+        parse_skeleton(text.encode(), "x")
+
+
 def test_bytes_that_are_no_text_at_all_are_refused():
-    with pytest.raises(SkeletonFileError, match="x:1: expected the frame count"):
+    with pytest.raises(RawFileError, match="x:1: expected the frame count"):
         parse_skeleton(bytes(range(256)) * 50, where="x")
 
 
