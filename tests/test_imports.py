@@ -26,9 +26,9 @@ BELOW = {  # who may import whom, besides the base and its own package
         "scdnet.raw", "scdnet.synthetic", "scdnet.data", "scdnet.models", "scdnet.engine",
         "scdnet.eval", "scdnet.results", "scdnet.viz", "scdnet.__main__",
     },
-    "data_prep": {"scdnet.commands"},
+    "data_prep": {"scdnet.__main__"},
     "tools": {
-        "scdnet.commands", "scdnet.raw", "scdnet.data", "scdnet.models", "scdnet.engine",
+        "scdnet.__main__", "scdnet.commands", "scdnet.raw", "scdnet.data", "scdnet.models", "scdnet.engine",
         "scdnet.eval", "scdnet.results", "scdnet.viz", "tests.reference",
     },
 }  # fmt: skip
@@ -115,7 +115,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import scdnet.__main__", {"torch", "numpy", "pydantic", "h5py"}),
         (
             "import scdnet.commands.prepare_ntu, scdnet.commands.prepare_pku\n"
-            "import scdnet.commands.prepare_custom, scdnet.commands.inspect_store\n"
+            "import scdnet.commands.prepare_custom, scdnet.commands.inspect\n"
             "import scdnet.raw.recording",
             {"torch", "sklearn", "matplotlib", "tensorboard"},
         ),

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-from scdnet.cli import run_command
-from scdnet.commands.finetune import main
+from scdnet.__main__ import run_verb
 
 if __name__ == "__main__":
-    run_command(main)
+    run_verb("finetune")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from scdnet.commands import inspect_store
+from scdnet.commands import inspect as inspect_store
 from scdnet.errors import ScdnetError
 from scdnet.viz import drawing
 from tests.conftest import write_synthetic_store
