@@ -61,7 +61,7 @@ def open_clips(
     clips = load_clips(data, stream, device, rank_info=ranks, free=free)
     if ranks == SINGLE_PROCESS:
         return clips
-    return replace(clips, place=f"{clips.place} of each of {ranks.world_size} ranks")
+    return replace(clips, cache_summary=f"{clips.cache_summary} of each of {ranks.world_size} ranks")
 
 
 def check_sizes(batch_size: int, queue_size: int, *, num_train: int, num_ranks: int) -> str | None:

@@ -4,10 +4,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from scdnet.config import Config
 from scdnet.engine import distributed
+from scdnet.engine.train import pretrain as pretraining
 from scdnet.engine.train.pretrain import pretrain
+from scdnet.engine.train.step import metric_names
+from scdnet.models.objective import Objective
 from tests.conftest import make_small_config, write_synthetic_store
 from tests.engine.runs import free_port
 
@@ -26,6 +30,13 @@ def finished(_first_run: Config, tmp_path) -> Config:
     config = _first_run.model_copy(update={"runs_dir": tmp_path / "runs"})
     shutil.copytree(_first_run.run_dir, config.run_dir)
     return config
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training steps that do nothing, for tests of what is around them."""
+    metrics = torch.ones(len(metric_names(Objective())))
+    monkeypatch.setattr(pretraining, "train_step", lambda *args, **kwargs: metrics)
 
 
 def forget_ranks() -> None:

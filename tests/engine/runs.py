@@ -55,7 +55,7 @@ def metrics_of(config: Config) -> list[dict]:
 
 
 def assert_same_state(first: Path, second: Path) -> None:
-    """Compare checkpoints of runs with other names: all that a run resumes from is bit-identical."""
+    """Check that all that a run resumes from is bit-identical; the configs may differ."""
     a, b = (flatten(read_checkpoint(path).state) for path in (first, second))
     a, b = ({key: x for key, x in state.items() if key[0] != "config"} for state in (a, b))
     assert a.keys() == b.keys()

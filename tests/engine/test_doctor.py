@@ -116,7 +116,7 @@ def test_frames_that_do_not_fit(small_config: Config, monkeypatch: pytest.Monkey
     assert "in the store" in text_of(small_config, "frames")
     name, text = only_problem(changed(small_config, data={"cache": "cpu"}))
     assert name == "frames"
-    assert "on the cpu 0.00 GB are free; use auto or off" in text
+    assert "the cpu has only 0.00 GB free; use auto or none" in text
 
 
 def test_a_gpu_for_frames_that_is_not_there(small_config: Config):

@@ -64,7 +64,7 @@ def test_frames_that_do_not_fit_the_gpu_are_an_error(
 ):
     monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda device: (1000, 1000))
     with pytest.raises(
-        ScdnetError, match=r"data\.cache: the frames take .* GB, on the gpu 0\.00 GB are free"
+        ScdnetError, match=r"data\.cache: the frames take .* GB, but the gpu has only 0\.00 GB free"
     ):
         views_of(small_config, "cuda", cache="gpu")
 
@@ -77,7 +77,7 @@ def test_training_resuming_and_scoring(small_config: Config):
     assert all(line["gpu_memory_gb"] > 0 and line["grad_norm"] > 0 for line in metrics_of(more))
     features = []
     for device in DEVICES:
-        encoder, _ = load_encoder_or_baseline(str(path), config)
+        encoder, _ = load_encoder_or_baseline(path, config)
         features.append(
             extract_features(encoder, load_clips(config.data, "joint", torch.device(device)))
         )
@@ -105,7 +105,7 @@ def test_one_rank_of_nccl_trains_compiled_in_bf16_and_resumes(
 
 def test_fine_tuning_and_linear_probe(small_config: Config):
     clips = load_clips(small_config.data, "joint", torch.device("cuda"))
-    encoder, _ = load_encoder_or_baseline("none", small_config)
+    encoder, _ = load_encoder_or_baseline("random-init", small_config)
     features = extract_features(encoder, clips)
     probe = {"num_classes": 2, "seed": 0}
     splits = split_features(features, clips)
@@ -115,14 +115,14 @@ def test_fine_tuning_and_linear_probe(small_config: Config):
     )
     assert torch.allclose(on_cpu, on_gpu, atol=1e-2)
     optim = {"epochs": 2, "milestones": (1,)}
-    config = small_config.model_copy(
-        update={"precision": "bf16", "finetune": FinetuneConfig(optim=optim)}
-    )
-    assert finetune(encoder, clips, clips.split(train=True), config, seed=0).scores.shape == (8, 2)
+    labeled = clips.split(train=True)
+    config = FinetuneConfig(optim=optim)
+    outcome = finetune(encoder, clips, labeled, config, precision="bf16", seed=0)
+    assert outcome.scores.shape == (8, 2)
 
 
 def test_retrieval(small_config: Config):
-    encoder, _ = load_encoder_or_baseline("none", small_config)
+    encoder, _ = load_encoder_or_baseline("random-init", small_config)
     clips = load_clips(small_config.data, "joint", torch.device("cpu"))
     gallery, queries = split_features(extract_features(encoder, clips), clips)
     on_cpu, on_gpu = (
@@ -196,12 +196,17 @@ def test_a_compiled_and_captured_step_is_the_plain_one(
 def test_the_invariance_of_the_levels_moves_at_each_replay(small_config: Config, objective: str):
     config = changed(small_config, objective=objective)
     training, _ = trained(config, steps=WARM_UP + 1)
-    weights, names = training.model.loss_weights, [a for a, _ in training.model.objective.pairs][-8:]
+    weights, names = (
+        training.model.loss_weights,
+        [a for a, _ in training.model.objective.pairs][-8:],
+    )
     for seed in range(3):
         before, expected = weights.invariance.clone(), weights()[-8:]
         report = dict(
             zip(
-                training.metric_names, training.step(*synthetic_views(config, seed)).tolist(), strict=True
+                training.metric_names,
+                training.step(*synthetic_views(config, seed)).tolist(),
+                strict=True,
             )
         )
         assert [report[f"weight/{name}"] for name in names] == pytest.approx(
@@ -246,7 +251,7 @@ def test_steps_do_not_wait_for_the_gpu(small_config: Config, objective: str):
 
 
 def test_empty_bodies_are_shared_with_the_same_features(small_config: Config):
-    encoder = load_encoder_or_baseline("none", small_config)[0].cuda().eval()
+    encoder = load_encoder_or_baseline("random-init", small_config)[0].cuda().eval()
     clips = torch.randn(6, 3, small_config.data.num_frames, 25, 2).cuda()
     clips[2:, ..., 1] = 0
     set_precision("fp32", clips.device)

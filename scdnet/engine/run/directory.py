@@ -18,7 +18,7 @@ from scdnet.files import atomic_write
 
 CONFIG = "config.yaml"
 # Names of what evaluations of baselines leave in the directory before the training.
-MAY_COME_FIRST = (LOCK, "results.jsonl", "features.h5", "*_none.*", "*_raw.*", "*.tmp")
+MAY_COME_FIRST = (LOCK, "results.jsonl", "features.h5", "*_random-init.*", "*_raw.*", "*.tmp")
 # Names of what a run has before its first checkpoint.
 OF_A_START = (CONFIG, "metrics.jsonl", "tensorboard")
 # Keys that a resumed run may change, and sections that training does not read.

@@ -14,10 +14,10 @@ from scdnet.errors import ScdnetError
 
 # Exists while a run is active, or after one was killed.
 LOCK = ".lock"
-# What systems and file systems without locks answer.
+# Errors of systems and file systems without locks.
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 # A run that ends removes the file, which may take another attempt to notice.
-SECONDS = 0.2
+TIMEOUT_SECONDS = 0.2
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def locked(folder: Path) -> Iterator[None]:
     # The innermost comes first.
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     path = folder / LOCK
-    # Without locks of the system there is none: a marker file would outlive a kill.
+    # No marker file where the system has no locks: it would outlive a kill.
     lock = FileLock(path, fallback_to_soft=False)
     _acquire(lock, folder)
     # A full disk, or Windows, refuses the text; the lock holds.
@@ -50,23 +50,17 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _acquire(lock: FileLock, folder: Path) -> None:
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=SECONDS)
-        except FileNotFoundError:
-            # A run that has just ended removed the directory.
-            continue
-        except Timeout:
-            holder = "another process"
-            with suppress(OSError):
-                holder = (folder / LOCK).read_text(encoding="utf-8") or holder
-            raise ScdnetError(
-                f"{folder}: another run is active in this directory ({holder}); "
-                "wait for it, stop it or choose another name="
-            ) from None
-        except OSError as error:
-            if error.errno not in UNSUPPORTED:
-                raise
-            log(f"warning: {folder}: cannot be locked against a second run ({error.strerror})")
-        return
+    try:
+        lock.acquire(timeout=TIMEOUT_SECONDS)
+    except Timeout:
+        holder = "another process"
+        with suppress(OSError):
+            holder = (folder / LOCK).read_text(encoding="utf-8") or holder
+        raise ScdnetError(
+            f"{folder}: another run is active in this directory ({holder}); "
+            "wait for it, stop it or choose another name="
+        ) from None
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        log(f"warning: {folder}: cannot be locked against a second run ({error.strerror})")

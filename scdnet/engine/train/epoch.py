@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from scdnet.data.rank_info import sample_batches
+from scdnet.data.clips import sample_batches
 from scdnet.engine.device import derive_seed
 from scdnet.engine.logs import Metrics
 from scdnet.engine.train.diagnostics import COLLAPSED, FEATURE_STD

@@ -159,7 +159,7 @@ def _announce(config: Config, clips: Clips, objective: Objective) -> None:
             log(f"warning: The {path} path{part} receives no gradient: no query uses it.")
     chance = len(objective.pairs) * math.log(1 + config.model.queue_size)
     log(
-        f"{len(clips.split(train=True))} training sequences, {clips.place}, "
+        f"{len(clips.split(train=True))} training sequences, {clips.cache_summary}, "
         f"loss at chance level {chance:.2f}, run directory {config.run_dir}"
     )
 

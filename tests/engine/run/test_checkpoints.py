@@ -2,25 +2,25 @@
 
 import errno
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from scdnet import load_encoder
 from scdnet.config import Config
 from scdnet.engine.checkpoint import CONTENT, CheckpointError, read_checkpoint
 from scdnet.engine.run.checkpoints import Progress, RunCheckpoints, find_checkpoints, progress_of
 from scdnet.engine.run.directory import RunDirError
-from scdnet.engine.train import state as training
+from scdnet.engine.train import pretrain as pretraining
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.models.scdnet import SCDNet
-from tests.engine.runs import assert_same_state, changed, metrics_of
+from tests.engine.runs import assert_same_state, changed, metrics_of, weights_of
 
 
 def state_at(epochs: int, steps: int = 0) -> dict:
-    """The content of a checkpoint without weights."""
+    """Return the content of a checkpoint without weights."""
     empty = {key: kind() for key, kind in CONTENT.items()}
     return {**empty, "epoch": epochs, "unfinished": {"steps": steps} if steps else {}}
 
@@ -29,7 +29,7 @@ def names_in(folder: Path) -> list[str]:
     return [path.name for path in find_checkpoints(folder)]
 
 
-def places_in(folder: Path) -> list[Progress]:
+def progress_in(folder: Path) -> list[Progress]:
     return [progress_of(read_checkpoint(path).state) for path in find_checkpoints(folder)]
 
 
@@ -39,12 +39,12 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(content)
 
 
-def test_the_newest_are_kept_under_the_name_of_their_place(tmp_path: Path):
+def test_the_newest_are_kept_under_the_name_of_their_progress(tmp_path: Path):
     checkpoints = RunCheckpoints(tmp_path, keep=3)
-    for place in ((90, 0), (99, 0), (99, 7), (100, 0), (10_000, 12)):
-        checkpoints.save(state_at(*place))
+    for progress in ((90, 0), (99, 0), (99, 7), (100, 0), (10_000, 12)):
+        checkpoints.save(state_at(*progress))
     assert names_in(tmp_path) == ["last.pt", "epoch_0100.pt", "epoch_0099_step_0007.pt"]
-    assert places_in(tmp_path) == [(10_000, 12), (100, 0), (99, 7)]
+    assert progress_in(tmp_path) == [(10_000, 12), (100, 0), (99, 7)]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names_in(tmp_path))
 
 
@@ -55,7 +55,7 @@ def test_one_can_be_all_that_is_kept(tmp_path: Path):
     assert names_in(tmp_path) == ["last.pt"]
 
 
-def test_a_place_is_written_once(tmp_path: Path):
+def test_the_same_progress_is_written_once(tmp_path: Path):
     RunCheckpoints(tmp_path, keep=2).save(state_at(3))
     again = RunCheckpoints(tmp_path, keep=2)
     again.newest()
@@ -83,10 +83,12 @@ def test_a_kill_between_the_renames_leaves_the_one_before(
     after = RunCheckpoints(tmp_path, keep=2)
     assert after.newest().path.name == "epoch_0001.pt"
     after.save(state_at(2))
-    assert places_in(tmp_path) == [(2, 0), (1, 0)]
+    assert progress_in(tmp_path) == [(2, 0), (1, 0)]
 
 
-def test_what_is_damaged_is_named_and_makes_room(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_damaged_checkpoints_are_named_and_not_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+):
     checkpoints = RunCheckpoints(tmp_path, keep=3)
     for epochs in (1, 2, 3):
         checkpoints.save(state_at(epochs))
@@ -100,7 +102,7 @@ def test_what_is_damaged_is_named_and_makes_room(tmp_path: Path, capsys: pytest.
     assert "epoch_0002.pt: not a readable checkpoint" in err
     after.save(state_at(2))
     assert names_in(tmp_path) == ["last.pt", "epoch_0001.pt"]
-    assert places_in(tmp_path) == [(2, 0), (1, 0)]
+    assert progress_in(tmp_path) == [(2, 0), (1, 0)]
 
 
 def test_if_all_are_damaged_that_is_an_error(tmp_path: Path):
@@ -109,118 +111,101 @@ def test_if_all_are_damaged_that_is_an_error(tmp_path: Path):
         checkpoints.save(state_at(epochs))
     for path in find_checkpoints(tmp_path):
         path.write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"not one of last\.pt, epoch_0001\.pt can be read"):
+    with pytest.raises(CheckpointError, match=r"none of last\.pt, epoch_0001\.pt can be read"):
         RunCheckpoints(tmp_path, keep=2).newest()
 
 
-def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(small_config: Config):
-    config = changed(small_config, save_every=1, optim={"epochs": 3})
-    whole = pretrain(changed(config, name="whole"))
-    path = pretrain(config)
+def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(finished: Config, tmp_path: Path):
+    config = changed(finished, save_every=1, optim={"epochs": 3})
+    path = pretrain(config, resume=True)
+    whole = shutil.copy(path, tmp_path / "whole.pt")
     flip(path, path.stat().st_size // 2)
     assert_same_state(pretrain(config, resume=True), whole)
     assert [line["epoch"] for line in metrics_of(config)] == [0, 1, 2]
 
 
-def test_the_best_is_kept_and_known_after_a_resume(small_config: Config):
-    scores = iter([3.0, 5.0, 4.0, 5.0, 6.0])
+@pytest.mark.usefixtures("no_training")
+def test_the_best_is_kept_and_known_after_a_resume(finished: Config):
+    scores = iter([5.0, 5.0, 6.0])
     epochs = []
     for last in (3, 4, 5):
-        config = changed(small_config, eval_every=1, optim={"epochs": last})
-        pretrain(config, resume=last > 3, score=lambda *_: {"knn@1": next(scores)})
+        config = changed(finished, eval_every=1, optim={"epochs": last})
+        pretrain(config, resume=True, score=lambda *_: {"knn@1": next(scores)})
         best = read_checkpoint(config.run_dir / "best.pt").state
         assert best["best"] == {"epoch": best["epoch"] - 1, "knn@1": max(5.0, last + 1.0)}
         epochs.append(best["epoch"])
-    assert epochs == [2, 2, 5]
+    assert epochs == [3, 3, 5]
 
 
-def test_the_best_is_better_than_nothing(small_config: Config):
-    config = changed(small_config, eval_every=1)
-    whole = read_checkpoint(pretrain(config, score=lambda *_: {"knn@1": 1.0})).state
-    (config.run_dir / "last.pt").unlink()
-    path = pretrain(config, resume=True, score=lambda *_: {"knn@1": 1.0})
-    assert all(
-        torch.equal(x, whole["model"][name])
-        for name, x in read_checkpoint(path).state["model"].items()
-    )
+def test_the_best_is_better_than_nothing(finished: Config):
+    config = changed(finished, eval_every=1)
+    whole = weights_of(config.run_dir / "last.pt")
+    (config.run_dir / "last.pt").rename(config.run_dir / "best.pt")
+    path = pretrain(config, resume=True)
+    assert path == config.run_dir / "last.pt"
+    best = read_checkpoint(config.run_dir / "best.pt").state["model"]
+    assert all(torch.equal(x, whole[name]) for name, x in best.items())
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_and_names_the_one_before(
-    small_config: Config, monkeypatch: pytest.MonkeyPatch
+    finished: Config, monkeypatch: pytest.MonkeyPatch
 ):
-    path = pretrain(small_config)
+    path = finished.run_dir / "last.pt"
     before = path.read_bytes()
+    reason = "PytorchStreamWriter failed writing file data/3: file write failed"
 
-    def full_disk(state: dict, path: Path) -> None:
+    def fill_disk(state: dict, path: Path) -> None:
         path.write_bytes(b"half")
-        raise RuntimeError(
-            "PytorchStreamWriter failed writing file data/3: file write failed\nmore"
-        )
+        raise RuntimeError(f"{reason}\nmore")
 
-    longer = changed(small_config, optim={"epochs": 3})
-    monkeypatch.setattr(torch, "save", full_disk)
+    longer = changed(finished, optim={"epochs": 3})
+    monkeypatch.setattr(torch, "save", fill_disk)
     with pytest.raises(CheckpointError) as error:
         pretrain(longer, resume=True)
+    assert f"cannot be written ({reason})" in str(error.value)
     assert (
-        "cannot be written (PytorchStreamWriter failed writing file data/3: file write failed)"
-        in str(error.value)
-    )
-    assert (
-        f"the last good checkpoint is {path}, after 2 epochs; make room and go on with --resume"
-        in str(error.value)
+        f"the last good checkpoint is {path}, at epoch 2; "
+        "free disk space and continue with --resume" in str(error.value)
     )
     assert path.read_bytes() == before
-    assert names_in(small_config.run_dir) == ["last.pt"]
-    assert list(small_config.run_dir.glob("*.tmp")) == []
+    assert names_in(finished.run_dir) == ["last.pt"]
+    assert list(finished.run_dir.glob("*.tmp")) == []
 
 
-def test_a_checkpoint_of_version_2_is_evaluated_and_resumed(small_config: Config):
-    whole = pretrain(changed(small_config, name="whole", optim={"epochs": 3}))
-    path = pretrain(small_config)
-    state = torch.load(path, weights_only=True)
-    state |= {"version": 2, "random": state["random"][0]}
-    state["model"] = {name.replace(".heads.", "."): value for name, value in state["model"].items()}
-    torch.save(
-        {key: value for key, value in state.items() if key not in ("best", "unfinished")}, path
-    )
-    assert load_encoder(path).sizes.embed_dim == small_config.model.embed_dim
-    assert_same_state(pretrain(changed(small_config, optim={"epochs": 3}), resume=True), whole)
-
-
-def test_weights_that_are_no_numbers_are_not_saved(
-    small_config: Config, monkeypatch: pytest.MonkeyPatch
-):
-    path = pretrain(small_config)
-    before, original, steps = path.read_bytes(), training.train_step, []
+def test_weights_that_are_inf_are_not_saved(finished: Config, monkeypatch: pytest.MonkeyPatch):
+    path = finished.run_dir / "last.pt"
+    before = path.read_bytes()
+    original = pretraining.train_step
+    steps = []
 
     def spoil(model: SCDNet, *args: object, **kwargs: object) -> torch.Tensor:
-        report = original(model, *args, **kwargs)
-        steps.append(report)
-        if len(steps) == 2:  # the last of the epoch: no loss will tell
+        metrics = original(model, *args, **kwargs)
+        steps.append(metrics)
+        # After the last step of the epoch no loss will tell.
+        if len(steps) == 2:
             model.query.heads["instance"][0].weight.data[0, 0] = math.inf
-        return report
+        return metrics
 
-    monkeypatch.setattr(training, "train_step", spoil)
-    longer = changed(small_config, optim={"epochs": 3})
-    with pytest.raises(
-        ScdnetError, match=r"query\.heads\.instance\.0\.weight became inf.*is \S+last\.pt, after 2"
-    ):
+    monkeypatch.setattr(pretraining, "train_step", spoil)
+    longer = changed(finished, optim={"epochs": 3})
+    message = (
+        r"query\.heads\.instance\.0\.weight became NaN or Inf in the step before a checkpoint; "
+        r".*is \S+last\.pt, at epoch 2"
+    )
+    with pytest.raises(ScdnetError, match=message):
         pretrain(longer, resume=True)
     assert path.read_bytes() == before
 
 
-def test_a_changed_config_is_named_with_both_values(small_config: Config):
-    pretrain(small_config)
-    other = changed(small_config, optim={"lr": 0.5}, seed=3, keep=7)
-    with pytest.raises(
-        RunDirError,
-        match=r"another optim\.lr \(0\.01 there, 0\.5 here\), seed \(0 there, 3 here\);",
-    ):
+def test_a_changed_config_is_named_with_both_values(finished: Config):
+    other = changed(finished, optim={"lr": 0.5}, seed=3, keep_checkpoints=7)
+    message = r"another optim\.lr \(0\.01 there, 0\.5 here\), seed \(0 there, 3 here\);"
+    with pytest.raises(RunDirError, match=message):
         pretrain(other, resume=True)
 
 
 def test_what_is_whole_but_not_for_this_program_or_machine_is_an_error_and_stays(
-    tmp_path: Path, monkeypatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     for epochs in (1, 2):
         RunCheckpoints(tmp_path, keep=2).save(state_at(epochs))
@@ -241,7 +226,7 @@ def test_what_is_whole_but_not_for_this_program_or_machine_is_an_error_and_stays
             RunCheckpoints(tmp_path, keep=2).newest()
 
 
-def test_what_is_damaged_is_put_aside_not_removed(tmp_path: Path):
+def test_a_damaged_checkpoint_is_renamed_not_removed(tmp_path: Path):
     RunCheckpoints(tmp_path, keep=2).save(state_at(1))
     resumed = RunCheckpoints(tmp_path, keep=2)
     resumed.newest()
@@ -252,4 +237,4 @@ def test_what_is_damaged_is_put_aside_not_removed(tmp_path: Path):
     assert checkpoints.newest().path.name == "epoch_0001.pt"
     checkpoints.save(state_at(3))
     assert (tmp_path / "last.pt.damaged").read_bytes() == torn
-    assert places_in(tmp_path) == [(3, 0), (1, 0)]
+    assert progress_in(tmp_path) == [(3, 0), (1, 0)]

@@ -1,9 +1,9 @@
-"""One run at a time in a folder."""
+"""One run at a time in a run directory."""
 
+import errno
 import multiprocessing
 import os
 import signal
-import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,20 +18,21 @@ from scdnet.errors import ScdnetError
 PROCESSES = multiprocessing.get_context("fork")
 
 
-def hold(folder: Path, told: Connection) -> None:
-    """Lock the folder, fork as a loader of data does, and wait."""
+def hold(folder: Path, report: Connection) -> None:
+    """Lock the folder, fork as a data loader does, and wait to be killed."""
     with locked(folder):
         child = os.fork()
         if child == 0:
-            time.sleep(60)
-            os._exit(0)
-        told.send(child)
-        time.sleep(60)
+            while True:
+                signal.pause()
+        report.send(child)
+        while True:
+            signal.pause()
 
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[multiprocessing.Process]:
-    """A process that is at work in `tmp_path/runs/small`; `holder.child` is one that it has forked off."""
+    """A process that is active in `tmp_path/runs/small`; `holder.child` was forked by it."""
     mine, its = PROCESSES.Pipe()
     process = PROCESSES.Process(target=hold, args=(tmp_path / "runs" / "small", its))
     process.start()
@@ -42,48 +43,54 @@ def holder(tmp_path: Path) -> Iterator[multiprocessing.Process]:
     process.join()
 
 
-@pytest.mark.parametrize("how", [{}, {"resume": True}, {"overwrite": True}])
-def test_a_second_run_is_refused(holder: multiprocessing.Process, small_config: Config, how: dict):
-    with pytest.raises(
-        ScdnetError, match=rf"small: a run is at work here \(process {holder.pid} on "
-    ):
-        pretrain(small_config, **how)
-    assert [path.name for path in small_config.run_dir.iterdir()] == [".lock"]
+def test_a_second_run_is_refused_whatever_it_asks_for(
+    holder: multiprocessing.Process, small_config: Config
+):
+    message = rf"small: another run is active in this directory \(process {holder.pid} on "
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(ScdnetError, match=message):
+            pretrain(small_config, **options)
+        assert [path.name for path in small_config.run_dir.iterdir()] == [".lock"]
 
 
-def test_a_kill_frees_the_folder_though_a_child_lives_on(
+def test_a_kill_frees_the_directory_though_a_child_lives_on(
     holder: multiprocessing.Process, small_config: Config
 ):
     holder.kill()
     holder.join()
-    os.kill(holder.child, 0)  # is there
-    pretrain(small_config)
+    # The child is there.
+    os.kill(holder.child, 0)
+    with locked(small_config.run_dir):
+        pass
     assert not (small_config.run_dir / ".lock").exists()
 
 
 def test_a_lock_leaves_nothing_behind(tmp_path: Path):
+    folder = tmp_path / "runs" / "a"
     for _ in range(2):
-        with locked(tmp_path / "runs" / "a"):
-            assert (
-                (tmp_path / "runs" / "a" / ".lock")
-                .read_text()
-                .startswith(f"process {os.getpid()} on ")
-            )
+        with locked(folder):
+            assert (folder / ".lock").read_text().startswith(f"process {os.getpid()} on ")
         assert not (tmp_path / "runs").exists()
-    (tmp_path / "runs" / "a").mkdir(parents=True)
-    with locked(tmp_path / "runs" / "a"):
+    folder.mkdir(parents=True)
+    with locked(folder):
         pass
-    assert list((tmp_path / "runs" / "a").iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
 def test_a_file_system_without_locks_is_warned_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, number: int
 ):
     def fail(*_: object) -> None:
-        raise OSError(37, "No locks available")
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("fcntl.lockf", fail)
+    monkeypatch.setattr("fcntl.flock", fail)
     with locked(tmp_path / "a"):
-        assert (
-            "cannot be locked against a second run (No locks available)" in capsys.readouterr().err
-        )
+        err = capsys.readouterr().err
+    assert f"cannot be locked against a second run ({os.strerror(number)})" in err
+
+
+def test_other_errors_are_not_hidden(tmp_path: Path):
+    (tmp_path / "a" / ".lock").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"\.lock"), locked(tmp_path / "a"):
+        pass

@@ -4,15 +4,14 @@ import threading
 from collections.abc import Callable
 
 import pytest
-import torch
 
 from scdnet.config import Config
 from scdnet.engine.checkpoint import read_checkpoint
-from scdnet.engine.run import signals as stopping
+from scdnet.engine.run import signals
 from scdnet.engine.run.checkpoints import progress_of
 from scdnet.engine.run.signals import stop_on_signals
-from scdnet.engine.train import state as training
 from scdnet.engine.train.pretrain import pretrain
+from tests.engine.runs import call_before_each_step
 
 
 def handlers() -> list[object]:
@@ -22,14 +21,8 @@ def handlers() -> list[object]:
 @pytest.fixture
 def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
     """`at_step(n, do)`: `do` is called in the n-th training step from the start."""
-    original, steps, calls = training.train_step, [], {}
-
-    def step(*args: object, **kwargs: object) -> torch.Tensor:
-        steps.append(args)
-        calls.get(len(steps), lambda: None)()
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(training, "train_step", step)
+    calls = {}
+    call_before_each_step(monkeypatch, lambda step: calls.get(step, lambda: None)())
     return calls.__setitem__
 
 
@@ -42,7 +35,8 @@ def test_a_signal_ends_a_run_after_the_step_with_a_checkpoint(
     with stop_on_signals() as stop:
         path = pretrain(small_config, stop=stop)
     assert stop.status == 128 + number
-    assert progress_of(read_checkpoint(path).state) == (1, 1)  # an epoch has two steps
+    # An epoch has two steps.
+    assert progress_of(read_checkpoint(path).state) == (1, 1)
     assert handlers() == before
 
 
@@ -60,27 +54,29 @@ def test_a_second_interrupt_stops_at_once(small_config: Config, at_step):
 
 
 def test_a_signal_that_comes_too_late_stops_nothing(small_config: Config):
-    config = small_config.model_copy(update={"name": "whole", "eval_every": 2})
+    config = small_config.model_copy(update={"eval_every": 2})
     with stop_on_signals() as stop:
         path = pretrain(
             config,
             stop=stop,
             score=lambda *_: signal.raise_signal(signal.SIGTERM) or {"knn@1": 1.0},
         )
-    assert stop.status is None and progress_of(read_checkpoint(path).state) == (2, 0)
+    assert stop.status is None
+    assert progress_of(read_checkpoint(path).state) == (2, 0)
 
 
 def test_a_signal_whose_line_nobody_reads_still_stops_with_a_checkpoint(
-    small_config: Config, at_step, monkeypatch
+    small_config: Config, at_step, monkeypatch: pytest.MonkeyPatch
 ):
     reader, writer = os.pipe()
     os.close(reader)
-    monkeypatch.setattr(stopping, "STDERR", writer)
-    at_step(3, lambda: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(signals, "STDERR", writer)
+    at_step(1, lambda: signal.raise_signal(signal.SIGTERM))
     with stop_on_signals() as stop:
         path = pretrain(small_config, stop=stop)
     os.close(writer)
-    assert stop.status == 143 and progress_of(read_checkpoint(path).state) == (1, 1)
+    assert stop.status == 143
+    assert progress_of(read_checkpoint(path).state) == (0, 1)
 
 
 def test_a_second_sigterm_changes_nothing():
@@ -97,7 +93,8 @@ def test_without_a_signal_there_is_no_status():
 
 
 def test_in_another_thread_signals_stay_as_they_are():
-    before, seen = handlers(), []
+    before = handlers()
+    seen = []
 
     def run() -> None:
         with stop_on_signals() as stop:
@@ -110,7 +107,14 @@ def test_in_another_thread_signals_stay_as_they_are():
 
 
 def test_a_run_called_from_python_has_the_signals_as_they_were(small_config: Config, at_step):
-    before, seen = handlers(), []
-    at_step(1, lambda: seen.extend(handlers()))
-    pretrain(small_config)
+    before = handlers()
+    seen = []
+
+    def look() -> None:
+        seen.extend(handlers())
+        raise KeyboardInterrupt
+
+    at_step(1, look)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(small_config)
     assert seen == before

@@ -1,5 +1,7 @@
+import doctest
 import math
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,244 +11,227 @@ from scdnet.config import Config
 from scdnet.engine.build import build_model
 from scdnet.engine.checkpoint import CheckpointError, read_checkpoint
 from scdnet.engine.device import seed_everything
-from scdnet.engine.run import directory as run_dir
+from scdnet.engine.run import directory
 from scdnet.engine.run.checkpoints import RunCheckpoints
 from scdnet.engine.run.directory import RunDirError
-from scdnet.engine.train import pretrain as trainer
-from scdnet.engine.train.pretrain import pretrain
-from scdnet.engine.train.state import metric_names, start_training
+from scdnet.engine.train import pretrain as pretraining
+from scdnet.engine.train.pretrain import pretrain, start_training
+from scdnet.engine.train.step import metric_names
 from scdnet.errors import ScdnetError
 from scdnet.eval.knn import score_1nn
 from scdnet.models.objective import Objective
 from tests.engine.runs import assert_same_weights, changed, metrics_of, weights_of
 
-REPORT = metric_names(Objective())
-LOSSES = [name for name in REPORT if name.startswith("loss/")]
+METRICS = metric_names(Objective())
+LOSSES = [name for name in METRICS if name.startswith("loss/")]
 
 
-def test_a_run_leaves_config_metrics_board_and_checkpoint(small_config: Config):
-    path = pretrain(small_config)
-    assert path == small_config.run_dir / "last.pt"
-    assert read_checkpoint(path).state["epoch"] == 2
-    lines = metrics_of(small_config)
+def test_a_run_writes_config_metrics_board_and_checkpoint(finished: Config):
+    assert read_checkpoint(finished.run_dir / "last.pt").state["epoch"] == 2
+    assert list((finished.run_dir / "tensorboard").iterdir())
+    assert "queue_size: 4" in (finished.run_dir / "config.yaml").read_text()
+    lines = metrics_of(finished)
     assert [line["epoch"] for line in lines] == [0, 1]
-    assert all(line["clips_per_second"] > 0 and line["lr"] == 0.01 for line in lines)
-    assert (
-        0 < lines[0]["loss"] < 4 * (math.log(1 + 4) + 2 / 0.2)
-    )  # four terms: chance, and cosines at most 2 apart
-    assert list((small_config.run_dir / "tensorboard").iterdir())
-    assert "queue_size: 4" in (small_config.run_dir / "config.yaml").read_text()
-
-
-def test_what_is_watched_is_on_record_and_little_of_it_on_the_terminal(
-    small_config: Config, capsys: pytest.CaptureFixture
-):
-    pretrain(small_config)
-    for line in metrics_of(small_config):
-        numbers = [line[name] for name in REPORT]
-        assert all(map(math.isfinite, numbers))
+    for line in lines:
+        assert all(math.isfinite(line[name]) for name in METRICS)
+        # Four terms: chance, and cosines at most 2 apart.
+        assert 0 < line["loss"] < 4 * (math.log(1 + 4) + 2 / 0.2)
         assert sum(line[name] for name in LOSSES) == pytest.approx(line["loss"])
         assert line["grad_norm"] > 0
-        assert 0 < line["alignment/temporal"] < 4  # unit vectors are at most 2 apart
+        # Unit vectors are at most 2 apart.
+        assert 0 < line["alignment/temporal"] < 4
         assert -8 < line["uniformity/temporal"] < 0
         assert 0 < line["feature_std/temporal"] < 2
+        assert line["lr"] == 0.01
+        assert line["clips_per_second"] > 0
+        assert 0 < line["data_time_fraction"] < 1
         assert line["step_seconds"] == pytest.approx(line["seconds"] / 2)
         assert "gpu_memory_gb" not in line
-    board = EventAccumulator(str(small_config.run_dir / "tensorboard"))
+    board = EventAccumulator(str(finished.run_dir / "tensorboard"))
     board.Reload()
-    assert {*REPORT, "loss", "lr", "step_seconds"} <= set(board.Tags()["scalars"])
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith("epoch 2/2  loss ")
-    assert "grad_norm" not in told
+    assert {*METRICS, "lr", "step_seconds"} <= set(board.Tags()["scalars"])
+
+
+def test_the_example_runs_and_logs_little(small_config: Config, capsys: pytest.CaptureFixture):
+    (example,) = doctest.DocTestFinder(recurse=False).find(
+        pretrain, globs={"pretrain": pretrain, "config": small_config, "score_1nn": score_1nn}
+    )
+    runner = doctest.DocTestRunner()
+    runner.run(example)
+    assert runner.summarize().failed == 0
+    err = capsys.readouterr().err
+    last = err.splitlines()[-1]
+    assert last.startswith("epoch 2/2  loss ")
+    assert "grad_norm" not in last
+    assert "warning" not in err
 
 
 def test_a_collapse_is_warned_of_once(small_config: Config, capsys: pytest.CaptureFixture):
-    config = changed(
-        small_config, optim={"lr": 10.0, "epochs": 4}
-    )  # constant embeddings from the second epoch on
+    # Embeddings are constant from the second epoch on.
+    config = changed(small_config, optim={"lr": 10.0, "epochs": 3})
     pretrain(config)
-    assert [line["feature_std/spatial"] < 1e-3 for line in metrics_of(config)] == [
-        False,
-        True,
-        True,
-        True,
-    ]
+    collapsed = [line["feature_std/spatial"] < 1e-3 for line in metrics_of(config)]
+    assert collapsed == [False, True, True]
     warnings = [line for line in capsys.readouterr().err.splitlines() if "collapsed" in line]
     assert len(warnings) == 1
     assert "the embeddings have collapsed (temporal, spatial, instance)" in warnings[0]
-    assert "in all of epoch 1; lower optim.lr or raise optim.warmup_epochs" in warnings[0]
-
-
-def test_a_healthy_run_is_not_warned_of(small_config: Config, capsys: pytest.CaptureFixture):
-    pretrain(small_config)
-    assert "warning" not in capsys.readouterr().err
+    assert "throughout epoch 1; start a new run" in warnings[0]
 
 
 def test_training_moves_both_encoders_heads_and_queues(small_config: Config):
     config = changed(small_config, optim={"lr": 0.1}, model={"momentum": 0.5})
     seed_everything(config.seed)
-    before = build_model(config).state_dict()
+    before = build_model(config.model, config.data, Objective()).state_dict()
     after = weights_of(pretrain(config))
-    # every batch of 4 fills the queues of 4: their cursors are back at 0
     unmoved = {name for name in after if torch.equal(after[name], before[name])}
-    taken_away = ("reduce.bias", "skip.0.bias", "residual.0.bias")  # by the batch norm that follows
-    assert {name for name in unmoved if not name.endswith(("cursor", *taken_away))} == set()
+    # Every batch of 4 fills the queues of 4: their cursors are back at 0. The batch norm that
+    # follows takes the biases away.
+    expected = ("cursor", "reduce.bias", "skip.0.bias", "residual.0.bias")
+    assert {name for name in unmoved if not name.endswith(expected)} == set()
 
 
-def test_a_seed_decides_the_run(small_config: Config):
-    first, again = (
-        pretrain(changed(small_config, name="a")),
-        pretrain(changed(small_config, name="b")),
-    )
-    other = pretrain(changed(small_config, name="c", seed=1))
-    assert_same_weights(first, again)
-    assert not torch.equal(
-        *(weights_of(p)["query.heads.instance.0.weight"] for p in (first, other))
-    )
+def test_a_seed_decides_the_run_and_scores_change_nothing(small_config: Config, finished: Config):
+    expected = finished.run_dir / "last.pt"
+    config = changed(finished, name="scored", eval_every=1)
+    again = pretrain(config, score=partial(score_1nn, limit=5))
+    assert_same_weights(expected, again)
+    assert all(0 <= line["knn@1"] <= 100 for line in metrics_of(config))
+    other = pretrain(changed(finished, name="other", seed=1, optim={"epochs": 1}))
+    name = "query.heads.instance.0.weight"
+    assert not torch.equal(weights_of(other)[name], weights_of(expected)[name])
 
 
-def test_where_the_frames_lie_does_not_change_the_run(small_config: Config):
-    held = pretrain(changed(small_config, name="held"), score=score_1nn)
-    streaming = {"cache": "none", "num_workers": 2}
-    read = pretrain(
-        changed(small_config, name="read", data=streaming, eval_every=1), score=score_1nn
-    )
-    assert_same_weights(held, read)
-    begun = changed(small_config, name="begun", optim={"epochs": 1})
+def test_neither_caching_nor_resuming_changes_the_run(finished: Config):
+    begun = changed(finished, name="begun", optim={"epochs": 1})
     pretrain(begun)
-    assert_same_weights(
-        held, pretrain(changed(begun, optim={"epochs": 2}, data=streaming), resume=True)
-    )
+    streaming = {"cache": "none", "num_workers": 2}
+    rest = changed(begun, optim={"epochs": 2}, data=streaming)
+    resumed = pretrain(rest, resume=True)
+    assert_same_weights(finished.run_dir / "last.pt", resumed)
+    assert [line["epoch"] for line in metrics_of(rest)] == [0, 1]
+    assert "epochs: 2" in (rest.run_dir / "config.yaml").read_text()
 
 
-def test_the_share_of_the_time_that_goes_into_data_is_on_record(small_config: Config):
-    pretrain(small_config)
-    assert all(0 < line["data_time_fraction"] < 1 for line in metrics_of(small_config))
-
-
-def test_resume_ends_where_the_undisturbed_run_ends(small_config: Config):
-    whole = pretrain(changed(small_config, name="whole", optim={"epochs": 3}))
-    part = changed(small_config, name="part", optim={"epochs": 1})
-    pretrain(part)
-    rest = changed(part, optim={"epochs": 3})
-    assert_same_weights(whole, pretrain(rest, resume=True))
-    assert [line["epoch"] for line in metrics_of(rest)] == [0, 1, 2]
-
-
-def test_scores_during_training_change_nothing(small_config: Config):
-    quiet = pretrain(changed(small_config, name="quiet"))
-    scored_config = changed(small_config, name="scored", eval_every=1)
-    scored = pretrain(scored_config, score=partial(score_1nn, limit=5))
-    assert_same_weights(quiet, scored)
-    assert all(0 <= line["knn@1"] <= 100 for line in metrics_of(scored_config))
-
-
-def test_the_last_epoch_is_saved_whatever_save_every_says(small_config: Config):
+@pytest.mark.usefixtures("no_training")
+def test_the_last_epoch_is_saved_whatever_save_every_is(small_config: Config):
     path = pretrain(changed(small_config, save_every=100))
     assert read_checkpoint(path).state["epoch"] == 2
 
 
-def test_a_run_that_exists_is_neither_reused_nor_overwritten(small_config: Config):
-    path = pretrain(small_config)
+@pytest.mark.usefixtures("no_training")
+def test_a_run_that_exists_is_neither_reused_nor_overwritten(finished: Config):
+    path = finished.run_dir / "last.pt"
     before = path.read_bytes()
-    with pytest.raises(
-        RunDirError, match="this run exists; go on with --resume, replace it with --overwrite"
-    ):
-        pretrain(small_config)
+    message = "this run exists; continue it with --resume, replace it with --overwrite"
+    with pytest.raises(RunDirError, match=message):
+        pretrain(finished)
     assert path.read_bytes() == before
-    pretrain(changed(small_config, seed=5), overwrite=True)
+    pretrain(changed(finished, seed=5), overwrite=True)
     assert path.read_bytes() != before
 
 
-def test_resume_refuses_another_recipe_and_names_it(small_config: Config):
-    pretrain(small_config)
+def test_resume_refuses_another_recipe_and_names_it(finished: Config):
     with pytest.raises(RunDirError, match=r"cannot resume with another optim\.lr"):
-        pretrain(changed(small_config, optim={"lr": 0.5}), resume=True)
+        pretrain(changed(finished, optim={"lr": 0.5}), resume=True)
 
 
-def test_resume_with_nothing_there_starts_afresh_and_says_so(
+@pytest.mark.usefixtures("no_training")
+def test_resume_with_nothing_there_starts_a_new_run(
     small_config: Config, capsys: pytest.CaptureFixture
 ):
     pretrain(small_config, resume=True)
-    assert "nothing to resume, starting afresh" in capsys.readouterr().err
+    assert "nothing to resume, starting a new run" in capsys.readouterr().err
 
 
 def test_a_batch_larger_than_the_split_is_refused(small_config: Config):
     config = changed(small_config, data={"batch_size": 9}, model={"queue_size": 9})
-    with pytest.raises(
-        ScdnetError, match=r"data\.batch_size 9 exceeds the training split of 8 sequences"
-    ):
+    message = r"data\.batch_size 9 exceeds the training split of 8 sequences"
+    with pytest.raises(ScdnetError, match=message):
         pretrain(config)
     assert not config.run_dir.exists()
 
 
+@pytest.mark.usefixtures("no_training")
 def test_a_queue_as_long_as_the_split_is_warned_of(
     small_config: Config, capsys: pytest.CaptureFixture
 ):
-    pretrain(changed(small_config, model={"queue_size": 8}))
-    assert (
-        "model.queue_size 8 is more than half of the 8 training sequences"
-        in capsys.readouterr().err
-    )
+    pretrain(changed(small_config, model={"queue_size": 8}, optim={"epochs": 1}))
+    message = "model.queue_size 8 is more than half of the 8 training sequences"
+    assert message in capsys.readouterr().err
 
 
-def test_what_the_objective_does_not_train_is_said(
-    small_config: Config, capsys: pytest.CaptureFixture
+def test_paths_that_the_objective_does_not_train_are_warned_of(
+    small_config: Config, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    pretrain(
-        changed(small_config, objective="hdc", hdc={"subtasks": ("temporal",), "levels": (1, 3)})
+    num_metrics = len(METRICS)
+    monkeypatch.setattr(pretraining, "train_step", lambda *args, **kwargs: torch.ones(num_metrics))
+    one_epoch = {"epochs": 1}
+    hdc = {"subtasks": ("temporal",), "levels": (1, 3)}
+    config = changed(small_config, objective="hdc", hdc=hdc, optim=one_epoch)
+    num_metrics = len(start_training(config, torch.device("cpu")).metric_names)
+    pretrain(config)
+    err = capsys.readouterr().err
+    assert "The temporal path above level 3 receives no gradient: no query uses it." in err
+    assert "The spatial path receives no gradient: no query uses it." in err
+    scd = {"pairs": (("instance", "instance"),)}
+    config = changed(small_config, name="moco", scd=scd, optim=one_epoch)
+    num_metrics = len(start_training(config, torch.device("cpu")).metric_names)
+    pretrain(config)
+    assert "receives no gradient" not in capsys.readouterr().err
+
+
+def test_a_loss_that_is_nan_ends_the_run(small_config: Config):
+    message = (
+        r"loss/\S+ became NaN or Inf in epoch \d, step \d .*; start a new run.* a lower optim.lr"
     )
-    said = capsys.readouterr().err
-    assert "warning: the temporal path after level 3 is in no query and so not trained" in said
-    assert "warning: the spatial path is in no query and so not trained" in said
-    pretrain(changed(small_config, name="moco", scd={"pairs": (("instance", "instance"),)}))
-    assert "in no query" not in capsys.readouterr().err
-
-
-def test_a_loss_that_is_no_number_ends_the_run(small_config: Config):
-    with pytest.raises(
-        ScdnetError, match=r"loss/\S+ became (nan|inf) in epoch \d, step \d .*; lower optim.lr"
-    ):
+    with pytest.raises(ScdnetError, match=message):
         pretrain(changed(small_config, optim={"lr": 1e30}))
 
 
-def test_controls_may_be_evaluated_before_the_training(small_config: Config):
+@pytest.mark.usefixtures("no_training")
+def test_baselines_may_be_evaluated_before_the_training(small_config: Config):
     small_config.run_dir.mkdir(parents=True)
     results = small_config.run_dir / "results.jsonl"
     results.write_text("{}\n")
     for name in (
         "features.h5",
-        "scores_knn_none.npz",
+        "scores_knn_random-init.npz",
         "confusion_knn_raw.tsv",
-        "labelled_finetune_none.txt",
+        "labeled_finetune_random-init.txt",
     ):
         (small_config.run_dir / name).touch()
     pretrain(small_config)
     assert results.read_text() == "{}\n"
 
 
-def test_resuming_without_a_checkpoint_keeps_to_the_config_and_to_what_was_there(
-    small_config: Config,
+@pytest.mark.usefixtures("no_training")
+def test_resuming_without_a_checkpoint_keeps_the_config_and_refuses_other_files(
+    finished: Config,
 ):
-    pretrain(small_config)
-    (small_config.run_dir / "last.pt").unlink()
-    with pytest.raises(
-        RunDirError, match=r"config\.yaml: cannot resume with another seed \(0 there, 5 here\)"
-    ):
-        pretrain(changed(small_config, seed=5), resume=True)
-    (small_config.run_dir / "scores_knn.npz").touch()
-    with pytest.raises(
-        RunDirError, match=r"no checkpoint to resume, but scores_knn\.npz; replace all of it"
-    ):
-        pretrain(small_config, resume=True)
-    assert len(metrics_of(small_config)) == 2
-    (small_config.run_dir / "scores_knn.npz").unlink()
-    assert read_checkpoint(pretrain(small_config, resume=True)).state["epoch"] == 2
+    (finished.run_dir / "last.pt").unlink()
+    message = r"config\.yaml: cannot resume with another seed \(0 there, 5 here\)"
+    with pytest.raises(RunDirError, match=message):
+        pretrain(changed(finished, seed=5), resume=True)
+    (finished.run_dir / "scores_knn.npz").touch()
+    message = r"no checkpoint to resume, but scores_knn\.npz; replace everything"
+    with pytest.raises(RunDirError, match=message):
+        pretrain(finished, resume=True)
+    assert len(metrics_of(finished)) == 2
+    (finished.run_dir / "scores_knn.npz").unlink()
+    assert read_checkpoint(pretrain(finished, resume=True)).state["epoch"] == 2
+
+
+def test_a_config_that_is_none_is_named(finished: Config):
+    (finished.run_dir / "last.pt").unlink()
+    (finished.run_dir / "config.yaml").write_text("- 1")
+    with pytest.raises(RunDirError, match=r"config\.yaml: not a config \(expected a mapping"):
+        pretrain(finished, resume=True)
 
 
 @pytest.mark.parametrize(
     "left", [["config.yaml.tmp"], ["metrics.jsonl.tmp", "results.jsonl"], [".lock"]]
 )
+@pytest.mark.usefixtures("no_training")
 def test_what_a_kill_leaves_before_there_is_a_run_is_in_nobodys_way(
     small_config: Config, left: list[str]
 ):
@@ -258,89 +243,74 @@ def test_what_a_kill_leaves_before_there_is_a_run_is_in_nobodys_way(
     assert not list(path.parent.glob("*.tmp"))
 
 
-def test_overwriting_that_is_killed_leaves_nothing_to_go_on_from(
-    small_config: Config, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("no_training")
+def test_overwriting_that_is_killed_leaves_nothing_to_resume_from(
+    finished: Config, monkeypatch: pytest.MonkeyPatch
 ):
-    pretrain(small_config)
-    removed, remove = [], run_dir._remove
+    removed = []
+    remove = directory._remove
 
-    def remove_twice(path) -> None:
+    def remove_twice(path: Path) -> None:
         if len(removed) == 2:
             raise KeyboardInterrupt
         removed.append(path.name)
         remove(path)
 
-    monkeypatch.setattr(run_dir, "_remove", remove_twice)
-    with pytest.raises(KeyboardInterrupt):
-        pretrain(changed(small_config, seed=5), overwrite=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(directory, "_remove", remove_twice)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(changed(finished, seed=5), overwrite=True)
     assert removed[0] == "last.pt"
-    monkeypatch.undo()
-    assert (small_config.run_dir / "config.yaml").exists()
-    pretrain(changed(small_config, seed=5), overwrite=True)
+    assert (finished.run_dir / "config.yaml").exists()
+    pretrain(changed(finished, seed=5), overwrite=True)
 
 
 def test_a_rank_that_reads_another_checkpoint_than_the_first_is_ended(
-    small_config: Config, monkeypatch: pytest.MonkeyPatch
+    finished: Config, monkeypatch: pytest.MonkeyPatch
 ):
-    path, checkpoints = pretrain(small_config), RunCheckpoints(small_config.run_dir, keep=2)
+    path = finished.run_dir / "last.pt"
     monkeypatch.setattr(
-        trainer, "run_on_main", lambda make: (path, "the hash that the first rank has read")
+        pretraining, "run_on_main", lambda make: (path, "the hash that the first rank has read")
     )
-    with pytest.raises(
-        CheckpointError, match="this rank reads another file there than the first one does"
-    ):
-        trainer._restore_newest(
-            start_training(small_config, torch.device("cpu")), checkpoints, small_config
-        )
+    checkpoints = RunCheckpoints(finished.run_dir, keep=2)
+    with pytest.raises(CheckpointError, match="this rank reads another file there"):
+        pretraining._load_newest(None, checkpoints, finished, None)
 
 
-def test_overwrite_spares_a_folder_that_is_no_run(small_config: Config):
+def test_overwrite_spares_a_directory_that_is_no_run(small_config: Config):
     small_config.run_dir.mkdir(parents=True)
     (small_config.run_dir / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunDirError, match=r"holds no config\.yaml and so is not a run"):
-        pretrain(small_config, overwrite=True)
+    message = r"exists but is not a run directory, it contains thesis\.tex and no config\.yaml"
+    for overwrite in (False, True):
+        with pytest.raises(RunDirError, match=message):
+            pretrain(small_config, overwrite=overwrite)
     assert (small_config.run_dir / "thesis.tex").exists()
 
 
-def test_metrics_after_the_last_checkpoint_are_dropped_on_resume(small_config: Config):
-    pretrain(changed(small_config, optim={"epochs": 1}))
-    with (small_config.run_dir / "metrics.jsonl").open("a") as file:
-        file.write(
-            '{"epoch": 1, "loss": -1}\n{"epoch": 2, "lo'
-        )  # a run that was killed before it saved
-    pretrain(small_config, resume=True)
-    lines = metrics_of(small_config)
-    assert [line["epoch"] for line in lines] == [0, 1]
+@pytest.mark.usefixtures("no_training")
+def test_metrics_after_the_last_checkpoint_are_dropped_on_resume(finished: Config):
+    # As a run that was killed before it saved.
+    with (finished.run_dir / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "loss": -1}\n{"epoch": 3, "lo')
+    config = changed(finished, optim={"epochs": 3})
+    pretrain(config, resume=True)
+    lines = metrics_of(config)
+    assert [line["epoch"] for line in lines] == [0, 1, 2]
     assert all(line["loss"] > 0 for line in lines)
 
 
-def test_a_run_of_before_a_key_was_added_can_be_resumed(small_config: Config):
-    path = pretrain(small_config)
-    state = torch.load(path, weights_only=True)
-    del state["config"]["data"]["cache_dtype"]
-    torch.save(state, path)
-    pretrain(changed(small_config, optim={"epochs": 3}), resume=True)
-    with pytest.raises(RunDirError, match=r"another data\.cache_dtype"):
-        pretrain(changed(small_config, data={"cache_dtype": "float16"}), resume=True)
-
-
-def test_a_resumed_run_writes_the_config_that_it_goes_on_with(small_config: Config):
-    pretrain(small_config)
-    pretrain(changed(small_config, optim={"epochs": 3}), resume=True)
-    assert "epochs: 3" in (small_config.run_dir / "config.yaml").read_text()
-
-
+@pytest.mark.usefixtures("no_training")
 def test_a_cosine_schedule_cannot_be_bent_by_more_epochs(small_config: Config):
-    config = changed(small_config, optim={"schedule": "cosine"})
+    config = changed(small_config, optim={"schedule": "cosine", "epochs": 1})
     pretrain(config)
     with pytest.raises(RunDirError, match=r"another optim\.epochs"):
         pretrain(changed(config, optim={"epochs": 3}), resume=True)
 
 
-def test_a_checkpoint_without_its_optimiser_cannot_be_resumed(small_config: Config):
-    path = pretrain(small_config)
+def test_a_checkpoint_without_its_optimizer_cannot_be_resumed(finished: Config):
+    path = finished.run_dir / "last.pt"
     state = torch.load(path, weights_only=True)
     state["optimizer"] = {}
     torch.save(state, path)
     with pytest.raises(CheckpointError, match=r"last\.pt: cannot resume from it"):
-        pretrain(changed(small_config, optim={"epochs": 3}), resume=True)
+        pretrain(changed(finished, optim={"epochs": 3}), resume=True)

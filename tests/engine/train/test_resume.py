@@ -1,48 +1,45 @@
-"""A run that was stopped, after whatever step, ends as the one that was not."""
+"""A run that was stopped, after whatever step, ends as the undisturbed one."""
 
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from scdnet.config import Config
 from scdnet.engine.checkpoint import read_checkpoint
+from scdnet.engine.run.checkpoints import progress_of
 from scdnet.engine.run.signals import StopRequest
-from scdnet.engine.train import state as training
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.eval.knn import score_1nn
-from tests.engine.runs import assert_same_state, changed, metrics_of
+from tests.conftest import make_small_config, write_synthetic_store
+from tests.engine.runs import assert_same_state, call_before_each_step, changed, metrics_of
 
-STEPS = 4  # of an epoch: 8 sequences, 2 a batch
+# Steps of an epoch: 8 sequences, 2 a batch.
+STEPS = 4
 TIMES = {"seconds", "step_seconds", "clips_per_second", "data_time_fraction"}
 StopAfter = Callable[[int], StopRequest]
 
 
 @pytest.fixture
-def short_config(small_config: Config) -> Config:
-    """Two epochs of STEPS steps."""
-    return changed(small_config, data={"batch_size": 2}, optim={"warmup_epochs": 1})
-
-
-@pytest.fixture
 def stop_after(monkeypatch: pytest.MonkeyPatch) -> StopAfter:
-    """`stop_after(n)`: a request that is made during the n-th step from now."""
-    original, requests = training.train_step, {}
+    """`stop_after(n)` returns a request that is made during the n-th step from then on."""
+    remaining = 0
+    request = StopRequest()
 
-    def step(*args: object, **kwargs: object) -> torch.Tensor:
-        requests["left"] -= 1
-        if requests["left"] == 0:
-            requests["stop"].signal = signal.SIGTERM
-        return original(*args, **kwargs)
+    def hook(step: int) -> None:
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0:
+            request.signal = signal.SIGTERM
 
     def make(steps: int) -> StopRequest:
-        requests.update(left=steps, stop=StopRequest())
-        return requests["stop"]
+        nonlocal remaining, request
+        remaining = steps
+        request = StopRequest()
+        return request
 
-    monkeypatch.setattr(training, "train_step", step)
-    requests.update(left=-1)
+    call_before_each_step(monkeypatch, hook)
     return make
 
 
@@ -53,34 +50,55 @@ def without_times(config: Config) -> list[dict]:
     ]
 
 
-@pytest.fixture
-def whole(short_config: Config) -> tuple[Config, Path]:
-    """The undisturbed run."""
-    config = changed(short_config, name="whole", eval_every=1)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
+    """The undisturbed run: two epochs of STEPS steps."""
+    folder = tmp_path_factory.mktemp("whole")
+    small = make_small_config(write_synthetic_store(folder / "synthetic.h5"), folder / "runs")
+    config = changed(
+        small, name="whole", data={"batch_size": 2}, optim={"warmup_epochs": 1}, eval_every=1
+    )
     return config, pretrain(config, score=score_1nn)
 
 
-@pytest.mark.parametrize(("cache", "workers"), [("auto", 0), ("none", 0), ("none", 2)])
-def test_stopped_after_every_single_step(whole, stop_after: StopAfter, cache: str, workers: int):
-    config = changed(whole[0], name="stopped", data={"cache": cache, "num_workers": workers})
-    places = []
-    for resume in [False] + [True] * (2 * STEPS):
-        path = pretrain(config, resume=resume, score=score_1nn, stop=stop_after(1))
-        state = read_checkpoint(path).state
-        places.append((state["epoch"], state["unfinished"].get("steps", 0)))
-    # the last step is done, its epoch's end is not; then there is nothing left but that
-    assert places == [(0, 1), (0, 2), (0, 3), (0, 4), (1, 1), (1, 2), (1, 3), (1, 4), (2, 0)]
-    assert_same_state(path, whole[1])
-    assert without_times(config) == without_times(whole[0])
-
-
-@pytest.mark.parametrize("steps", [1, STEPS - 1, STEPS, STEPS + 1, 2 * STEPS])
-def test_stopped_once(whole, stop_after: StopAfter, steps: int):
-    config = changed(whole[0], name="stopped")
-    pretrain(config, score=score_1nn, stop=stop_after(steps))
+@pytest.mark.parametrize(
+    ("cache", "num_workers", "stops"),
+    [
+        ("auto", 0, (1, 2, 1, 1)),
+        ("none", 0, (STEPS - 1, 2)),
+        ("none", 2, (STEPS,)),
+    ],
+)
+def test_a_run_stopped_again_and_again_ends_as_the_undisturbed_one(
+    whole,
+    tmp_path: Path,
+    stop_after: StopAfter,
+    capsys: pytest.CaptureFixture,
+    cache: str,
+    num_workers: int,
+    stops: tuple[int, ...],
+):
+    undisturbed, last = whole
+    data = {"cache": cache, "num_workers": num_workers}
+    config = changed(undisturbed, runs_dir=tmp_path, data=data)
+    num_steps = 0
+    for steps in stops:
+        path = pretrain(config, resume=num_steps > 0, score=score_1nn, stop=stop_after(steps))
+        num_steps += steps
+        # A stop at the last step of an epoch comes before what is due after the epoch.
+        epoch = (num_steps - 1) // STEPS
+        step = (num_steps - 1) % STEPS + 1
+        assert progress_of(read_checkpoint(path).state) == (epoch, step)
+        message = (
+            f"Stopped at epoch {epoch}, step {step}/4. Checkpoint saved; continue with --resume."
+        )
+        assert message in capsys.readouterr().err
     path = pretrain(config, resume=True, score=score_1nn)
-    assert_same_state(path, whole[1])
-    assert without_times(config) == without_times(whole[0])
+    message = f"Resuming from epoch {epoch}/2, step {step}. Checkpoint: {path}"
+    assert message in capsys.readouterr().err
+    assert progress_of(read_checkpoint(path).state) == (2, 0)
+    assert_same_state(path, last)
+    assert without_times(config) == without_times(undisturbed)
 
 
 def test_the_loss_is_on_record_term_by_term(whole):
@@ -88,13 +106,3 @@ def test_the_loss_is_on_record_term_by_term(whole):
         terms = [value for name, value in line.items() if name.startswith("loss/")]
         assert sum(terms) == pytest.approx(line["loss"])
         assert len(set(terms)) == 4
-
-
-def test_where_a_run_stopped_is_said(
-    short_config: Config, stop_after: StopAfter, capsys: pytest.CaptureFixture
-):
-    pretrain(short_config, stop=stop_after(STEPS + 3))
-    assert (
-        "stopped after step 3 of 4 of epoch 1 (from 0), saved; go on with --resume"
-        in capsys.readouterr().err
-    )
