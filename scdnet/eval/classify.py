@@ -106,13 +106,13 @@ def load_classifier(
     state `num_heads` (the authors') has those of the features. Raises CheckpointError, and
     FeatureFileError if the features have another checkpoint, other heads or a single class.
     """
-    read = read_checkpoint(Path(checkpoint))
     known = read_features(Path(features))
     known_num_heads = known.settings["num_heads"]
     if num_heads not in (None, known_num_heads):
         raise FeatureFileError(
             f"{features}: extracted with {known_num_heads} attention heads, expected {num_heads}"
         )
+    read = read_checkpoint(Path(checkpoint))
     encoder = build_encoder(read, num_heads=known_num_heads)
     if known.encoder.checkpoint_sha256 != read.sha256:
         source = known.encoder.checkpoint or known.encoder.baseline

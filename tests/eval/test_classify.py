@@ -114,7 +114,7 @@ def test_neighbors_are_the_nearest_by_cosine_the_nearest_first(classifier):
 def test_probabilities_are_of_the_classes_that_occur_the_largest_first(classifier, sequences):
     names = ("never", "one", "never too", "two")
     classifier = with_table(classifier, label=2 * classifier.known.label + 1, class_names=names)
-    for sequence in sequences:
+    for sequence in sequences[::3]:
         probabilities = classifier(sequence.frames).probabilities
         values = list(probabilities.values())
         assert sorted(probabilities) == ["one", "two"]
@@ -211,7 +211,8 @@ def test_the_heads_of_the_authors_checkpoint_are_those_of_its_features(config, s
     sizes = EncoderSizes(base_channels=8, embed_dim=16, num_heads=2, num_frames=16)
     theirs = reference.SCDNet(sizes, projection_dim=8, queue_size=4, momentum=0.99)
     checkpoint = tmp_path / "checkpoint.pth.tar"
-    torch.save({"state_dict": theirs.state_dict()}, checkpoint)
+    query = {key: x for key, x in theirs.state_dict().items() if key.startswith("encoder_q")}
+    torch.save({"state_dict": query}, checkpoint)
     table = extract(config, checkpoint)
     features = written(table, tmp_path / "a.h5")
     with pytest.raises(FeatureFileError, match="extracted with 2 attention heads, expected 4"):
@@ -223,7 +224,7 @@ def test_the_heads_of_the_authors_checkpoint_are_those_of_its_features(config, s
 
 def test_recordings_of_another_store_are_classified_by_what_they_are_like(classifier, tmp_path):
     # The same seed gives the same poses; the sequences are longer.
-    other = write_synthetic_store(tmp_path / "other.h5", frames=100, seed=0)
+    other = write_synthetic_store(tmp_path / "other.h5", per_split=3, frames=100, seed=0)
     with open_sequences(other) as store:
         for sequence in store:
             probabilities = classifier(sequence.frames).probabilities
