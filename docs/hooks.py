@@ -203,7 +203,7 @@ def find_parser(verb: str) -> argparse.ArgumentParser:
     def stop(parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
         raise _Parsed(parser)
 
-    command = import_module(f"scdnet.commands.{COMMANDS[verb].module}")
+    command = import_module(f"scdnet.commands.{verb.replace(' ', '_')}")
     parsing: dict[str, Any] = dict.fromkeys(("parse_args", "parse_intermixed_args"), stop)
     with mock.patch.multiple(argparse.ArgumentParser, **parsing):
         try:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from scdnet import __version__
-from scdnet.__main__ import COMMANDS, find_verb
+from scdnet.__main__ import COMMANDS
 from scdnet.config import Config
 from scdnet.config_file import dump_config, find_config, load_config
 
@@ -67,7 +67,8 @@ def commands_of(path: Path) -> list[Command]:
         if rest.startswith(("VERB", "COMMAND", "-")):
             continue
         words = rest.split()
-        verb = find_verb(words) or words[0]
+        two_words = " ".join(words[:2])
+        verb = two_words if two_words in COMMANDS else words[0]
         arguments = " ".join(words[len(verb.split()) :])
         found.append(Command(str(path.relative_to(ROOT)), line, verb, arguments))
     return found
@@ -253,7 +254,7 @@ def test_the_table_of_commands_is_complete():
     for verb, script in rows:
         if script.endswith(".py"):
             source = (ROOT / script).read_text(encoding="utf-8")
-            assert f"scdnet.commands.{COMMANDS[verb].module} " in source, script
+            assert f'run_verb("{verb}")' in source, script
 
 
 def test_the_generated_tables_cover_every_key_and_command(hooks: ModuleType):
