@@ -1,60 +1,56 @@
-from collections.abc import Mapping, Sequence
+"""`scdnet evaluate`: run all evaluation protocols of a config."""
+
+from collections.abc import Sequence
 from pathlib import Path
 
-from scdnet.commands.evaluation import checkpoint_parser, evaluator_of, print_rows
-from scdnet.config import Config
+from scdnet.commands.evaluation import (
+    check_finetuning,
+    extract_to_file,
+    make_context,
+    print_rows,
+    source_parser,
+)
 from scdnet.config_file import load_config
-from scdnet.engine.distributed import is_main, require_single_process
-from scdnet.errors import ScdnetError
-from scdnet.eval.feature_file import read_features, write_extracted
-from scdnet.eval.feature_table import FeatureTable
-from scdnet.eval.features import FINAL_LEVEL
-from scdnet.eval.protocols import Evaluator
-
-ON_FEATURES = {"knn": Evaluator.knn, "linear": Evaluator.linear}  # the others train the encoder
+from scdnet.engine.device import resolve_device
+from scdnet.engine.distributed import is_main, rank_info
+from scdnet.eval.feature_file import check_origin, read_features
+from scdnet.eval.inputs import build_inputs
+from scdnet.eval.protocols import evaluate_finetuning, evaluate_knn, evaluate_linear
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run all protocols that the config lists (`protocols`), on features that are extracted once.
 
-    What runs/<name>/results.jsonl has of this checkpoint already is not computed again: a run that was stopped goes on.
+    Evaluations of this checkpoint that runs/<name> contains are skipped, so a command that was
+    stopped can be repeated.
     """
-    parser = checkpoint_parser("evaluate", main.__doc__)
+    parser = source_parser("evaluate", main.__doc__)
     parser.add_argument(
-        "--features",
-        type=Path,
-        metavar="FILE",
-        help="default: features.h5 in the folder of the run",
+        "--features", type=Path, metavar="FILE", help="default: features.h5 in the run directory"
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    if config.feature_level != FINAL_LEVEL and not set(config.protocols) <= ON_FEATURES.keys():
-        raise ScdnetError(
-            f"feature_level={config.feature_level}: only knn and linear look at a level; set protocols=[knn,linear]"
-        )
-    if set(config.protocols) - ON_FEATURES.keys():
-        require_single_process("fine-tuning")
-    table = find_features(args.features or config.run_dir / "features.h5", config, args.checkpoint)
-    if not is_main():
-        return  # what is left takes no encoder
-    evaluator = evaluator_of(args, config, skip=True)
-    for protocol in config.protocols:
-        rows = run_protocol(protocol, table, args.checkpoint, evaluator)
-        print_rows(config, table.dataset, rows)
-
-
-def find_features(path: Path, config: Config, checkpoint: str) -> FeatureTable:
-    """The features file `path`, made if it is not there. Raises FeatureFileError if it is of other weights or data."""
+    if not set(config.protocols) <= {"knn", "linear"}:
+        check_finetuning(args.source, config.feature_level)
+    device = resolve_device(config.device)
+    (inputs,) = build_inputs([args.source], config, device, rank_info())
+    path = args.features or config.run_dir / "features.h5"
     if path.exists():
-        return read_features(path, like=config, checkpoint=checkpoint)
-    return write_extracted(path, config, checkpoint)
-
-
-def run_protocol(
-    protocol: str, table: FeatureTable, checkpoint: str, evaluator: Evaluator
-) -> Mapping[str, Mapping[str, float]]:
-    """The metrics of one protocol, by name of the row."""
-    if protocol in ON_FEATURES:
-        return {f"{protocol}, {checkpoint}": ON_FEATURES[protocol](evaluator, table)}
-    fraction = float(protocol.partition("@")[2] or 1)
-    return evaluator.finetune(checkpoint, label_fraction=fraction)
+        table = read_features(path)
+        check_origin(path, table, inputs)
+    else:
+        table = extract_to_file(path, inputs, device)
+    # Several ranks extract features together; one is enough for the rest.
+    if not is_main():
+        return
+    context = make_context(args, config, device, skip=True)
+    for protocol in config.protocols:
+        if protocol == "knn":
+            rows = {f"knn, {args.source}": evaluate_knn(table, context)}
+        elif protocol == "linear":
+            rows = {f"linear, {args.source}": evaluate_linear(table, context, config.linear)}
+        else:
+            fraction = float(protocol.partition("@")[2] or 1)
+            section = config.finetune.model_copy(update={"label_fraction": fraction})
+            rows = evaluate_finetuning(inputs, context, section, config.data.views)
+        print_rows(config, table.dataset, rows)

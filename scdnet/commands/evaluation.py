@@ -1,79 +1,149 @@
-"""What the evaluation commands share: their arguments, where their features come from, and the table they print."""
+"""What the evaluation commands share: their arguments, how they extract, and their table."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
+
+import torch
 
 from scdnet.cli import config_parser
 from scdnet.config import Config
+from scdnet.config_file import load_config
 from scdnet.engine.device import resolve_device
-from scdnet.engine.distributed import process_group
-from scdnet.eval.feature_file import FeatureFileError, read_features
-from scdnet.eval.feature_table import FeatureTable, extract_table
-from scdnet.eval.features import BASELINES, FINAL_LEVEL, RANDOM_INIT, RAW
-from scdnet.eval.protocols import Evaluator
-from scdnet.results.results_file import RESULTS, format_table
+from scdnet.engine.distributed import is_main, process_group, rank_info, require_single_process
+from scdnet.errors import ScdnetError
+from scdnet.eval.feature_file import FeatureFileError, read_features, write_features
+from scdnet.eval.feature_table import FeatureTable
+from scdnet.eval.inputs import Inputs, build_inputs
+from scdnet.eval.protocols import Context
+from scdnet.files import atomic_write
+from scdnet.results.record import BASELINES, FINAL_LEVEL, Baseline
+from scdnet.results.results_file import RESULTS
+from scdnet.results.tables import format_table
+
+CHECKPOINT_HELP = "a checkpoint, ours or the authors'"
+BASELINE_HELP = (
+    "without pretraining: raw (the views themselves, which cannot be fine-tuned) or random-init "
+    "(the encoder with its initial weights)"
+)
 
 
-def checkpoint_parser(verb: str, description: str | None) -> argparse.ArgumentParser:
-    """`-c CONFIG [key=value ...]` and the one checkpoint to evaluate."""
+def source_parser(verb: str, description: str | None) -> argparse.ArgumentParser:
+    """Return a parser for `-c CONFIG [key=value ...]` and one checkpoint or baseline."""
     parser = config_parser(verb, description)
-    parser.add_argument(
-        "--checkpoint",
-        required=True,
-        metavar="PATH",
-        help=f"a checkpoint, ours or the authors'; or a control: {RANDOM_INIT} (untrained encoder), {RAW} (the views "
-        "themselves, which cannot be fine-tuned)",
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument(
+        "--checkpoint", type=Path, dest="source", metavar="PATH", help=CHECKPOINT_HELP
     )
+    group.add_argument("--baseline", choices=BASELINES, dest="source", help=BASELINE_HELP)
     return parser
 
 
 def features_parser(verb: str, description: str | None) -> argparse.ArgumentParser:
-    """`-c CONFIG [key=value ...]` and where the features come from: checkpoints, or features files."""
+    """Return a parser for `-c CONFIG [key=value ...]` and the sources of several features."""
     parser = config_parser(verb, description)
+    parser.set_defaults(sources=[], features=[])
     parser.add_argument(
         "--checkpoint",
         action="append",
-        default=[],
+        type=Path,
+        dest="sources",
         metavar="PATH",
-        help=f"a checkpoint, ours or the authors'; or a control: {RAW} (the views themselves), {RANDOM_INIT} (untrained "
-        "encoder). May be given several times: a row each",
+        help=f"{CHECKPOINT_HELP}; may be given several times: a row each",
+    )
+    parser.add_argument(
+        "--baseline",
+        action="append",
+        choices=BASELINES,
+        dest="sources",
+        help=f"{BASELINE_HELP}; may be given several times",
     )
     parser.add_argument(
         "--features",
         action="append",
-        default=[],
         type=Path,
         metavar="FILE",
-        help="features that tools/extract_features.py has written, in the place of a checkpoint",
+        help="a features file of scdnet extract, instead of a checkpoint",
     )
     return parser
 
 
-def feature_tables(
-    parser: argparse.ArgumentParser, args: argparse.Namespace, config: Config
-) -> dict[str, FeatureTable]:
-    """The features that the arguments ask for, by file or checkpoint as it was given."""
-    if not args.checkpoint and not args.features:
-        parser.error("one of --checkpoint and --features is needed")
-    tables = {str(path): read_features(path) for path in args.features}
-    for path, table in tables.items():
-        for key, found in (("stream", table.stream), ("feature_level", table.level)):
-            if found != getattr(config, key):
-                raise FeatureFileError(
-                    f"{path}: {key} is {found} in the file, {getattr(config, key)} in the config"
-                )
-    with process_group(resolve_device(config.device)):
-        return tables | {name: extract_table(config, name) for name in args.checkpoint}
+def make_context(
+    args: argparse.Namespace, config: Config, device: torch.device, *, skip: bool
+) -> Context:
+    """Return what the evaluations of a command have in common."""
+    return Context(
+        benchmark=config.data.benchmark,
+        seed=config.seed,
+        device=device,
+        config=" ".join([str(args.config), *args.overrides]),
+        run_dir=config.run_dir,
+        skip=skip,
+    )
 
 
-def evaluator_of(args: argparse.Namespace, config: Config, *, skip: bool = False) -> Evaluator:
-    """What runs protocols for `config`, with the config as it was typed."""
-    return Evaluator(config, " ".join([str(args.config), *args.overrides]), skip=skip)
+def evaluate_features(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    evaluate: Callable[[FeatureTable, Context, Config], dict[str, float]],
+) -> None:
+    """Evaluate the features that the arguments of `features_parser` name, and print a table."""
+    if not args.sources and not args.features:
+        parser.error("expected one of --checkpoint, --baseline and --features")
+    config = load_config(args.config, args.overrides)
+    device = resolve_device(config.device)
+    tables = {str(path): read_table(path, config) for path in args.features}
+    if args.sources:
+        with process_group(device):
+            all_inputs = build_inputs(args.sources, config, device, rank_info())
+            extracted = (inputs.extract() for inputs in all_inputs)
+            tables |= zip(map(str, args.sources), extracted, strict=True)
+    # Several ranks extract features together; one is enough for the rest.
+    if is_main():
+        context = make_context(args, config, device, skip=False)
+        rows = {name: evaluate(table, context, config) for name, table in tables.items()}
+        print_rows(config, next(iter(tables.values())).dataset, rows)
+
+
+def read_table(path: Path, config: Config) -> FeatureTable:
+    """Read a features file. Raises FeatureFileError if it is of another stream or level."""
+    table = read_features(path)
+    for key in ("stream", "feature_level"):
+        found = getattr(table.encoder, key)
+        wanted = getattr(config, key)
+        if found != wanted:
+            raise FeatureFileError(f"{path}: {key} is {found} in the file, {wanted} in the config")
+    return table
+
+
+def extract_to_file(path: Path, inputs: Inputs, device: torch.device) -> FeatureTable:
+    """Extract features and write them to a file; several ranks share the work, the first writes."""
+    # A path that cannot be written to is an error before the work is done.
+    with process_group(device), atomic_write(path) if is_main() else nullcontext() as partial:
+        table = inputs.extract()
+        if partial is not None:
+            write_features(partial, table)
+    return table
+
+
+def check_finetuning(source: Path | Baseline, feature_level: int) -> None:
+    """Raise ScdnetError if the source cannot be fine-tuned, or not by several ranks."""
+    require_single_process("fine-tuning")
+    if source == "raw":
+        raise ScdnetError(
+            "--baseline raw has no weights to fine-tune; "
+            "give a checkpoint or --baseline random-init"
+        )
+    if feature_level != FINAL_LEVEL:
+        raise ScdnetError(
+            f"feature_level={feature_level}: only knn and linear evaluate a level; "
+            "set protocols=[knn,linear]"
+        )
 
 
 def print_rows(config: Config, dataset: str, rows: Mapping[str, Mapping[str, float]]) -> None:
-    """The table of what was computed, and where it is recorded."""
+    """Print a table of metrics, and where they are recorded."""
     rows = {BASELINES.get(name, name): metrics for name, metrics in rows.items()}
     level = "" if config.feature_level == FINAL_LEVEL else f", level {config.feature_level}"
     print(format_table(f"{dataset} {config.data.benchmark}, {config.stream}{level}, percent", rows))

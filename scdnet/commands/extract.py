@@ -1,25 +1,32 @@
+"""`scdnet extract`: write features to a file."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
-from scdnet.commands.evaluation import checkpoint_parser
+from scdnet.commands.evaluation import extract_to_file, source_parser
 from scdnet.config_file import load_config
-from scdnet.engine.distributed import is_main
+from scdnet.engine.device import resolve_device
+from scdnet.engine.distributed import is_main, rank_info
 from scdnet.errors import ScdnetError
-from scdnet.eval.feature_file import write_extracted
+from scdnet.eval.inputs import build_inputs
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the features [v_t ; v_s] of all sequences of the config's store to an HDF5 file."""
-    parser = checkpoint_parser("extract", main.__doc__)
+    parser = source_parser("extract", main.__doc__)
     parser.add_argument(
         "--out", type=Path, required=True, help="the file to write, replaced if it exists"
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    if args.out.resolve() in (config.data.store.resolve(), Path(args.checkpoint).resolve()):
+    read = [path for path in (config.data.store, args.source) if isinstance(path, Path)]
+    if args.out.resolve() in [path.resolve() for path in read]:
         raise ScdnetError(
-            f"{args.out}: is what the features are made from, it would be overwritten"
+            f"{args.out}: the features are made from this file, which would be overwritten; "
+            "choose another --out"
         )
-    table = write_extracted(args.out, config, args.checkpoint)
+    device = resolve_device(config.device)
+    (inputs,) = build_inputs([args.source], config, device, rank_info())
+    table = extract_to_file(args.out, inputs, device)
     if is_main():
         print(f"wrote {args.out}: {len(table.x)} x {table.x.shape[1]} float32")

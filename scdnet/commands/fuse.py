@@ -1,18 +1,21 @@
+"""`scdnet fuse`: add up the scores of several streams."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from scdnet.cli import command_parser
-from scdnet.results.evaluation_files import RunFolder
-from scdnet.results.fusion import PROTOCOL, fuse, read_parts
-from scdnet.results.results_file import format_table
+from scdnet.results.evaluation_files import write_evaluation
+from scdnet.results.fusion import fuse, read_parts
 from scdnet.results.scores import Scores, topk_metrics
+from scdnet.results.tables import format_table
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Add up the scores of several streams: prints a table, appends to results.jsonl, keeps the sum and its confusion.
+    """Add up the scores of several streams.
 
+    Prints a table, appends to results.jsonl and writes the sum with its confusion matrix.
     Evaluations write scores as runs/<name>/scores_<protocol>.npz.
     """
     parser = command_parser("fuse", main.__doc__)
@@ -30,23 +33,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--run-dir",
         type=Path,
         metavar="DIR",
-        help="where to write; default: the folder of the first",
+        help="the directory to write to; default: that of the first file",
     )
     args = parser.parse_args(argv)
     parts = read_parts(args.scores, args.weights)
     fused = fuse(parts)
     rows = {
-        f"{part.scores.stream}, weight {part.weight:g}, {part.file}": accuracies(part.scores)
+        f"{part.scores.record.stream}, weight {part.weight:g}, {part.file}": accuracies(part.scores)
         for part in parts
     }
     rows["sum"] = accuracies(fused)
-    folder = args.run_dir or args.scores[0].parent
-    tag = f"{PROTOCOL}_{fused.stream}_{args.scores[0].stem.removeprefix('scores_')}"
-    path = RunFolder(folder).keep(tag, fused, rows["sum"])
-    print(format_table(f"{fused.dataset} {fused.benchmark}, {fused.stream}, percent", rows))
+    record = fused.record
+    first = args.scores[0]
+    tag = f"{record.protocol}_{record.stream}_{first.stem.removeprefix('scores_')}"
+    path = write_evaluation(args.run_dir or first.parent, fused, rows["sum"], tag=tag)
+    print(format_table(f"{record.dataset} {record.benchmark}, {record.stream}, percent", rows))
     print(f"recorded in {path}")
 
 
 def accuracies(scores: Scores) -> dict[str, float]:
-    """top1 and top5 in percent."""
+    """Compute top1 and top5 in percent."""
     return topk_metrics(torch.from_numpy(scores.scores), torch.from_numpy(scores.label))

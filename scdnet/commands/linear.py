@@ -1,18 +1,20 @@
+"""`scdnet linear`: evaluate by a linear probe."""
+
 from collections.abc import Sequence
 
-from scdnet.commands.evaluation import evaluator_of, feature_tables, features_parser, print_rows
-from scdnet.config_file import load_config
-from scdnet.engine.distributed import is_main
+from scdnet.commands.evaluation import evaluate_features, features_parser
+from scdnet.eval.protocols import evaluate_linear
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Linear probe on frozen features: prints a table, appends to runs/<name>/results.jsonl, keeps the scores there."""
+    """Evaluate by a linear probe on frozen features.
+
+    Prints a table, appends to runs/<name>/results.jsonl and writes the scores there.
+    """
     parser = features_parser("linear", main.__doc__)
     args = parser.parse_intermixed_args(argv)
-    config = load_config(args.config, args.overrides)
-    tables = feature_tables(parser, args, config)
-    if not is_main():
-        return  # what is left takes no encoder
-    evaluator = evaluator_of(args, config)
-    rows = {name: evaluator.linear(table) for name, table in tables.items()}
-    print_rows(config, next(iter(tables.values())).dataset, rows)
+    evaluate_features(
+        parser,
+        args,
+        lambda table, context, config: evaluate_linear(table, context, config.linear),
+    )

@@ -1,21 +1,23 @@
+"""`scdnet results`: tabulate the results of many runs."""
+
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from scdnet.cli import command_parser
 from scdnet.engine.logs import log
 from scdnet.errors import ScdnetError
 from scdnet.raw.datasets import NTU_DATASETS
 from scdnet.results.published import add_published
+from scdnet.results.record import Result, Row
 from scdnet.results.results_file import RESULTS, read_results
-from scdnet.results.summary import Row, summarize
+from scdnet.results.summary import summarize
 from scdnet.results.tables import FORMATS
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print what evaluations have recorded, of many runs, with means over seeds and draws.
+    """Tabulate what the evaluations of many runs have recorded, with means over seeds and subsets.
 
-    Published numbers of SCD-Net stand beside a row whose test split has the published size.
+    Published numbers of SCD-Net are shown beside a row whose test split has the published size.
     """
     parser = command_parser("results", main.__doc__)
     parser.add_argument(
@@ -25,39 +27,42 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--published",
         action="store_true",
-        help="published numbers wherever the name of the data set is theirs",
+        help="show published numbers wherever the name of the dataset matches",
     )
     parser.add_argument(
-        "--all-methods", action="store_true", help="published numbers of other methods too"
+        "--all-methods", action="store_true", help="show published numbers of other methods too"
     )
     args = parser.parse_args(argv)
-    records = [record for path in args.runs for record in records_of(path)]
-    if not records:
-        raise ScdnetError(
-            f"{', '.join(map(str, args.runs))}: no results there; the evaluations of a run write {RESULTS}"
-        )
-    rows, num_changed = summarize(records)
-    is_comparable = (lambda row: True) if args.published else has_published_size
+    results = [result for path in args.runs for result in read_run(path)]
+    if not results:
+        runs = ", ".join(map(str, args.runs))
+        raise ScdnetError(f"{runs}: no results; the evaluations of a run write {RESULTS}")
+    rows, num_changed = summarize(results)
+
+    def is_comparable(row: Row) -> bool:
+        return args.published or has_published_size(row)
+
     print(FORMATS[args.format](add_published(rows, is_comparable, all_methods=args.all_methods)))
     if num_changed:
-        log(
-            f"recorded again with another value: {num_changed} of the numbers; what was recorded last counts"
-        )
+        log(f"{num_changed} numbers were recorded again with another value; the latest ones count")
 
 
-def records_of(path: Path) -> list[dict[str, Any]]:
-    """The records of a run; of one that has none (among runs/*) that is said."""
-    file = path / RESULTS if path.is_dir() else path
+def read_run(path: Path) -> list[Result]:
+    """Read the results of a run directory or file, and log if there are none, as among runs/*."""
     if not path.exists():
-        raise ScdnetError(f"{path}: no such folder or file")
-    records = read_results(file)
-    if not records:
+        raise ScdnetError(f"{path}: no such directory or file")
+    results = read_results(path / RESULTS if path.is_dir() else path)
+    if not results:
         log(f"{path}: no results yet")
-    return records
+    return results
 
 
 def has_published_size(row: Row) -> bool:
-    """Whether the test split is as large as the literature's: made-up and filtered data sets carry the same names."""
+    """Check whether the test split is as large as in the literature.
+
+    Synthetic and filtered datasets have the same names.
+    """
     facts = NTU_DATASETS.get(row.dataset)
-    size = facts and facts.sizes.get(row.benchmark)
-    return size is not None and row.num_test == size.test
+    if facts is None or row.benchmark not in facts.sizes:
+        return False
+    return row.num_test == facts.sizes[row.benchmark].test

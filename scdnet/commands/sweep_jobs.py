@@ -1,4 +1,4 @@
-"""The runs of a sweep: each in processes of its own, a run at a time on each device."""
+"""The runs of a sweep: each in processes of its own, one run at a time on each device."""
 
 import json
 import os
@@ -19,46 +19,47 @@ from scdnet.files import atomic_write
 from scdnet.raw.worker_pool import usable_cores
 from scdnet.results.results_file import RESULTS
 
-MARK = "done.json"  # in the folder of a run
-Device = str | None  # a GPU, as CUDA_VISIBLE_DEVICES has it; None: whatever the config says
+# In a run directory: the config with which the job was completed.
+COMPLETED = "done.json"
+# A GPU, as CUDA_VISIBLE_DEVICES takes it; None: the device of the config.
+Device = str | None
 
 
 class Job(NamedTuple):
     """One pretraining and its evaluations."""
 
-    arguments: list[str]  # of train.py and evaluate.py
-    config: Config  # what they say
+    # Of `scdnet train` and `scdnet evaluate`.
+    arguments: list[str]
+    # The config that these arguments resolve to.
+    config: Config
 
     @property
     def run_dir(self) -> Path:
-        """Where it goes."""
+        """Return the directory of the run."""
         return self.config.run_dir
 
     def commands(self) -> list[list[str]]:
-        """What it takes, in this order; each does only what is left to do."""
-        # features of other weights, or of another level, have a file of their own
-        features = (
-            self.run_dir
-            / f"features_{self.config.optim.epochs}_level{self.config.feature_level}.h5"
-        )
+        """Return the commands of the job, in order; each one resumes or skips what exists."""
+        # Features of other weights, or of another level, have a file of their own.
+        epochs = self.config.optim.epochs
+        features = self.run_dir / f"features_{epochs}_level{self.config.feature_level}.h5"
         checkpoint = ["--checkpoint", str(self.run_dir / "last.pt"), "--features", str(features)]
+        scdnet = [sys.executable, "-m", "scdnet"]
         return [
-            [sys.executable, "-m", "scdnet", "train", *self.arguments, "--resume"],
-            [sys.executable, "-m", "scdnet", "evaluate", *self.arguments, *checkpoint],
+            [*scdnet, "train", *self.arguments, "--resume"],
+            [*scdnet, "evaluate", *self.arguments, *checkpoint],
         ]
 
     def is_done(self) -> bool:
-        """Whether it has been done just so."""
-        mark, results = self.run_dir / MARK, self.run_dir / RESULTS
-        return (
-            results.is_file()
-            and mark.is_file()
-            and mark.read_text(encoding="utf-8") == self._summary()
-        )
+        """Check whether the job was completed with exactly this config."""
+        path = self.run_dir / COMPLETED
+        if not path.is_file() or not (self.run_dir / RESULTS).is_file():
+            return False
+        return path.read_text(encoding="utf-8") == self._summary()
 
-    def keep_done(self) -> None:
-        """Remember that it has been."""
-        with atomic_write(self.run_dir / MARK) as partial:
+    def mark_done(self) -> None:
+        """Record that the job was completed."""
+        with atomic_write(self.run_dir / COMPLETED) as partial:
             partial.write_text(self._summary(), encoding="utf-8")
 
     def _summary(self) -> str:
@@ -66,10 +67,10 @@ class Job(NamedTuple):
 
 
 class Runner:
-    """Runs jobs, one at a time on each of its devices; what they print goes to <run>.log."""
+    """Runs jobs, one at a time on each of its devices; their output goes to <run>.log."""
 
     def __init__(self, devices: Sequence[Device]) -> None:
-        self._num = len(devices)
+        self._num_devices = len(devices)
         self._free: SimpleQueue[Device] = SimpleQueue()
         for device in devices:
             self._free.put(device)
@@ -77,17 +78,19 @@ class Runner:
         self._stopped = Event()
 
     def run(self, jobs: Sequence[Job]) -> list[bool]:
-        """Run what is not done yet; which have succeeded.
+        """Run the jobs that are not complete yet; return which ones are complete.
 
-        On SIGTERM or an interrupt the runs under way are told to stop, which they do with a checkpoint, and none is
-        begun.
+        On SIGTERM or an interrupt the running processes are told to stop, which they do with a
+        checkpoint, and no other job starts.
         """
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as an interrupt
-        with ThreadPoolExecutor(self._num) as pool:
+        # SIGTERM acts as an interrupt.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with ThreadPoolExecutor(self._num_devices) as pool:
             try:
                 return list(pool.map(self._run_job, jobs))
             except KeyboardInterrupt:
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one, while they save
+                # A second signal must not disturb the processes while they save.
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 self._stopped.set()
                 for process in set(self._running):
                     process.terminate()
@@ -100,11 +103,10 @@ class Runner:
         try:
             is_done = all(self._succeeds(command, job, device) for command in job.commands())
             if is_done:
-                job.keep_done()
+                job.mark_done()
                 log(f"{job.run_dir}: done")
-        except (
-            OSError
-        ) as error:  # a full disk is that of one run: the others may go elsewhere, or find room
+        # A full disk need not stop other runs: they may write elsewhere, or find space later.
+        except OSError as error:
             log(f"{job.run_dir}: {error}")
             return False
         finally:
@@ -112,27 +114,31 @@ class Runner:
         return is_done
 
     def _succeeds(self, command: list[str], job: Job, device: Device) -> bool:
+        """Run a command, unless the sweep was stopped; return whether it succeeded."""
         if self._stopped.is_set():
             return False
         path = job.run_dir.with_name(job.run_dir.name + ".log")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
-            process = subprocess.Popen(
-                command, env=self._environment(device), stdout=file, stderr=file
-            )
+            environment = self._environment(device)
+            process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
             self._running.add(process)
-            if self._stopped.is_set():  # meanwhile
+            # A stop since the first look has not seen this process.
+            if self._stopped.is_set():
                 process.terminate()
             status = process.wait()
             self._running.discard(process)
         if status:
             last = path.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
-            log(f"{job.run_dir}: status {status}; {' '.join(last)} (all of it in {path})")
+            log(f"{job.run_dir}: status {status}; {' '.join(last)} (full log: {path})")
         return status == 0
 
     def _environment(self, device: Device) -> dict[str, str]:
-        """Of a process; several at a time share the cores, unless OMP_NUM_THREADS says otherwise."""
-        shared = (
-            {"OMP_NUM_THREADS": str(max(1, usable_cores() // self._num))} if self._num > 1 else {}
-        )
-        return shared | os.environ | ({} if device is None else {"CUDA_VISIBLE_DEVICES": device})
+        """Return the environment of a process; by default, several at a time share the cores."""
+        environment = dict(os.environ)
+        if self._num_devices > 1:
+            num_threads = max(1, usable_cores() // self._num_devices)
+            environment.setdefault("OMP_NUM_THREADS", str(num_threads))
+        if device is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = device
+        return environment

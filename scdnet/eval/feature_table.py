@@ -1,130 +1,141 @@
-"""The features of a whole store, with all that evaluations need to know of it."""
+"""Sequences of a store as evaluations need them: labels, splits and features."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from scdnet.config import Config
+from scdnet.data.clips import Clips
 from scdnet.data.store import open_sequences
-from scdnet.engine.device import resolve_device, set_precision
-from scdnet.engine.distributed import process_group
 from scdnet.errors import ScdnetError
-from scdnet.eval.features import (
-    FINAL_LEVEL,
-    Features,
-    Source,
-    at_level,
-    extract_features,
-    extraction_settings,
-    load_all_clips,
-    load_encoder_or_baseline,
-)
+from scdnet.eval.features import Features, extract_features
 from scdnet.files import file_sha256
+from scdnet.results.record import EncoderRecord
 
-SAME = 0.05  # of its length: features of one sequence differ by less, bf16 against fp32 by 2 %, of two by 10 % and more
+# Features are those of one sequence if they differ by less than this fraction of their length:
+# bf16 differs from fp32 by 2 %, two sequences by 10 % and more.
+SAME_SEQUENCE = 0.05
 
 
 @dataclass(frozen=True)
-class FeatureTable:
+class StoreTable:
     """A row for each sequence of a store, in its order."""
 
-    x: Tensor  # (N, 2D) float32 on the CPU: [v_t ; v_s]
-    label: Tensor  # (N,) int64
-    name: np.ndarray  # (N,) str, rising
-    is_train: dict[str, Tensor]  # by benchmark: (N,) bool
-    class_names: tuple[str, ...]
-    dataset: str
-    stream: str
-    store: str  # path
-    source: Source
+    store: str
     store_sha256: str
-    extraction_settings: dict[str, Any]  # of `extraction_settings`
+    dataset: str
+    class_names: tuple[str, ...]
+    name: np.ndarray  # (N,) str, sorted
+    label: Tensor  # (N,) int64
+    # By benchmark.
+    is_train: dict[str, Tensor]  # (N,) bool
 
     def rows(self, benchmark: str, *, train: bool) -> Tensor:
-        """The rows of one split of `benchmark`, rising. Raises ScdnetError if there is no such benchmark, or row."""
+        """Return the sorted indices of one split of a benchmark.
+
+        Raises ScdnetError if there is no such benchmark, or no row.
+        """
         if benchmark not in self.is_train:
             known = ", ".join(self.is_train) or "none"
-            raise ScdnetError(
-                f"{self.store}: no benchmark {benchmark!r}; its features have {known}"
-            )
+            raise ScdnetError(f"{self.store}: no benchmark {benchmark!r}; it has {known}")
         rows = (self.is_train[benchmark] == train).nonzero()[:, 0]
         if not len(rows):
             side = "training" if train else "test"
             raise ScdnetError(f"{self.store}: the {side} split of benchmark {benchmark!r} is empty")
         return rows
 
-    @property
-    def level(self) -> int:
-        """Of the encoder that they were taken at; files of before there were levels have the end."""
-        return self.extraction_settings.get("feature_level", FINAL_LEVEL)
+
+@dataclass(frozen=True)
+class FeatureTable(StoreTable):
+    """The features of all sequences of a store, and how they were extracted."""
+
+    x: Tensor  # (N, 2D) float32 on the CPU
+    encoder: EncoderRecord
+    # As `extraction_settings` returns them.
+    settings: dict[str, Any]
 
     @property
-    def weights(self) -> tuple[object, ...]:
-        """What tells one encoder from another: a hash and a level, or of a control its name and all that decides it."""
-        source = self.source
-        if source.sha256:
-            return source.sha256, self.level
-        return source.checkpoint, source.seed, self.extraction_settings
+    def encoder_identity(self) -> tuple[object, ...]:
+        """Return what distinguishes the encoder from others; for a baseline, also its settings."""
+        encoder = self.encoder
+        return (
+            encoder.checkpoint_sha256,
+            encoder.stream,
+            encoder.feature_level,
+            encoder.baseline and (encoder.baseline, encoder.seed, self.settings),
+        )
 
     def features(self, rows: Tensor) -> Features:
-        """The features and classes of `rows` (n,)."""
+        """Return the features and classes of `rows` (n,)."""
         return Features(self.x[rows], self.label[rows])
+
+
+def read_store_table(path: Path) -> StoreTable:
+    """Read everything of a store but its frames. Raises StoreError."""
+    with open_sequences(path) as store:
+        is_train = {name: torch.from_numpy(store.is_train(name)) for name in store.benchmarks}
+        return StoreTable(
+            store=str(path),
+            store_sha256=file_sha256(path),
+            dataset=store.dataset,
+            class_names=store.class_names,
+            name=store.table.name,
+            label=torch.from_numpy(store.table.label),
+            is_train=is_train,
+        )
+
+
+def extract_table(
+    encoder: nn.Module,
+    record: EncoderRecord,
+    clips: Clips,
+    store: StoreTable,
+    settings: Mapping[str, Any],
+) -> FeatureTable:
+    """Extract the features of all sequences of a store, given as `clips`."""
+    features = extract_features(encoder, clips, settings["precision"])
+    return FeatureTable(**vars(store), x=features.x, encoder=record, settings=dict(settings))
 
 
 def cross_dataset_gallery(
     other: FeatureTable, table: FeatureTable, queries: Tensor
 ) -> tuple[Features, Tensor]:
-    """All of `other` with a class of `table`, in the ids of `table`, and those of the rows `queries` with such a class.
+    """Match another dataset to this one by the names of classes.
 
-    Classes are matched by name. Raises ScdnetError if there are none, if the encoders differ, or if a sequence is both
-    query and in the gallery.
+    Returns the features of `other` that have a class of `table`, with the class ids of `table`, and
+    those of the rows `queries` (n,) whose class occurs there. Raises ScdnetError if there are none,
+    if the encoders differ, or if a sequence is both a query and in the gallery.
     """
-    if other.x.shape[1:] != table.x.shape[1:] or other.weights != table.weights:
-        raise ScdnetError(f"{other.store} and {table.store}: expected features of one encoder")
-    both, theirs, ours = np.intersect1d(other.name, table.name[queries], return_indices=True)
-    theirs, ours = other.x[theirs], table.x[queries[ours]]
-    is_same = (
-        (theirs - ours).norm(dim=1) < SAME * ours.norm(dim=1)
-    ).numpy()  # other data sets may have the same names
-    if is_same.any():
-        raise ScdnetError(
-            f"{other.store}: {is_same.sum()} of its sequences are queries too, {both[is_same][0]} for one"
-        )
+    pair = f"{other.store} and {table.store}"
+    if other.x.shape[1:] != table.x.shape[1:] or other.encoder_identity != table.encoder_identity:
+        raise ScdnetError(f"{pair}: expected features of the same encoder")
+    _check_disjoint(other, table, queries)
     own = {name: number for number, name in enumerate(table.class_names)}
     translated = torch.tensor([own.get(name, -1) for name in other.class_names])[other.label]
     is_known = translated >= 0
     common = translated[is_known].unique()
     queries = queries[torch.isin(table.label[queries], common)]
     if not len(queries):
-        raise ScdnetError(f"{other.store} and {table.store}: no class of one name")
+        raise ScdnetError(f"{pair}: they have no class name in common")
     return Features(other.x[is_known], translated[is_known]), queries
 
 
-def extract_table(config: Config, checkpoint: str) -> FeatureTable:
-    """The features that `checkpoint` (see `load_encoder_or_baseline`) gives of the config's store: one pass over its sequences."""
-    encoder, source = load_encoder_or_baseline(checkpoint, config)
-    with process_group(resolve_device(config.device)):
-        clips = load_all_clips(config)
-        features = extract_features(
-            at_level(encoder, config.feature_level), clips, config.precision
+def _check_disjoint(other: FeatureTable, table: FeatureTable, queries: Tensor) -> None:
+    """Raise ScdnetError if a sequence of `other` is also a query.
+
+    The features decide, as sequences of two datasets may have the same name.
+    """
+    query_names = table.name[queries]
+    names, their_rows, our_rows = np.intersect1d(other.name, query_names, return_indices=True)
+    theirs = other.x[their_rows]
+    ours = table.x[queries[our_rows]]
+    is_same = ((theirs - ours).norm(dim=1) < SAME_SEQUENCE * ours.norm(dim=1)).numpy()
+    if is_same.any():
+        raise ScdnetError(
+            f"{other.store}: {is_same.sum()} of its sequences are also queries, "
+            f"such as {names[is_same][0]}"
         )
-    set_precision("fp32", clips.device)  # what follows is a function of the features alone
-    with open_sequences(config.data.store) as store:
-        is_train = {
-            benchmark: torch.from_numpy(store.is_train(benchmark)) for benchmark in store.benchmarks
-        }
-    return FeatureTable(
-        *features,
-        name=clips.name,
-        is_train=is_train,
-        class_names=clips.class_names,
-        dataset=clips.dataset,
-        stream=config.stream,
-        store=str(config.data.store),
-        source=source,
-        store_sha256=file_sha256(config.data.store),
-        extraction_settings=extraction_settings(config),
-    )

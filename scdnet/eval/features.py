@@ -1,4 +1,4 @@
-"""Clips to features: the one path that all evaluations share."""
+"""From checkpoint to features: the one path that all evaluations share."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,130 +9,133 @@ from torch import Tensor, nn
 from scdnet.config import Config
 from scdnet.data.clips import Clips
 from scdnet.data.rank_info import contiguous_ranks
-from scdnet.engine.build import build_model, encoder_sizes, open_clips
+from scdnet.engine.build import build_model, build_objective, encoder_sizes
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
-from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_everything, set_precision
-from scdnet.engine.distributed import broadcast_, gather_rows
-from scdnet.engine.logs import log, progress_bar
+from scdnet.engine.device import seed_everything, set_precision
+from scdnet.engine.distributed import all_gather_rows, broadcast_
+from scdnet.engine.logs import progress_bar
 from scdnet.errors import ScdnetError
-from scdnet.models.encoder import NUM_LEVELS, PATHS, DualPathEncoder
+from scdnet.models.encoder import PATHS, DualPathEncoder
+from scdnet.results.record import FINAL_LEVEL, Baseline, EncoderRecord
 
-BATCH, GPU_BATCH = 64, 256  # clips a forward; no result depends on it
-FINAL_LEVEL = NUM_LEVELS  # of both paths: [v_t ; v_s]
-RANDOM_INIT, RAW = "none", "raw"  # what may stand in the place of a checkpoint, as controls
-BASELINES = {RAW: "raw views", RANDOM_INIT: "untrained"}
+# Clips of a forward pass; results do not depend on it.
+BATCH = 64
+GPU_BATCH = 256
 
 
 class Features(NamedTuple):
-    """What is known of clips once the encoder has seen them."""
+    """Features and classes of clips."""
 
     x: Tensor  # (N, D) float32 on the CPU
-    y: Tensor  # (N,) int64 class ids
-
-
-class Source(NamedTuple):
-    """Where features come from."""
-
-    checkpoint: str  # path, `none` or `raw`
-    sha256: str | None
-    seed: int | None  # of the pretraining, or of the untrained weights; None where unknown
-    epoch: int | None  # completed epochs of pretraining
-    pretrained_on: str | None = None  # file name of the store, without suffix; None where unknown
-    display_name: str | None = None  # of the pretraining's config, if it has one
+    y: Tensor  # (N,) int64
 
 
 class LevelFeatures(nn.Module):
-    """An encoder at one of its levels. Source: docs/methods.md."""
+    """An encoder cut off at one of its levels. Source: docs/objectives.md."""
 
     def __init__(self, encoder: DualPathEncoder, level: int) -> None:
         super().__init__()
-        self.encoder, self.level = encoder, level
+        self.encoder = encoder
+        self.level = level
 
     def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
-        """(N, C, T, V, M) -> what each path says at the level, (N, width of the level)."""
-        return tuple(self.encoder.levels(clips, path, last=self.level)[-1] for path in PATHS)
+        """Return what each path outputs at the level: (N, C, T, V, M) -> (N, width) each."""
+        return tuple(self.encoder.level_features(clips, path, self.level)[-1] for path in PATHS)
 
 
 class RawViews(nn.Module):
-    """The control without any learning: the view itself, flattened."""
+    """The baseline without an encoder: the flattened view."""
 
     def forward(self, clips: Tensor) -> tuple[Tensor]:
-        """(N, C, T, V, M) -> ((N, C*T*V*M),)."""
+        """Flatten clips: (N, C, T, V, M) -> ((N, C*T*V*M),)."""
         return (clips.flatten(1),)
 
 
-def load_encoder_or_baseline(name: str, config: Config) -> tuple[nn.Module, Source]:
-    """The encoder, or control, that `name` stands for, on the CPU.
+def load_encoder_or_baseline(
+    source: Path | Baseline, config: Config
+) -> tuple[nn.Module, EncoderRecord]:
+    """Load the encoder of the checkpoint at a path, or build a baseline; both on the CPU.
 
-    `name` is the path of a checkpoint, `none` (the encoder as `config.seed` initialises it) or `raw` (evaluation
-    views). Raises CheckpointError if a checkpoint does not fit `config`.
+    `raw` is the evaluation view itself, `random-init` the encoder as `config.seed` initializes it.
+    Raises CheckpointError if a checkpoint does not fit `config`, ScdnetError if a baseline does not
+    have the level `config.feature_level`.
     """
-    if name == RAW:
-        return RawViews(), Source(name, None, None, None)
-    if name == RANDOM_INIT:
-        seed_everything(config.seed)
-        return build_model(config).query.encoder, Source(name, None, config.seed, 0)
-    checkpoint = read_checkpoint(Path(name))
+    level = config.feature_level
+    if not isinstance(source, Path):
+        record = EncoderRecord(
+            baseline=source,
+            feature_level=level,
+            checkpoint=None,
+            checkpoint_sha256=None,
+            stream=config.stream,
+            seed=None if source == "raw" else config.seed,
+            epoch=None if source == "raw" else 0,
+        )
+        return at_level(_build_baseline(source, config), level), record
+    checkpoint = read_checkpoint(source)
     encoder = build_encoder(
         checkpoint, num_heads=config.model.num_heads, dropout=config.model.dropout
     )
     _check_fits(checkpoint, encoder, config)
-    source = Source(name, checkpoint.sha256, None, checkpoint.state.get("epoch"))
-    if config := checkpoint.config:
-        store, display_name = Path(config["data"]["store"]).stem, config.get("display_name") or None
-        source = source._replace(
-            seed=config["seed"], pretrained_on=store, display_name=display_name
-        )
-    return encoder, source
+    pretraining = checkpoint.config or {}
+    record = EncoderRecord(
+        feature_level=level,
+        checkpoint=str(source),
+        checkpoint_sha256=checkpoint.sha256,
+        stream=config.stream,
+        seed=pretraining.get("seed"),
+        epoch=checkpoint.state.get("epoch"),
+        pretrained_on=Path(pretraining["data"]["store"]).stem if pretraining else None,
+        display_name=pretraining.get("display_name") or None,
+    )
+    return at_level(encoder, level), record
+
+
+def _build_baseline(name: Baseline, config: Config) -> nn.Module:
+    if name == "raw":
+        return RawViews()
+    seed_everything(config.seed)
+    objective = build_objective(config.objective, config.scd, config.hdc)
+    return build_model(config.model, config.data, objective).query.encoder
 
 
 def at_level(encoder: nn.Module, level: int) -> nn.Module:
-    """The encoder as `config.feature_level` wants it looked at. Raises ScdnetError for a control that has no levels."""
+    """Cut off an encoder at a level. Raises ScdnetError for a baseline that has no levels."""
     if level == FINAL_LEVEL:
         return encoder
     if not isinstance(encoder, DualPathEncoder):
         raise ScdnetError(
-            f"feature_level={level}: raw views have no levels; expected a checkpoint, or none"
+            f"feature_level={level}: raw views have no levels; "
+            "expected a checkpoint or --baseline random-init"
         )
     return LevelFeatures(encoder, level)
 
 
 def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config) -> None:
-    wanted, found = vars(encoder_sizes(config)), vars(encoder.sizes)
-    path, stream = checkpoint.path, (checkpoint.config or {}).get("stream", config.stream)
-    for name in wanted:
-        if name != "dropout" and wanted[name] != found[name]:
+    path = checkpoint.path
+    found = vars(encoder.sizes)
+    for name, wanted in vars(encoder_sizes(config.model, config.data)).items():
+        if name != "dropout" and wanted != found[name]:
             raise CheckpointError(
-                f"{path}: {name} is {found[name]} in the checkpoint, {wanted[name]} in the config"
+                f"{path}: {name} is {found[name]} in the checkpoint, {wanted} in the config"
             )
+    stream = (checkpoint.config or {}).get("stream", config.stream)
     if stream != config.stream:
         raise CheckpointError(
-            f"{path}: trained on stream {stream}, the config says {config.stream}"
+            f"{path}: trained on stream {stream}, but the config states {config.stream}"
         )
 
 
 def extraction_settings(config: Config) -> dict[str, Any]:
-    """The values of `config` that features depend on, besides the weights and the store; of controls the seed too."""
-    sizes = {key: value for key, value in vars(encoder_sizes(config)).items() if key != "dropout"}
-    others = {
-        "stream": config.stream,
-        "precision": config.precision,
-        "cache_dtype": config.data.cache_dtype,
-    }
-    return {**sizes, **others, "feature_level": config.feature_level}
-
-
-def load_all_clips(config: Config) -> Clips:
-    """The sequences of the config's store on its device, for this rank; says where their frames lie."""
-    clips = open_clips(config, resolve_device(config.device))
-    log(clips.place)
-    disable_malloc_trim()
-    return clips
+    """Return the values of the config that features depend on, besides encoder and store."""
+    sizes = vars(encoder_sizes(config.model, config.data))
+    others = {"precision": config.precision, "cache_dtype": config.data.cache_dtype}
+    return {key: sizes[key] for key in sizes if key != "dropout"} | others
 
 
 @torch.inference_mode()
 def encode(encoder: nn.Module, views: Tensor) -> Tensor:
-    """Clips (N, C, T, V, M) -> the parts that the encoder returns side by side: [v_t ; v_s], (N, 2D) float32."""
+    """Encode clips (N, C, T, V, M) as the outputs side by side: [v_t ; v_s], (N, 2D) float32."""
     return torch.cat(tuple(encoder(views)), dim=1).float()
 
 
@@ -140,35 +143,28 @@ def encode(encoder: nn.Module, views: Tensor) -> Tensor:
 def extract_features(
     encoder: nn.Module, clips: Clips, precision: str = "fp32", *, index: Tensor | None = None
 ) -> Features:
-    """Features of the sequences `index` (N,), by default of all in the order of the store.
+    """Extract the features of the sequences `index` (N,), by default of all, in their order.
 
-    The encoder is put in eval mode, on the device of the clips. Of several ranks each sees a share of the sequences and
-    has the features of all in the end. Raises ScdnetError if one is no finite number.
+    The encoder is put in eval mode, on the device of the clips. Several ranks share the sequences,
+    and each returns the features of all. Raises ScdnetError if a feature is not finite.
     """
     encoder.to(clips.device).eval()
-    broadcast_(
-        encoder.buffers()
-    )  # batch-norm statistics: without `sync_batchnorm` each rank has its own
-    x, compute = [], set_precision(precision, clips.device)
+    # Without `sync_batchnorm` each rank has batch-norm statistics of its own.
+    broadcast_(encoder.buffers())
+    autocast = set_precision(precision, clips.device)
     index = torch.arange(len(clips.label)) if index is None else index
-    seen_by = contiguous_ranks(len(index), clips.rank_info.world_size)
-    batches = index[seen_by == clips.rank_info.rank].split(
-        BATCH if clips.device.type == "cpu" else GPU_BATCH
-    )
-    for views in progress_bar(
-        clips.evaluation_views(batches),
-        total=len(batches),
-        desc="features",
-        unit="batch",
-        leave=False,
+    rank, world_size = clips.rank_info
+    rank_of = contiguous_ranks(len(index), world_size)
+    batches = index[rank_of == rank].split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
+    views = clips.evaluation_views(batches)
+    parts = []
+    for batch in progress_bar(
+        views, total=len(batches), desc="features", unit="batch", leave=False
     ):
-        with compute():
-            x.append(encode(encoder, views))
-    own = torch.cat(x).cpu() if x else torch.empty(0, 0)
-    x = gather_rows(own, seen_by.bincount(minlength=clips.rank_info.world_size).tolist())
-    features = Features(x, clips.label[index])
-    if not features.x.isfinite().all():
-        raise ScdnetError(
-            "the encoder gives features that are no finite numbers: its training has diverged"
-        )
-    return features
+        with autocast():
+            parts.append(encode(encoder, batch))
+    own = torch.cat(parts).cpu() if parts else torch.empty(0, 0)
+    x = all_gather_rows(own, rank_of.bincount(minlength=world_size).tolist())
+    if not x.isfinite().all():
+        raise ScdnetError("the encoder outputs features that are not finite: training has diverged")
+    return Features(x, clips.label[index])

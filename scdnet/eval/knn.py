@@ -1,7 +1,9 @@
-"""kNN retrieval: cosine, gallery = training split, queries = test split. Source: docs/method.md 5."""
+"""kNN retrieval by cosine: gallery = training split, queries = test split.
+
+Source: docs/evaluation.md.
+"""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,54 +11,51 @@ from torch.nn import functional as F
 
 from scdnet.data.clips import Clips
 from scdnet.eval.features import Features, extract_features
+from scdnet.results.scores import Outcome
 
-VOTES = (1, 5, 10, 20)  # the k of knn@k
+# The k of knn@k and of recall@k.
+VOTES = (1, 5, 10, 20)
 RECALLS = (1, 5, 10)
-CHUNK = 256  # queries at a time: some 40 bytes for each of CHUNK x gallery pairs, 600 MB on NTU-120
-
-
-class Retrieval(NamedTuple):
-    """What retrieval finds."""
-
-    metrics: dict[str, float]  # percent
-    scores: Tensor  # (N, classes) float32 on the CPU: the cosine of the nearest gallery item of each class, else -1
+# Queries at a time: some 40 bytes for each of CHUNK x gallery pairs, 600 MB on NTU-120.
+CHUNK = 256
 
 
 @torch.inference_mode()
 def retrieve(
     gallery: Features, queries: Features, *, num_classes: int, device: torch.device | None = None
-) -> Retrieval:
-    """knn@k, recall@k and map, and scores of all classes, the largest of which 1-NN answers.
+) -> Outcome:
+    """Compute knn@k, recall@k and map, and as scores the cosine of the nearest item of each class.
 
-    knn@k: majority vote of the k nearest, ties to the smallest class id. recall@k: queries with an item of their
-    class among the k nearest. map: mean average precision over the whole gallery; 0 for a query whose class the
-    gallery lacks. A k beyond the gallery is left out.
+    knn@k: majority vote of the k nearest, ties to the smallest class id. recall@k: queries with an
+    item of their class among the k nearest. map: mean average precision over the whole gallery; 0
+    for a query whose class the gallery lacks. A k larger than the gallery is left out. The score of
+    a class that the gallery lacks is -1.
     """
-    classes, all_scores = gallery.y.to(device), []
+    classes = gallery.y.to(device)
+    all_scores = []
     sums: dict[str, Tensor] = {}
     for similarity, y in similarities(gallery, queries, device):
         ranked = classes[similarity.argsort(dim=1, descending=True, stable=True)]
         for name, hits in _rank_metrics(ranked, y, num_classes).items():
             sums[name] = sums.get(name, 0) + hits.sum(dtype=torch.float64)
         scores = similarity.new_full((len(y), num_classes), -1)
-        all_scores.append(
-            scores.scatter_reduce_(1, classes.expand(len(y), -1), similarity, "amax").cpu()
-        )
+        index = classes.expand(len(y), -1)
+        all_scores.append(scores.scatter_reduce_(1, index, similarity, "amax").cpu())
     metrics = {name: 100 * total.item() / len(queries.y) for name, total in sums.items()}
-    return Retrieval(metrics, torch.cat(all_scores))
+    return Outcome(metrics, torch.cat(all_scores))
 
 
 def similarities(
     gallery: Features, queries: Features, device: torch.device | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Chunk by chunk of the queries: cosines (n, gallery) and classes (n,), on `device`."""
+    """Yield cosines (n, gallery) and classes (n,) on `device` for each chunk of the queries."""
     bank = F.normalize(gallery.x.to(device), dim=1).T  # (D, gallery)
     for x, y in zip(queries.x.split(CHUNK), queries.y.split(CHUNK), strict=True):
         yield F.normalize(x.to(device), dim=1) @ bank, y.to(device)
 
 
 def _rank_metrics(ranked: Tensor, y: Tensor, num_classes: int) -> dict[str, Tensor]:
-    """Per query (n,) whether, or how far, it succeeds; `ranked` (n, gallery) holds classes, the nearest first."""
+    """Compute the metrics of each query (n,); `ranked` (n, gallery) has classes, nearest first."""
     relevant = ranked == y[:, None]
     size = ranked.shape[1]
     metrics = {f"knn@{k}": vote(ranked[:, :k], num_classes) == y for k in VOTES if k <= size}
@@ -66,15 +65,16 @@ def _rank_metrics(ranked: Tensor, y: Tensor, num_classes: int) -> dict[str, Tens
     return metrics
 
 
-def vote(neighbours: Tensor, num_classes: int) -> Tensor:
-    """The most frequent class of each row (n, k), the smallest one where several are."""
-    counts = torch.zeros(len(neighbours), num_classes, device=neighbours.device)
-    counts.scatter_add_(1, neighbours, torch.ones_like(neighbours, dtype=counts.dtype))
-    return counts.argmax(dim=1)  # the first of equal maxima
+def vote(neighbors: Tensor, num_classes: int) -> Tensor:
+    """Return the most frequent class of each row (n, k), the smallest one of a tie."""
+    counts = torch.zeros(len(neighbors), num_classes, device=neighbors.device)
+    counts.scatter_add_(1, neighbors, torch.ones_like(neighbors, dtype=counts.dtype))
+    # Of equal maxima argmax returns the first.
+    return counts.argmax(dim=1)
 
 
 def accuracy_1nn(gallery: Features, queries: Features, device: torch.device) -> float:
-    """knn@1 in percent, and nothing else: no ranking."""
+    """Compute knn@1 in percent and nothing else, without ranking."""
     classes = gallery.y.to(device)
     hits = sum(
         (classes[similarity.argmax(dim=1)] == y).sum().item()
@@ -84,21 +84,23 @@ def accuracy_1nn(gallery: Features, queries: Features, device: torch.device) -> 
 
 
 def split_features(features: Features, clips: Clips) -> tuple[Features, Features]:
-    """(gallery, queries) of the features of all sequences: training and test split of the benchmark."""
+    """Split the features of all sequences by the benchmark: (gallery, queries)."""
     train = clips.is_train
-    return Features(features.x[train], features.y[train]), Features(
-        features.x[~train], features.y[~train]
-    )
+    gallery = Features(features.x[train], features.y[train])
+    queries = Features(features.x[~train], features.y[~train])
+    return gallery, queries
 
 
 def stratified_subset(index: Tensor, label: Tensor, limit: int) -> Tensor:
-    """At most `limit` of the sequences `index` (N,), each class with its share of them; the same ones at each call.
+    """Return at most `limit` of the sequences `index` (N,), of each class in proportion.
 
-    `label` (S,) has the classes of all sequences. With `limit` 0: all.
+    The choice is the same at each call. `label` (S,) has the classes of all sequences. A `limit` of
+    0 returns all.
     """
     if limit == 0 or limit >= len(index):
         return index
-    # neighbours in a store differ in class and repetition by turns: taken in steps, some would never be hit
+    # Neighbors in a store differ in class and repetition in a regular pattern: without shuffling,
+    # equal steps would never reach some of them.
     index = index[torch.randperm(len(index), generator=torch.Generator().manual_seed(0))]
     index = index[label[index].argsort(stable=True)]
     return index[torch.arange(limit) * len(index) // limit].sort().values
@@ -107,17 +109,13 @@ def stratified_subset(index: Tensor, label: Tensor, limit: int) -> Tensor:
 def score_1nn(
     encoder: nn.Module, clips: Clips, precision: str = "fp32", *, limit: int = 0
 ) -> dict[str, float]:
-    """knn@1 in percent on the test split, and nothing else: quick enough to be taken during training.
+    """Compute knn@1 in percent on the test split, quickly enough to do so during training.
 
-    On at most `limit` sequences of either split; 0: on all.
+    At most `limit` sequences of each split are used; 0: all.
     """
-    gallery, queries = (
-        extract_features(
-            encoder,
-            clips,
-            precision,
-            index=stratified_subset(clips.split(train=train), clips.label, limit),
-        )
-        for train in (True, False)
-    )
+    parts = []
+    for train in (True, False):
+        index = stratified_subset(clips.split(train=train), clips.label, limit)
+        parts.append(extract_features(encoder, clips, precision, index=index))
+    gallery, queries = parts
     return {"knn@1": accuracy_1nn(gallery, queries, clips.device)}

@@ -1,240 +1,183 @@
-"""The evaluation protocols: each computes, records its numbers in results.jsonl and keeps its scores."""
+"""The evaluation protocols, and the one place that runs and records them."""
 
 import copy
-import hashlib
-import json
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from scdnet.config import Config
+from scdnet.config import FinetuneConfig, LinearConfig, ViewsConfig
 from scdnet.data.clips import Clips
-from scdnet.data.store import open_sequences
-from scdnet.engine.device import derive_seed, resolve_device, set_precision
-from scdnet.engine.distributed import require_single_process
-from scdnet.errors import ScdnetError
-from scdnet.eval.feature_table import FeatureTable, cross_dataset_gallery
-from scdnet.eval.features import (
-    FINAL_LEVEL,
-    RAW,
-    Source,
-    extraction_settings,
-    load_all_clips,
-    load_encoder_or_baseline,
-)
-from scdnet.eval.finetune import finetune, sample_labelled
+from scdnet.engine.device import derive_seed, set_precision
+from scdnet.engine.logs import log
+from scdnet.eval.feature_table import FeatureTable, StoreTable, cross_dataset_gallery
+from scdnet.eval.finetune import finetune, sample_labeled
+from scdnet.eval.inputs import Inputs
 from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
-from scdnet.files import file_sha256
 from scdnet.models.encoder import DualPathEncoder
-from scdnet.results.evaluation_files import RunFolder
-from scdnet.results.results_file import Evaluation, describe_evaluation
-from scdnet.results.scores import Scores, topk_metrics
-
-Compute = Callable[[], tuple[dict[str, float], Tensor]]  # metrics and scores (n, classes)
-BEST = "top1_best_on_test"  # metric: of the best epoch, which the test split has chosen; stands beside that of the last
+from scdnet.results.evaluation_files import find_evaluation, write_evaluation
+from scdnet.results.record import EncoderRecord, EvaluationRecord, Protocol, hash_settings
+from scdnet.results.scores import Outcome, Scores
 
 
-class StoreFacts(NamedTuple):
-    """What is recorded of the store that was evaluated on."""
+@dataclass(frozen=True)
+class Context:
+    """What the evaluations of one command have in common."""
 
-    dataset: str
-    num_test: int
-    sha256: str
+    benchmark: str
+    seed: int
+    device: torch.device
+    # As the user named it.
+    config: str
+    run_dir: Path
+    # Whether to skip evaluations that the run directory contains.
+    skip: bool
 
-
-class Evaluator:
-    """Runs protocols for one config; `typed` is how the user named it. Results go to the folder of the run."""
-
-    def __init__(self, config: Config, typed: str, *, skip: bool = False) -> None:
-        self.config, self.typed = config, typed
-        self.skip = skip  # what the folder has already
-        self.device = resolve_device(config.device)
-        self._folder = RunFolder(config.run_dir)
-
-    def knn(self, table: FeatureTable, other: FeatureTable | None = None) -> dict[str, float]:
-        """kNN retrieval: test split against training split, or against all sequences of another data set."""
-        rows = table.rows(self.config.data.benchmark, train=False)
-        if other is None:
-            gallery, more = table.features(table.rows(self.config.data.benchmark, train=True)), {}
-        else:
-            gallery, rows = cross_dataset_gallery(other, table, rows)
-            more = {"gallery": Path(other.store).stem, "gallery_sha256": other.store_sha256}
-
-        def compute() -> tuple[dict[str, float], Tensor]:
-            num_classes = len(table.class_names)
-            return retrieve(
-                gallery, table.features(rows), num_classes=num_classes, device=self.device
-            )
-
-        tag = f"knn_from_{more['gallery']}" if more else "knn"
-        return self._run_on_features("knn", tag, table, rows, compute, {}, **more)
-
-    def linear(self, table: FeatureTable) -> dict[str, float]:
-        """The linear probe on the frozen features."""
-        train, test = (
-            table.rows(self.config.data.benchmark, train=train) for train in (True, False)
-        )
-
-        def compute() -> tuple[dict[str, float], Tensor]:
-            probe = linear_probe(
-                table.features(train),
-                table.features(test),
-                self.config.linear,
-                num_classes=len(table.class_names),
-                seed=self.config.seed,
-                device=self.device,
-            )
-            best = {} if probe.best_top1 is None else {BEST: probe.best_top1}
-            return topk_metrics(probe.scores, table.label[test]) | best, probe.scores
-
-        probe = self.config.linear.probe
-        tag = "linear" if probe == "sgd" else f"linear_{probe}"
-        more = {"probe": probe, "eval_seed": self.config.seed}
-        values = {"linear": self.config.linear.model_dump(mode="json", exclude_defaults=True)}
-        return self._run_on_features("linear", tag, table, test, compute, values, **more)
-
-    def finetune(self, checkpoint: str, *, label_fraction: float) -> dict[str, dict[str, float]]:
-        """Fine-tuning with all labels, or `finetune.num_subsets` times with a share of them; metrics by protocol and draw."""
-        require_single_process("fine-tuning")
-        if checkpoint == RAW:
-            raise ScdnetError(
-                "--checkpoint raw has no weights to fine-tune; give a checkpoint, or none"
-            )
-        if self.config.feature_level != FINAL_LEVEL:
-            raise ScdnetError(
-                f"feature_level={self.config.feature_level}: only knn and linear look at a level"
-            )
-        num_draws = self.config.finetune.num_subsets if label_fraction < 1 else 1
-        encoder, source = load_encoder_or_baseline(checkpoint, self.config)
-        return dict(
-            self._finetune_once(encoder, source, label_fraction, draw) for draw in range(num_draws)
-        )
-
-    def _finetune_once(
-        self, encoder: DualPathEncoder, source: Source, fraction: float, draw: int
-    ) -> tuple[str, dict[str, float]]:
-        if fraction < 1:
-            protocol, tag = "semi", f"semi_{fraction:g}_draw{draw}"
-            more = {"label_fraction": fraction, "draw": draw}
-        else:
-            protocol = tag = (
-                "finetune"
-                if source.pretrained_on in (None, self.config.data.store.stem)
-                else "transfer"
-            )
-            more = {}
-        own_values = {"mode": "json", "exclude_defaults": True}
-        values = {
-            "finetune": self.config.finetune.model_dump(
-                **own_values, exclude={"label_fraction", "num_subsets"}
-            ),
-            "views": self.config.data.views.model_dump(**own_values),
-            "dropout": self.config.model.dropout,
-        }
-        more |= {
-            "eval_seed": self.config.seed,
-            "settings": hash_of(extraction_settings(self.config), values),
-        }
-        about, tag = self._about(protocol, self.store, source, **more), _tag_of(tag, source)
-        metrics = self._recorded(tag, about)
-        if not metrics:
-            clips, seed = self._clips, derive_seed(self.config.seed, draw)
-            train, test = clips.split(train=True), clips.split(train=False)
-            labelled = (
-                train[sample_labelled(clips.label[train], fraction, seed)]
-                if fraction < 1
-                else train
-            )
-            result = finetune(copy.deepcopy(encoder), clips, labelled, self.config, seed=seed)
-            metrics = topk_metrics(result.scores, clips.label[test]) | {BEST: result.best_top1}
-            scores = self._scores(result.scores, clips, test, about)
-            self._folder.keep(tag, scores, metrics, labelled=clips.name[labelled.numpy()])
-        return tag, metrics
-
-    @cached_property
-    def store(self) -> StoreFacts:
-        """What is recorded of the store; its frames are not read."""
-        path = self.config.data.store
-        with open_sequences(path) as store:
-            num_test = int((~store.is_train(self.config.data.benchmark)).sum())
-            return StoreFacts(store.dataset, num_test, file_sha256(path))
-
-    @cached_property
-    def _clips(self) -> Clips:
-        return load_all_clips(self.config)
-
-    def _run_on_features(
+    def record(
         self,
-        protocol: str,
-        tag: str,
-        table: FeatureTable,
+        protocol: Protocol,
+        encoder: EncoderRecord,
+        store: StoreTable,
         rows: Tensor,
-        compute: Compute,
-        values: Mapping[str, Any],
-        **more: object,
-    ) -> dict[str, float]:
-        """Metrics and scores of the test sequences `rows`, unless they are recorded already.
-
-        `values` of the config are those, besides `table.extraction_settings`, that the numbers depend on.
-        """
-        facts = StoreFacts(table.dataset, len(rows), table.store_sha256)
-        more["settings"] = hash_of(table.extraction_settings, values)
-        if table.level != FINAL_LEVEL:
-            tag, more["feature_level"] = f"{tag}_level{table.level}", table.level
-        about = self._about(protocol, facts, table.source, **more)
-        tag = _tag_of(tag, table.source)
-        metrics = self._recorded(tag, about)
-        if not metrics:
-            set_precision("fp32", self.device)  # fine-tuning before it may have left another
-            metrics, scores = compute()
-            self._folder.keep(tag, self._scores(scores, table, rows, about), metrics)
-        return metrics
-
-    def _about(
-        self, protocol: str, store: StoreFacts, source: Source, **more: object
-    ) -> dict[str, Any]:
-        more |= {"num_test": store.num_test, "store_sha256": store.sha256}
-        return describe_evaluation(
-            self.config,
+        settings: Mapping[str, Any],
+        **keys: Any,
+    ) -> EvaluationRecord:
+        """Return the record of an evaluation on the test sequences `rows` (n,)."""
+        return EvaluationRecord(
+            **dict(encoder),
             protocol=protocol,
             dataset=store.dataset,
-            source=source,
-            typed=self.typed,
-            **more,
+            store_sha256=store.store_sha256,
+            benchmark=self.benchmark,
+            num_test=len(rows),
+            config=self.config,
+            settings=hash_settings(settings),
+            **keys,
         )
 
-    def _recorded(self, tag: str, about: Evaluation) -> dict[str, float]:
-        return self._folder.recorded(tag, about) if self.skip else {}
+    def run(
+        self,
+        record: EvaluationRecord,
+        store: StoreTable,
+        rows: Tensor,
+        compute: Callable[[], Outcome],
+        *,
+        labeled: Sequence[str] = (),
+    ) -> dict[str, float]:
+        """Compute an evaluation, unless it may be skipped, and record it; return its metrics.
 
-    def _scores(
-        self, scores: Tensor, of: FeatureTable | Clips, rows: Tensor, about: Evaluation
-    ) -> Scores:
-        """The scores (n, classes) of the test sequences `rows` (n,)."""
-        known = (self.config.data.benchmark, of.class_names, of.dataset, of.stream, about)
-        return Scores(scores.numpy(), of.name[rows], of.label[rows].numpy(), *known)
+        `labeled` are the names of the sequences whose labels fine-tuning uses.
+        """
+        metrics = find_evaluation(self.run_dir, record) if self.skip else {}
+        if metrics:
+            log(f"{record.tag}: Already evaluated, skipping.")
+            return metrics
+        # Fine-tuning, which may have come before, can set another one.
+        set_precision("fp32", self.device)
+        outcome = compute()
+        label = store.label[rows].numpy()
+        scores = Scores(outcome.scores.numpy(), store.name[rows], label, store.class_names, record)
+        write_evaluation(self.run_dir, scores, outcome.metrics, labeled=labeled)
+        return outcome.metrics
 
 
-def hash_of(of_features: Mapping[str, Any], others: Mapping[str, Any]) -> str:
-    """A short hash of what features were made with, where it is no default, and of other values of a config.
+def evaluate_knn(
+    table: FeatureTable, context: Context, gallery: FeatureTable | None = None
+) -> dict[str, float]:
+    """Evaluate kNN retrieval of the test split in the training split, or in another dataset."""
+    rows = table.rows(context.benchmark, train=False)
+    keys = {}
+    if gallery is None:
+        known = table.features(table.rows(context.benchmark, train=True))
+    else:
+        known, rows = cross_dataset_gallery(gallery, table, rows)
+        keys = {"gallery": Path(gallery.store).stem, "gallery_sha256": gallery.store_sha256}
+    record = context.record("knn", table.encoder, table, rows, table.settings, **keys)
+    compute = partial(
+        retrieve,
+        known,
+        table.features(rows),
+        num_classes=len(table.class_names),
+        device=context.device,
+    )
+    return context.run(record, table, rows, compute)
 
-    So a key that is added to the config later changes no hash. The stream is left out: it has a key of its own wherever
-    this is recorded.
+
+def evaluate_linear(
+    table: FeatureTable, context: Context, config: LinearConfig
+) -> dict[str, float]:
+    """Evaluate the linear probe on frozen features."""
+    rows = table.rows(context.benchmark, train=False)
+    settings = {**table.settings, "linear": config.model_dump(mode="json")}
+    keys = {"probe": config.probe, "eval_seed": context.seed}
+    record = context.record("linear", table.encoder, table, rows, settings, **keys)
+    compute = partial(
+        linear_probe,
+        table.features(table.rows(context.benchmark, train=True)),
+        table.features(rows),
+        config,
+        num_classes=len(table.class_names),
+        seed=context.seed,
+        device=context.device,
+    )
+    return context.run(record, table, rows, compute)
+
+
+def evaluate_finetuning(
+    inputs: Inputs, context: Context, config: FinetuneConfig, views: ViewsConfig
+) -> dict[str, dict[str, float]]:
+    """Evaluate fine-tuning with all labels, or on each of several labeled subsets.
+
+    Returns the metrics by the tag of their record.
     """
-    default = extraction_settings(Config())
-    values = {
-        key: x
-        for key, x in of_features.items()
-        if key != "stream" and (key, x) not in default.items()
-    }
-    return hashlib.sha256(json.dumps({**values, **others}, sort_keys=True).encode()).hexdigest()[
-        :12
-    ]
+    encoder = inputs.encoder
+    assert isinstance(encoder, DualPathEncoder), "the commands refuse raw views"
+    store = inputs.store
+    rows = store.rows(context.benchmark, train=False)
+    # The fraction has a key of its own, and a subset does not depend on how many there are.
+    section = config.model_dump(mode="json", exclude={"label_fraction", "num_subsets"})
+    settings = {**inputs.settings, "finetune": section, "views": views.model_dump(mode="json")}
+    settings["dropout"] = encoder.sizes.dropout
+    is_semi = config.label_fraction < 1
+    is_transfer = inputs.record.pretrained_on not in (None, Path(store.store).stem)
+    protocol: Protocol = "semi" if is_semi else "transfer" if is_transfer else "finetune"
+    results = {}
+    for subset in range(config.num_subsets if is_semi else 1):
+        seed = derive_seed(context.seed, subset)
+        labeled = store.rows(context.benchmark, train=True)
+        keys: dict[str, Any] = {"eval_seed": context.seed}
+        if is_semi:
+            labeled = labeled[sample_labeled(store.label[labeled], config.label_fraction, seed)]
+            keys |= {"label_fraction": config.label_fraction, "subset": subset}
+        record = context.record(protocol, inputs.record, store, rows, settings, **keys)
+        compute = partial(
+            finetune_copy,
+            encoder,
+            inputs.load_clips,
+            labeled,
+            config,
+            precision=inputs.settings["precision"],
+            seed=seed,
+        )
+        names = store.name[labeled.numpy()]
+        results[record.tag] = context.run(record, store, rows, compute, labeled=names)
+    return results
 
 
-def _tag_of(protocol: str, source: Source) -> str:
-    """What the files of an evaluation are called; those of a control never take the place of an encoder's."""
-    return f"{protocol}_{source.checkpoint}" if source.sha256 is None else protocol
+def finetune_copy(
+    encoder: DualPathEncoder,
+    load_clips: Callable[[], Clips],
+    labeled: Tensor,
+    config: FinetuneConfig,
+    *,
+    precision: str,
+    seed: int,
+) -> Outcome:
+    """Fine-tune a copy of the encoder, so that others can start from it too."""
+    own = copy.deepcopy(encoder)
+    return finetune(own, load_clips(), labeled, config, precision=precision, seed=seed)

@@ -1,4 +1,4 @@
-"""Fusion: the scores of several streams, added up. Source: docs/method.md 5."""
+"""Fusion: the scores of several streams, added up. Source: docs/evaluation.md."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,18 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scdnet.errors import ScdnetError
-from scdnet.eval.features import BASELINES, FINAL_LEVEL
+from scdnet.results.record import EvaluationRecord
 from scdnet.results.scores import Scores, read_scores
 
-PROTOCOL = "fusion"
-VARIANTS = (
-    "probe",
-    "label_fraction",
-    "draw",
-    "gallery",
-    "gallery_sha256",
-    "store_sha256",
-)  # must be the same
+# Keys whose value in a fusion does not come from the parts.
+OWN_KEYS = ("protocol", "fused", "fusion_weights", "stream", "num_test")
 
 
 class Part(NamedTuple):
@@ -30,22 +23,24 @@ class Part(NamedTuple):
 
 
 def read_parts(files: Sequence[Path], weights: Sequence[float] | None = None) -> list[Part]:
-    """Read scores files, to be added up with `weights` (None: equal). Raises ScdnetError if they do not go together."""
+    """Read scores files that will be added up with `weights` (None: equal).
+
+    Raises ScdnetError if they do not belong together.
+    """
     if len(files) < 2:
         raise ScdnetError(
-            f"expected two scores files or more, one for each stream; found {len(files)}"
+            f"expected two or more scores files, one for each stream; found {len(files)}"
         )
     weights = [1.0] * len(files) if weights is None else weights
     if len(weights) != len(files):
         raise ScdnetError(
-            f"--weights: expected one for each of the {len(files)} scores files, found {len(weights)}"
+            f"--weights: expected one for each of the {len(files)} scores files, "
+            f"found {len(weights)}"
         )
     for weight in weights:
         if not 0 < weight < float("inf"):
             raise ScdnetError(f"--weights: expected positive numbers, found {weight:g}")
-    parts = [
-        Part(file, read_scores(file), weight) for file, weight in zip(files, weights, strict=True)
-    ]
+    parts = [Part(file, read_scores(file), w) for file, w in zip(files, weights, strict=True)]
     for i, part in enumerate(parts):
         _check_stream_is_new(parts[:i], part)
         _check_fits(parts[0], part)
@@ -53,92 +48,73 @@ def read_parts(files: Sequence[Path], weights: Sequence[float] | None = None) ->
 
 
 def fuse(parts: Sequence[Part]) -> Scores:
-    """The sum of the scores as they are (cosines of knn, else logits), each times its weight."""
-    total = sum(part.weight * part.scores.scores.astype(np.float64) for part in parts)
-    stream = "+".join(part.scores.stream for part in parts)
-    fused = parts[0].scores._replace(scores=total.astype(np.float32), stream=stream)
-    return fused._replace(evaluation=_describe(parts, fused))
+    """Return the weighted sum of the scores as they are: cosines of knn, else logits."""
+    weighted = [part.weight * part.scores.scores.astype(np.float64) for part in parts]
+    total = np.sum(weighted, axis=0).astype(np.float32)
+    return parts[0].scores._replace(scores=total, record=_fused_record(parts))
 
 
-def _describe(parts: Sequence[Part], fused: Scores) -> dict[str, Any]:
-    """What is recorded of a fusion besides its numbers; what the parts do not have in common is None (docs/data.md)."""
-    weights_of = [part.scores.evaluation.get("checkpoint_sha256") for part in parts]
-    variant = {
-        key: _common(parts, key) for key in (*VARIANTS, "feature_level", "eval_seed", "settings")
+def _fused_record(parts: Sequence[Part]) -> EvaluationRecord:
+    """Return the record of a fusion; keys in which its parts differ are None."""
+    records = [part.scores.record for part in parts]
+    first = records[0]
+    hashes = [record.checkpoint_sha256 for record in records]
+    differing = {
+        key: None
+        for key in EvaluationRecord.keys_by_name()
+        if len({getattr(record, key) for record in records}) > 1
     }
-    return {
-        "protocol": PROTOCOL,
-        "fused": _protocol(parts[0]),
-        **{key: value for key, value in variant.items() if value is not None},
-        "dataset": fused.dataset,
-        "benchmark": fused.benchmark,
-        "stream": fused.stream,
-        **{key: _common(parts, key) for key in ("seed", "epoch", "pretrained_on", "display_name")},
+    own = {
+        "protocol": "fusion",
+        "fused": first.fused or first.protocol,
+        "fusion_weights": tuple(float(part.weight) for part in parts),
+        "stream": "+".join(record.stream for record in records),
         "checkpoint": ", ".join(str(part.file) for part in parts),
-        "checkpoint_sha256": None if None in weights_of else "+".join(weights_of),
+        "checkpoint_sha256": None if None in hashes else "+".join(map(str, hashes)),
         "config": None,
-        "num_test": len(fused.label),
-        "weights": [part.weight for part in parts],
     }
-
-
-def _protocol(part: Part) -> str | None:
-    """The protocol that the scores are of; None if the file does not say."""
-    return part.scores.evaluation.get("fused") or part.scores.evaluation.get("protocol")
-
-
-def _common(parts: Sequence[Part], key: str) -> Any:
-    """The value that all parts have of `key`, or None."""
-    values = [part.scores.evaluation.get(key) for part in parts]
-    return values[0] if all(value == values[0] for value in values) else None
+    return first.model_copy(update={**differing, **own})
 
 
 def _check_stream_is_new(others: Sequence[Part], part: Part) -> None:
+    streams = set(part.scores.record.stream.split("+"))
     for other in others:
-        both = set(other.scores.stream.split("+")) & set(part.scores.stream.split("+"))
+        both = streams & set(other.scores.record.stream.split("+"))
         if both:
             raise ScdnetError(
-                f"{part.file}: stream {both.pop()} is that of {other.file} too; expected another"
+                f"{part.file}: its stream {both.pop()} is also that of {other.file}; "
+                "expected another"
             )
 
 
 def _check_fits(first: Part, part: Part) -> None:
-    """Raise ScdnetError where the scores of `part` are not of the same sequences, classes and protocol as `first`."""
-    wanted, found = _identity(first), _identity(part)
-    for key in wanted:
-        if None not in (wanted[key], found[key]) and wanted[key] != found[key]:
-            raise ScdnetError(
-                f"{part.file}: {key} is {found[key]}, but {wanted[key]} in {first.file}"
-            )
-    columns = {"class": "class_names", "sequence": "name", "label": "label"}
-    for what, field in columns.items():
-        ours, theirs = (
-            np.asarray(getattr(scores, field)) for scores in (first.scores, part.scores)
-        )
-        if not np.array_equal(ours, theirs):
-            i = int((ours != theirs).argmax())
-            raise ScdnetError(
-                f"{part.file}: {what} {i} is {theirs[i]}, but {ours[i]} in {first.file}"
-            )
+    """Raise ScdnetError unless both are scores of the same sequences, classes and protocol."""
+    wanted = _shared_values(first)
+    for key, found in _shared_values(part).items():
+        if found != wanted[key]:
+            raise ScdnetError(f"{part.file}: {key} is {found}, but {wanted[key]} in {first.file}")
+    for what, ours, theirs in (
+        ("class", first.scores.class_names, part.scores.class_names),
+        ("sequence", first.scores.name, part.scores.name),
+        ("label", first.scores.label, part.scores.label),
+    ):
+        for i, (expected, found) in enumerate(zip(ours, theirs, strict=True)):
+            if found != expected:
+                raise ScdnetError(
+                    f"{part.file}: {what} {i} is {found}, but {expected} in {first.file}"
+                )
 
 
-def _identity(part: Part) -> dict[str, object]:
-    """What must be the same, in the words of the messages; None where it is not known."""
-    scores, evaluation = part.scores, part.scores.evaluation
-    return {
-        "the protocol": _protocol(part),
-        "the encoder": BASELINES.get(evaluation.get("checkpoint"), "trained")
-        if evaluation
-        else None,
-        "the level of the features": evaluation.get("feature_level", FINAL_LEVEL)
-        if evaluation
-        else None,
-        **{key: evaluation.get(key) for key in VARIANTS},
-        "the seed of the labels": evaluation.get("eval_seed")
-        if "label_fraction" in evaluation
-        else None,
-        "the data set": scores.dataset,
-        "the benchmark": scores.benchmark,
-        "the number of classes": len(scores.class_names),
-        "the number of sequences": len(scores.name),
-    }
+def _shared_values(part: Part) -> dict[str, Any]:
+    """Return the values that all parts of a fusion must have in common."""
+    record = part.scores.record
+    values: dict[str, Any] = {"protocol": record.fused or record.protocol}
+    for name, key in EvaluationRecord.keys_by_name().items():
+        # The seed of a semi-supervised evaluation draws its labels.
+        draws_labels = name == "eval_seed" and record.label_fraction is not None
+        must_agree = key.role != "info" and not key.may_differ
+        if name not in OWN_KEYS and (must_agree or draws_labels):
+            values[name] = getattr(record, name)
+    values["number of classes"] = len(part.scores.class_names)
+    values["number of sequences"] = len(part.scores.name)
+    return values

@@ -1,44 +1,50 @@
-"""Numbers from the literature, to stand beside ours."""
+"""Numbers from the literature, to be shown beside ours."""
 
 import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from scdnet.results.summary import Row, Rows, Statistic, sort_rows
+from scdnet.results.record import Row
+from scdnet.results.summary import Rows, Statistic, sort_rows
 
-FILE = Path(__file__).with_name(
-    "published.tsv"
-)  # what is not published, or could not be read, has no line
-OWN = "SCD-Net"  # its methods: the paper, and the authors' log
+# What is not published, or could not be read, has no line.
+FILE = Path(__file__).with_name("published.tsv")
+# Methods of the paper that this project follows begin with this name.
+OWN = "SCD-Net"
 
 
 class PublishedNumber(NamedTuple):
     """A line of the file."""
 
     method: str
-    protocol: str  # as in the rows of a summary
+    # As in the rows of a summary.
+    protocol: str
     dataset: str
     benchmark: str
     stream: str
     metric: str
-    value: float  # percent
+    # Percent.
+    value: float
     source: str
 
 
 def read_published(path: Path = FILE) -> list[PublishedNumber]:
-    """All numbers of the file."""
+    """Read all numbers of the file."""
     with path.open(encoding="utf-8", newline="") as file:
-        lines = csv.DictReader(file, delimiter="\t")
-        return [PublishedNumber(**{**line, "value": float(line["value"])}) for line in lines]
+        lines = list(csv.reader(file, delimiter="\t"))[1:]
+    return [
+        PublishedNumber(method, protocol, dataset, benchmark, stream, metric, float(value), source)
+        for method, protocol, dataset, benchmark, stream, metric, value, source in lines
+    ]
 
 
 def add_published(
     rows: Rows, is_comparable: Callable[[Row], bool], *, all_methods: bool = False
 ) -> Rows:
-    """`rows` and, below those that `is_comparable`, what is published for the same; of SCD-Net, or of `all_methods`.
+    """Add what is published, by SCD-Net or by `all_methods`, below each row that `is_comparable`.
 
-    The same is data set, benchmark, protocol with its variant, stream and metric.
+    Dataset, benchmark, protocol with its variant, stream and metric must be the same.
     """
     numbers = [
         number for number in read_published() if all_methods or number.method.split(" ")[0] == OWN
@@ -47,10 +53,8 @@ def add_published(
     for row, statistics in rows.items():
         for number in numbers if is_comparable(row) else ():
             same = (number.dataset, number.benchmark, number.protocol, number.stream)
-            if (
-                same == (row.dataset, row.benchmark, row.protocol, row.stream)
-                and number.metric in statistics
-            ):
+            is_same = same == (row.dataset, row.benchmark, row.protocol, row.stream)
+            if is_same and number.metric in statistics:
                 beside = row._replace(encoder=number.method, epochs=None, source=number.source)
                 added.setdefault(beside, {})[number.metric] = Statistic(number.value, None, 1)
     return sort_rows(rows | added)

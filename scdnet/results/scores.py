@@ -1,37 +1,49 @@
-"""What scores of classes say: accuracies, the confusion matrix, and the files they are kept in."""
+"""Scores of classes: accuracies, the confusion matrix, and the files that contain them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from tokenize import TokenError
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from scdnet.errors import ScdnetError
-from scdnet.files import atomic_write
+from scdnet.files import DAMAGED_FILE_ERRORS, atomic_write
+from scdnet.results.record import EvaluationRecord
 
 TOPS = (1, 5)
+# Numpy tokenizes the headers of arrays, which may be damaged too.
+DAMAGED_SCORES_ERRORS: tuple[type[Exception], ...] = (*DAMAGED_FILE_ERRORS, SyntaxError, TokenError)
+# The metric top1 of the epoch that does best on the test split; it is shown beside the last one's.
+BEST_ON_TEST = "top1_best_on_test"
+
+
+class Outcome(NamedTuple):
+    """What an evaluation measures."""
+
+    # By name, percent.
+    metrics: dict[str, float]
+    # (N, classes) float32 on the CPU, for the test sequences; the prediction is the largest one.
+    scores: Tensor
 
 
 class Scores(NamedTuple):
-    """What an evaluation gives each class for each test sequence; the largest is its answer."""
+    """The content of a scores file."""
 
     scores: np.ndarray  # float32 (N, classes)
     name: np.ndarray  # (N,) str
     label: np.ndarray  # (N,) int64
-    benchmark: str
     class_names: tuple[str, ...]
-    dataset: str
-    stream: str
-    evaluation: Mapping[str, Any]  # as in results.jsonl; empty where the file does not say
+    record: EvaluationRecord
 
 
 def topk_metrics(scores: Tensor, label: Tensor) -> dict[str, float]:
-    """top1 and top5 in percent of scores (N, classes); a k of as many classes as there are, or more, is left out.
+    """Return top1 and top5 in percent of scores (N, classes).
 
-    Of equal scores the smaller class counts as higher.
+    A k that is not smaller than the number of classes is left out, except 1. Of equal scores the
+    smaller class ranks higher.
     """
     ranked = scores.argsort(dim=1, descending=True, stable=True)
     hits = ranked == label[:, None]
@@ -40,66 +52,62 @@ def topk_metrics(scores: Tensor, label: Tensor) -> dict[str, float]:
 
 
 def confusion_matrix(scores: Tensor, label: Tensor) -> Tensor:
-    """(classes, classes) int64: how many sequences of the class of the row were taken for that of the column."""
+    """Count the sequences of each class (rows) by the class predicted (columns), int64."""
     num_classes = scores.shape[1]
     pairs = label * num_classes + scores.argmax(dim=1)
     return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
 
 
 def write_confusion(path: Path, matrix: Tensor, class_names: Sequence[str]) -> None:
-    """Write a table: for each class of the test split its size, its accuracy in percent and what it was taken for."""
+    """Write a table: for each class of the test split its size, accuracy and predictions."""
     shown = (matrix.sum(dim=0) + matrix.sum(dim=1)).nonzero()[:, 0].tolist()
     names = [" ".join(name.split()) for name in class_names]
     lines = ["\t".join(["class", "sequences", "accuracy", *(names[c] for c in shown)])]
-    for c in (c for c in shown if matrix[c].any()):
+    for c in shown:
         size = int(matrix[c].sum())
-        cells = [
-            names[c],
-            size,
-            f"{100 * matrix[c, c].item() / size:.1f}",
-            *matrix[c, shown].tolist(),
-        ]
-        lines.append("\t".join(map(str, cells)))
+        if size:
+            accuracy = f"{100 * matrix[c, c].item() / size:.1f}"
+            cells = [names[c], size, accuracy, *matrix[c, shown].tolist()]
+            lines.append("\t".join(map(str, cells)))
     with atomic_write(path) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write a scores file (npz)."""
+    texts = {"benchmark": scores.record.benchmark, "record": scores.record.model_dump_json()}
     with atomic_write(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, **_plain(scores))
+        np.savez_compressed(file, **{**scores._asdict(), **texts})
 
 
 def read_scores(path: Path) -> Scores:
-    """Read a scores file. Raises ScdnetError if it is none."""
+    """Read a scores file. Raises ScdnetError if it is missing, damaged or of another kind."""
     if not path.is_file():
         raise ScdnetError(
-            f"{path}: no such scores file; evaluations write them as runs/<name>/scores_<protocol>.npz"
+            f"{path}: no such scores file; evaluations write runs/<name>/scores_<protocol>.npz"
         )
     try:
         with np.load(path, allow_pickle=False) as file:
-            found = {key: _array(file[key]) for key in Scores._fields if key != "evaluation"}
-            evaluation = dict(json.loads(str(file["evaluation"]))) if "evaluation" in file else {}
-    except (
-        Exception
-    ) as error:  # of a damaged file numpy hands on those of zipfile, zlib, tokenize and more
+            found = {key: _check_is_array(file[key]) for key in Scores._fields}
+        record = EvaluationRecord.model_validate_json(str(found.pop("record")))
+    except DAMAGED_SCORES_ERRORS as error:
         raise ScdnetError(f"{path}: not a readable scores file ({error})") from error
-    texts = {key: str(found[key]) for key in ("benchmark", "dataset", "stream")}
-    names = tuple(np.atleast_1d(found["class_names"]).tolist())
+    names = tuple(np.atleast_1d(found.pop("class_names")).tolist())
     _check_arrays(path, found, (found["name"].size, len(names)))
-    return Scores(**{**found, **texts, "class_names": names}, evaluation=evaluation)
+    return Scores(**found, class_names=names, record=record)
 
 
-def _array(read: np.ndarray | bytes) -> np.ndarray:
-    """What numpy has read; it hands on as bytes what does not begin as an array does."""
+def _check_is_array(read: np.ndarray | bytes) -> np.ndarray:
+    """Raise ValueError for the bytes that numpy returns if a member is not an array."""
     if not isinstance(read, np.ndarray):
-        raise ValueError("a part of it is no array")
+        raise ValueError("it contains something that is not an array")
     return read
 
 
 def _check_arrays(path: Path, found: Mapping[str, np.ndarray], shape: tuple[int, int]) -> None:
-    """Raise ScdnetError if these are not the arrays of `shape` (sequences, classes) that `write_scores` writes."""
-    scores, label = found["scores"], found["label"]
+    """Raise ScdnetError unless these are the arrays of a file of `shape` (sequences, classes)."""
+    scores = found["scores"]
+    label = found["label"]
     if scores.shape != shape or label.shape != shape[:1] or found["name"].shape != shape[:1]:
         raise ScdnetError(
             f"{path}: expected scores of shape {shape}, found {scores.shape}, labels {label.shape}"
@@ -108,8 +116,3 @@ def _check_arrays(path: Path, found: Mapping[str, np.ndarray], shape: tuple[int,
         raise ScdnetError(f"{path}: expected scores that are finite numbers")
     if label.dtype.kind != "i" or not ((label >= 0) & (label < shape[1])).all():
         raise ScdnetError(f"{path}: expected labels in 0..{shape[1] - 1}")
-
-
-def _plain(scores: Scores) -> Mapping[str, np.ndarray]:
-    columns = {**scores._asdict(), "evaluation": json.dumps(dict(scores.evaluation))}
-    return {key: np.asarray(value) for key, value in columns.items()}

@@ -4,10 +4,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from scdnet.config import LinearConfig
-from scdnet.data.clips import load_clips
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features, extract_features, load_encoder_or_baseline
 from scdnet.eval.linear import epoch_batches, linear_probe
+from scdnet.results.scores import BEST_ON_TEST
 from tests.eval.points import synthetic
 
 CPU = torch.device("cpu")
@@ -17,7 +17,7 @@ SMALL = {"batch_size": 16, "optim": {"epochs": 12, "milestones": (6, 9), "lr": 0
 def slow_probe(
     step_inputs, x_test, num_classes: int, config: LinearConfig, seed: int
 ) -> torch.Tensor:
-    """The method's text, step by step: SGD with momentum written out, inputs asked for at every step."""
+    """Train as the method describes: plain SGD with momentum, with inputs made at every step."""
     generator = torch.Generator().manual_seed(seed)
     num, width, x_of = step_inputs
     weight = torch.empty(num_classes, width).normal_(0, 0.01, generator=generator).requires_grad_()
@@ -38,26 +38,26 @@ def slow_probe(
 
 
 def test_the_probe_is_a_plain_loop_of_sgd():
-    train, test, config = synthetic(50, seed=0), synthetic(30, seed=1), LinearConfig(**SMALL)
+    train = synthetic(50, seed=0)
+    test = synthetic(30, seed=1)
+    config = LinearConfig(**SMALL)
     probe = linear_probe(train, test, config, num_classes=3, seed=7, device=CPU)
     inputs = (50, 8, lambda batch: (train.x[batch], train.y[batch]))
-    torch.testing.assert_close(
-        probe.scores, slow_probe(inputs, test.x, 3, config, seed=7), rtol=1e-4, atol=1e-5
-    )
-    assert (
-        probe.best_top1 >= 100 * (probe.scores.argmax(dim=1) == test.y).double().mean().item() > 80
-    )
+    expected = slow_probe(inputs, test.x, 3, config, seed=7)
+    torch.testing.assert_close(probe.scores, expected, rtol=1e-4, atol=1e-5)
+    right = 100 * (probe.scores.argmax(dim=1) == test.y).double().mean().item()
+    assert probe.metrics[BEST_ON_TEST] >= probe.metrics["top1"] == right > 80
 
 
-def test_stored_features_give_the_numbers_of_running_the_encoder_at_every_step(small_config):
-    clips = load_clips(small_config.data, "joint", CPU)
-    encoder, _ = load_encoder_or_baseline("none", small_config)
+def test_stored_features_give_the_numbers_of_running_the_encoder_at_every_step(
+    trained_config, clips
+):
+    encoder, _ = load_encoder_or_baseline("random-init", trained_config)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    features, config = (
-        extract_features(encoder, clips),
-        LinearConfig(batch_size=3, optim={"epochs": 4, "lr": 0.1}),
-    )
-    train, test = clips.split(train=True), clips.split(train=False)
+    features = extract_features(encoder, clips)
+    config = LinearConfig(batch_size=3, optim={"epochs": 4, "lr": 0.1})
+    train = clips.split(train=True)
+    test = clips.split(train=False)
 
     def encode(index: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -66,29 +66,23 @@ def test_stored_features_give_the_numbers_of_running_the_encoder_at_every_step(s
     splits = [Features(features.x[rows], features.y[rows]) for rows in (train, test)]
     probe = linear_probe(*splits, config, num_classes=2, seed=0, device=CPU)
     inputs = (len(train), 32, lambda batch: (encode(train[batch]), clips.label[train[batch]]))
-    torch.testing.assert_close(
-        probe.scores, slow_probe(inputs, encode(test), 2, config, seed=0), rtol=1e-3, atol=1e-4
-    )
+    expected = slow_probe(inputs, encode(test), 2, config, seed=0)
+    torch.testing.assert_close(probe.scores, expected, rtol=1e-3, atol=1e-4)
     for name, value in encoder.state_dict().items():
         assert torch.equal(value, before[name]), name
 
 
 def test_the_settings_are_those_of_the_method():
     config = LinearConfig()
-    assert (config.optim.lr, config.batch_size, config.optim.epochs, config.optim.milestones) == (
-        2,
-        1024,
-        80,
-        (50, 70),
-    )
-    assert (config.optim.momentum, config.optim.weight_decay, config.optim.name) == (0.9, 0, "sgd")
+    optim = config.optim
+    assert (config.batch_size, optim.lr, optim.epochs, optim.milestones) == (1024, 2, 80, (50, 70))
+    assert (optim.momentum, optim.weight_decay, optim.name) == (0.9, 0, "sgd")
 
 
 def test_every_training_item_is_seen_once_an_epoch():
     batches = epoch_batches(10, 4, torch.Generator().manual_seed(0))
-    assert [len(batch) for batch in batches] == [4, 4, 2] and torch.cat(
-        batches
-    ).sort().values.tolist() == list(range(10))
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+    assert torch.cat(batches).sort().values.tolist() == list(range(10))
 
 
 def test_a_probe_that_diverges_is_an_error():

@@ -7,30 +7,22 @@ import pytest
 
 from scdnet.errors import ScdnetError
 from scdnet.results.fusion import fuse, read_parts
-from scdnet.results.scores import Scores, write_scores
+from scdnet.results.scores import write_scores
+from tests.results.records import RANDOM_INIT, make_record, make_scores
 
-BASE = Scores(
-    scores=np.array([[0.5, 0.25], [0.0, 1.0], [2.0, 3.0]], dtype=np.float32),
-    name=np.array(["a", "b", "c"]),
-    label=np.array([0, 1, 0]),
-    benchmark="xsub",
-    class_names=("sit", "stand"),
-    dataset="ntu60",
-    stream="joint",
-    evaluation={
-        "protocol": "linear",
-        "probe": "sgd",
-        "seed": 3,
-        "epoch": 451,
-        "pretrained_on": "ntu60",
-    },
-)
 BONE = np.array([[0.0, 1.0], [0.5, 0.0], [4.0, 0.0]], dtype=np.float32)
 
 
-def written(path: Path, **change: object) -> Path:
+JOINT = np.array([[0.5, 0.25], [0.0, 1.0], [2.0, 3.0]])
+LABEL = np.array([0, 1, 0])
+
+
+def written(path: Path, values: np.ndarray = JOINT, classes: str = "ab", **changes: object) -> Path:
+    """Write scores; `name` and `label` replace those columns, other changes are of the record."""
+    columns = {key: changes.pop(key) for key in ("name", "label") if key in changes}
+    scores = make_scores(values, LABEL[: len(values)], classes, **changes)
     path.parent.mkdir(exist_ok=True)
-    write_scores(path, BASE._replace(**change))
+    write_scores(path, scores._replace(**columns))
     return path
 
 
@@ -38,15 +30,16 @@ def written(path: Path, **change: object) -> Path:
 def files(tmp_path: Path) -> list[Path]:
     """Scores of joint and bone."""
     joint = written(tmp_path / "joint" / "scores_linear.npz")
-    return [joint, written(tmp_path / "bone" / "scores_linear.npz", scores=BONE, stream="bone")]
+    return [joint, written(tmp_path / "bone" / "scores_linear.npz", BONE, stream="bone")]
 
 
 def test_the_sum_is_that_by_hand(files: list[Path]):
     fused = fuse(read_parts(files))
     assert fused.scores.tolist() == [[0.5, 1.25], [0.5, 1.0], [6.0, 3.0]]
     assert fused.scores.dtype == np.float32
-    assert fused.stream == "joint+bone"
-    assert fused.name.tolist() == ["a", "b", "c"] and fused.label.tolist() == [0, 1, 0]
+    assert fused.record.stream == "joint+bone"
+    names = ["sequence 000", "sequence 001", "sequence 002"]
+    assert fused.name.tolist() == names and fused.label.tolist() == [0, 1, 0]
 
 
 def test_weights_are_factors(files: list[Path]):
@@ -56,75 +49,70 @@ def test_weights_are_factors(files: list[Path]):
 
 def test_the_order_of_the_streams_is_as_given_and_changes_no_sum(files: list[Path]):
     fused = fuse(read_parts(files[::-1]))
-    assert fused.stream == "bone+joint"
+    assert fused.record.stream == "bone+joint"
     assert np.array_equal(fused.scores, fuse(read_parts(files)).scores)
 
 
-def test_what_is_recorded(files: list[Path]):
-    assert fuse(read_parts(files, [1, 0.5])).evaluation == {
+def test_the_record_of_a_fusion_has_what_its_parts_have_in_common(files: list[Path]):
+    record = fuse(read_parts(files, [1, 0.5])).record
+    changed = {
         "protocol": "fusion",
         "fused": "linear",
-        "probe": "sgd",
-        "dataset": "ntu60",
-        "benchmark": "xsub",
+        "fusion_weights": (1.0, 0.5),
         "stream": "joint+bone",
-        "seed": 3,
-        "epoch": 451,
         "checkpoint": f"{files[0]}, {files[1]}",
-        "checkpoint_sha256": None,
-        "pretrained_on": "ntu60",
-        "display_name": None,
+        "checkpoint_sha256": "+".join(["a0" * 32] * 2),
         "config": None,
-        "num_test": 3,
-        "weights": [1, 0.5],
     }
+    assert record == make_record(num_test=3).model_copy(update=changed)
 
 
-def of(**change: object) -> dict:
-    return {"evaluation": {**BASE.evaluation, **change}}
-
-
-def test_what_the_parts_do_not_share_is_not_recorded_but_whose_they_are(tmp_path: Path):
-    joint = written(tmp_path / "a.npz", **of(checkpoint_sha256="aa"))
-    bone = written(tmp_path / "b.npz", stream="bone", **of(checkpoint_sha256="bb", seed=4))
-    evaluation = fuse(read_parts([joint, bone])).evaluation
-    assert evaluation["seed"] is None and evaluation["epoch"] == 451
-    assert evaluation["checkpoint_sha256"] == "aa+bb"
+def test_values_in_which_the_parts_differ_are_not_recorded(tmp_path: Path):
+    joint = written(tmp_path / "a.npz", checkpoint_sha256="aa")
+    bone = written(tmp_path / "b.npz", stream="bone", checkpoint_sha256="bb", seed=4)
+    record = fuse(read_parts([joint, bone])).record
+    assert record.seed is None and record.epoch == 451
+    assert record.checkpoint_sha256 == "aa+bb"
 
 
 def test_a_sum_can_be_a_part(tmp_path: Path, files: list[Path]):
     write_scores(tmp_path / "two.npz", fuse(read_parts(files)))
     motion = written(tmp_path / "motion.npz", stream="motion")
-    fused = fuse(read_parts([tmp_path / "two.npz", motion]))
-    assert fused.stream == "joint+bone+motion" and fused.evaluation["fused"] == "linear"
+    record = fuse(read_parts([tmp_path / "two.npz", motion])).record
+    assert record.stream == "joint+bone+motion" and record.fused == "linear"
+
+
+def test_baselines_are_fused_as_such(tmp_path: Path):
+    joint = written(tmp_path / "a.npz", **RANDOM_INIT)
+    bone = written(tmp_path / "b.npz", stream="bone", **RANDOM_INIT)
+    record = fuse(read_parts([joint, bone])).record
+    assert record.baseline == "random-init" and record.checkpoint_sha256 is None
+    assert record.repetition.weights == f"{joint}, {bone}"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"dataset": "ntu120"}, "the data set is ntu120, but ntu60 in FIRST"),
-        ({"benchmark": "xview"}, "the benchmark is xview, but xsub in FIRST"),
-        ({"class_names": ("sit", "bow")}, "class 1 is bow, but stand in FIRST"),
+        ({"dataset": "ntu120"}, "dataset is ntu120, but ntu60 in FIRST"),
+        ({"benchmark": "xview"}, "benchmark is xview, but xsub in FIRST"),
+        ({"classes": "ac"}, "class 1 is c, but b in FIRST"),
+        ({"classes": "abc", "values": np.zeros((3, 3))}, "number of classes is 3, but 2"),
         (
-            {"class_names": ("sit", "stand", "bow"), "scores": np.zeros((3, 3))},
-            "the number of classes is 3, but 2",
+            {"name": np.array(["sequence 000", "c", "b"])},
+            "sequence 1 is c, but sequence 001 in FIRST",
         ),
-        ({"name": np.array(["a", "c", "b"])}, "sequence 1 is c, but b in FIRST"),
-        ({"name": np.array(["a", "b", "d"])}, "sequence 2 is d, but c in FIRST"),
         ({"label": np.array([0, 1, 1])}, "label 2 is 1, but 0 in FIRST"),
-        (
-            {"name": np.array(["a", "b"]), "label": np.array([0, 1]), "scores": BONE[:2]},
-            "the number of sequences is 2, but 3 in FIRST",
-        ),
-        ({"stream": "joint"}, "stream joint is that of FIRST too; expected another"),
-        ({"stream": "motion+joint"}, "stream joint is that of FIRST too; expected another"),
+        ({"values": BONE[:2]}, "number of sequences is 2, but 3 in FIRST"),
+        ({"stream": "joint"}, "its stream joint is also that of FIRST; expected another"),
+        ({"stream": "motion+joint"}, "its stream joint is also that of FIRST; expected another"),
     ],
 )
 def test_scores_that_do_not_go_together_are_refused(
     tmp_path: Path, files: list[Path], change: dict, message: str
 ):
     other = written(
-        tmp_path / "other" / "scores_linear.npz", **{"scores": BONE, "stream": "motion", **change}
+        tmp_path / "other" / "scores_linear.npz",
+        **{"values": BONE, "stream": "motion", **change},
     )
     with pytest.raises(ScdnetError) as error:
         read_parts([*files, other])
@@ -134,42 +122,34 @@ def test_scores_that_do_not_go_together_are_refused(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"protocol": "knn"}, "the protocol is knn, but linear in "),
+        ({"protocol": "finetune"}, "protocol is finetune, but semi in "),
         ({"probe": "logistic"}, "probe is logistic, but sgd in "),
-        ({"checkpoint": "none"}, "the encoder is untrained, but trained in "),
-        ({"store_sha256": "b"}, "store_sha256 is b, but a in "),
+        (RANDOM_INIT, "baseline is random-init, but None in "),
+        ({"store_sha256": "b"}, "store_sha256 is b, but 5{64} in "),
         ({"gallery_sha256": "b"}, "gallery_sha256 is b, but a in "),
         ({"label_fraction": 0.1}, "label_fraction is 0.1, but 0.01 in "),
-        ({"draw": 1}, "draw is 1, but 0 in "),
-        ({"feature_level": 1}, "the level of the features is 1, but 4 in "),
-        ({"eval_seed": 1}, "the seed of the labels is 1, but 0 in "),
+        ({"subset": 1}, "subset is 1, but 0 in "),
+        ({"feature_level": 1}, "feature_level is 1, but 4 in "),
+        ({"eval_seed": 1}, "eval_seed is 1, but 0 in "),
     ],
 )
 def test_scores_of_another_protocol_are_refused(tmp_path: Path, change: dict, message: str):
-    labels = {"label_fraction": 0.01, "draw": 0, "eval_seed": 0}
-    known = {**labels, "store_sha256": "a", "gallery_sha256": "a", "checkpoint": "last.pt"}
-    first = written(tmp_path / "joint.npz", **of(**known))
-    other = written(tmp_path / "motion.npz", stream="motion", **of(**{**known, **change}))
+    labels = {"label_fraction": 0.01, "subset": 0, "eval_seed": 0}
+    known = {"protocol": "semi", "gallery_sha256": "a", **labels}
+    first = written(tmp_path / "joint.npz", **known)
+    other = written(tmp_path / "motion.npz", **{**known, "stream": "motion", **change})
     with pytest.raises(ScdnetError, match=rf"motion\.npz: {message}"):
         read_parts([first, other])
 
 
-def test_scores_that_do_not_say_what_they_are_of_are_taken_as_they_come(
-    tmp_path: Path, files: list[Path]
-):
-    other = tmp_path / "motion.npz"
-    written(other, stream="motion", evaluation={})
-    fuse(read_parts([files[0], other]))
-
-
 def test_the_same_file_twice_is_refused(files: list[Path]):
-    with pytest.raises(ScdnetError, match="stream joint is that of"):
+    with pytest.raises(ScdnetError, match="its stream joint is also that of"):
         read_parts([files[0], files[0]])
 
 
 def test_one_file_alone_is_refused(files: list[Path]):
     with pytest.raises(
-        ScdnetError, match="expected two scores files or more, one for each stream; found 1"
+        ScdnetError, match="expected two or more scores files, one for each stream; found 1"
     ):
         read_parts(files[:1])
 

@@ -1,16 +1,17 @@
-"""The numbers from the literature, and beside which of ours they are put."""
+"""Numbers from the literature, and beside which of ours they are shown."""
 
 import pytest
 
 from scdnet.results.published import OWN, add_published, read_published
-from scdnet.results.summary import Row, Statistic
+from scdnet.results.record import Row
+from scdnet.results.summary import Statistic
 
 LINEAR = Row("ntu60", "xsub", 16487, "linear", "joint", "trained on ntu60", 451)
 OURS = {LINEAR: {"top1": Statistic(85.0, None, 1), "top5": Statistic(97.0, None, 1)}}
 
 
 def beside(rows, **options) -> dict[str, dict[str, float]]:
-    """Published values by method."""
+    """Return the published values by method."""
     added = add_published(rows, lambda row: True, **options)
     return {
         row.encoder: {m: s.mean for m, s in of.items()} for row, of in added.items() if row.source
@@ -28,12 +29,30 @@ def test_no_number_is_there_twice_and_all_are_percent():
 @pytest.mark.parametrize(
     ("protocol", "metric", "values"),
     [
-        ("linear", "top1", {("ntu60", "xsub"): 86.6, ("ntu60", "xview"): 91.7, ("ntu120", "xsub"): 76.9,
-                            ("ntu120", "xset"): 80.1, ("pku1", "xsub"): 91.9, ("pku2", "xsub"): 54.0}),
-        ("knn", "knn@1", {("ntu60", "xsub"): 76.2, ("ntu60", "xview"): 86.8, ("ntu120", "xsub"): 59.8,
-                          ("ntu120", "xset"): 65.7}),
+        (
+            "linear",
+            "top1",
+            {
+                ("ntu60", "xsub"): 86.6,
+                ("ntu60", "xview"): 91.7,
+                ("ntu120", "xsub"): 76.9,
+                ("ntu120", "xset"): 80.1,
+                ("pku1", "xsub"): 91.9,
+                ("pku2", "xsub"): 54.0,
+            },
+        ),
+        (
+            "knn",
+            "knn@1",
+            {
+                ("ntu60", "xsub"): 76.2,
+                ("ntu60", "xview"): 86.8,
+                ("ntu120", "xsub"): 59.8,
+                ("ntu120", "xset"): 65.7,
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_scd_net_s_numbers_are_those_of_its_paper(protocol: str, metric: str, values: dict):
     own = [
         n for n in read_published() if (n.method, n.protocol, n.metric) == (OWN, protocol, metric)

@@ -1,4 +1,4 @@
-"""Accuracies and confusion matrices against scikit-learn, and the files they are kept in."""
+"""Accuracies and confusion matrices against scikit-learn, and the files that contain them."""
 
 from pathlib import Path
 
@@ -16,26 +16,15 @@ from scdnet.results.scores import (
     write_confusion,
     write_scores,
 )
+from tests.results.records import make_scores
 
 GENERATOR = torch.Generator().manual_seed(0)
-SCORES, LABEL = (
-    torch.randn(200, 9, generator=GENERATOR),
-    torch.randint(9, (200,), generator=GENERATOR),
-)
+SCORES = torch.randn(200, 9, generator=GENERATOR)
+LABEL = torch.randint(9, (200,), generator=GENERATOR)
 
 
 def synthetic() -> Scores:
-    names = np.array([f"S001C001P003R{i:03}A001" for i in range(200)])
-    return Scores(
-        SCORES.numpy(),
-        names,
-        LABEL.numpy(),
-        "xsub",
-        tuple("abcdefghi"),
-        "ntu60",
-        "joint",
-        {"protocol": "linear", "seed": None},
-    )
+    return make_scores(SCORES.numpy(), LABEL.numpy(), "abcdefghi", seed=None)
 
 
 @pytest.mark.parametrize("k", [1, 5])
@@ -44,7 +33,7 @@ def test_top_k_is_that_of_scikit_learn(k: int):
     assert topk_metrics(SCORES, LABEL)[f"top{k}"] == pytest.approx(100 * reference)
 
 
-def test_top_5_of_five_classes_says_nothing_and_is_left_out():
+def test_top_5_of_five_classes_is_left_out():
     assert set(topk_metrics(SCORES[:, :6], LABEL % 6)) == {"top1", "top5"}
     assert set(topk_metrics(SCORES[:, :5], LABEL % 5)) == {"top1"}
     assert topk_metrics(torch.zeros(4, 1), torch.zeros(4, dtype=torch.long)) == {"top1": 100}
@@ -58,9 +47,9 @@ def test_of_equal_scores_the_smaller_class_counts_as_higher():
 
 
 def test_confusion_is_that_of_scikit_learn_with_classes_that_nobody_has():
-    scores, label = torch.cat([SCORES, torch.full((200, 2), -9.0)], dim=1), LABEL
-    reference = sklearn.metrics.confusion_matrix(label, scores.argmax(dim=1), labels=range(11))
-    assert np.array_equal(confusion_matrix(scores, label), reference)
+    scores = torch.cat([SCORES, torch.full((200, 2), -9.0)], dim=1)
+    reference = sklearn.metrics.confusion_matrix(LABEL, scores.argmax(dim=1), labels=range(11))
+    assert np.array_equal(confusion_matrix(scores, LABEL), reference)
 
 
 def test_the_confusion_file_has_the_classes_of_the_test_split_and_what_they_were_taken_for(
@@ -83,6 +72,8 @@ def test_scores_are_read_as_they_were_written(tmp_path: Path):
     write_scores(path, synthetic())
     for wrote, read in zip(synthetic(), read_scores(path), strict=True):
         assert np.array_equal(wrote, read) and type(wrote) is type(read)
+    with np.load(path) as file:
+        assert file["benchmark"] == "xsub"
 
 
 @pytest.mark.parametrize(
@@ -110,12 +101,13 @@ def test_a_damaged_scores_file_is_an_error(tmp_path: Path):
         path.write_bytes(content)
         with pytest.raises(ScdnetError, match=r"scores\.npz: not a readable scores file"):
             read_scores(path)
-    with pytest.raises(ScdnetError, match="no such scores file; evaluations write them"):
+    with pytest.raises(ScdnetError, match="no such scores file; evaluations write runs"):
         read_scores(tmp_path / "gone.npz")
 
 
-def test_bytes_that_are_wrong_anywhere_are_an_error_unless_they_mean_nothing(tmp_path: Path):
-    path, num_refused = tmp_path / "scores.npz", 0
+def test_bytes_that_are_wrong_anywhere_are_an_error_unless_they_have_no_meaning(tmp_path: Path):
+    path = tmp_path / "scores.npz"
+    num_refused = 0
     write_scores(path, synthetic())
     whole = path.read_bytes()
     for start in range(5, len(whole), 50):
@@ -127,14 +119,6 @@ def test_bytes_that_are_wrong_anywhere_are_an_error_unless_they_mean_nothing(tmp
         else:
             assert np.array_equal(found.scores, SCORES) and np.array_equal(found.label, LABEL)
     assert num_refused > 100
-
-
-def test_scores_that_do_not_say_whose_they_are_are_read(tmp_path: Path):
-    path = tmp_path / "scores.npz"
-    write_scores(path, synthetic())
-    with np.load(path) as file:
-        np.savez(path, **{key: file[key] for key in file.files if key != "evaluation"})
-    assert read_scores(path).evaluation == {}
 
 
 def test_an_npz_of_something_else_is_an_error(tmp_path: Path):

@@ -1,12 +1,14 @@
-"""Text, Markdown and CSV say the same and can be read back."""
+"""Text, Markdown and CSV contain the same numbers and can be read back."""
 
 import csv
 import io
+import re
 
 import pytest
 
-from scdnet.results.summary import Row, Statistic
-from scdnet.results.tables import CSV_COLUMNS, FORMATS
+from scdnet.results.record import Row
+from scdnet.results.summary import Statistic
+from scdnet.results.tables import CSV_COLUMNS, FORMATS, format_table
 
 LINEAR = Row("ntu60", "xsub", 16487, "linear", "joint", "trained on ntu60", 451)
 KNN = LINEAR._replace(protocol="knn")
@@ -24,9 +26,12 @@ ROWS = {
 
 
 def markdown_tables(text: str) -> list[list[list[str]]]:
-    """Cells of each table."""
+    """Return the cells of each table."""
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    return [[[cell.strip() for cell in line.split(" | ")] for line in block] for block in blocks]
+    return [
+        [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block]
+        for block in blocks
+    ]
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -40,20 +45,21 @@ def test_a_line_of_text_has_120_columns_at_most_and_the_words_of_its_row():
     lines = FORMATS["text"](ROWS).splitlines()
     assert max(map(len, lines)) <= 120
     assert lines[0] == "ntu60 xsub, 16487 test sequences"
-    knn, published = lines[2], lines[3]
+    knn = lines[2]
+    published = lines[3]
     words = ["knn", "joint", "trained", "on", "ntu60", "451", "3"]
     assert knn.split() == words + ["70.0±1.2"] * 4 + ["99.0±0.5"] * 2 + ["40.0±0.4"]
     assert published.split() == ["knn", "joint", "SCD-Net", "log*", "76.2"]
-    assert knn.index("70.0") + len("70.0±1.2") == published.index("76.2") + len(
-        "76.2"
-    )  # right-aligned
+    # Numbers are right-aligned.
+    end = knn.index("70.0") + len("70.0±1.2")
+    assert end == published.index("76.2") + len("76.2")
 
 
-def test_a_metric_that_fewer_evaluations_have_says_so():
+def test_a_metric_that_fewer_evaluations_have_states_their_number():
     assert "97.5 (n 1)" in FORMATS["text"](ROWS)
 
 
-def test_markdown_tables_have_the_columns_of_their_header_and_a_heading_for_each_data_set():
+def test_markdown_tables_have_the_columns_of_their_header_and_a_heading_for_each_dataset():
     text = FORMATS["markdown"](ROWS)
     assert [line for line in text.splitlines() if line.startswith("#")] == [
         "### ntu60 xsub, 16487 test sequences",
@@ -64,7 +70,7 @@ def test_markdown_tables_have_the_columns_of_their_header_and_a_heading_for_each
     for table in tables:
         assert len({len(line) for line in table}) == 1
         assert set("".join(table[1])) <= set("-:| ")
-    assert tables[2][0][2:] == ["encoder", "epochs", "n", "top1", "best on test |"]
+    assert tables[2][0][2:] == ["encoder", "epochs", "n", "top1", "best on test"]
     assert tables[2][2][2] == "raw \\| views"
 
 
@@ -90,14 +96,30 @@ def test_csv_has_a_line_for_each_row_and_metric():
         "",
         "their log, 2024",
     )
-    assert (
-        by_key["xsub", "knn", "trained on ntu60", "pitch"]["n"] == "1"
-    )  # what the tables have no column for
+    # The tables have no column for this metric.
+    assert by_key["xsub", "knn", "trained on ntu60", "pitch"]["n"] == "1"
 
 
-def test_notes_say_what_the_table_needs():
+def test_notes_explain_what_the_table_contains():
     text = FORMATS["text"](ROWS)
-    assert "best on test: of the epoch that the test split itself has chosen" in text
-    assert "An asterisk: published, of the full data set" in text
+    assert "best on test: of the epoch chosen on the test split itself" in text
+    assert "An asterisk: published, on the full dataset" in text
     plain = FORMATS["text"]({LINEAR: ROWS[LINEAR]})
     assert "best on test" not in plain and "published" not in plain
+
+
+def test_a_row_without_a_metric_is_blank_there():
+    rows = {"two classes": {"top1": 50.0}, "many": {"top1": 25.0, "top5": 75.0}}
+    lines = format_table("title", rows).split("\n")
+    assert [line.split()[-1] for line in lines] == ["top5", "50.0", "75.0"]
+
+
+def test_the_table_has_a_column_for_each_metric():
+    rows = {"one": {"top1": 1.25, "top5": 100.0}, "2": {"top1": 2.0, "top5": 3.0}}
+    lines = format_table("title", rows).split("\n")
+    assert [line.split() for line in lines] == [
+        ["title", "top1", "top5"],
+        ["one", "1.2", "100.0"],
+        ["2", "2.0", "3.0"],
+    ]
+    assert len({len(line) for line in lines}) == 1

@@ -1,0 +1,132 @@
+"""Features files: read as written, and refused if damaged or of another origin."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from scdnet.config import Config
+from scdnet.eval.feature_file import (
+    FeatureFileError,
+    check_origin,
+    read_features,
+    write_features,
+)
+from scdnet.eval.feature_table import FeatureTable
+from tests.engine.runs import changed
+from tests.eval.points import inputs_of
+
+
+@pytest.fixture(scope="module")
+def table(trained_config: Config) -> FeatureTable:
+    return inputs_of(trained_config).extract()
+
+
+@pytest.fixture
+def path(table: FeatureTable, tmp_path: Path) -> Path:
+    write_features(tmp_path / "features.h5", table)
+    return tmp_path / "features.h5"
+
+
+def test_what_is_read_is_what_was_written(table: FeatureTable, path: Path):
+    read = read_features(path)
+    for key in ("x", "label", "name"):
+        assert np.array_equal(getattr(read, key), getattr(table, key))
+    assert {key: value.tolist() for key, value in read.is_train.items()} == {
+        key: value.tolist() for key, value in table.is_train.items()
+    }
+    for key in ("class_names", "dataset", "store", "store_sha256", "encoder", "settings"):
+        assert getattr(read, key) == getattr(table, key)
+
+
+def test_the_origin_of_a_trained_encoder_is_kept(
+    trained_config: Config, checkpoint: Path, tmp_path: Path
+):
+    inputs = inputs_of(trained_config, checkpoint)
+    write_features(tmp_path / "f.h5", inputs.extract())
+    table = read_features(tmp_path / "f.h5")
+    assert table.encoder == inputs.record and table.encoder.pretrained_on == "synthetic"
+    check_origin(tmp_path / "f.h5", table, inputs)
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert file.attrs["checkpoint_sha256"] == inputs.record.checkpoint_sha256
+        assert file.attrs["store_sha256"] == inputs.store.store_sha256
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 3}, "its seed is 0, expected 3; recreate it"),
+        ({"stream": "bone"}, "its stream is joint, expected bone"),
+        ({"feature_level": 2}, "its feature_level is 4, expected 2"),
+        ({"precision": "bf16"}, "its precision is fp32, expected bf16"),
+        ({"data": {"num_bodies": 1}}, "its num_bodies is 2, expected 1"),
+        ({"data": {"num_frames": 32}}, "its num_frames is 16, expected 32"),
+        ({"data": {"cache_dtype": "float16"}}, "its cache_dtype is float32, expected float16"),
+        ({"model": {"embed_dim": 32}}, "its embed_dim is 16, expected 32"),
+    ],
+)
+def test_features_of_a_baseline_with_other_values_are_refused(
+    path: Path, trained_config: Config, changes: dict, message: str
+):
+    with pytest.raises(FeatureFileError, match=message):
+        check_origin(path, read_features(path), inputs_of(changed(trained_config, **changes)))
+
+
+def test_features_of_another_checkpoint_or_store_are_refused(
+    path: Path, trained_config: Config, checkpoint: Path
+):
+    table = read_features(path)
+    with pytest.raises(FeatureFileError, match="its baseline is random-init, expected None"):
+        check_origin(path, table, inputs_of(trained_config, checkpoint))
+    with h5py.File(path, "r+") as file:
+        file.attrs["store_sha256"] = "another"
+    with pytest.raises(FeatureFileError, match="its store_sha256 is another, expected "):
+        check_origin(path, read_features(path), inputs_of(trained_config))
+
+
+def put(file: h5py.File, key: str, value: object) -> None:
+    del file[key]
+    file[key] = value
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            lambda file: file.attrs.update(version=9),
+            "expected scdnet-features of version 1, found scdnet-features of 9",
+        ),
+        (
+            lambda file: put(file, "label", np.zeros(3, int)),
+            r"expected label of 16 rows, found \(3,\)",
+        ),
+        (lambda file: put(file, "label", np.full(16, 7)), r"expected labels in 0\.\.1"),
+        (
+            lambda file: put(file, "split/xsub", np.zeros(2, bool)),
+            "expected split/xsub of 16 rows",
+        ),
+        (lambda file: put(file, "name", ["same"] * 16), "expected sorted, unique names"),
+        (
+            lambda file: put(file, "features", np.full((16, 32), np.nan, np.float32)),
+            "expected finite float32 features",
+        ),
+        (lambda file: file.__delitem__("features"), "not a readable features file"),
+        (lambda file: file.attrs.update(seed="x"), "not a readable features file"),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_is_wrong(path: Path, edit, message: str):
+    with h5py.File(path, "r+") as file:
+        edit(file)
+    with pytest.raises(FeatureFileError, match=message):
+        read_features(path)
+
+
+def test_a_missing_or_truncated_file_is_an_error(path: Path, tmp_path: Path):
+    with pytest.raises(
+        FeatureFileError, match="no such features file; create it with scdnet extract"
+    ):
+        read_features(tmp_path / "none.h5")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(FeatureFileError, match="not a readable features file"):
+        read_features(path)
