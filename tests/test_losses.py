@@ -10,20 +10,17 @@ from scdnet.losses import CROSS_DOMAIN_PAIRS, contrast_losses, info_nce
 def test_info_nce_of_indistinguishable_keys_is_log_of_candidate_count():
     one = F.normalize(torch.ones(2, 8), dim=1)
     loss = info_nce(one, one, one[:1].expand(7, 8), temperature=0.07)
-    assert loss.item() == pytest.approx(
-        math.log(1 + 7), abs=1e-5
-    )  # 1 positive + 7 negatives, all alike
+    # 1 positive and 7 negatives, all equal.
+    assert loss.item() == pytest.approx(math.log(1 + 7), abs=1e-5)
 
 
 def test_info_nce_worked_out_by_hand():
-    query = positive = torch.tensor([[1.0, 0.0]])
-    negatives = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])  # cosines 0 and -1
-    expected = -math.log(
-        math.exp(2) / (math.exp(2) + math.exp(0) + math.exp(-2))
-    )  # all divided by 0.5
-    assert info_nce(query, positive, negatives, temperature=0.5).item() == pytest.approx(
-        expected, abs=1e-6
-    )
+    query = torch.tensor([[1.0, 0.0]])
+    # The cosines are 1, 0 and -1, and the temperature divides them by 0.5.
+    negatives = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
+    expected = -math.log(math.exp(2) / (math.exp(2) + math.exp(0) + math.exp(-2)))
+    loss = info_nce(query, query, negatives, temperature=0.5)
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_every_term_contrasts_a_path_with_the_anchor_or_back():
@@ -38,16 +35,13 @@ DOMAINS = ("temporal", "spatial", "instance")
 def test_losses_take_queries_keys_and_queues_of_the_named_domains():
     e = torch.eye(3)
     query = dict(zip(DOMAINS, (e[[0]], e[[1]], e[[2]]), strict=True))
-    key = dict(
-        zip(DOMAINS, (e[[1]], e[[2]], e[[0]]), strict=True)
-    )  # instance key = temporal query: only that term has a cosine of 1
+    # Two keys equal a query: that of instance the temporal one, that of spatial the instance one.
+    key = dict(zip(DOMAINS, (e[[1]], e[[2]], e[[0]]), strict=True))
     negatives = dict.fromkeys(DOMAINS, torch.zeros(1, 3))
-    matched, apart = math.log(1 + math.exp(-1)), math.log(2)  # one negative of cosine 0
-    expected = [
-        matched,
-        apart,
-        apart,
-        matched,
-    ]  # t->i, s->i, i->t, i->s (spatial key = instance query)
+    # There is one negative, of cosine 0.
+    matched = math.log(1 + math.exp(-1))
+    apart = math.log(2)
+    # The pairs are t->i, s->i, i->t, i->s.
+    expected = [matched, apart, apart, matched]
     losses = contrast_losses(CROSS_DOMAIN_PAIRS, query, key, negatives, temperature=1.0)
     assert losses.tolist() == pytest.approx(expected, abs=1e-6)

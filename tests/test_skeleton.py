@@ -4,7 +4,8 @@ from scdnet.skeleton import NTU_25, neighbor_matrix, partition_graph
 
 
 def test_mirror_is_its_own_inverse_and_keeps_the_bones():
-    mirror, parents = NTU_25.mirror, NTU_25.parents
+    mirror = NTU_25.mirror
+    parents = NTU_25.parents
     assert all(mirror[mirror[v]] == v for v in range(25))
     assert all(parents[mirror[v]] == mirror[parents[v]] for v in range(25))
 
@@ -24,17 +25,17 @@ def test_24_bones_and_one_root():
 
 def test_outward_edges_of_the_root_share_one_column():
     outward = partition_graph(NTU_25)[2]
-    assert (
-        outward[[1, 2, 4, 8], 20].tolist() == [0.25] * 4
-    )  # spine, neck and both shoulders hang on 20
-    assert outward[:, 3].sum() == 0  # the head is nobody's parent: its column stays zero
+    # Spine, neck and both shoulders hang on 20.
+    assert outward[[1, 2, 4, 8], 20].tolist() == [0.25] * 4
+    # The head is nobody's parent, so its column stays zero.
+    assert outward[:, 3].sum() == 0
 
 
 def test_columns_of_the_graph_sum_to_one_or_zero():
     assert set(np.unique(partition_graph(NTU_25).sum(axis=1).round(6))) == {0.0, 1.0}
 
 
-def test_neighbours_are_symmetric_with_themselves_included():
+def test_neighbors_are_symmetric_with_themselves_included():
     matrix = neighbor_matrix(NTU_25)
     assert (matrix == matrix.T).all()
     assert matrix.sum() == 25 + 2 * 24

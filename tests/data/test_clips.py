@@ -133,7 +133,9 @@ def test_a_store_that_is_damaged_while_it_is_streamed_is_one_line(
 def test_a_worker_that_dies_is_named(small_config: Config, monkeypatch: pytest.MonkeyPatch):
     clips = with_data(small_config, cache="none", num_workers=1)
     monkeypatch.setattr(StoreReader, "__getitem__", lambda self, index: os._exit(1))
-    with pytest.raises(ScdnetError, match=r"a worker that reads recordings failed .*; use data\.num"):
+    with pytest.raises(
+        ScdnetError, match=r"a worker that reads recordings failed .*; use data\.num"
+    ):
         evaluation_views(clips)
 
 

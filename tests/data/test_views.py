@@ -185,7 +185,10 @@ def test_of_probability_0_an_augmentation_never_happens_and_of_1_always(
 ):
     """The four others have the other probability."""
     happened = what_happens(
-        500, ViewsConfig(**{**dict.fromkeys(PROBABILITIES, 1 - probability), f"{name}_prob": probability})
+        500,
+        ViewsConfig(
+            **{**dict.fromkeys(PROBABILITIES, 1 - probability), f"{name}_prob": probability}
+        ),
     )
     expected = torch.full((5, 500), probability == 0)
     expected[AUGMENTATIONS.index(name)] = probability == 1

@@ -16,15 +16,17 @@ def _seed():
 
 
 def test_relation_channels():
-    assert GraphConv(3, 64, NTU_25).relation_weight.shape == (2, 3, 8, 3)  # r = 8 where C_in = 3
-    assert GraphConv(256, 64, NTU_25).relation_weight.shape == (2, 3, 32, 256)  # else C_in / 8
+    # r is 8 if C_in = 3, otherwise C_in / 8.
+    assert GraphConv(3, 64, NTU_25).relation_weight.shape == (2, 3, 8, 3)
+    assert GraphConv(256, 64, NTU_25).relation_weight.shape == (2, 3, 32, 256)
 
 
 def test_graph_conv_starts_as_its_skip_connection_without_refinement():
     gcn = GraphConv(16, 8, NTU_25).eval()
     x = torch.randn(2, 16, 25, 4)
     assert gcn.alpha.item() == 0
-    assert torch.allclose(gcn(x), F.relu(gcn.skip(x)), atol=1e-4)  # the norm's weight is 1e-6
+    # The norm's weight is 1e-6.
+    assert torch.allclose(gcn(x), F.relu(gcn.skip(x)), atol=1e-4)
 
 
 def test_first_unit_has_no_residual_and_the_others_change_the_width():
@@ -43,7 +45,8 @@ def test_input_norm_counts_body_then_joint_then_coordinate():
     stem.units = nn.ModuleList([PassOn()])
     x = torch.zeros(1, 3, 4, 25, 2)
     stem.input_norm.bias.data = torch.arange(150.0)
-    assert stem(x)[-1][1, 2, 7, 0].item() == 1 * 75 + 7 * 3 + 2  # body 1, joint 7, coordinate z
+    # Body 1, joint 7, coordinate z.
+    assert stem(x)[-1][1, 2, 7, 0].item() == 1 * 75 + 7 * 3 + 2
 
 
 def normalize(norm: WeightedBatchNorm2d, x: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
@@ -100,22 +103,20 @@ def test_a_norm_takes_its_statistics_from_the_rows_of_all_processes():
 def test_every_batch_norm_can_share_its_statistics():
     stem = Stem(8, 2, NTU_25)
     synchronize_statistics(stem, torch.Tensor)
-    norms = [
-        module for module in stem.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
-    ]
+    kind = nn.modules.batchnorm._BatchNorm
+    norms = [module for module in stem.modules() if isinstance(module, kind)]
     assert len(norms) == 1 + 3 * 4 + 2
     assert all(norm.gather is torch.Tensor for norm in norms)
 
 
 def test_initial_values():
-    tcn, gcn = TemporalConv(64 * 4), GraphConv(256, 64, NTU_25)
-    assert tcn.reduce.weight.std().item() == pytest.approx(
-        (2 / 64) ** 0.5, rel=0.05
-    )  # fan out of one of 4 branches
+    tcn = TemporalConv(64 * 4)
+    gcn = GraphConv(256, 64, NTU_25)
+    # The fan out of one of 4 branches.
+    assert tcn.reduce.weight.std().item() == pytest.approx((2 / 64) ** 0.5, rel=0.05)
     assert tcn.convs[0].weight.std().item() == pytest.approx((2 / (64 * 5)) ** 0.5, rel=0.05)
-    assert gcn.value_weight[:, :-1].std().item() == pytest.approx(
-        (2 / 64) ** 0.5, rel=0.05
-    )  # of one of 3 subsets
+    # The fan out of one of 3 subsets.
+    assert gcn.value_weight[:, :-1].std().item() == pytest.approx((2 / 64) ** 0.5, rel=0.05)
     assert gcn.relation_weight.std().item() == pytest.approx((2 / 32) ** 0.5, rel=0.05)
     assert tcn.norm.weight.mean().item() == pytest.approx(1, abs=0.01)
     assert tcn.norm.weight.std().item() == pytest.approx(0.02, rel=0.2)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -12,17 +14,18 @@ SMALL = EncoderSizes(
 )
 
 
-def count(module: nn.Module) -> int:
+def count_weights(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def test_the_paper_sizes_have_the_paper_weight_counts():
+    # docs/method.md 3.
     with torch.device("meta"):
         projected = ProjectedEncoder(
             DualPathEncoder(EncoderSizes()), projection_dim=128, objective=Objective()
         )
-    assert round(count(projected) / 1e6, 1) == 92.0  # docs/method.md 3
-    assert round(count(projected.encoder) / 1e6, 1) == 74.4
+    assert round(count_weights(projected) / 1e6, 1) == 92.0
+    assert round(count_weights(projected.encoder) / 1e6, 1) == 74.4
 
 
 def test_features_have_one_row_a_clip_and_path():
@@ -36,8 +39,10 @@ def test_sizes_are_read_from_the_weights():
 
 
 def test_eval_features_do_not_depend_on_the_rest_of_the_batch():
-    encoder, clips = DualPathEncoder(SMALL).eval(), torch.randn(4, 3, 12, 25, 1)
-    whole, part = encoder(clips), encoder(clips[:2])
+    encoder = DualPathEncoder(SMALL).eval()
+    clips = torch.randn(4, 3, 12, 25, 1)
+    whole = encoder(clips)
+    part = encoder(clips[:2])
     assert torch.allclose(whole.temporal[:2], part.temporal, atol=1e-5)
     assert torch.allclose(whole.spatial[:2], part.spatial, atol=1e-5)
 
@@ -51,15 +56,17 @@ def test_paths_share_no_weight():
     assert with_gradient == {"temporal"}
 
 
-def test_path_ignores_the_order_of_its_tokens():  # no position embedding, a maximum at the end
-    path, tokens = TokenPath(6, SMALL).eval(), torch.randn(10, 2, SMALL.embed_dim)
+def test_path_ignores_the_order_of_its_tokens():
+    """It has no position embedding, and a maximum at the end."""
+    path = TokenPath(6, SMALL).eval()
+    tokens = torch.randn(10, 2, SMALL.embed_dim)
     assert torch.allclose(path(tokens), path(tokens.flip(0)), atol=1e-5)
 
 
 def test_pooling_is_over_the_tokens():
     tokens = torch.randn(10, 2, SMALL.embed_dim)
     for pooling, pool in (("max", lambda x: x.amax(dim=0)), ("mean", lambda x: x.mean(dim=0))):
-        path = TokenPath(6, EncoderSizes(**{**vars(SMALL), "pooling": pooling})).eval()
+        path = TokenPath(6, replace(SMALL, pooling=pooling)).eval()
         assert torch.equal(path(tokens), pool(path.transformer(tokens)))
 
 
@@ -74,29 +81,24 @@ def test_linear_and_attention_weights_start_xavier_uniform():
     path = TokenPath(300, EncoderSizes(embed_dim=100, num_heads=2))
     bound = (6 / (300 + 100)) ** 0.5
     assert path.project[0].weight.abs().max().item() == pytest.approx(bound, rel=0.01)
-    bound = (6 / (3 * 100 + 100)) ** 0.5  # query, key and value weights are one matrix
-    assert path.transformer.layers[0].self_attn.in_proj_weight.abs().max().item() == pytest.approx(
-        bound, rel=0.01
-    )
+    # The weights of query, key and value are one matrix.
+    bound = (6 / (3 * 100 + 100)) ** 0.5
+    attention = path.transformer.layers[0].self_attn
+    assert attention.in_proj_weight.abs().max().item() == pytest.approx(bound, rel=0.01)
 
 
 def test_empty_second_bodies_are_looked_for_among_the_second_ones_only():
     clips = torch.randn(4, 3, 6, 25, 2)
-    clips[0, ..., 0] = 0  # a first body that is not there is like any other
+    # An absent first body is like any other.
+    clips[0, ..., 0] = 0
     assert find_distinct_bodies(clips) is None
+    # A single absent second body has nothing to share.
     clips[1, ..., 1] = 0
-    assert find_distinct_bodies(clips) is None  # nothing to share
+    assert find_distinct_bodies(clips) is None
     clips[3, ..., 1] = 0
     bodies = find_distinct_bodies(clips)
-    assert bodies.index.tolist() == [
-        0,
-        1,
-        2,
-        3,
-        4 + 0,
-        4 + 2,
-        4 + 1,
-    ]  # four first, two second, an empty one
+    # Four first bodies, two second ones, and one that is absent.
+    assert bodies.index.tolist() == [0, 1, 2, 3, 4 + 0, 4 + 2, 4 + 1]
     assert bodies.count.tolist() == [1, 1, 1, 1, 1, 1, 2]
     assert bodies.row.tolist() == [0, 2, 1, 2]
     assert find_distinct_bodies(clips[..., :1]) is None

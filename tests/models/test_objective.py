@@ -1,4 +1,4 @@
-"""What is contrasted with what, by name, and how much it counts."""
+"""Objectives: their pairs, their projections and the weights of their losses."""
 
 import pytest
 import torch
@@ -26,9 +26,10 @@ def model_of(objective: Objective) -> SCDNet:
 @pytest.mark.parametrize("share_empty_bodies", [True, False])
 @pytest.mark.parametrize("path", ["temporal", "spatial"])
 def test_levels_are_the_means_after_each_unit_and_the_end(path: str, share_empty_bodies: bool):
-    encoder, x = DualPathEncoder(SIZES).eval(), clips()
-    x[1:, ..., 1] = 0  # three of four clips show one person
-    encoder.share_empty_bodies = share_empty_bodies
+    encoder = DualPathEncoder(SIZES).eval()
+    x = clips()
+    # Three of four clips show one person.
+    x[1:, ..., 1] = 0
     outputs = []
     stem = getattr(encoder, f"{path}_stem")
     hooks = [
@@ -51,10 +52,8 @@ def test_levels_are_the_means_after_each_unit_and_the_end(path: str, share_empty
 
 def test_hdc_contrasts_each_level_of_each_path_with_itself():
     assert HDC.tasks == ("spatial", "temporal")
-    assert HDC.pairs[1] == ("spatial_2", "spatial_2") and HDC.pairs[-1] == (
-        "temporal_4",
-        "temporal_4",
-    )
+    assert HDC.pairs[1] == ("spatial_2", "spatial_2")
+    assert HDC.pairs[-1] == ("temporal_4", "temporal_4")
     model = model_of(HDC)
     query, key = model(clips(), clips(seed=1), clips(seed=2), clips(seed=3))
     names = {f"{path}_{level}" for path in ("spatial", "temporal") for level in (1, 2, 3, 4)}
@@ -65,9 +64,8 @@ def test_hdc_contrasts_each_level_of_each_path_with_itself():
 def test_each_path_sees_the_views_of_its_own_task_alone():
     model = model_of(HDC).eval()
     first = model(clips(), clips(), clips(seed=1), clips(seed=1))[0]
-    other = model(clips(seed=9), clips(), clips(seed=1), clips(seed=1))[
-        0
-    ]  # another query view of the spatial task
+    # Another query view of the spatial task.
+    other = model(clips(seed=9), clips(), clips(seed=1), clips(seed=1))[0]
     changed = {name for name in first if not torch.equal(first[name], other[name])}
     assert changed == {f"spatial_{level}" for level in (1, 2, 3, 4)}
 
@@ -76,7 +74,8 @@ def test_hdc_of_one_level_and_subtask_is_the_plain_moco_loss():
     model = model_of(hdc_objective(("temporal",), (4,), "invariance"))
     query, key = model(clips(), clips(seed=1))
     losses = contrast_losses(model.objective.pairs, query, key, model.negatives(), 0.2)
-    path = model.query.encoder(clips()).temporal  # the same network, head and queue, by hand
+    # The same network, head and queue, by hand.
+    path = model.query.encoder(clips()).temporal
     z = torch.nn.functional.normalize(model.query.heads["temporal_4"](path), dim=1)
     plain = info_nce(z, key["temporal_4"], model.queues["temporal_4"].keys, 0.2)
     assert (model.loss_weights() * losses).sum().item() == pytest.approx(plain.item(), rel=1e-5)
@@ -89,7 +88,8 @@ def test_both_objectives_at_once_are_their_sum():
     weights = LossWeights(both)
     weights.update_ema(torch.linspace(-1, 1, 9))
     assert weights().shape == (9,) and weights()[0] == 1
-    assert weights()[1:].sum().item() == pytest.approx(8)  # a mean of 1
+    # The eight weights at levels have a mean of 1.
+    assert weights()[1:].sum().item() == pytest.approx(8)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "depth", "invariance"])
@@ -108,7 +108,8 @@ def test_invariance_is_a_moving_average_of_cosines_with_a_floor_and_without_grad
     assert weights().tolist() == [1, 1]
     cosines = torch.tensor([0.5, 1.0], requires_grad=True)
     weights.update_ema(cosines)
-    assert weights.invariance.tolist() == pytest.approx([0.995, 1.0])  # 0.99 * 1 + 0.01 * cosine
+    # 0.99 * 1 + 0.01 * cosine.
+    assert weights.invariance.tolist() == pytest.approx([0.995, 1.0])
     assert not weights().requires_grad
     for _ in range(2000):
         weights.update_ema(torch.tensor([-1.0, 1.0]))
@@ -117,7 +118,8 @@ def test_invariance_is_a_moving_average_of_cosines_with_a_floor_and_without_grad
 
 def test_cosines_are_those_of_the_positives_without_gradient():
     e = torch.eye(3)
-    query, key = {"a": e[[0, 1]].requires_grad_()}, {"b": e[[0, 2]]}
+    query = {"a": e[[0, 1]].requires_grad_()}
+    key = {"b": e[[0, 2]]}
     cosines = positive_cosines([("a", "b")], query, key)
     assert cosines.tolist() == [0.5] and not cosines.requires_grad
 
@@ -126,9 +128,8 @@ def test_only_what_is_contrasted_has_a_head_and_only_keys_a_queue():
     moco = model_of(scd_objective((("instance", "instance"),)))
     assert list(moco.query.heads) == list(moco.queues) == ["instance"]
     one_way = model_of(scd_objective((("temporal", "spatial"),)))
-    assert list(one_way.query.heads) == ["temporal", "spatial"] and list(one_way.queues) == [
-        "spatial"
-    ]
+    assert list(one_way.query.heads) == ["temporal", "spatial"]
+    assert list(one_way.queues) == ["spatial"]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,8 @@ def test_only_what_is_contrasted_has_a_head_and_only_keys_a_queue():
     [
         (Objective(), (4, 4)),
         (scd_objective((("instance", "temporal"),)), (4, 4)),
-        (scd_objective((("temporal", "spatial"),)), (4, 0)),  # of a key nothing is trained
+        # A key trains nothing.
+        (scd_objective((("temporal", "spatial"),)), (4, 0)),
         (hdc_objective(("spatial",), (2, 1), "uniform"), (0, 2)),
         (
             scd_objective((("temporal", "temporal"),))
@@ -154,13 +156,15 @@ def test_a_path_is_trained_up_to_the_last_level_that_is_a_query(
     contrast_losses(objective.pairs, query, key, model.negatives(), 0.2).sum().backward()
     for path, level in zip(("temporal", "spatial"), levels, strict=True):
         encoder = model.query.encoder
-        units, end = getattr(encoder, f"{path}_stem").units, getattr(encoder, f"{path}_path")
+        units = getattr(encoder, f"{path}_stem").units
+        end = getattr(encoder, f"{path}_path")
         parts = [next(part.parameters()).grad is not None for part in (*units, end)]
         assert parts == [i <= level for i in range(1, NUM_LEVELS + 1)]
 
 
 def test_the_average_is_kept_with_the_weights():
-    model, other = model_of(HDC), model_of(HDC)
+    model = model_of(HDC)
+    other = model_of(HDC)
     model.loss_weights.update_ema(torch.rand(8))
     other.load_state_dict(model.state_dict())
     assert torch.equal(other.loss_weights(), model.loss_weights())

@@ -13,12 +13,14 @@ def test_queue_starts_with_random_unit_vectors():
 def test_queue_wraps_and_keeps_the_newest():
     queue = KeyQueue(size=5, dim=2)
     queue.push(torch.full((3, 2), 1.0))
-    queue.push(torch.full((4, 2), 2.0))  # slots 3, 4, 0, 1; slot 2 still holds a 1
+    # These fill slots 3, 4, 0, 1; slot 2 still contains a 1.
+    queue.push(torch.full((4, 2), 2.0))
     assert queue.keys[:, 0].tolist() == [2, 2, 1, 2, 2]
 
 
 def test_queue_is_saved_with_its_cursor():
-    queue, other = KeyQueue(size=4, dim=2), KeyQueue(size=4, dim=2)
+    queue = KeyQueue(size=4, dim=2)
+    other = KeyQueue(size=4, dim=2)
     queue.push(torch.ones(3, 2))
     other.load_state_dict(queue.state_dict())
     assert other.cursor == 3

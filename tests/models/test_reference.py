@@ -1,6 +1,10 @@
-"""The model against its literal writing, in float64: in float32 some gradients are nothing but rounding."""
+"""The model against the reference implementation.
+
+In float64: in float32 some gradients are nothing but rounding.
+"""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +14,7 @@ from scdnet.engine.official import scdnet_weights
 from scdnet.losses import CROSS_DOMAIN_PAIRS, contrast_losses
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.scdnet import SCDNet
-from tests.reference import encoder as literal
+from tests.reference import encoder as reference
 
 SIZES = EncoderSizes(
     base_channels=8, embed_dim=16, num_heads=2, num_frames=12, num_bodies=2, dropout=0
@@ -18,52 +22,57 @@ SIZES = EncoderSizes(
 
 
 def randomized(module: nn.Module) -> nn.Module:
-    """The module in float64, every weight and statistic with a value that matters."""
+    """Return the module in float64, every weight and statistic with a value that matters."""
     generator = torch.Generator().manual_seed(0)
     for tensor in [*module.parameters(), *module.buffers()]:
-        if tensor.is_floating_point() and tensor.shape[:1] != (4,):  # the queues stay unit vectors
-            tensor.data = (
-                torch.rand(tensor.shape, generator=generator) * (0.6 / tensor[:1].numel() ** 0.5)
-                + 0.1
-            )
+        # The queues stay unit vectors.
+        if tensor.is_floating_point() and tensor.shape[:1] != (4,):
+            scale = 0.6 / tensor[:1].numel() ** 0.5
+            tensor.data = torch.rand(tensor.shape, generator=generator) * scale + 0.1
     return module.double()
 
 
 def synthetic_views(*, bodies: int, empty: int) -> tuple[Tensor, Tensor]:
-    """Two views of 5 clips, of which the first `empty` show one person; some frames are masked."""
-    views = torch.randn(
-        2, 5, 3, 12, 25, bodies, generator=torch.Generator().manual_seed(1), dtype=torch.float64
-    )
+    """Draw two views of 5 clips, the first `empty` of one person; some frames are masked."""
+    generator = torch.Generator().manual_seed(1)
+    views = torch.randn(2, 5, 3, 12, 25, bodies, generator=generator, dtype=torch.float64)
     views[:, 1, :, 4:8] = 0
     if bodies == 2:
         views[:, :empty, ..., 1] = 0
     return tuple(views)
 
 
-def both(bodies: int = 2) -> tuple[literal.SCDNet, SCDNet]:
-    sizes = SIZES.__class__(**{**vars(SIZES), "num_bodies": bodies})
-    reference = randomized(literal.SCDNet(sizes, projection_dim=4, queue_size=32, momentum=0.9))
+def make_both(bodies: int = 2) -> tuple[reference.SCDNet, SCDNet]:
+    """Return the reference implementation and the model, with the same weights."""
+    sizes = replace(SIZES, num_bodies=bodies)
+    slow = randomized(reference.SCDNet(sizes, projection_dim=4, queue_size=32, momentum=0.9))
     model = SCDNet(sizes, projection_dim=4, queue_size=32, momentum=0.9).double()
-    model.load_state_dict(scdnet_weights(reference.state_dict()))
-    return reference.train(), model.train()
+    model.load_state_dict(scdnet_weights(slow.state_dict()))
+    return slow.train(), model.train()
 
 
-def gradients(reference: literal.SCDNet) -> dict[str, Tensor]:
-    """Its gradients under our names."""
-    holder = copy.deepcopy(reference)
-    for to, of in zip(holder.encoder_q.parameters(), reference.encoder_q.parameters(), strict=True):
-        to.data = of.grad
+def gradients(slow: reference.SCDNet) -> dict[str, Tensor]:
+    """Return the gradients of the reference implementation under our names."""
+    holder = copy.deepcopy(slow)
+    pairs = zip(holder.encoder_q.parameters(), slow.encoder_q.parameters(), strict=True)
+    for target, parameter in pairs:
+        target.data = parameter.grad
     return scdnet_weights(holder.state_dict())
 
 
-@pytest.mark.parametrize(("bodies", "empty"), [(2, 0), (2, 1), (2, 2), (2, 5), (1, 0)])
-@pytest.mark.parametrize("share_empty_bodies", [True, False])
-def test_a_training_step_is_the_literal_one(bodies: int, empty: int, share_empty_bodies: bool):
-    reference, model = both(bodies)
+# Without sharing nothing looks at which bodies are empty.
+@pytest.mark.parametrize(
+    ("bodies", "empty", "share_empty_bodies"),
+    [(2, 0, True), (2, 1, True), (2, 2, True), (2, 5, True), (1, 0, True), (2, 2, False)],
+)
+def test_a_training_step_is_that_of_the_reference(
+    bodies: int, empty: int, share_empty_bodies: bool
+):
+    slow, model = make_both(bodies)
     for side in (model.query, model.key):
         side.encoder.share_empty_bodies = share_empty_bodies
     views = synthetic_views(bodies=bodies, empty=empty)
-    expected = reference.losses(*views)
+    expected = slow.losses(*views)
     expected.sum().backward()
 
     model.update_momentum()
@@ -73,23 +82,22 @@ def test_a_training_step_is_the_literal_one(bodies: int, empty: int, share_empty
     model.enqueue(key)
 
     assert torch.allclose(losses, expected, rtol=1e-9)
-    wanted = gradients(reference)
-    largest = max(p.grad.abs().max() for p in model.query.parameters())
+    wanted = gradients(slow)
+    largest = max(p.grad.abs().max() for p in model.query.parameters()).item()
     for name, parameter in model.query.named_parameters():
-        assert torch.allclose(
-            parameter.grad, wanted[f"query.{name}"], rtol=1e-6, atol=1e-9 * largest.item()
-        ), name
-    after = scdnet_weights(reference.state_dict())  # running statistics, momentum encoder, queues
+        gradient = wanted[f"query.{name}"]
+        assert torch.allclose(parameter.grad, gradient, rtol=1e-6, atol=1e-9 * largest), name
+    # The state contains running statistics, the momentum encoder and the queues.
+    after = scdnet_weights(slow.state_dict())
     for name, value in model.state_dict().items():
         assert torch.allclose(value, after[name], rtol=1e-9), name
 
 
 @pytest.mark.parametrize("empty", [0, 3, 5])
-def test_features_are_the_literal_ones(empty: int):
-    reference, model = both()
+def test_features_are_those_of_the_reference(empty: int):
+    slow, model = make_both()
     clips, _ = synthetic_views(bodies=2, empty=empty)
-    encoder = model.query.encoder.eval()
-    for own, expected in zip(
-        encoder(clips), reference.encoder_q.encoder.eval()(clips), strict=True
-    ):
+    features = model.query.encoder.eval()(clips)
+    references = slow.encoder_q.encoder.eval()(clips)
+    for own, expected in zip(features, references, strict=True):
         assert torch.allclose(own, expected, rtol=1e-9)

@@ -28,7 +28,8 @@ def test_momentum_moves_weights_and_leaves_statistics():
     model.update_momentum()
     parameters = dict(model.key.named_parameters())
     for name, value in model.key.state_dict().items():
-        moved = 0.1 if name in parameters else 0.0  # 0.9 * old + 0.1 * (old + 1)
+        # 0.9 * old + 0.1 * (old + 1) is old + 0.1.
+        moved = 0.1 if name in parameters else 0.0
         assert torch.allclose(value.double(), before[name].double() + moved, atol=1e-6), name
 
 
