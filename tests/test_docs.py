@@ -167,10 +167,9 @@ def test_configs_in_the_docs_exist():
         words = shlex.split(command.arguments.replace("(", " ").replace(")", " "))
         for option, value in pairwise(words):
             if option == "-c" and value != "CONFIG":
-                find_config(Path(value) if (ROOT / value).suffix == "" else ROOT / value)
-        if command.verb == "sweep":
-            for word in words:
-                assert not word.endswith(".yaml") or (ROOT / word).is_file(), command.line
+                find_config(ROOT / value if value.endswith(".yaml") else Path(value))
+        if command.verb == "sweep" and words and words[0] != "SWEEP":
+            find_config(Path(words[0]), group="sweeps")
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
