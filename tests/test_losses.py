@@ -25,8 +25,11 @@ def test_info_nce_worked_out_by_hand():
 
 def test_every_term_contrasts_a_path_with_the_anchor_or_back():
     assert set(CROSS_DOMAIN_PAIRS) == {
-        ("temporal", "instance"), ("spatial", "instance"), ("instance", "temporal"), ("instance", "spatial"),
-    }  # fmt: skip
+        ("temporal", "instance"),
+        ("spatial", "instance"),
+        ("instance", "temporal"),
+        ("instance", "spatial"),
+    }
 
 
 DOMAINS = ("temporal", "spatial", "instance")

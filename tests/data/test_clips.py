@@ -37,7 +37,8 @@ def evaluation_views(clips: Clips) -> torch.Tensor:
 
 
 def test_splits_are_disjoint_and_whole(clips: Clips):
-    train, test = clips.split(train=True), clips.split(train=False)
+    train = clips.split(train=True)
+    test = clips.split(train=False)
     assert sorted([*train.tolist(), *test.tolist()]) == list(range(16))
     assert train.tolist() == list(range(8))
 
@@ -90,7 +91,7 @@ def test_a_seed_gives_the_same_views_wherever_the_frames_are_cached(
 ):
     cached = with_data(small_config, cache="cpu", cache_dtype=cache_dtype)
     read = with_data(small_config, cache="none", cache_dtype=cache_dtype, num_workers=workers)
-    # For a GPU the batches are cut out of main memory.
+    # Batches for a GPU are cut out of main memory.
     host = CachedRecordings(cached.recordings.frames, cached.recordings.length, copy_batches=True)
     for other in (read, replace(cached, recordings=host)):
         assert torch.equal(training_views(other), training_views(cached))

@@ -1,4 +1,4 @@
-"""A store that lacks bytes, wherever: an error that names the file, never a wrong number."""
+"""A store that lacks bytes at any place gives an error that names the file."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ PLACES = 50
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of several chunks of frames."""
+    """Write a store of several chunks of frames."""
     return write_synthetic_store(tmp_path_factory.mktemp("whole") / "store.h5", per_split=4)
 
 
@@ -32,7 +32,8 @@ def read_all(path: Path) -> None:
 
 def test_a_missing_byte_at_a_random_place_is_found(whole: Path, tmp_path: Path):
     content = whole.read_bytes()
-    head = range(0, 4096, 97)  # what tells how long the file should be lies in front
+    # The front of the file states its length.
+    head = range(0, 4096, 97)
     for place in [*np.random.default_rng(0).integers(len(content), size=PLACES).tolist(), *head]:
         assert_refused(tmp_path / "damaged.h5", content[:place] + content[place + 1 :])
 

@@ -19,13 +19,14 @@ def frames(n: int, kind: str, num: int = 64, **values: object) -> torch.Tensor:
 
 
 def test_joint_mask_hides_the_joints_of_highest_score():
-    """One seed: the joints hidden are those with most paths of two steps to some joint, ties apart."""
+    """The masked joints of one seed have the most paths of two steps to it, ties apart."""
     reach = neighbor_matrix(NTU_25)
     score = reach @ reach
     keep = joints(200, seed_joint_fraction=1 / 25).numpy()
     for row in keep:
         lowest_hidden = [score[seed][~row].min() >= score[seed][row].max() for seed in range(25)]
-        assert any(lowest_hidden)  # for the seed that was drawn
+        # It holds for the seed that was drawn.
+        assert any(lowest_hidden)
 
 
 @pytest.mark.parametrize("masked", [0, 1, 8, 24])
@@ -35,12 +36,12 @@ def test_joint_masks_hide_as_many_as_asked(kind: str, masked: int):
     assert (~keep).sum(dim=1).tolist() == [masked] * 50
 
 
-def test_ties_of_the_joint_mask_do_not_favour_a_side():
+def test_ties_of_the_joint_mask_favor_no_side():
     keep = joints(20_000)
     hidden = (~keep).float().mean(dim=0)
-    assert (
-        hidden - hidden[list(NTU_25.mirror)]
-    ).abs().max() < 0.02  # 5 standard errors: 0.5 / sqrt(20,000) = 0.0035
+    difference = hidden - hidden[list(NTU_25.mirror)]
+    # 5 standard errors of 0.5 / sqrt(20,000) = 0.0035.
+    assert difference.abs().max() < 0.02
 
 
 def test_frame_mask_hides_whole_segments():
@@ -48,25 +49,25 @@ def test_frame_mask_hides_whole_segments():
     segments = keep.view(300, 16, 4)
     assert (segments.all(dim=2) | ~segments.any(dim=2)).all()
     assert (~segments.any(dim=2)).sum(dim=1).tolist() == [6] * 300
-    assert (
-        keep.float().mean(dim=0) - 10 / 16
-    ).abs().max() < 0.15  # every segment is hidden about as often
+    # Every segment is masked about as often.
+    assert (keep.float().mean(dim=0) - 10 / 16).abs().max() < 0.15
 
 
-def test_masks_come_from_the_generator_alone():
-    first, second = (joints(9) for _ in range(2))
-    assert torch.equal(first, second)
+def test_masks_depend_on_the_generator_alone():
+    assert torch.equal(joints(9), joints(9))
 
 
-def test_random_joints_are_any_and_as_many():
+def test_random_joint_masks_hide_any_joints():
     keep = joints(5000, "random", masked_joint_fraction=10 / 25)
     assert (~keep).sum(dim=1).tolist() == [10] * 5000
-    assert (keep.float().mean(dim=0) - 15 / 25).abs().max() < 0.035  # 5 standard errors of 0.007
+    # 5 standard errors of 0.007.
+    assert (keep.float().mean(dim=0) - 15 / 25).abs().max() < 0.035
 
 
-def test_single_frames_are_as_many_as_in_the_segments_and_not_in_line():
+def test_frame_masks_hide_as_many_single_frames_as_the_segments_contain():
     keep = frames(500, "frames")
-    assert (~keep).sum(dim=1).tolist() == [24] * 500  # 6 of 16 segments of 4
+    # 6 of 16 segments of 4 frames.
+    assert (~keep).sum(dim=1).tolist() == [24] * 500
     share = keep.view(500, 16, 4).float().mean(dim=2)
     assert not ((share == 0) | (share == 1)).all(dim=1).any()
 
@@ -80,9 +81,8 @@ def test_single_frames_and_segments_hide_as_many_frames(segments: int, masked: i
         for kind in ("segments", "frames")
     }
     expected = [masked * 64 // segments] * 50
-    assert (
-        hidden["segments"].sum(dim=1).tolist() == hidden["frames"].sum(dim=1).tolist() == expected
-    )
+    for mask in hidden.values():
+        assert mask.sum(dim=1).tolist() == expected
 
 
 @pytest.mark.parametrize(("masked", "expected"), [(0, 0), (1, 1), (6, 11), (15, 28)])

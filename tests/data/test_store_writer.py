@@ -36,11 +36,8 @@ def test_datasets_and_types_are_those_of_the_contract(path):
     with h5py.File(path) as file:
         assert file["frames"].shape == (9, 2, 25, 3) and file["frames"].dtype == np.float32
         assert file["offset"].shape == (4,) and file["offset"].dtype == np.int64
-        assert {
-            key: file[key].dtype for key in ("label", "subject", "camera", "setup", "replication")
-        } == dict.fromkeys(
-            ("label", "subject", "camera", "setup", "replication"), np.dtype(np.int64)
-        )
+        for key in ("label", "subject", "camera", "setup", "replication"):
+            assert file[key].dtype == np.int64, key
         assert file["split/xsub"].dtype == bool
         assert set(file.attrs) == {
             "format",
@@ -79,9 +76,8 @@ def test_an_unfinished_store_is_removed_and_an_earlier_store_stays(path, make_se
         write(path, make_sequences(), error=KeyboardInterrupt())
     with writer_of(path) as writer:
         writer.append(make_sequences()[0])
-    assert [file.name for file in path.parent.iterdir()] == [
-        "store.h5"
-    ] and path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["store.h5"]
+    assert path.read_bytes() == before
 
 
 def test_a_file_that_cannot_be_started_leaves_nothing(tmp_path, monkeypatch):
@@ -116,10 +112,12 @@ from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
 from scdnet.errors import ScdnetError
 
-path, unlimited = Path(sys.argv[1]), resource.getrlimit(resource.RLIMIT_FSIZE)
+path = Path(sys.argv[1])
+_, unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
 
 def write():
-    with StoreWriter(path, dataset="synthetic", class_names=("a",) * 60, created_by="a test") as writer:
+    names = ("a",) * 60
+    with StoreWriter(path, dataset="synthetic", class_names=names, created_by="a test") as writer:
         for i in range(300):
             writer.append(SkeletonSequence(np.zeros((2, 2, 25, 3), np.float32), f"seq{i:04}", 0))
         writer.finish({"xsub": np.zeros(300, bool)})
@@ -127,7 +125,7 @@ def write():
 write()
 whole = path.read_bytes()
 for missing in [*range(1, 20_000, 500), *range(20_000, len(whole), 30_000)]:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) - missing, unlimited[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) - missing, unlimited))
     try:
         write()
     except ScdnetError as error:
@@ -138,6 +136,7 @@ for missing in [*range(1, 20_000, 500), *range(20_000, len(whole), 30_000)]:
 """
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no limit on the size of files")
 def test_a_disk_that_is_full_at_any_byte_is_one_error_and_leaves_the_earlier_store(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FILL_THE_DISK, str(tmp_path / "a.h5")],

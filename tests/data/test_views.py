@@ -1,4 +1,4 @@
-"""Views against a clip-by-clip writing of docs/method.md 2, and their invariants."""
+"""Views against docs/method.md 2, clip by clip, and their invariants."""
 
 import math
 from pathlib import Path
@@ -12,6 +12,7 @@ from scdnet.config import ViewsConfig
 from scdnet.data.streams import STREAMS
 from scdnet.data.views import (
     PAIR_SPECS,
+    AugmentParams,
     augment,
     evaluation_crop,
     resample,
@@ -31,18 +32,19 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+def sample(n: int, views: ViewsConfig) -> AugmentParams:
+    return sample_augment_params(n, 64, views=views, skeleton=NTU_25, generator=generator())
+
+
 def test_evaluation_views_equal_the_authors(shared: Path):
     cases = np.load(shared / "golden/ntu_cases.npz")
     names = sorted({key.split(".")[0] for key in cases.files})
     for name in names:
         num_frames = int(cases[f"{name}.num_frame"])
-        sequence = (
-            torch.from_numpy(cases[f"{name}.normalised"][:, :num_frames])
-            .float()
-            .permute(0, 1, 3, 2)
-        )
+        sequence = torch.from_numpy(cases[f"{name}.normalised"][:, :num_frames]).float()
+        frames = sequence.permute(0, 1, 3, 2).contiguous()
         crop = evaluation_crop(torch.tensor([num_frames]))
-        view = resample(sequence.contiguous(), crop.start, crop.length, num_frames=64)
+        view = resample(frames, crop.start, crop.length, num_frames=64)
         for stream, convert in STREAMS.items():
             expected = torch.from_numpy(cases[f"{name}.eval_{stream}"])
             assert torch.allclose(convert(view, NTU_25)[0], expected, atol=1e-5), (name, stream)
@@ -62,12 +64,10 @@ def test_resample_equals_torch_interpolate(crop: int, num_frames: int):
 
 def test_training_crop_follows_its_formula():
     length = torch.arange(1, 400)
-    draws = sample_augment_params(
-        len(length), 64, views=NEVER, skeleton=NTU_25, generator=generator()
-    )
-    crop = training_crop(length, draws, 64)
+    params = sample(len(length), NEVER)
+    crop = training_crop(length, params, 64)
     for n, rho, own in zip(
-        length.tolist(), draws.crop_fraction.tolist(), crop.length.tolist(), strict=True
+        length.tolist(), params.crop_fraction.tolist(), crop.length.tolist(), strict=True
     ):
         assert own == min(max(math.floor(n * rho), 64), n)
     assert (crop.start >= 0).all()
@@ -76,38 +76,36 @@ def test_training_crop_follows_its_formula():
 
 def test_every_legal_start_is_drawn():
     length = torch.full((2000,), 67)
-    crop = training_crop(
-        length,
-        sample_augment_params(2000, 64, views=NEVER, skeleton=NTU_25, generator=generator()),
-        64,
-    )
+    crop = training_crop(length, sample(2000, NEVER), 64)
     assert set(crop.start[crop.length == 64].tolist()) == {0, 1, 2, 3}
 
 
 def test_evaluation_crop_leaves_a_margin():
     crop = evaluation_crop(torch.tensor([10, 40, 100, 300]))
-    assert crop.start.tolist() == [0, 1, 2, 7]  # int(0.05 * length / 2)
+    # int(0.05 * length / 2).
+    assert crop.start.tolist() == [0, 1, 2, 7]
     assert crop.length.tolist() == [10, 38, 96, 286]
+
+
+def largest_angle_deg(rotations: torch.Tensor) -> float:
+    trace = rotations.diagonal(dim1=1, dim2=2).sum(dim=1).clamp(max=3)
+    return torch.rad2deg(torch.arccos((trace - 1) / 2)).max().item()
 
 
 def test_rotations_are_one_large_and_two_small_angles():
     matrices = sample_rotations(5000, ViewsConfig(), generator()).double()
-    assert torch.allclose(
-        matrices @ matrices.mT, torch.eye(3).double().expand(5000, 3, 3), atol=1e-5
-    )
-    angle = torch.rad2deg(
-        torch.arccos((matrices.diagonal(dim1=1, dim2=2).sum(dim=1).clamp(max=3) - 1) / 2)
-    )
-    assert 28 < angle.max() < 31
-    # about which axis: the largest of the three off-diagonal differences, and a third of the time each
+    identity = torch.eye(3).double().expand(5000, 3, 3)
+    assert torch.allclose(matrices @ matrices.mT, identity, atol=1e-5)
+    assert 28 < largest_angle_deg(matrices) < 31
+    # The main axis has the largest of the three off-diagonal differences.
     difference = matrices - matrices.mT
-    sines = torch.stack([difference[:, 1, 2], difference[:, 2, 0], difference[:, 0, 1]])  # x, y, z
-    share = torch.bincount(sines.argmax(dim=0), minlength=3) / 5000
-    assert (share - 1 / 3).abs().max() < 0.03
+    sines = torch.stack([difference[:, 1, 2], difference[:, 2, 0], difference[:, 0, 1]])
+    fraction = torch.bincount(sines.argmax(dim=0), minlength=3) / 5000
+    assert (fraction - 1 / 3).abs().max() < 0.03
 
 
 def test_rotation_turns_in_the_written_sense():
-    # Only about x, by 90 degrees: R_x = [[1,0,0],[0,0,1],[0,-1,0]], so p' = R p takes +y to -z
+    # A rotation about x by 90 degrees, R_x = [[1,0,0],[0,0,1],[0,-1,0]], takes +y to -z.
     x_only = ViewsConfig(max_angle_deg=90, max_minor_angle_deg=0)
     matrices = sample_rotations(100, x_only, generator())
     about_x = matrices[(matrices[:, 0, 0] == 1) & (matrices[:, 1, 1] < 0.999)]
@@ -117,39 +115,35 @@ def test_rotation_turns_in_the_written_sense():
 
 def test_rotation_composes_x_then_y_then_z(monkeypatch: pytest.MonkeyPatch):
     angle = math.radians(30)
-    c, s = math.cos(angle), math.sin(angle)
+    c = math.cos(angle)
+    s = math.sin(angle)
     about_x = torch.tensor([[1, 0, 0], [0, c, s], [0, -s, c]])
     about_y = torch.tensor([[c, 0, -s], [0, 1, 0], [s, 0, c]])
     about_z = torch.tensor([[c, s, 0], [-s, c, 0], [0, 0, 1]])
-    monkeypatch.setattr(
-        torch, "rand", lambda *shape, generator: torch.ones(*shape)
-    )  # every angle at its largest
+    # Every angle is at its largest.
+    monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.ones(*shape))
     drawn = sample_rotations(1, ViewsConfig(max_angle_deg=30, max_minor_angle_deg=30), generator())
     assert torch.allclose(drawn[0], about_z @ about_y @ about_x, atol=1e-6)
 
 
 def test_augmentation_equals_the_reference_implementation():
     x = torch.randn(40, 3, 64, 25, 2, generator=generator())
-    draws = sample_augment_params(
-        40, 64, views=ViewsConfig(), skeleton=NTU_25, generator=generator()
-    )
-    own = augment(x, draws, NTU_25)
+    params = sample(40, ViewsConfig())
+    own = augment(x, params, NTU_25)
     for i, clip in enumerate(x):
         expected = reference.augment(
             clip.numpy(),
-            rotation=draws.rotation[i].numpy(),
-            flip=bool(draws.flip[i]),
-            shear=draws.shear[i].numpy(),
-            keep_joints=draws.keep_joints[i].numpy(),
-            keep_frames=draws.keep_frames[i].numpy(),
+            rotation=params.rotation[i].numpy(),
+            flip=bool(params.flip[i]),
+            shear=params.shear[i].numpy(),
+            keep_joints=params.keep_joints[i].numpy(),
+            keep_frames=params.keep_frames[i].numpy(),
         )
         assert torch.allclose(own[i], torch.from_numpy(expected), atol=1e-5)
 
 
 def test_shear_has_ones_on_its_diagonal_and_stays_in_range():
-    shear = sample_augment_params(
-        500, 64, views=ALWAYS, skeleton=NTU_25, generator=generator()
-    ).shear
+    shear = sample(500, ALWAYS).shear
     assert (shear.diagonal(dim1=1, dim2=2) == 1).all()
     beside = shear[:, ~torch.eye(3, dtype=torch.bool)]
     assert -1 <= beside.min() < -0.95
@@ -160,36 +154,33 @@ AUGMENTATIONS = ("rotate", "flip", "shear", "joint_mask", "frame_mask")
 PROBABILITIES = tuple(f"{name}_prob" for name in AUGMENTATIONS)
 
 
-def what_happens(n: int, views: ViewsConfig) -> torch.Tensor:
-    """(5, n) bool: which of the AUGMENTATIONS each of n views has."""
-    draws, eye = (
-        sample_augment_params(n, 64, views=views, skeleton=NTU_25, generator=generator()),
-        torch.eye(3),
-    )
-    turned, sheared = ((matrix != eye).any(dim=(1, 2)) for matrix in (draws.rotation, draws.shear))
-    masked = (~keep.all(dim=1) for keep in (draws.keep_joints, draws.keep_frames))
-    return torch.stack([turned, draws.flip, sheared, *masked])
+def applied_augmentations(n: int, views: ViewsConfig) -> torch.Tensor:
+    """Return which of the AUGMENTATIONS each of n views has, (5, n) bool."""
+    params = sample(n, views)
+    identity = torch.eye(3)
+    rotated = (params.rotation != identity).any(dim=(1, 2))
+    sheared = (params.shear != identity).any(dim=(1, 2))
+    masked = (~keep.all(dim=1) for keep in (params.keep_joints, params.keep_frames))
+    return torch.stack([rotated, params.flip, sheared, *masked])
 
 
 def test_each_augmentation_happens_half_of_the_time_and_apart_from_the_others():
-    happened = what_happens(4000, ViewsConfig()).double()
-    assert (happened.mean(dim=1) - 0.5).abs().max() < 0.03  # 4 standard errors
+    happened = applied_augmentations(4000, ViewsConfig()).double()
+    # 4 standard errors.
+    assert (happened.mean(dim=1) - 0.5).abs().max() < 0.03
     off_diagonal = torch.corrcoef(happened) - torch.eye(5)
     assert off_diagonal.abs().max() < 0.07
 
 
 @pytest.mark.parametrize("probability", [0, 1])
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_of_probability_0_an_augmentation_never_happens_and_of_1_always(
+def test_an_augmentation_of_probability_0_never_happens_and_one_of_1_always(
     name: str, probability: int
 ):
     """The four others have the other probability."""
-    happened = what_happens(
-        500,
-        ViewsConfig(
-            **{**dict.fromkeys(PROBABILITIES, 1 - probability), f"{name}_prob": probability}
-        ),
-    )
+    values = dict.fromkeys(PROBABILITIES, 1 - probability)
+    values[f"{name}_prob"] = probability
+    happened = applied_augmentations(500, ViewsConfig(**values))
     expected = torch.full((5, 500), probability == 0)
     expected[AUGMENTATIONS.index(name)] = probability == 1
     assert torch.equal(happened, expected)
@@ -197,21 +188,16 @@ def test_of_probability_0_an_augmentation_never_happens_and_of_1_always(
 
 def test_without_augmentation_a_clip_stays_as_it_is():
     x = torch.randn(4, 3, 64, 25, 2)
-    assert torch.equal(
-        augment(
-            x,
-            sample_augment_params(4, 64, views=NEVER, skeleton=NTU_25, generator=generator()),
-            NTU_25,
-        ),
-        x,
-    )
+    assert torch.equal(augment(x, sample(4, NEVER), NTU_25), x)
 
 
 def pairs(kind: str, n: int = 400, views: ViewsConfig = ALWAYS):
-    draws = sample_pair_params(
+    params = sample_pair_params(
         n, 64, PAIR_SPECS[kind], views=views, skeleton=NTU_25, generator=generator()
     )
-    return tuple(type(draws)(*(x[half] for x in draws)) for half in (slice(0, n), slice(n, 2 * n)))
+    return tuple(
+        type(params)(*(x[half] for x in params)) for half in (slice(0, n), slice(n, 2 * n))
+    )
 
 
 @pytest.mark.parametrize(
@@ -234,29 +220,19 @@ def test_the_views_of_a_pair_share_what_their_task_says(kind: str, shared: set[s
 
 def test_what_a_pair_shares_is_still_drawn_for_each_sequence():
     first, _ = pairs("spatial")
-    assert (
-        len(first.rotation.flatten(1).unique(dim=0))
-        == len(first.shear.flatten(1).unique(dim=0))
-        == 400
-    )
+    for matrices in (first.rotation, first.shear):
+        assert len(matrices.flatten(1).unique(dim=0)) == 400
 
 
 def test_the_spatial_task_turns_and_shears_half_as_much_and_hides_no_joint():
-    (first, second), (strong, _) = pairs("spatial"), pairs("scd")
+    first, second = pairs("spatial")
+    strong, _ = pairs("scd")
     assert first.keep_joints.all() and not first.keep_frames.all()
     assert not torch.equal(first.keep_frames, second.keep_frames)
     off_diagonal = ~torch.eye(3, dtype=torch.bool)
-    assert (
-        0.45
-        < first.shear[:, off_diagonal].abs().max()
-        <= 0.5
-        < strong.shear[:, off_diagonal].abs().max()
-    )
-    angle = [
-        torch.rad2deg(torch.arccos((d.rotation.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2))
-        for d in (first, strong)
-    ]
-    assert 14 < angle[0].max() < 15.5 < angle[1].max()
+    weak_shear, strong_shear = (d.shear[:, off_diagonal].abs().max() for d in (first, strong))
+    assert 0.45 < weak_shear <= 0.5 < strong_shear
+    assert 14 < largest_angle_deg(first.rotation) < 15.5 < largest_angle_deg(strong.rotation)
 
 
 def test_the_temporal_task_hides_no_frame_but_joints_of_each_view():

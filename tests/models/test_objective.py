@@ -5,7 +5,7 @@ import torch
 
 from scdnet.losses import contrast_losses, info_nce, positive_cosines
 from scdnet.models.encoder import NUM_LEVELS, DualPathEncoder, EncoderSizes
-from scdnet.models.objective import Objective, LossWeights, hdc_objective, scd_objective
+from scdnet.models.objective import LossWeights, Objective, hdc_objective, scd_objective
 from scdnet.models.scdnet import SCDNet
 
 SIZES = EncoderSizes(

@@ -1,8 +1,8 @@
-"""SCD-Net written out as docs/method.md 3 and 4 say it, one module and one line after the other: slow, and the measure.
+"""The reference implementation of SCD-Net: docs/method.md 3 and 4 one module after the other, slow.
 
-Tests compare the toolkit's encoder with it, `tools/bench/bench_*.py` time the toolkit against it. Its weights bear the names
-of the authors' checkpoints (scdnet/engine/official.py), and it gives the golden numbers by itself. Inside a stem
-tensors are (N*M, C, T, V).
+Tests compare the encoder with it, `tools/bench/bench_*.py` time the encoder against it. Its weights
+have the names of the authors' checkpoints (scdnet/engine/official.py), and it reproduces the golden
+numbers by itself. Inside a stem tensors are (N*M, C, T, V).
 """
 
 import copy
@@ -29,13 +29,14 @@ class Relation(nn.Module):
         self.conv4 = nn.Conv2d(r, out_channels, 1)
 
     def forward(self, x: Tensor, adjacency: Tensor, alpha: Tensor) -> Tensor:
-        q, k = self.conv1(x).mean(dim=2), self.conv2(x).mean(dim=2)  # (N, r, V)
+        q = self.conv1(x).mean(dim=2)  # (N, r, V)
+        k = self.conv2(x).mean(dim=2)  # (N, r, V)
         refined = self.conv4(torch.tanh(q[:, :, :, None] - k[:, :, None, :]))  # (N, C_out, U, V)
         return torch.einsum("ncuv,nctv->nctu", alpha * refined + adjacency, self.conv3(x))
 
 
 class GraphConv(nn.Module):
-    """gcn."""
+    """Graph convolution over three subsets, with a skip connection."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -61,7 +62,8 @@ class ConvNorm(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.conv, self.bn = conv, nn.BatchNorm2d(conv.out_channels)
+        self.conv = conv
+        self.bn = nn.BatchNorm2d(conv.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bn(self.conv(x))
@@ -74,7 +76,7 @@ def over_time(channels: int, dilation: int) -> ConvNorm:
 
 
 class TemporalConv(nn.Module):
-    """tcn."""
+    """Four branches over time."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -98,7 +100,7 @@ class TemporalConv(nn.Module):
 
 
 class Unit(nn.Module):
-    """relu(tcn(gcn(x)) + residual)."""
+    """y = relu(tcn(gcn(x)) + residual(x))."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -120,10 +122,12 @@ class Stem(nn.Module):
         super().__init__()
         b = sizes.base_channels
         self.data_bn = nn.BatchNorm1d(sizes.num_bodies * JOINTS * 3)
-        self.l1, self.l2, self.l3 = Unit(3, b), Unit(b, 4 * b), Unit(4 * b, b)
+        self.l1 = Unit(3, b)
+        self.l2 = Unit(b, 4 * b)
+        self.l3 = Unit(4 * b, b)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, V, M) -> (N, M, b, T, V)."""
+        """Map (N, C, T, V, M) to (N, M, b, T, V)."""
         n, c, t, v, m = x.shape
         x = self.data_bn(x.permute(0, 4, 3, 1, 2).reshape(n, m * v * c, t))
         x = x.view(n, m, v, c, t).permute(0, 1, 3, 4, 2).reshape(n * m, c, t, v)
@@ -131,11 +135,12 @@ class Stem(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Both paths: (N, C, T, V, M) -> v_t, v_s, (N, D) each."""
+    """Both paths: (N, C, T, V, M) to v_t, v_s, (N, D) each."""
 
     def __init__(self, sizes: EncoderSizes) -> None:
         super().__init__()
-        d, b = sizes.embed_dim, sizes.base_channels
+        d = sizes.embed_dim
+        b = sizes.base_channels
 
         def project(width: int) -> nn.Module:
             return nn.Sequential(nn.Linear(width, d), nn.LayerNorm(d), nn.ReLU(), nn.Linear(d, d))
@@ -146,19 +151,19 @@ class Encoder(nn.Module):
             )
             return nn.TransformerEncoder(layer, sizes.num_layers, enable_nested_tensor=False)
 
-        self.gcn_t, self.gcn_s = Stem(sizes), Stem(sizes)
-        self.channel_t, self.channel_s = (
-            project(sizes.num_bodies * JOINTS * b),
-            project(sizes.num_frames * b),
-        )
-        self.t_encoder, self.s_encoder = transformer(), transformer()
+        self.gcn_t = Stem(sizes)
+        self.gcn_s = Stem(sizes)
+        self.channel_t = project(sizes.num_bodies * JOINTS * b)
+        self.channel_s = project(sizes.num_frames * b)
+        self.t_encoder = transformer()
+        self.s_encoder = transformer()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         t = self.gcn_t(x).permute(0, 3, 1, 4, 2).flatten(2)  # (N, T, M*V*b)
         s = self.gcn_s(x).permute(0, 1, 4, 3, 2).flatten(3).flatten(1, 2)  # (N, M*V, T*b)
-        return self.t_encoder(self.channel_t(t)).amax(dim=1), self.s_encoder(
-            self.channel_s(s)
-        ).amax(dim=1)
+        v_t = self.t_encoder(self.channel_t(t)).amax(dim=1)
+        v_s = self.s_encoder(self.channel_s(s)).amax(dim=1)
+        return v_t, v_s
 
 
 class Side(nn.Module):
@@ -172,7 +177,9 @@ class Side(nn.Module):
             return nn.Sequential(nn.Linear(width, d), nn.ReLU(), nn.Linear(d, projection_dim))
 
         self.encoder = Encoder(sizes)
-        self.t_proj, self.s_proj, self.i_proj = head(d), head(d), head(2 * d)
+        self.t_proj = head(d)
+        self.s_proj = head(d)
+        self.i_proj = head(2 * d)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         t, s = self.encoder(x)
@@ -197,7 +204,7 @@ class SCDNet(nn.Module):
             self.register_buffer(f"{letter}_queue_ptr", torch.zeros(1, dtype=torch.long))
 
     def losses(self, query_view: Tensor, key_view: Tensor) -> Tensor:
-        """Momentum update, the four terms against the queues as they stand, then the keys go into these."""
+        """Update the key encoder, return the four losses, push the keys into the queues."""
         with torch.no_grad():
             for key, query in zip(
                 self.encoder_k.parameters(), self.encoder_q.parameters(), strict=True
@@ -210,18 +217,14 @@ class SCDNet(nn.Module):
             positive = torch.einsum("nd,nd->n", queries[a], keys[b])[:, None]
             negative = torch.einsum("nd,dk->nk", queries[a], getattr(self, f"{b}_queue").clone())
             logits = torch.cat([positive, negative], dim=1) / 0.2
-            losses.append(
-                F.cross_entropy(
-                    logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-                )
-            )
+            target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+            losses.append(F.cross_entropy(logits, target))
         with torch.no_grad():
             for letter, key in keys.items():
-                queue, cursor = (
-                    getattr(self, f"{letter}_queue"),
-                    getattr(self, f"{letter}_queue_ptr"),
-                )
-                start, end = int(cursor), int(cursor) + len(key)
+                queue = getattr(self, f"{letter}_queue")
+                cursor = getattr(self, f"{letter}_queue_ptr")
+                start = int(cursor)
+                end = start + len(key)
                 queue[:, start:end] = key.T
                 cursor[0] = end % queue.shape[1]
         return torch.stack(losses)
