@@ -46,7 +46,7 @@ def plan_job(
         # The table may lie among the recordings.
         table_file = table_path.resolve()
         files = [file for file in files if Path(file.path).resolve() != table_file]
-    classes = number_classes(row.label for row in table.rows.values())
+    class_names, class_ids = number_classes(row.label for row in table.rows.values())
     stems = {file.stem for file in files}
     rejected = [
         *table.rejected,
@@ -66,12 +66,12 @@ def plan_job(
         elif file.stem in recordings:
             rejected.append(duplicate_rejection(file, recordings[file.stem].file))
         else:
-            recordings[file.stem] = Recording(file, row, classes.ids[row.label])
+            recordings[file.stem] = Recording(file, row, class_ids[row.label])
     train = [stem for stem, row in table.rows.items() if row.is_train]
     filled = np.array(filled_joints(LAYOUTS[capture.layout]), dtype=h5py.string_dtype())
     return Job(
         dataset=dataset,
-        class_names=classes.names,
+        class_names=class_names,
         split_rules={"custom": lambda sequences: np.isin(sequences.name, train)},
         items=[recordings[stem] for stem in sorted(recordings)],
         convert_item=partial(convert_recording, capture),

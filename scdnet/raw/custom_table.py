@@ -46,13 +46,6 @@ class Table(NamedTuple):
     rejected: Sequence[Rejection]
 
 
-class Classes(NamedTuple):
-    """The class names, and the index of the class of each label."""
-
-    names: tuple[str, ...]
-    ids: Mapping[str, int]
-
-
 def read_table(path: Path) -> Table:
     """Read a table. Raises RawFileError if a column is missing, unknown or repeated."""
     where = str(path)
@@ -127,9 +120,12 @@ def parse_row(
     return stem, Row(found["label"], **numbers, is_train=IS_TRAIN[side], line=line)
 
 
-def number_classes(labels: Iterable[str]) -> Classes:
-    """Sort the distinct labels into classes, by value if all are integers."""
+def number_classes(labels: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Sort the distinct labels into classes, by value if all are integers.
+
+    Returns the names of the classes and the class id of each label.
+    """
     distinct = set(labels)
     value = int if all(INTEGER.fullmatch(label) for label in distinct) else str
     ids = {name: index for index, name in enumerate(sorted({value(label) for label in distinct}))}
-    return Classes(tuple(map(str, ids)), {label: ids[value(label)] for label in distinct})
+    return tuple(map(str, ids)), {label: ids[value(label)] for label in distinct}

@@ -58,8 +58,8 @@ LAYOUTS = {
             "spine at shoulders": {"center of shoulders": 1},
         },
     ),
-    # Source of the order: MediaPipe Pose, pose landmarks. Index and pinky are knuckles; the palm,
-    # where Kinect v2 has its hand, is two thirds of the way to them.
+    # Source of the order: MediaPipe Pose, pose landmarks. Index and pinky are knuckles. The palm
+    # is two thirds of the way to them; that is where Kinect v2 has its hand.
     "mediapipe33": Layout(
         joints=(
             "nose", "left eye (inner)", "left eye", "left eye (outer)",
