@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from scdnet.cli import run_command
 from scdnet.config import Config
-from scdnet.data.clips import noise_clips
+from scdnet.data.noise import noise_clips
 from scdnet.engine.device import disable_malloc_trim
 from scdnet.engine.train.pretrain import start_training
 

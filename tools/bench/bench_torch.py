@@ -10,7 +10,8 @@ from bench_lib import describe_machine, interleaved_medians
 from torch import Tensor
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips, noise_clips
+from scdnet.data.clips import Clips
+from scdnet.data.noise import noise_clips
 from scdnet.engine.device import device_name
 
 # The fraction of NTU RGB+D's recordings that show two people.

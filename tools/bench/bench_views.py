@@ -7,7 +7,8 @@ from torch import Tensor
 
 from scdnet.cli import run_command
 from scdnet.config import DataConfig
-from scdnet.data.clips import Clips, noise_clips
+from scdnet.data.clips import Clips
+from scdnet.data.noise import noise_clips
 from scdnet.engine.device import disable_malloc_trim, resolve_device
 from tests.reference.views import ReferenceViews
 
