@@ -36,28 +36,37 @@ class Section(BaseModel):
 class ViewsConfig(Section):
     """The augmentations of a training view (docs/method.md 2)."""
 
-    # Each augmentation is applied to a view with its own probability.
+    # The probability of a rotation, for each view.
     rotate_prob: Probability = 0.5
+    # The probability of an exchange of left and right, for each view.
     flip_prob: Probability = 0.5
+    # The probability of a shear, for each view.
     shear_prob: Probability = 0.5
+    # The probability of the spatial mask, for each view.
     joint_mask_prob: Probability = 0.5
+    # The probability of the temporal mask, for each view.
     frame_mask_prob: Probability = 0.5
-    # The shortest crop, as a fraction of the recording and in frames; the longer of the two counts.
+    # The shortest crop, as a fraction of the recording.
     min_crop_fraction: Fraction = 0.1
+    # The shortest crop in frames; the longer of the two counts.
     min_crop_frames: int = Field(64, ge=1)
-    # The largest angle about the main axis, and about the two others.
+    # The largest angle about the main axis.
     max_angle_deg: float = Field(30, ge=0)
+    # The largest angle about the two other axes.
     max_minor_angle_deg: float = Field(1, ge=0)
     # The largest off-diagonal element of the shear matrix.
     max_shear: float = Field(1, ge=0)
     # `structured` masks joints around a few seed joints, `random` any joints.
     spatial_mask: Literal["structured", "random", "none"] = "structured"
-    # Fractions of the skeleton's joints, rounded: 5 and 8 of 25.
+    # The seed joints of the structured mask, as a fraction of all joints, rounded: 5 of 25.
     seed_joint_fraction: Fraction = 0.2
+    # The masked joints, likewise: 8 of 25.
     masked_joint_fraction: float = Field(0.32, ge=0, lt=1)
     # `segments` masks whole segments of the clip, `frames` as many frames drawn one by one.
     temporal_mask: Literal["segments", "frames", "none"] = "segments"
+    # The number of equal segments of a clip.
     num_segments: int = Field(16, ge=1)
+    # The number of segments that are masked.
     num_masked_segments: int = Field(6, ge=0)
 
     @model_validator(mode="after")
@@ -73,7 +82,9 @@ class ViewsConfig(Section):
 class DataConfig(Section):
     """The sequences, and how they are cut into clips."""
 
+    # The sequence store.
     store: Path = Path("data/ntu60.h5")
+    # The train/test split of the store.
     benchmark: str = "xsub"
     # The batch size over all ranks together.
     batch_size: int = Field(64, ge=2)
@@ -108,8 +119,11 @@ class ModelConfig(Section):
     base_channels: int = Field(64, ge=8, multiple_of=8)
     # D, the width of the transformers and of each path's feature.
     embed_dim: int = Field(2048, ge=1)
+    # The attention heads of the transformers.
     num_heads: int = Field(8, ge=1)
+    # The layers of each transformer.
     num_layers: int = Field(1, ge=1)
+    # The dropout of the transformers.
     dropout: Probability = 0.1
     # How the tokens of a path become one feature.
     pooling: Literal["max", "mean"] = "max"
@@ -119,6 +133,7 @@ class ModelConfig(Section):
     queue_size: int = Field(8192, ge=1)
     # Momentum of the key encoder.
     momentum: Probability = 0.999
+    # The temperature of InfoNCE.
     temperature: float = Field(0.2, gt=0)
 
     @model_validator(mode="after")
@@ -141,12 +156,14 @@ class ScdConfig(Section):
 class HdcConfig(Section):
     """The hierarchical decoupled contrast (docs/objectives.md)."""
 
+    # The paths that are trained, each by its own pair of views.
     subtasks: Annotated[tuple[Literal["spatial", "temporal"], ...], Distinct] = (
         "spatial",
         "temporal",
     )
     # Depths of the encoder: 1 to 3 are the units of the stem, 4 is the end of the path.
     levels: Annotated[tuple[Level, ...], Distinct] = (1, 2, 3, 4)
+    # How much each level counts in the loss.
     loss_weights: Literal["uniform", "depth", "invariance"] = "invariance"
 
 
@@ -161,7 +178,9 @@ class OptimConfig(Section):
     momentum: float = Field(0.9, ge=0, lt=1)
     # Applied to every parameter, biases and norms included.
     weight_decay: float = Field(1e-4, ge=0)
+    # The number of epochs.
     epochs: int = Field(451, ge=1)
+    # How lr falls: in steps at the milestones, or as a cosine to 0.
     schedule: Literal["multistep", "cosine"] = "multistep"
     # For multistep: the epochs, counted from 0, from which on lr is multiplied by 0.1.
     milestones: Milestones = (351,)
@@ -189,6 +208,7 @@ class LinearConfig(Section):
 
     # `logistic` is regularized; its strength is chosen on held-out training sequences.
     probe: Literal["sgd", "logistic"] = "sgd"
+    # The batch size of the probe.
     batch_size: int = Field(1024, ge=1)
     optim: LinearOptimConfig = LinearOptimConfig()
 
@@ -200,6 +220,7 @@ class FinetuneConfig(Section):
     label_fraction: Fraction = 1
     # Semi-supervised: the number of labelled subsets that are drawn and fine-tuned on.
     num_subsets: int = Field(5, ge=1)
+    # The batch size of fine-tuning.
     batch_size: int = Field(64, ge=1)
     # Train on augmented views instead of the evaluation view.
     augment: bool = True
@@ -215,10 +236,13 @@ class Config(Section):
 
     # The name of the run directory within runs_dir.
     name: str = Field("scdnet", pattern=r"^[\w+-][\w.+-]*$", coerce_numbers_to_str=True)
+    # The directory that contains the run directories.
     runs_dir: Path = Path("runs")
     # What tables call this pretraining; by default what it was trained on.
     display_name: str = ""
+    # The seed of everything random.
     seed: int = Field(0, ge=0, lt=2**32)
+    # `auto` uses a GPU if there is one.
     device: Literal["auto", "cpu", "cuda"] = "auto"
     # Precision of matrix products; tf32 has an effect on a GPU only, bf16 is mixed precision.
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
@@ -226,6 +250,7 @@ class Config(Section):
     compile: Annotated[Literal["auto", "off"], Off] = "auto"
     # Several ranks: batch-norm statistics over the whole batch instead of each rank's rows.
     sync_batchnorm: bool = True
+    # The content of a view: joint positions, bones or motion.
     stream: Stream = "joint"
     # Epochs between two 1-NN evaluations on the test split; 0: never.
     eval_every: int = Field(0, ge=0)
@@ -237,6 +262,7 @@ class Config(Section):
     keep_checkpoints: int = Field(2, ge=1)
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
+    # The contrast of the pretraining (docs/objectives.md).
     objective: Literal["scd", "hdc", "scd+hdc"] = "scd"
     scd: ScdConfig = ScdConfig()
     hdc: HdcConfig = HdcConfig()

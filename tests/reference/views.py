@@ -1,6 +1,6 @@
 """Reference implementation of docs/method.md 2: one clip after the other, in numpy.
 
-Tests compare augmentations with it, and `tools/bench/bench_views.py` times the views against it.
+Tests compare augmentations with it.
 """
 
 import math

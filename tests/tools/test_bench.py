@@ -61,7 +61,3 @@ def test_the_conversion_agrees_with_the_reference_implementation(tmp_path: Path)
     per_file = json.loads(path.read_text())["cpu_ms_per_file"]
     assert per_file["scdnet"] < per_file["reference"]
 
-
-@pytest.mark.slow
-def test_views_are_timed_against_the_reference_implementation():
-    assert "speedup" in run_benchmark("bench_views", "--rounds", 1, "--batch", 8)

@@ -59,8 +59,6 @@ bench train_bf16_64_eager 240 bench_train --precision bf16 --batch 64 --compile 
 bench eval_bf16 120 bench_eval --precision bf16
 bench eval_fp32 120 bench_eval
 bench objectives 240 bench_objectives -c ntu60_xsub precision=bf16
-part views_64 60 "$python" tools/bench/bench_views.py --device cuda --batch 64
-part views_256 60 "$python" tools/bench/bench_views.py --device cuda --batch 256
 # A training of the paper's model that has not ended after 180 s is interrupted (124), which is no failure.
 part training 200 bash -c 'timeout -s INT 180 "$@"; state=$?; [ $state = 0 ] || [ $state = 124 ]' \
     train "$python" -m scdnet train "${options[@]}" --overwrite
@@ -99,7 +97,7 @@ print(
     f"{last['clips_per_second']:.0f} clips/s, data_time_fraction {last['data_time_fraction']:.3f}"
 )
 TABLE
-cat "$out"/views_*.log "$out/objectives.log"
+cat "$out/objectives.log"
 tail -n 5 "$out/retrieval.log"
 cat "$out/linear.log" "$out/protocols.log"
 grep -hE '[0-9]+ (passed|failed)' "$out/tests.log"
