@@ -19,12 +19,14 @@ def select_bodies(bodies: np.ndarray) -> np.ndarray:
     (any M, T, V, C) -> (2, T, V, C). The energy is std(x) + std(y) + std(z), each over all joints
     of the frames in which the body is not all zero.
     """
+    is_present = np.any(bodies, axis=(2, 3))  # (M, T)
     energy = []
-    for body in bodies:
-        present_frames = body[np.any(body, axis=(1, 2))]
-        # A body that does not move at all still comes before an absent one.
-        is_present = len(present_frames) > 0
-        energy.append(present_frames.reshape(-1, 3).std(axis=0).sum() if is_present else -1.0)
+    for body, frames in zip(bodies, is_present, strict=True):
+        if frames.any():
+            energy.append(body[frames].reshape(-1, 3).std(axis=0).sum())
+        else:
+            # A body that does not move at all still comes before an absent one.
+            energy.append(-1.0)
     return bodies[np.argsort(-np.array(energy), kind="stable")[:MAX_BODIES]]
 
 
