@@ -4,16 +4,12 @@ import multiprocessing
 import os
 import random
 import resource
-import runpy
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TextIO
 
 import pytest
 import yaml
@@ -24,174 +20,197 @@ from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.run.checkpoints import progress_of
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.eval.knn import score_1nn
+from tests.commands.train_with_a_death import count_events, die_at, run_train
+from tests.conftest import make_small_config, write_synthetic_store
 from tests.engine.runs import assert_same_state, changed, metrics_of
 
-ROOT = Path(__file__).parents[2]
-TRAIN = ROOT / "tools" / "train.py"
-BEGUN = "training sequences"  # of the line that it writes when it comes to train
 FORKING = multiprocessing.get_context("fork")
+Act = Callable[[int], None]
 
 pytestmark = pytest.mark.end_to_end
 
 
-@dataclass
-class Started:
-    """A training in a process group of its own."""
+class Program:
+    """A training in a process group of its own, forked without importing everything again."""
 
-    pid: int
-    stderr: TextIO
-    wait: Callable[[], int]  # for its exit status
-    said: str = ""
+    def __init__(self, arguments: list[str], act: Act, largest_file: int) -> None:
+        self.stderr, writer = os.pipe()
+        self.said = ""
+        self.process: BaseProcess = FORKING.Process(
+            target=be_train, args=(arguments, writer, act, largest_file)
+        )
+        self.process.start()
+        os.close(writer)
+        self.pid = self.process.pid
+
+    def read_until(self, text: str) -> None:
+        """Wait until it has written `text`."""
+        while text not in self.said:
+            chunk = os.read(self.stderr, 1 << 16)
+            assert chunk, self.said
+            self.said += chunk.decode()
 
     def finish(self) -> tuple[int, str]:
-        """Its exit status and all that it has said."""
-        self.said += self.stderr.read()
-        return self.wait(), self.said
+        """Wait for its exit status and all that it has written to stderr."""
+        self.process.join()
+        # Data workers that outlive a kill keep the pipe open.
+        os.set_blocking(self.stderr, False)
+        with suppress(BlockingIOError):
+            while chunk := os.read(self.stderr, 1 << 16):
+                self.said += chunk.decode()
+        return self.process.exitcode, self.said
 
 
-def run_program(arguments: list[str], stderr: TextIO, largest_file: int) -> None:
-    """In a process forked off: be tools/train.py."""
+def be_train(arguments: list[str], stderr: int, act: Act, largest_file: int) -> None:
+    """Turn a forked process into tools/train.py."""
     os.setsid()
-    os.dup2(stderr.fileno(), 2)
+    os.dup2(stderr, 2)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    sys.argv = [str(TRAIN), *arguments]
-    runpy.run_path(str(TRAIN), run_name="__main__")
-
-
-def fork(arguments: list[str], largest_file: int) -> Started:
-    """The program without the seconds that a new interpreter takes to import all."""
-    reader, writer = os.pipe()
-    with os.fdopen(writer, "w") as stderr:
-        process = FORKING.Process(target=run_program, args=(arguments, stderr, largest_file))
-        process.start()
-
-    def wait() -> int:
-        process.join()
-        return process.exitcode
-
-    return Started(process.pid, os.fdopen(reader), wait)
-
-
-def spawn(arguments: list[str], largest_file: int) -> Started:
-    """The program as a user starts it."""
-    assert largest_file == resource.RLIM_INFINITY
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, TRAIN, *arguments],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    return Started(process.pid, process.stderr, process.wait)
+    count_events(act)
+    run_train(arguments)
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
-    """`start(config, *arguments)`: a training that has come to train."""
+def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """`start(config, *arguments)` starts a training; `act` is called at its events."""
     started = []
 
     def begin(
         config: Config,
         *arguments: str,
-        how: Callable = fork,
+        act: Act = lambda event: None,
         largest_file: int = resource.RLIM_INFINITY,
-    ) -> Started:
+    ) -> Program:
         path = tmp_path / f"{config.name}.yaml"
         path.write_text(yaml.safe_dump(dump_config(config)))
-        training = how(["-c", str(path), *arguments], largest_file)
-        started.append(training)
-        while BEGUN not in training.said:
-            line = training.stderr.readline()
-            assert line, training.said
-            training.said += line
-        return training
+        program = Program(["-c", str(path), *arguments], act, largest_file)
+        started.append(program)
+        return program
 
     yield begin
-    for training in started:
+    for program in started:
         with suppress(ProcessLookupError):
-            os.killpg(training.pid, signal.SIGKILL)
-        training.wait()
-        training.stderr.close()
+            os.killpg(program.pid, signal.SIGKILL)
+        program.process.join()
+        os.close(program.stderr)
 
 
-@pytest.mark.parametrize(
-    ("how", "kills", "seconds", "epochs"),
-    [(fork, 3, 0.5, 15), pytest.param(spawn, 20, 1.5, 400, marks=pytest.mark.slow)],
-)
-def test_a_run_killed_at_random_moments_ends_as_the_undisturbed_one(
-    small_config: Config,
-    start: Callable[..., Started],
-    how: Callable,
-    kills: int,
-    seconds: float,
-    epochs: int,
+def long_run(store: Path, runs_dir: Path, *, epochs: int) -> Config:
+    return changed(
+        make_small_config(store, runs_dir),
+        save_every=1,
+        eval_every=2,
+        keep_checkpoints=3,
+        optim={"epochs": epochs},
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """An undisturbed run of 4 epochs."""
+    folder = tmp_path_factory.mktemp("whole")
+    store = write_synthetic_store(folder / "synthetic.h5")
+    config = long_run(store, folder / "runs", epochs=4)
+    pretrain(config, score=score_1nn)
+    return config
+
+
+@pytest.mark.parametrize("data", [{}, {"cache": "none", "num_workers": 2}])
+def test_a_run_killed_at_drawn_events_ends_as_the_undisturbed_one(
+    whole: Config, tmp_path: Path, start: Callable[..., Program], data: dict
 ):
-    config = changed(small_config, save_every=1, eval_every=5, keep=3, optim={"epochs": epochs})
-    whole = changed(config, name="whole")
-    pretrain(whole, score=score_1nn)
-    moments, resumed = random.Random(0), 0
+    config = changed(whole, runs_dir=tmp_path / "runs", data=data)
+    check_kills(config, start, whole, kills=3, last_event=7)
+
+
+@pytest.mark.slow
+def test_a_run_killed_often_ends_as_the_undisturbed_one(
+    whole: Config, tmp_path: Path, start: Callable[..., Program]
+):
+    longer = long_run(whole.data.store, tmp_path / "whole", epochs=40)
+    pretrain(longer, score=score_1nn)
+    config = changed(longer, runs_dir=tmp_path / "runs")
+    check_kills(config, start, longer, kills=20, last_event=10)
+
+
+def check_kills(
+    config: Config, start: Callable[..., Program], whole: Config, *, kills: int, last_event: int
+) -> None:
+    """Kill the run at drawn events, resume it at once, compare its files with those of `whole`."""
+    drawn = random.Random(0)
+    num_resumed = 0
     for _ in range(kills):
-        process = start(config, "--resume", how=how)
-        time.sleep(moments.uniform(0, seconds))
-        os.kill(process.pid, signal.SIGKILL)
-        status, said = process.finish()
-        assert status == -signal.SIGKILL, "it ended before the kill: it needs more epochs"
-        resumed += "going on after" in said
-    assert resumed > (10 if kills >= 20 else 0)
-    assert start(config, "--resume", how=how).finish()[0] == 0
-    for name in ("last.pt", "best.pt", f"epoch_{epochs - 1:04}.pt"):
+        event = drawn.randint(2, last_event)
+        status, said = start(config, "--resume", act=die_at(event)).finish()
+        assert status == -signal.SIGKILL, said
+        num_resumed += "Resuming from epoch" in said
+    assert num_resumed >= kills // 2
+    status, said = start(config, "--resume").finish()
+    assert status == 0, said
+    names = sorted(path.name for path in whole.run_dir.glob("*.pt"))
+    assert sorted(path.name for path in config.run_dir.glob("*.pt")) == names
+    for name in names:
         assert_same_state(config.run_dir / name, whole.run_dir / name)
-    assert [line["loss"] for line in metrics_of(config)] == [
-        line["loss"] for line in metrics_of(whole)
-    ]
+    losses = [line["loss"] for line in metrics_of(whole)]
+    assert [line["loss"] for line in metrics_of(config)] == losses
+
+
+def report(event: int) -> None:
+    print(f"event {event}", file=sys.stderr)
 
 
 def test_a_signal_to_all_processes_of_a_job_stops_it_with_a_checkpoint(
-    small_config: Config, start: Callable[..., Started], run
+    small_config: Config, start: Callable[..., Program], run
 ):
-    """As SLURM and terminals send them; meanwhile the folder is refused to others."""
+    """As SLURM and terminals send them; meanwhile the run directory is refused to others."""
     streamed = {"cache": "none", "num_workers": 2}
-    config = changed(small_config, data=streamed, optim={"epochs": 10_000})
-    process = start(config)
-    path = config.runs_dir.parent / "small.yaml"
-    for more in ([], ["--resume"], ["--overwrite"]):
-        done = run("tools/train.py", "-c", path, *more)
-        assert done.status == 2
-        assert f"small: a run is at work here (process {process.pid} on " in done.err
-        assert done.err.count("\n") == 1
-    places = []
+    config = changed(small_config, data=streamed, optim={"epochs": 100_000})
+    program = start(config, act=report)
+    progress = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        time.sleep(1)  # some steps
-        os.killpg(process.pid, number)
-        status, said = process.finish()
-        assert status == 128 + number, said
-        assert f"{number.name}: stopping after this step, with a checkpoint" in said
-        assert said.splitlines()[-1].startswith("stopped after step ")
-        assert said.splitlines()[-1].endswith(" saved; go on with --resume")
-        places.append(progress_of(read_checkpoint(config.run_dir / "last.pt").state))
+        program.read_until("event 9\n")
         if number == signal.SIGTERM:
-            process = start(config, "--resume")
-    assert places[0] < places[1]
+            refuse_a_second_run(run, config, program)
+        os.killpg(program.pid, number)
+        status, said = program.finish()
+        assert status == 128 + number, said
+        assert f"{number.name}: stopping after this step with a checkpoint" in said
+        last_line = said.splitlines()[-1]
+        assert last_line.startswith("Stopped at epoch ")
+        assert last_line.endswith("/2. Checkpoint saved; continue with --resume.")
+        progress.append(progress_of(read_checkpoint(config.run_dir / "last.pt").state))
+        if number == signal.SIGTERM:
+            program = start(config, "--resume", act=report)
+    assert progress[0] < progress[1]
+
+
+def refuse_a_second_run(run, config: Config, program: Program) -> None:
+    path = config.runs_dir.parent / "small.yaml"
+    message = f"small: another run is active in this directory (process {program.pid} on "
+    for arguments in ([], ["--resume"], ["--overwrite"]):
+        done = run("tools/train.py", "-c", path, *arguments)
+        assert done.status == 2
+        assert message in done.err
+        assert done.err.count("\n") == 1
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(
-    small_config: Config, start: Callable[..., Started]
+    whole: Config, tmp_path: Path, start: Callable[..., Program]
 ):
-    last = pretrain(small_config)
+    config = changed(whole, runs_dir=tmp_path / "runs", optim={"epochs": 1}, eval_every=0)
+    last = pretrain(config)
     before = last.read_bytes()
-    longer = changed(small_config, optim={"epochs": 3})
+    longer = changed(config, optim={"epochs": 2})
     status, said = start(longer, "--resume", largest_file=len(before) * 2 // 3).finish()
     assert status == 2
-    assert said.splitlines()[-1].startswith(
-        f"error: {last.with_name('next.pt')}: cannot be written ("
-    )
+    next_checkpoint = last.with_name("next.pt")
+    assert said.splitlines()[-1].startswith(f"error: {next_checkpoint}: cannot be written (")
     assert (
-        f"the last good checkpoint is {last}, after 2 epochs; make room and go on with --resume"
-        in said
+        f"the last good checkpoint is {last}, at epoch 1; "
+        "free disk space and continue with --resume" in said
     )
     assert "Traceback" not in said
     assert last.read_bytes() == before
     assert start(longer, "--resume").finish()[0] == 0
-    assert read_checkpoint(last).state["epoch"] == 3
+    assert read_checkpoint(last).state["epoch"] == 2

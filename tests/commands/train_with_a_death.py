@@ -1,26 +1,76 @@
-"""tools/train.py, but rank 1 kills itself at the step that $DIE_AT names, in the first life of the job alone."""
+"""`scdnet train`, killed or stopped at a drawn event. No test itself; a script for torchrun too.
+
+An event is a training step that begins, or a file that is renamed: a checkpoint, the metrics or the
+config.
+"""
 
 import os
 import runpy
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from torch import Tensor
+from scdnet.engine.train import pretrain as pretraining
 
-from scdnet.engine.train import state as training
-
-ROOT = Path(__file__).parents[2]
-original, steps = training.train_step, []
+TRAIN = Path(__file__).parents[2] / "tools" / "train.py"
 
 
-def train_step(*args: object, **kwargs: object) -> Tensor:
-    """One step, or the end."""
-    steps.append(1)
-    is_first_life = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
-    if is_first_life and os.environ["RANK"] == "1" and len(steps) == int(os.environ["DIE_AT"]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args, **kwargs)
+def count_events(act: Callable[[int], None], *, renames: bool = True) -> None:
+    """Let this process call `act` with the number, from 1 on, of each event; cannot be undone."""
+    original = pretraining.train_step
+    num_events = 0
+
+    def count(name: str, args: tuple = ()) -> None:
+        nonlocal num_events
+        if name in ("step", "os.rename"):
+            num_events += 1
+            act(num_events)
+
+    def step(*args: object, **kwargs: object) -> object:
+        count("step")
+        return original(*args, **kwargs)
+
+    pretraining.train_step = step
+    if renames:
+        sys.addaudithook(count)
 
 
-training.train_step = train_step
-runpy.run_path(str(ROOT / "tools" / "train.py"), run_name="__main__")
+def die_at(event: int) -> Callable[[int], None]:
+    """Return an action that kills this process at the event."""
+
+    def act(number: int) -> None:
+        if number == event:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return act
+
+
+def stop_job_at(event: int) -> Callable[[int], None]:
+    """Return an action that asks torchrun to stop at the event, and waits until it does."""
+
+    def act(number: int) -> None:
+        if number == event:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            os.kill(os.getppid(), signal.SIGTERM)
+            signal.sigwait({signal.SIGTERM})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            signal.raise_signal(signal.SIGTERM)
+
+    return act
+
+
+def run_train(arguments: list[str]) -> None:
+    """Run tools/train.py in this process, and end it."""
+    sys.argv = [str(TRAIN), *arguments]
+    runpy.run_path(str(TRAIN), run_name="__main__")
+
+
+if __name__ == "__main__":
+    # $DIE_AT and $STOP_AT count the steps of a rank in the first life of the job.
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        if os.environ["RANK"] == "1" and "DIE_AT" in os.environ:
+            count_events(die_at(int(os.environ["DIE_AT"])), renames=False)
+        if os.environ["RANK"] == "0" and "STOP_AT" in os.environ:
+            count_events(stop_job_at(int(os.environ["STOP_AT"])), renames=False)
+    run_train(sys.argv[1:])

@@ -9,6 +9,7 @@ from scdnet.config_file import dump_config
 from scdnet.engine.build import build_model
 from scdnet.engine.checkpoint import CONTENT, CheckpointError, read_checkpoint, save_checkpoint
 from scdnet.files import file_sha256
+from scdnet.models.objective import Objective
 
 INPUT_NORM = "query.encoder.temporal_stem.input_norm.weight"
 FIRST_NORM = "query.encoder.temporal_stem.units.0.gcn.norm.weight"
@@ -16,12 +17,10 @@ FIRST_NORM = "query.encoder.temporal_stem.units.0.gcn.norm.weight"
 
 @pytest.fixture
 def saved(small_config: Config, tmp_path: Path) -> Path:
-    model = build_model(small_config).state_dict()
-    state = {kind: CONTENT[kind]() for kind in CONTENT} | {
-        "config": dump_config(small_config),
-        "epoch": 3,
-    }
-    save_checkpoint(tmp_path / "some.pt", {**state, "model": model})
+    model = build_model(small_config.model, small_config.data, Objective())
+    state = {key: kind() for key, kind in CONTENT.items()}
+    state |= {"config": dump_config(small_config), "epoch": 3, "model": model.state_dict()}
+    save_checkpoint(tmp_path / "some.pt", state)
     return tmp_path / "some.pt"
 
 
@@ -48,11 +47,11 @@ def test_encoder_comes_back_with_its_sizes_and_weights(saved: Path):
 def test_a_write_that_fails_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch):
     before = saved.read_bytes()
 
-    def full_disk(state: dict, path: Path) -> None:
+    def fill_disk(state: dict, path: Path) -> None:
         path.write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(torch, "save", full_disk)
+    monkeypatch.setattr(torch, "save", fill_disk)
     with pytest.raises(
         CheckpointError, match=r"some\.pt: cannot be written \(No space left.*GB are free there"
     ):
@@ -72,11 +71,18 @@ def test_missing_and_torn_files_are_named(saved: Path, tmp_path: Path):
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path):
     path = tmp_path / "bad.pt"
     torch.save({"format": pytest.raises}, path)
-    with pytest.raises(
-        CheckpointError, match="not a checkpoint, or one that would run code"
-    ) as error:
+    message = r"bad\.pt: not a safe checkpoint: it contains \S*raises, which is not a tensor"
+    with pytest.raises(CheckpointError, match=message) as error:
         load_encoder(path)
-    assert "weights_only" not in str(error.value)  # torch advises to switch the protection off
+    # torch advises to switch the protection off.
+    assert "weights_only" not in str(error.value)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path):
+    path = tmp_path / "notes.pt"
+    path.write_text("no checkpoint")
+    with pytest.raises(CheckpointError, match=r"notes\.pt: not a readable checkpoint \(torch"):
+        load_encoder(path)
 
 
 def test_the_hash_is_that_of_the_bytes(saved: Path):
@@ -86,13 +92,16 @@ def test_the_hash_is_that_of_the_bytes(saved: Path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state.update(model={}), "no query encoder in it"),
+        (lambda state: state.update(model={}), "it contains no query encoder"),
         (lambda state: state.update(model=3), "expected model to be a dict, found int"),
         (lambda state: state.pop("config"), "expected config to be a dict, found nothing"),
-        (lambda state: state.update(format="other"), "does not say how many attention heads"),
+        (
+            lambda state: state.update(format="other"),
+            "does not state its number of attention heads",
+        ),
         (lambda state: state["model"].update({INPUT_NORM: torch.zeros(2, 2)}), "do not fit"),
         (lambda state: state["model"].update({FIRST_NORM: torch.zeros(0)}), "do not fit"),
-        (lambda state: state.update(version=9), "expected version 3, found 9"),
+        (lambda state: state.update(version=9), "expected version 1, found 9"),
         (
             lambda state: state["model"].pop("query.encoder.spatial_path.project.0.bias"),
             "do not fit.*project.0.bias",

@@ -1,4 +1,4 @@
-"""Whatever has happened to the bytes of a checkpoint: an error that names the file, never another number."""
+"""Whatever happened to the bytes of a checkpoint: a named error, never another number."""
 
 import zipfile
 from collections.abc import Callable
@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from scdnet.engine.checkpoint import CONTENT, CheckpointError, read_checkpoint, save_checkpoint
-from tests.engine.runs import flat, same
+from tests.engine.runs import flatten, is_same
 
-STRIDE = 5  # of the places that are tried; with 1 it holds too
+# The distance of the places that are tried; the claims hold for 1 too.
+STRIDE = 7
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of few bytes."""
+    """A small checkpoint."""
     path = tmp_path_factory.mktemp("whole") / "some.pt"
     model = {
         "weight": torch.randn(7, 13, generator=torch.Generator().manual_seed(0)),
@@ -29,13 +30,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def outcome(whole: Path, tmp_path: Path) -> Callable[[bytes], str]:
-    """What reading the bytes gives: "refused", "same" or "other"."""
-    path, expected = tmp_path / "damaged.pt", flat(read_checkpoint(whole).state)
+    """`outcome(content)` of reading bytes: "refused", "same" or "other"."""
+    path = tmp_path / "damaged.pt"
+    expected = flatten(read_checkpoint(whole).state)
 
     def read(content: bytes) -> str:
         path.write_bytes(content)
         try:
-            found = flat(read_checkpoint(path).state)
+            found = flatten(read_checkpoint(path).state)
         except CheckpointError as error:
             return (
                 "refused"
@@ -43,7 +45,7 @@ def outcome(whole: Path, tmp_path: Path) -> Callable[[bytes], str]:
                 else str(error)
             )
         are_same = found.keys() == expected.keys() and all(
-            same(x, expected[key]) for key, x in found.items()
+            is_same(x, expected[key]) for key, x in found.items()
         )
         return "same" if are_same else "other"
 

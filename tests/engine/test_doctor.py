@@ -1,4 +1,4 @@
-"""Each problem is a finding, whatever it is; where there is none, the numbers are those of the run."""
+"""Every problem is a finding; without problems the numbers are those of the run."""
 
 import shutil
 from pathlib import Path
@@ -8,12 +8,19 @@ import torch
 
 from scdnet.config import Config
 from scdnet.engine import doctor
-from scdnet.engine.build import build_model
+from scdnet.engine.build import build_model, build_objective
 from scdnet.engine.doctor import Finding, checkpoint_bytes, examine
-from scdnet.engine.train.pretrain import pretrain
+from scdnet.engine.run.checkpoints import RunCheckpoints
+from scdnet.engine.train.pretrain import start_training
+from scdnet.models.scdnet import SCDNet
 from tests.engine.runs import changed
 
 NAMES = ["device", "versions", "model", "store", "frames", "batch", "disk"]
+
+
+def model_of(config: Config) -> SCDNet:
+    objective = build_objective(config.objective, config.scd, config.hdc)
+    return build_model(config.model, config.data, objective)
 
 
 def problems_of(config: Config) -> list[Finding]:
@@ -41,7 +48,7 @@ def test_a_run_that_can_start_has_no_problem(small_config: Config):
 
 def test_parameters_are_those_of_the_model(small_config: Config):
     config = changed(small_config, model={"embed_dim": 256})
-    query = sum(x.numel() for x in build_model(config).query.parameters())
+    query = sum(x.numel() for x in model_of(config).query.parameters())
     assert text_of(config, "model").startswith(
         f"{query / 1e6:.2f} M parameters to train, {2 * query / 1e6:.2f} M"
     )
@@ -60,12 +67,22 @@ def test_the_size_of_frames_is_that_in_memory(small_config: Config):
     ("objective", "optimizer"), [("scd", "sgd"), ("scd", "adamw"), ("scd+hdc", "sgd")]
 )
 def test_the_estimate_is_the_size_of_a_checkpoint(
-    small_config: Config, objective: str, optimizer: str
+    small_config: Config, tmp_path: Path, objective: str, optimizer: str
 ):
-    optim, model = {"epochs": 1, "name": optimizer}, {"width": 256, "queue_size": 64}
-    config = changed(small_config, objective=objective, model=model, optim=optim)
-    estimate = checkpoint_bytes(config, build_model(config))
-    assert estimate == pytest.approx(pretrain(config).stat().st_size, rel=0.1)
+    config = changed(
+        small_config,
+        objective=objective,
+        model={"embed_dim": 256, "queue_size": 64},
+        optim={"name": optimizer},
+    )
+    estimate = checkpoint_bytes(model_of(config), optimizer)
+    training = start_training(config, torch.device("cpu"))
+    for parameter in training.model.query.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    training.optimizer.step()
+    state = {"config": {}, **training.state_dict()}
+    path = RunCheckpoints(tmp_path, keep=1).save(state)
+    assert estimate == pytest.approx(path.stat().st_size, rel=0.1)
 
 
 def test_a_gpu_that_is_not_there(small_config: Config, monkeypatch: pytest.MonkeyPatch):
@@ -122,11 +139,11 @@ def test_frames_that_do_not_fit(small_config: Config, monkeypatch: pytest.Monkey
 def test_a_gpu_for_frames_that_is_not_there(small_config: Config):
     name, text = only_problem(changed(small_config, data={"cache": "gpu"}))
     assert name == "frames"
-    assert "gpu was asked for, but the run is on the CPU" in text
+    assert "gpu needs a run on a GPU, this one is on the CPU" in text
 
 
 def free_disk(monkeypatch: pytest.MonkeyPatch, free: dict[Path, int]) -> None:
-    """Let the folders have so many free bytes, all others no end of them."""
+    """Set the free bytes of directories; all others have plenty."""
     usage = type(shutil.disk_usage("/"))
     monkeypatch.setattr(
         doctor.shutil, "disk_usage", lambda path: usage(0, 0, free.get(path, 10**15))
@@ -140,17 +157,17 @@ def test_batches_that_do_not_fit_shared_memory(
     shared_memory.mkdir()
     monkeypatch.setattr(doctor, "SHARED_MEMORY", shared_memory)
     config = changed(small_config, data={"cache": "none", "num_workers": 3})
-    needed = (
-        3 * 2 * (77 + 77 + 76 + 76) * 2 * 25 * 3 * 4
-    )  # three workers, two batches each, of the longest
+    # Three workers have two batches each, of the longest recordings.
+    needed = 3 * 2 * (77 + 77 + 76 + 76) * 2 * 25 * 3 * 4
     free_disk(monkeypatch, {shared_memory: needed})
     assert problems_of(config) == []
     free_disk(monkeypatch, {shared_memory: needed - 1})
     name, text = only_problem(config)
     assert name == "workers"
-    assert "use data.num_workers=0" in text
+    assert f"use data.num_workers=0 or enlarge {shared_memory}" in text
     assert problems_of(changed(config, data={"num_workers": 0})) == []
-    assert problems_of(small_config) == []  # whose frames are in memory
+    # The frames of the small config are in memory.
+    assert problems_of(small_config) == []
 
 
 def test_a_batch_or_queue_that_does_not_suit_the_split(small_config: Config):
@@ -184,7 +201,7 @@ def test_a_disk_has_to_hold_all_checkpoints_and_the_one_being_written(
     copies: int,
 ):
     config = changed(small_config, **changes)
-    size = checkpoint_bytes(config, build_model(config))
+    size = checkpoint_bytes(model_of(config), config.optim.name)
     free_disk(monkeypatch, {tmp_path: copies * size})
     assert problems_of(config) == []
     free_disk(monkeypatch, {tmp_path: copies * size - 1})
@@ -194,7 +211,7 @@ def test_a_disk_has_to_hold_all_checkpoints_and_the_one_being_written(
 def test_checkpoints_that_will_be_replaced_count_as_free(
     small_config: Config, monkeypatch: pytest.MonkeyPatch
 ):
-    size = checkpoint_bytes(small_config, build_model(small_config))
+    size = checkpoint_bytes(model_of(small_config), small_config.optim.name)
     small_config.run_dir.mkdir(parents=True)
     free_disk(monkeypatch, {small_config.run_dir: size})
     assert only_problem(small_config)[0] == "disk"

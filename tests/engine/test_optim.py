@@ -21,13 +21,15 @@ def learning_rates(config: OptimConfig) -> list[float]:
 def test_paper_schedule_drops_at_epoch_351():
     rates = learning_rates(OptimConfig())
     assert len(rates) == 451
-    assert rates[:351] == [0.01] * 351  # docs/method.md 4: epochs 0-350
-    assert rates[351:] == pytest.approx([0.001] * 100)  # 351-450
+    # docs/method.md 4: epochs 0-350 and 351-450.
+    assert rates[:351] == [0.01] * 351
+    assert rates[351:] == pytest.approx([0.001] * 100)
 
 
 def test_cosine_falls_from_lr_after_a_linear_warm_up():
     rates = learning_rates(OptimConfig(schedule="cosine", lr=0.4, epochs=20, warmup_epochs=3))
-    cosine = [0.2 * (1 + math.cos(math.pi * epoch / 20)) for epoch in range(20)]  # half of 0.4
+    # 0.2 is half of 0.4.
+    cosine = [0.2 * (1 + math.cos(math.pi * epoch / 20)) for epoch in range(20)]
     assert rates == pytest.approx([0.1, 0.2, 0.3, *cosine[3:]])
 
 
@@ -37,12 +39,13 @@ def test_warm_up_leaves_the_milestones_where_they_are():
 
 
 def test_sgd_is_momentum_without_nesterov_and_decays_every_parameter():
-    """Two steps by hand: g = grad + decay * p; v = 0.9 v + g; p = p - lr v. Biases and norms decay too."""
+    """By hand: g = grad + decay * p; v = 0.9 v + g; p = p - lr v; biases and norms decay too."""
     layer = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     for parameter in layer.parameters():
         nn.init.constant_(parameter, 1.0)
     optimizer = make_optimizer(layer.parameters(), OptimConfig(lr=0.1, weight_decay=0.01))
-    value, velocity = 1.0, 0.0
+    value = 1.0
+    velocity = 0.0
     for _ in range(2):
         for parameter in layer.parameters():
             parameter.grad = torch.full_like(parameter, 0.5)

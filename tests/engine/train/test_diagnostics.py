@@ -1,4 +1,4 @@
-"""The numbers of a step: by hand, by plain loops, and at their two ends."""
+"""The diagnostics of a step: by hand, by plain loops, and at their extremes."""
 
 import math
 
@@ -20,20 +20,22 @@ def rows(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_alignment_by_hand():
-    x, y = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    assert alignment(x, y).item() == 1  # squared distances 0 and 2
+    x = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    y = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    # The squared distances are 0 and 2.
+    assert alignment(x, y).item() == 1
 
 
 def test_uniformity_by_hand():
-    x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])  # squared distances 2, 2, 4
+    # The squared distances are 2, 2 and 4.
+    x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
     assert uniformity(x).item() == pytest.approx(math.log((2 * math.exp(-4) + math.exp(-8)) / 3))
 
 
 def test_feature_std_by_hand():
     x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
-    assert feature_std(x).item() == pytest.approx(
-        math.sqrt(4 / 3) / 2 * math.sqrt(2)
-    )  # sqrt(4 / 3) and 0
+    # The deviations are sqrt(4 / 3) and 0.
+    assert feature_std(x).item() == pytest.approx(math.sqrt(4 / 3) / 2 * math.sqrt(2))
 
 
 def test_uniformity_is_that_of_the_pairs_one_by_one():
@@ -43,7 +45,8 @@ def test_uniformity_is_that_of_the_pairs_one_by_one():
 
 
 def test_spread_and_collapse_are_the_two_ends():
-    spread, collapsed = rows(500, 64), rows(1, 64).expand(500, 64)
+    spread = rows(500, 64)
+    collapsed = rows(1, 64).expand(500, 64)
     assert feature_std(spread).item() == pytest.approx(1, abs=0.02)
     assert uniformity(spread).item() == pytest.approx(-4 + 8 / 64, abs=0.02)
     assert alignment(spread, rows(500, 64, seed=1)).item() == pytest.approx(2, abs=0.05)
@@ -52,21 +55,18 @@ def test_spread_and_collapse_are_the_two_ends():
     assert alignment(spread, spread).item() == 0
 
 
-def test_the_numbers_of_a_step_stand_under_their_names():
+def test_the_diagnostics_of_a_step_have_their_names():
     names = ("temporal", "spatial", "instance")
     query, key = (dict(zip(names, rows(3, 6, 4, seed=seed), strict=True)) for seed in (0, 1))
     first, second, unused = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
-    first.grad, second.grad = torch.tensor([3.0, 4.0]), torch.tensor([0.0, 12.0])
-    numbers = dict(
-        zip(
-            diagnostic_names(names),
-            step_diagnostics(query, key, [first, second, unused]).tolist(),
-            strict=True,
-        )
-    )
+    first.grad = torch.tensor([3.0, 4.0])
+    second.grad = torch.tensor([0.0, 12.0])
+    values = step_diagnostics(query, key, [first, second, unused]).tolist()
+    numbers = dict(zip(diagnostic_names(names), values, strict=True))
     assert numbers["grad_norm"] == 13
     for domain in names:
-        own, other = query[domain], key[domain]
+        own = query[domain]
+        other = key[domain]
         assert numbers[f"alignment/{domain}"] == pytest.approx(alignment(own, other).item())
         assert numbers[f"uniformity/{domain}"] == pytest.approx(uniformity(own).item())
         assert numbers[f"feature_std/{domain}"] == pytest.approx(feature_std(own).item())
