@@ -17,7 +17,6 @@ from scdnet.models.bodies import DistinctBodies
 from scdnet.models.layers import (
     Conv1x1,
     ConvNorm,
-    InputNorm,
     WeightedBatchNorm2d,
     conv_norm,
     expand_batch,
@@ -170,7 +169,7 @@ class Stem(nn.Module):
 
     def __init__(self, base_channels: int, num_bodies: int, skeleton: Skeleton) -> None:
         super().__init__()
-        self.input_norm = InputNorm(num_bodies * skeleton.num_joints * COORDINATES)
+        self.input_norm = WeightedBatchNorm2d(num_bodies * skeleton.num_joints * COORDINATES)
         widths = (COORDINATES, *(times * base_channels for times in STEM_WIDTHS))
         self.units = nn.ModuleList(Unit(c, d, skeleton) for c, d in pairwise(widths))
 
@@ -183,8 +182,8 @@ class Stem(nn.Module):
         the order (m n).
         """
         _, c, _, v, m = clips.shape
-        x = self.input_norm(rearrange(clips, "n c t v m -> n (m v c) t"))
-        x = rearrange(x, "n (m v c) t -> (m n) c v t", m=m, v=v, c=c)
+        x = self.input_norm(rearrange(clips, "n c t v m -> n (m v c) t 1"))
+        x = rearrange(x, "n (m v c) t 1 -> (m n) c v t", m=m, v=v, c=c)
         if bodies is None:
             return self._apply_units(x, num_units)
         with weighted_rows(self, bodies.count):

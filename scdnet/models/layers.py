@@ -66,7 +66,7 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
         if self.row_count is None and self.gather is None:
             return self._normalize_plain(x, weight)
-        return _normalize(self, x, weight, self.row_count)
+        return _normalize_weighted(self, x, weight)
 
     def _normalize_plain(self, x: Tensor, weight: Tensor) -> Tensor:
         # Autograd keeps the statistics that it is given, and a second call would change them.
@@ -78,24 +78,6 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
         return y
 
 
-class InputNorm(nn.BatchNorm1d):
-    """Batch norm of (N, C, T)."""
-
-    momentum: float
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-
-    gather: Gather | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalize (N, C, T)."""
-        if not self.training or self.gather is None:
-            return super().forward(x)
-        self.num_batches_tracked.add_(1)
-        return _normalize(self, x[..., None], self.weight, None)[..., 0]
-
-
 def synchronize_statistics(model: nn.Module, gather: Gather) -> None:
     """Let all batch norms of `model` train on the statistics of the batches of all processes.
 
@@ -103,7 +85,7 @@ def synchronize_statistics(model: nn.Module, gather: Gather) -> None:
     same order.
     """
     for module in model.modules():
-        if isinstance(module, WeightedBatchNorm2d | InputNorm):
+        if isinstance(module, WeightedBatchNorm2d):
             module.gather = gather
 
 
@@ -120,10 +102,9 @@ def weighted_rows(model: nn.Module, count: Tensor) -> Iterator[None]:
             norm.row_count = None
 
 
-def _normalize(
-    norm: WeightedBatchNorm2d | InputNorm, x: Tensor, weight: Tensor, count: Tensor | None
-) -> Tensor:
+def _normalize_weighted(norm: WeightedBatchNorm2d, x: Tensor, weight: Tensor) -> Tensor:
     """Normalize (R, C, V, T) as in training, and update the running statistics."""
+    count = norm.row_count
     if count is None:
         count = torch.ones_like(x[:, 0, 0, 0], dtype=weight.dtype)
     y, mean, var, n = _WeightedBatchNorm.apply(x, weight, norm.bias, count, norm.eps, norm.gather)

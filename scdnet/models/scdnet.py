@@ -1,6 +1,7 @@
 """The pretraining model: query encoder, momentum encoder, queues."""
 
 import copy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -64,14 +65,9 @@ class SCDNet(nn.Module):
 
     def negatives(self) -> Projections:
         """Return the current keys of the queues, (K, projection_dim) each."""
-        return {name: self._queue(name).keys for name in self.queues}
+        return {name: cast(KeyQueue, queue).keys for name, queue in self.queues.items()}
 
     def enqueue(self, keys: Projections) -> None:
         """Push the keys of a batch into their queues."""
-        for name in self.queues:
-            self._queue(name).push(keys[name])
-
-    def _queue(self, name: str) -> KeyQueue:
-        queue = self.queues[name]
-        assert isinstance(queue, KeyQueue)
-        return queue
+        for name, queue in self.queues.items():
+            cast(KeyQueue, queue).push(keys[name])
