@@ -1,26 +1,28 @@
-"""The doctor as a command: a line for each finding, the first problem named, and its exit status."""
+"""The doctor as a command: a row for each check, the first problem named, and its exit status."""
 
 from pathlib import Path
 
-ROW = ("device", "versions", "model", "store", "frames", "batch", "disk")
+CHECKS = ["device", "versions", "model", "store", "frames", "batch", "disk"]
 
 
 def test_a_run_that_can_start(run, config_path: Path):
     result = run("tools/doctor.py", "-c", config_path)
     assert result.status == 0
-    lines = result.out.splitlines()
-    assert tuple(line.split()[0] for line in lines) == ROW
-    assert all(line.endswith("  ok") for line in lines)
-    assert len({len(line) for line in lines}) == 1  # aligned
+    header, _, *rows = result.out.splitlines()
+    assert header.split() == ["check", "result", "details"]
+    assert [row.split()[:2] for row in rows] == [[check, "ok"] for check in CHECKS]
+    # The details are aligned.
+    assert {row.rstrip()[header.index("details") - 1] for row in rows} == {" "}
 
 
 def test_the_first_problem_is_named_at_the_end(run, config_path: Path):
     result = run("tools/doctor.py", "-c", config_path, "model.queue_size=5", "data.cache=gpu")
     assert result.status == 1
-    lines = result.out.splitlines()
-    assert tuple(line.split()[0] for line in lines[:-1]) == ROW
-    assert [line.split()[0] for line in lines if "  problem: " in line] == ["frames", "batch"]
-    assert lines[-1].startswith("first problem: frames: data.cache: gpu was asked for")
+    _, _, *rows, empty, last = result.out.splitlines()
+    assert [row.split()[0] for row in rows] == CHECKS
+    assert [row.split()[0] for row in rows if row.split()[1] == "problem"] == ["frames", "batch"]
+    assert empty == ""
+    assert last.startswith("first problem: frames: data.cache: gpu needs a run on a GPU")
     assert result.err == ""
 
 

@@ -1,4 +1,4 @@
-"""The commands from end to end, and what they say to bad input."""
+"""The commands from end to end, and how they answer bad input."""
 
 import json
 from pathlib import Path
@@ -22,13 +22,13 @@ def test_train_resume_retrieve_extract(run, config_path: Path, store_path: Path,
     again = run("tools/train.py", "-c", config_path)
     assert again.status == 2
     assert again.err.count("\n") == 1
-    assert "this run exists; go on with --resume" in again.err
+    assert "this run exists; continue it with --resume" in again.err
     resumed = run("tools/train.py", "-c", config_path, "--resume", "optim.epochs=3", "eval_every=1")
     assert resumed.status == 0, resumed.err
     assert "epoch 3/3" in resumed.err
 
     scored = run(
-        "tools/eval_knn.py", "-c", config_path, "--checkpoint", "raw", "--checkpoint", checkpoint
+        "tools/eval_knn.py", "-c", config_path, "--baseline", "raw", "--checkpoint", checkpoint
     )
     assert scored.status == 0, scored.err
     assert "raw views" in scored.out
@@ -108,16 +108,22 @@ def test_debug_shows_the_traceback(run, config_path: Path):
 def test_features_never_overwrite_what_they_are_made_from(run, config_path: Path, store_path: Path):
     before = store_path.read_bytes()
     result = run(
-        "tools/extract_features.py", "-c", config_path, "--checkpoint", "none", "--out", store_path
+        "tools/extract_features.py",
+        "-c",
+        config_path,
+        *("--baseline", "random-init", "--out", store_path),
     )
     assert result.status == 2
-    assert "it would be overwritten" in result.err
+    assert "which would be overwritten" in result.err
     assert store_path.read_bytes() == before
 
 
-def test_features_cannot_be_written_onto_a_folder(run, config_path: Path, tmp_path: Path):
+def test_features_cannot_be_written_to_a_directory(run, config_path: Path, tmp_path: Path):
     result = run(
-        "tools/extract_features.py", "-c", config_path, "--checkpoint", "none", "--out", tmp_path
+        "tools/extract_features.py",
+        "-c",
+        config_path,
+        *("--baseline", "random-init", "--out", tmp_path),
     )
     assert result.status == 2
     assert result.err.count("\n") == 1
@@ -161,12 +167,10 @@ def test_a_truncated_store_is_one_line_and_status_2(run, config_path: Path, stor
 
 
 def test_a_checkpoint_that_does_not_fit_is_one_line_and_status_2(
-    run, config_path: Path, tmp_path: Path
+    run, config_path: Path, trained: Path
 ):
-    assert run("tools/train.py", "-c", config_path).status == 0
-    checkpoint = tmp_path / "runs/small/last.pt"
     result = run(
-        "tools/eval_knn.py", "-c", config_path, "--checkpoint", checkpoint, "model.embed_dim=32"
+        "tools/eval_knn.py", "-c", config_path, "--checkpoint", trained, "model.embed_dim=32"
     )
     assert result.status == 2
     assert "embed_dim is 16 in the checkpoint, 32 in the config" in result.err

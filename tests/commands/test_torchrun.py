@@ -1,11 +1,11 @@
-"""Whole programs as torchrun starts them, two ranks on the CPU."""
+"""Whole programs of two ranks on the CPU, as torchrun starts them."""
 
+import multiprocessing
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -13,59 +13,22 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch.distributed import TCPStore
 
 from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.train.pretrain import pretrain
+from tests.commands.train_with_a_death import count_events, die_at, run_train
+from tests.engine.conftest import forget_ranks
 from tests.engine.runs import assert_same_state, changed, metrics_of
 
 ROOT = Path(__file__).parents[2]
+TRAIN = "tools/train.py"
 DEATH = "tests/commands/train_with_a_death.py"
+FORKING = multiprocessing.get_context("fork")
 pytestmark = pytest.mark.end_to_end
 slow = pytest.mark.slow
-
-
-def started(
-    config: Config, *arguments: object, options: tuple[str, ...] = (), die_at: int = 0
-) -> subprocess.Popen:
-    """`torchrun --nproc_per_node=2 OPTIONS PROGRAM -c CONFIG ARGUMENTS`; the program is the first of `arguments`."""
-    path = config.runs_dir.parent / f"{config.name}.yaml"
-    path.write_text(yaml.safe_dump(dump_config(config)))
-    program, *arguments = map(str, arguments)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node=2",
-        *options,
-    ]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-        "DIE_AT": str(die_at),
-    }
-    return subprocess.Popen(
-        [*command, program, "-c", str(path), *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finished(config: Config, *arguments: object, **how: object) -> tuple[int, str, str]:
-    """Status, stdout and stderr of a program that is given time enough, should it hang, to be seen doing so."""
-    process = started(config, *arguments, **how)
-    try:
-        out, err = process.communicate(timeout=180)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    return process.returncode, out, err
 
 
 @pytest.fixture
@@ -74,100 +37,192 @@ def config(small_config: Config) -> Config:
     return changed(small_config, name="run", save_every=1)
 
 
-def test_a_rank_that_dies_is_started_again_and_the_run_resumed(
-    config: Config, capsys: pytest.CaptureFixture
+def write_config(config: Config) -> Path:
+    path = config.runs_dir.parent / f"{config.name}.yaml"
+    path.write_text(yaml.safe_dump(dump_config(config)))
+    return path
+
+
+def be_rank(variables: dict[str, str], arguments: list[str], log: Path, death: int | None) -> None:
+    """Turn a forked process into a rank of `scdnet train`, killed at its step `death`."""
+    os.environ.update(variables)
+    forget_ranks()
+    sys.stderr = log.open("w", buffering=1)
+    if death is not None:
+        count_events(die_at(death), renames=False)
+    run_train(arguments)
+
+
+class Agent:
+    """What torchrun does for two ranks, without new interpreters: one store for all lives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        self.num_lives = 0
+
+    def run(self, arguments: Sequence[str], *, death: int | None = None) -> list[tuple[int, str]]:
+        """Run both ranks, the second until its step `death`; return status and stderr of each."""
+        processes = []
+        for rank in range(2):
+            variables = {
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(self.store.port),
+                "TORCHELASTIC_USE_AGENT_STORE": "True",
+                "TORCHELASTIC_RESTART_COUNT": str(self.num_lives),
+                "RANK": str(rank),
+                "WORLD_SIZE": "2",
+                "LOCAL_RANK": str(rank),
+                "LOCAL_WORLD_SIZE": "2",
+            }
+            log = self.folder / f"{rank}.log"
+            own_death = death if rank == 1 else None
+            process = FORKING.Process(
+                target=be_rank, args=(variables, list(arguments), log, own_death), daemon=True
+            )
+            process.start()
+            processes.append((process, log))
+        self.num_lives += 1
+        for process, _ in processes:
+            process.join()
+        return [(process.exitcode, log.read_text()) for process, log in processes]
+
+
+def test_a_job_that_lost_a_rank_resumes_and_ends_as_the_undisturbed_one(
+    config: Config, tmp_path: Path, capfd: pytest.CaptureFixture
 ):
-    status, out, err = finished(config, DEATH, "--resume", options=("--max-restarts=1",), die_at=4)
-    assert status == 0, err
-    assert err.count("nothing to resume, starting afresh") == 1  # only the first rank speaks
-    assert err.count("last.pt: going on after 1 epochs") == 1
-    assert out.count("last checkpoint") == 1
-    state = read_checkpoint(config.run_dir / "last.pt").state
+    agent = Agent(tmp_path)
+    path = str(write_config(config))
+    (first, said), (second, _) = agent.run(["-c", path, "--resume"], death=4)
+    assert (first, second) == (2, -9)
+    assert "nothing to resume, starting a new run" in said
+    assert "error on rank 0: Lost connection to another rank; see its log." in said
+    for status, said in agent.run(["-c", path, "--resume"]):
+        assert status == 0, said
+        # Only the first rank logs.
+    assert said == ""
+    whole = changed(config, name="whole")
+    for status, said in Agent(tmp_path).run(["-c", str(write_config(whole))]):
+        assert status == 0, said
+    assert capfd.readouterr().out.count("last checkpoint") == 2
+    last = config.run_dir / "last.pt"
+    assert_same_state(last, whole.run_dir / "last.pt")
+    state = read_checkpoint(last).state
     assert (state["epoch"], len(state["random"])) == (2, 2)
     assert not torch.equal(*(rank["cpu"] for rank in state["random"]))
     assert [line["epoch"] for line in metrics_of(config)] == [0, 1]
-    path = pretrain(
-        changed(config, optim={"epochs": 3}), resume=True
-    )  # with another number of ranks
-    assert (
-        "the checkpoint is of 2 ranks, going on with 1: dropout will differ"
-        in capsys.readouterr().err
+    # Another number of ranks can resume, too.
+    pretrain(changed(config, optim={"epochs": 3}), resume=True)
+    message = "written by 2 ranks, resuming with 1: dropout will differ"
+    assert message in capfd.readouterr().err
+    assert len(read_checkpoint(last).state["random"]) == 1
+
+
+def run_torchrun(
+    config: Config,
+    program: str,
+    *arguments: object,
+    options: Sequence[str] = (),
+    **variables: int,
+) -> tuple[int, str, str]:
+    """Run `torchrun --nproc_per_node=2 OPTIONS PROGRAM -c CONFIG ARGUMENTS`.
+
+    Returns its status, stdout and stderr.
+    """
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        **{name: str(value) for name, value in variables.items()},
+    }
+    done = subprocess.run(
+        [*launcher, *options, program, "-c", write_config(config), *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert len(read_checkpoint(path).state["random"]) == 1
+    return done.returncode, done.stdout, done.stderr
 
 
 @slow
 def test_a_rank_that_dies_ends_the_job(config: Config):
-    status, out, err = finished(config, DEATH, die_at=2)
+    status, out, err = run_torchrun(config, DEATH, DIE_AT=2)
     assert status == 1
-    assert "exitcode" in err and "last checkpoint" not in out
+    assert "exitcode" in err
+    assert "last checkpoint" not in out
 
 
 @slow
 @pytest.mark.parametrize("data", [{}, {"cache": "none", "num_workers": 1}])
-def test_a_run_that_lost_a_rank_ends_as_the_undisturbed_one(config: Config, data: dict):
-    whole, part = (
-        changed(config, name=name, data=data, sync_batchnorm=False) for name in ("whole", "part")
-    )
-    assert finished(whole, "tools/train.py")[0] == 0
-    assert finished(part, DEATH, "--resume", options=("--max-restarts=1",), die_at=3)[0] == 0
+def test_torchrun_restarts_a_job_that_lost_a_rank(config: Config, data: dict):
+    whole = changed(config, name="whole", data=data, sync_batchnorm=False)
+    part = changed(whole, name="part")
+    assert run_torchrun(whole, TRAIN)[0] == 0
+    restart = ("--max-restarts=1",)
+    status, out, err = run_torchrun(part, DEATH, "--resume", options=restart, DIE_AT=3)
+    assert status == 0, err
+    # Only the first rank logs.
+    assert err.count("nothing to resume, starting a new run") == 1
+    assert err.count("Resuming from epoch 1/2. Checkpoint: ") == 1
+    assert out.count("last checkpoint") == 1
     assert_same_state(whole.run_dir / "last.pt", part.run_dir / "last.pt")
 
 
 @slow
-def test_both_ranks_stop_after_the_same_step_and_go_on(config: Config):
+def test_both_ranks_stop_after_the_same_step_and_resume(config: Config):
     config = changed(config, optim={"epochs": 40}, save_every=1000)
-    whole, part = (changed(config, name=name) for name in ("whole", "part"))
-    assert finished(whole, "tools/train.py")[0] == 0
-    process = started(part, "tools/train.py")
-    metrics = part.run_dir / "metrics.jsonl"
-    while process.poll() is None and not (
-        metrics.is_file() and metrics.read_text().count("\n") > 2
-    ):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)  # torchrun hands it on
-    err = process.communicate(timeout=180)[1]
-    assert process.returncode != 0
-    assert err.count("stopped after step") == 1
-    assert 2 < read_checkpoint(part.run_dir / "last.pt").state["epoch"] < 40
-    assert finished(part, "tools/train.py", "--resume")[0] == 0
+    whole = changed(config, name="whole")
+    part = changed(config, name="part")
+    assert run_torchrun(whole, TRAIN)[0] == 0
+    status, _, err = run_torchrun(part, DEATH, STOP_AT=7)
+    assert status != 0
+    assert err.count("Stopped at epoch 3, step 1/2.") == 1
+    assert read_checkpoint(part.run_dir / "last.pt").state["epoch"] == 3
+    assert run_torchrun(part, TRAIN, "--resume")[0] == 0
     assert_same_state(whole.run_dir / "last.pt", part.run_dir / "last.pt")
 
 
 @slow
 def test_features_and_scores_are_those_of_one_process(config: Config, tmp_path: Path):
-    together, alone = tmp_path / "together.h5", tmp_path / "alone.h5"
-    path = tmp_path / "run.yaml"
-    arguments = ("--checkpoint", "none", "--out")
-    status, out, err = finished(config, "tools/extract_features.py", *arguments, together)
+    together = tmp_path / "together.h5"
+    alone = tmp_path / "alone.h5"
+    arguments = ("--baseline", "random-init", "--out")
+    status, out, err = run_torchrun(config, "tools/extract_features.py", *arguments, together)
     assert status == 0, err
-    assert out.count("wrote") == 1
+    assert out.lower().count("wrote") == 1
     subprocess.run(
-        [sys.executable, "tools/extract_features.py", "-c", path, *arguments, alone],
+        [
+            sys.executable,
+            "tools/extract_features.py",
+            "-c",
+            write_config(config),
+            *arguments,
+            alone,
+        ],
         cwd=ROOT,
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     with h5py.File(together) as a, h5py.File(alone) as b:
         assert np.allclose(a["features"], b["features"], atol=1e-6)
-    status, out, err = finished(
-        config, "tools/eval_knn.py", "--checkpoint", "none", "--checkpoint", "raw"
-    )
+    baselines = ("--baseline", "random-init", "--baseline", "raw")
+    status, out, err = run_torchrun(config, "tools/eval_knn.py", *baselines)
     assert status == 0, err
-    assert out.count("recorded in") == 1
+    assert out.count("results.jsonl") == 1
 
 
 @slow
 def test_what_does_not_go_together_is_refused_in_a_line(config: Config):
     odd = changed(config, data={"batch_size": 3}, model={"queue_size": 3})
-    status, _, err = finished(odd, "tools/train.py")
+    status, _, err = run_torchrun(odd, TRAIN)
     assert status == 1
-    # both say it, unless torchrun ends one before
-    assert re.search(
-        r"error on rank [01]: data\.batch_size 3 is that of all ranks together; 2 ranks do not", err
-    )
-    status, _, err = finished(config, "tools/eval_finetune.py", "--checkpoint", "none")
+    # Both ranks report it, unless torchrun ends one before.
+    message = r"error on rank [01]: data\.batch_size 3 \(over all ranks\) is not a multiple of"
+    assert re.search(message, err)
+    status, _, err = run_torchrun(config, "tools/eval_finetune.py", "--baseline", "random-init")
     assert status == 1
-    assert re.search(
-        r"error on rank [01]: fine-tuning runs in one process; start it without torchrun", err
-    )
+    message = r"error on rank [01]: fine-tuning runs in a single process; start it without torchrun"
+    assert re.search(message, err)
