@@ -12,11 +12,12 @@ from torch import Tensor
 from scdnet.data.clips import Clips
 from scdnet.engine.device import gpu_memory_gb, random_states, restore_random_states
 from scdnet.engine.distributed import is_main, run_on_main
-from scdnet.engine.logs import Metrics, RunLog, TimedIterator, log
+from scdnet.engine.logs import Metrics, TimedIterator, log
 from scdnet.engine.run.checkpoints import RunCheckpoints
 from scdnet.engine.run.signals import StopRequest
 from scdnet.engine.train.diagnostics import COLLAPSED
 from scdnet.engine.train.epoch import Epoch
+from scdnet.engine.train.run_log import RunLog
 from scdnet.engine.train.state import Training
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder

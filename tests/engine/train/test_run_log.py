@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from scdnet.engine.logs import RunLog
+from scdnet.engine.train.run_log import RunLog
 from scdnet.errors import ScdnetError
 
 

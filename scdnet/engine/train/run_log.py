@@ -1,0 +1,90 @@
+"""The log of a run: metrics.jsonl, TensorBoard and the progress bar."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from torch.utils.tensorboard import SummaryWriter
+
+from scdnet.engine.distributed import is_main
+from scdnet.engine.logs import Metrics, log, progress_bar
+from scdnet.errors import ScdnetError
+from scdnet.files import atomic_write
+
+# The metrics that are shown on the terminal; the files contain all of them.
+SHOWN = ("loss", "lr", "clips_per_second", "knn@1")
+
+
+class RunLog:
+    """Logs the `epochs` of a run, of `steps` each, `done` of them in all; a context manager.
+
+    Lines of epochs from `first_epoch` on are dropped, as a resumed run repeats them. Only the first
+    rank writes.
+    """
+
+    def __init__(
+        self, run_dir: Path, *, first_epoch: int, epochs: int, steps: int, done: int
+    ) -> None:
+        self._bar = progress_bar(total=epochs * steps, initial=done, unit="step")
+        self._epochs = epochs
+        self._writes = is_main()
+        if self._writes:
+            self._path = run_dir / "metrics.jsonl"
+            _keep_epochs_before(self._path, first_epoch)
+            self._board = SummaryWriter(run_dir / "tensorboard", purge_step=first_epoch)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+        # Closing fails on a full disk; the error that is under way explains more.
+        with suppress(*([OSError] if error else [])):
+            if self._writes:
+                self._board.close()
+
+    def step(self) -> None:
+        """Count a training step."""
+        self._bar.update()
+
+    def epoch(self, epoch: int, metrics: Metrics, *, show: bool) -> None:
+        """Write the metrics of `epoch`; with `show`, log those in SHOWN too.
+
+        Raises ScdnetError if they cannot be written, for example on a full disk.
+        """
+        if not self._writes:
+            return
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
+        except OSError as problem:
+            raise ScdnetError(f"{self._path}: cannot be written ({problem.strerror})") from problem
+        for name, value in metrics.items():
+            self._board.add_scalar(name, value, epoch)
+        shown = {name: f"{value:.4g}" for name, value in metrics.items() if name in SHOWN}
+        self._bar.set_postfix(shown)
+        if show:
+            values = "  ".join(f"{name} {value}" for name, value in shown.items())
+            log(f"epoch {epoch + 1}/{self._epochs}  {values}")
+
+
+def _epoch_of(line: str) -> int | None:
+    """Return the epoch of a line of metrics.jsonl, or None for one that a kill left unfinished."""
+    try:
+        return json.loads(line)["epoch"] if line.endswith("\n") else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _keep_epochs_before(path: Path, epoch: int) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    kept = [line for line in lines if (number := _epoch_of(line)) is not None and number < epoch]
+    with atomic_write(path) as partial:
+        partial.write_text("".join(kept), encoding="utf-8")
