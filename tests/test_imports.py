@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import scdnet
+
 ROOT = Path(__file__).parents[1]
 # these import nothing of ours but one another
 BASE = {
@@ -25,6 +27,7 @@ BELOW = {  # who may import whom, besides the base and its own package
     "scdnet.commands": {
         "scdnet.raw", "scdnet.synthetic", "scdnet.data", "scdnet.models", "scdnet.engine",
         "scdnet.eval", "scdnet.results", "scdnet.viz", "scdnet.__main__",
+        *(f"scdnet.{name}" for name in scdnet.__all__),
     },
     "data_prep": {"scdnet.__main__"},
     "tools": {

@@ -149,9 +149,9 @@ def extract_features(
     and each returns the features of all. Raises ScdnetError if a feature is not finite.
     """
     encoder.to(clips.device).eval()
-    # Without `sync_batchnorm` each rank has batch-norm statistics of its own.
+    # Each rank has batch-norm statistics of its own, unless `sync_batchnorm` is set.
     broadcast_(encoder.buffers())
-    autocast = set_precision(precision, clips.device)
+    mixed_precision = set_precision(precision, clips.device)
     index = torch.arange(len(clips.label)) if index is None else index
     rank, world_size = clips.rank_info
     rank_of = contiguous_ranks(len(index), world_size)
@@ -161,7 +161,7 @@ def extract_features(
     for batch in progress_bar(
         views, total=len(batches), desc="features", unit="batch", leave=False
     ):
-        with autocast():
+        with mixed_precision():
             parts.append(encode(encoder, batch))
     own = torch.cat(parts).cpu() if parts else torch.empty(0, 0)
     x = all_gather_rows(own, rank_of.bincount(minlength=world_size).tolist())

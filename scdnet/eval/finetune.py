@@ -52,12 +52,12 @@ def finetune(
     seed_everything(seed)
     generator = torch.Generator().manual_seed(seed)
     model = ClassifiedEncoder(encoder, len(clips.class_names), generator=generator).to(device)
-    # On a GPU, looking for empty bodies forces a host-device synchronization.
+    # Looking for empty bodies on a GPU forces a host-device synchronization.
     encoder.share_empty_bodies = device.type == "cpu"
     groups = layer_groups(model, config.optim, config.layer_decay)
     optimizer = make_optimizer(groups, config.optim)
     schedule = make_schedule(optimizer, config.optim)
-    autocast = set_precision(precision, device)
+    mixed_precision = set_precision(precision, device)
     label = clips.label.to(device)
     test = clips.split(train=False)
     epochs = config.optim.epochs
@@ -72,13 +72,13 @@ def finetune(
         else:
             views = clips.evaluation_views(batches)
         for batch, x in zip(batches, views, strict=True):
-            with autocast():
+            with mixed_precision():
                 loss = F.cross_entropy(model(x), label[batch.to(device)])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
         if (epoch + 1) % config.eval_every == 0 or epoch + 1 == epochs:
-            with autocast():
+            with mixed_precision():
                 scores = score_clips(model, clips, test)
             metrics = topk_metrics(scores, clips.label[test])
             best = max(best, metrics["top1"])
