@@ -9,7 +9,7 @@ from typing import NoReturn
 from scdnet.cli import BAD_INPUT, run_command
 from scdnet.version import __version__
 
-# What each command does, by its verb; `prepare ntu` is scdnet/commands/prepare_ntu.py.
+# The summary of each command, by its verb; `prepare ntu` is scdnet/commands/prepare_ntu.py.
 COMMANDS = {
     "demo": "synthetic recordings, pretraining and retrieval, in minutes on a CPU",
     "prepare ntu": "convert NTU RGB+D 60 or 120 to a sequence store",

@@ -73,7 +73,10 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
 
 
 def _end(error: Exception) -> NoReturn:
-    """Show the error and leave; under torchrun at once, as exit handlers could wait for other ranks."""
+    """Show the error and exit.
+
+    Under torchrun exit at once: exit handlers could wait for other ranks.
+    """
     rank = os.environ.get("RANK")
     is_explained = isinstance(error, ScdnetError | OSError) and "--debug" not in sys.argv
     if is_explained:

@@ -125,7 +125,7 @@ class ModelConfig(Section):
     num_layers: int = Field(1, ge=1)
     # The dropout of the transformers.
     dropout: Probability = 0.1
-    # How the tokens of a path become one feature.
+    # The reduction of a path's tokens to one feature.
     pooling: Literal["max", "mean"] = "max"
     # The width of the space in which queries and keys are contrasted.
     projection_dim: int = Field(128, ge=1)
@@ -150,7 +150,7 @@ class ScdConfig(Section):
     """The contrast between domains (docs/objectives.md)."""
 
     # The domains of the query and the key of each term of the loss.
-    pairs: Annotated[tuple[tuple[Domain, Domain], ...], Distinct] = CROSS_DOMAIN_PAIRS
+    pairs: Annotated[tuple[tuple[Domain, Domain], ...], Distinct] = Field(CROSS_DOMAIN_PAIRS)
 
 
 class HdcConfig(Section):
@@ -163,7 +163,7 @@ class HdcConfig(Section):
     )
     # Depths of the encoder: 1 to 3 are the units of the stem, 4 is the end of the path.
     levels: Annotated[tuple[Level, ...], Distinct] = (1, 2, 3, 4)
-    # How much each level counts in the loss.
+    # The weights of the levels in the loss.
     loss_weights: Literal["uniform", "depth", "invariance"] = "invariance"
 
 
@@ -174,15 +174,15 @@ class OptimConfig(Section):
     name: Literal["sgd", "adamw"] = "sgd"
     # The learning rate at the start of training, or after the warm-up.
     lr: float = Field(0.01, gt=0)
-    # For adamw: beta 1.
+    # Momentum of sgd, beta 1 of adamw.
     momentum: float = Field(0.9, ge=0, lt=1)
     # Applied to every parameter, biases and norms included.
     weight_decay: float = Field(1e-4, ge=0)
     # The number of epochs.
     epochs: int = Field(451, ge=1)
-    # How lr falls: in steps at the milestones, or as a cosine to 0.
+    # The decay of lr: in steps at the milestones, or as a cosine to 0.
     schedule: Literal["multistep", "cosine"] = "multistep"
-    # For multistep: the epochs, counted from 0, from which on lr is multiplied by 0.1.
+    # The epochs, counted from 0, from which on multistep multiplies lr by 0.1.
     milestones: Milestones = (351,)
     # Epochs in which lr rises linearly to its start value.
     warmup_epochs: int = Field(0, ge=0)
@@ -232,13 +232,13 @@ class FinetuneConfig(Section):
 
 
 class Config(Section):
-    """A run: pretraining and the evaluations of its encoder."""
+    """Everything that defines a run: pretraining and the evaluations of its encoder."""
 
     # The name of the run directory within runs_dir.
     name: str = Field("scdnet", pattern=r"^[\w+-][\w.+-]*$", coerce_numbers_to_str=True)
     # The directory that contains the run directories.
     runs_dir: Path = Path("runs")
-    # What tables call this pretraining; by default what it was trained on.
+    # The name of this pretraining in tables; by default what it was trained on.
     display_name: str = ""
     # The seed of everything random.
     seed: int = Field(0, ge=0, lt=2**32)
@@ -271,7 +271,7 @@ class Config(Section):
     finetune: FinetuneConfig = FinetuneConfig()
     # The depth of the encoder that knn and linear evaluate; 4 is its output.
     feature_level: Level = 4
-    # What `scdnet evaluate` runs; semi@0.01 is semi-supervised with 1 % of the labels.
+    # The protocols of `scdnet evaluate`; semi@0.01 is semi-supervised with 1 % of the labels.
     protocols: tuple[Protocol, ...] = ("knn", "linear")
 
     @model_validator(mode="after")

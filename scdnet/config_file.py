@@ -12,12 +12,12 @@ from pydantic_core import ErrorDetails
 from scdnet.config import Config
 from scdnet.errors import ScdnetError
 
-# In a wheel the configs lie inside the package, in a checkout beside it.
+# The configs lie inside the package in a wheel, and beside it in a checkout.
 PACKAGED_CONFIGS = Path(__file__).with_name("configs")
 CONFIGS = PACKAGED_CONFIGS if PACKAGED_CONFIGS.is_dir() else Path(__file__).parents[1] / "configs"
 COMMAND_LINE = "command line"
 
-# How pydantic's messages begin, and how ours do.
+# The beginnings of pydantic's messages and our replacements.
 MESSAGES = {
     "Value error, ": "",
     "Input should be ": "expected ",
@@ -84,7 +84,7 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tu
 
 
 def _read_yaml(path: Path, seen: tuple[Path, ...]) -> tuple[Flat, dict[str, str]]:
-    """Return the values of a file and of the files that it builds on, and the file of each value."""
+    """Return the values of a file and of those that it builds on, and the file of each value."""
     path = path.resolve() if seen else path
     if path.resolve() in seen:
         raise ConfigError(f"{path}: its `base:` leads back to itself")

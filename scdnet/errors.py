@@ -2,7 +2,7 @@
 
 
 class ScdnetError(Exception):
-    """Bad data, a bad file, config or argument: what is wrong, where, what was expected, what to do.
+    """Bad data, file, config or argument: what is wrong, where, what was expected, what to do.
 
     The commands print it as one line and end with status 2; every named error of the project is
     derived from it.

@@ -15,8 +15,8 @@ from scdnet.errors import ScdnetError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# What zipfile, pickle, numpy, h5py and torch raise over damaged bytes. NotImplementedError, which
-# zipfile raises for an unknown compression, is a RuntimeError.
+# The errors that zipfile, pickle, numpy, h5py and torch raise over damaged bytes.
+# NotImplementedError, raised by zipfile for an unknown compression, is a RuntimeError.
 DAMAGED_FILE_ERRORS: tuple[type[Exception], ...] = (
     OSError,
     EOFError,
@@ -37,8 +37,9 @@ DAMAGED_FILE_ERRORS: tuple[type[Exception], ...] = (
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield `<path>.tmp` to write to; sync it to disk and rename it to `path` at the end.
 
-    Makes the parent directories; after an error the temporary file is removed and `path` is as it
-    was. Raises ScdnetError if `path` is a directory, its parents cannot be made or the disk is full.
+    Makes the parent directories. After an error the temporary file is removed and `path` is as it
+    was. Raises ScdnetError if `path` is a directory, its parents cannot be made or the disk is
+    full.
     """
     if path.is_dir():
         raise ScdnetError(f"{path}: is a directory, expected the name of a file")
