@@ -5,10 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from scdnet.losses import CROSS_DOMAIN_PAIRS
+from scdnet.losses import CROSS_DOMAIN_PAIRS, Domain
 
 Stream = Literal["joint", "bone", "motion"]
-Domain = Literal["temporal", "spatial", "instance"]
 Level = Literal[1, 2, 3, 4]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -150,7 +149,7 @@ class ScdConfig(Section):
     """The contrast between domains (docs/objectives.md)."""
 
     # The domains of the query and the key of each term of the loss.
-    pairs: Annotated[tuple[tuple[Domain, Domain], ...], Distinct] = Field(CROSS_DOMAIN_PAIRS)
+    pairs: Annotated[tuple[tuple[Domain, Domain], ...], Distinct] = CROSS_DOMAIN_PAIRS
 
 
 class HdcConfig(Section):

@@ -4,6 +4,7 @@ Source: SCD-Net, sec. 3.3; docs/method.md 4.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from einops import einsum
@@ -14,8 +15,9 @@ from torch.nn import functional as F
 Projections = Mapping[str, Tensor]
 # The names of the projections that are the query and the key.
 Pair = tuple[str, str]
+Domain = Literal["temporal", "spatial", "instance"]
 
-CROSS_DOMAIN_PAIRS: tuple[Pair, ...] = (
+CROSS_DOMAIN_PAIRS: tuple[tuple[Domain, Domain], ...] = (
     ("temporal", "instance"),
     ("spatial", "instance"),
     ("instance", "temporal"),
