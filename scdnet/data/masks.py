@@ -48,11 +48,6 @@ def sample_random_joints(
     return _mask_largest(score, num_masked_joints(views, skeleton))
 
 
-def keep_all_joints(n: int, views: ViewsConfig, skeleton: Skeleton, generator: Generator) -> Tensor:
-    """Return masks (N, V) bool that hide no joint."""
-    return torch.ones(n, skeleton.num_joints, dtype=torch.bool)
-
-
 def sample_segments(n: int, num_frames: int, views: ViewsConfig, generator: Generator) -> Tensor:
     """Draw masks (N, T) bool, False in some of the equal segments of T frames."""
     score = torch.rand(n, views.num_segments, generator=generator)
@@ -66,11 +61,6 @@ def sample_frames(n: int, num_frames: int, views: ViewsConfig, generator: Genera
     return _mask_largest(torch.rand(n, num_frames, generator=generator), num_masked)
 
 
-def keep_all_frames(n: int, num_frames: int, views: ViewsConfig, generator: Generator) -> Tensor:
-    """Return masks (N, T) bool that hide no frame."""
-    return torch.ones(n, num_frames, dtype=torch.bool)
-
-
 def _mask_largest(score: Tensor, num: int) -> Tensor:
     """Map scores (N, K) to masks (N, K) bool, False at the `num` largest of each row."""
     return torch.ones(score.shape, dtype=torch.bool).scatter_(1, score.topk(num).indices, False)
@@ -80,11 +70,11 @@ def _mask_largest(score: Tensor, num: int) -> Tensor:
 JOINT_MASKS = {
     "structured": sample_structured_joints,
     "random": sample_random_joints,
-    "none": keep_all_joints,
+    "none": lambda n, _views, skeleton, _: torch.ones(n, skeleton.num_joints, dtype=torch.bool),
 }
 # The values of `data.views.temporal_mask`.
 FRAME_MASKS = {
     "segments": sample_segments,
     "frames": sample_frames,
-    "none": keep_all_frames,
+    "none": lambda n, num_frames, _views, _: torch.ones(n, num_frames, dtype=torch.bool),
 }

@@ -118,13 +118,9 @@ def sample_pair_params(
     params = sample_augment_params(
         2 * n, num_frames, views=views, skeleton=skeleton, generator=generator
     )
-    changed = {}
-    for key in spec.shared:
-        first = getattr(params, key)[:n]
-        changed[key] = torch.cat([first, first])
-    for key in spec.unmasked:
-        changed[key] = torch.ones_like(getattr(params, key))
-    return params._replace(**changed)
+    shared = {key: torch.cat([getattr(params, key)[:n]] * 2) for key in spec.shared}
+    unmasked = {key: torch.ones_like(getattr(params, key)) for key in spec.unmasked}
+    return params._replace(**shared, **unmasked)
 
 
 def sample_rotations(n: int, views: ViewsConfig, generator: Generator) -> Tensor:

@@ -138,7 +138,8 @@ class _WeightedBatchNorm(torch.autograd.Function):
         share = (count / n)[:, None]  # (R, 1)
         mean = (share * x.sum(dim=(2, 3), dtype=weight.dtype)).sum(dim=0)
         centered = x - mean[:, None, None]
-        var = _mean_square(centered, share)
+        square = torch.linalg.vector_norm(centered, dim=(2, 3)).square()
+        var = (share * square).sum(dim=0)
         if gather is not None:
             own_n = n
             mean, var, n = _pool_statistics(gather, mean, var, n)
@@ -184,11 +185,6 @@ def _pool_statistics(
     mean = (counts / n * means).sum(dim=0)
     var = (counts / n * (variances + (means - mean).square())).sum(dim=0)
     return mean, var, n
-
-
-def _mean_square(x: Tensor, share: Tensor) -> Tensor:
-    """Compute the mean square (C,) of (R, C, V, T), row r weighted by `share[r]` (R, 1)."""
-    return (share * torch.linalg.vector_norm(x, dim=(2, 3)).square()).sum(dim=0)
 
 
 def conv_norm(conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor) -> Tensor:
