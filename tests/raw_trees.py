@@ -9,7 +9,7 @@ import pytest
 
 from scdnet.data.store import SequenceStore, SkeletonSequence, open_sequences
 from scdnet.data.store_writer import StoreWriter
-from scdnet.raw.skeleton_file import Body, format_skeleton
+from scdnet.raw.ntu import Body, format_skeleton
 
 
 @pytest.fixture(scope="session")

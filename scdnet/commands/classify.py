@@ -41,19 +41,14 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--num-heads", type=int, metavar="N", help="attention heads, if the checkpoint lacks them"
     )
-    parser.add_argument(
-        "--layout",
-        choices=CAPTURE_CHOICES["layout"],
-        help="for .npz and .csv: which joints, in which order",
-    )
-    parser.add_argument(
-        "--unit", choices=CAPTURE_CHOICES["unit"], help="for .npz and .csv: unit of the positions"
-    )
-    parser.add_argument(
-        "--up",
-        choices=CAPTURE_CHOICES["up"],
-        help="for .npz and .csv: axis that points up, e.g. --up=-y",
-    )
+    for name, meaning in (
+        ("layout", "which joints, in which order"),
+        ("unit", "unit of the positions"),
+        ("up", "axis that points up, e.g. --up=-y"),
+    ):
+        parser.add_argument(
+            f"--{name}", choices=CAPTURE_CHOICES[name], help=f"for .npz and .csv: {meaning}"
+        )
     parser.add_argument(
         "--render",
         type=Path,

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scdnet.cli import command_parser
-from scdnet.raw.convert import add_arguments, check_output, convert, find_all, report
+from scdnet.raw.convert import add_arguments, check_output, convert, find_all
 from scdnet.raw.custom import plan_job
-from scdnet.raw.custom_file import SUFFIXES
+from scdnet.raw.custom_files import SUFFIXES
 from scdnet.raw.custom_frames import CAPTURE_CHOICES, CaptureSpec
 
 
@@ -14,21 +14,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Convert `.npz` or `.csv` files of 3-D joint positions of your own to a sequence store."""
     parser = command_parser("prepare custom", main.__doc__)
     add_arguments(parser)
-    parser.add_argument(
-        "--layout",
-        choices=CAPTURE_CHOICES["layout"],
-        required=True,
-        help="which joints the files contain, in which order",
-    )
-    parser.add_argument(
-        "--unit", choices=CAPTURE_CHOICES["unit"], required=True, help="unit of the positions"
-    )
-    parser.add_argument(
-        "--up",
-        choices=CAPTURE_CHOICES["up"],
-        required=True,
-        help="axis that points up; write --up=-y for -y",
-    )
+    for name, meaning in (
+        ("layout", "which joints the files contain, in which order"),
+        ("unit", "unit of the positions"),
+        ("up", "axis that points up; write --up=-y for -y"),
+    ):
+        parser.add_argument(f"--{name}", choices=CAPTURE_CHOICES[name], required=True, help=meaning)
     parser.add_argument(
         "--table", type=Path, help=".csv of labels, subjects, splits; without it, all are one class"
     )
@@ -43,4 +34,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         capture=CaptureSpec(args.layout, args.unit, args.up),
         table_path=args.table,
     )
-    return report(args.out, convert(job, args.out, num_workers=args.workers))
+    return convert(job, args.out, num_workers=args.workers)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scdnet.cli import command_parser
-from scdnet.raw.convert import add_arguments, check_output, convert, find_all, report
+from scdnet.raw.convert import add_arguments, check_output, convert, find_all
 from scdnet.raw.datasets import NTU_DATASETS, missing_names
 from scdnet.raw.ntu import SUFFIX, plan_job, read_missing_list
 
@@ -21,9 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     check_output(args.out, overwrite=args.overwrite)
-    if args.missing_list:
-        missing = read_missing_list(args.missing_list)
-    else:
-        missing = missing_names(args.dataset)
+    given = args.missing_list
+    missing = read_missing_list(given) if given else missing_names(args.dataset)
     job = plan_job(find_all(args.raw, (SUFFIX,)), args.dataset, missing)
-    return report(args.out, convert(job, args.out, num_workers=args.workers))
+    return convert(job, args.out, num_workers=args.workers)

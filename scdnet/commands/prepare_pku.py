@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from scdnet.cli import command_parser
-from scdnet.raw.convert import add_arguments, check_output, convert, find_all, report
+from scdnet.raw.convert import add_arguments, check_output, convert, find_all
 from scdnet.raw.pku import SUFFIXES, plan_job, warn_of_missing_files
 from scdnet.raw.pku_tree import PARTS, find_tree
 
@@ -18,4 +18,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     tree = find_tree(find_all(args.raw, SUFFIXES), args.dataset)
     warn_of_missing_files(tree, args.dataset)
     job = plan_job(tree, args.dataset)
-    return report(args.out, convert(job, args.out, num_workers=args.workers))
+    return convert(job, args.out, num_workers=args.workers)

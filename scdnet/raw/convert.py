@@ -21,9 +21,6 @@ from scdnet.raw.raw_files import RawFile, RawFileError, find_raw_files
 from scdnet.raw.worker_pool import CHUNK_SIZE, default_workers, map_ordered
 from scdnet.version import __version__
 
-# Exit status of a conversion that converts no sequence.
-NOTHING_CONVERTED = 1
-
 # File names may contain these characters, which would break the rows of the rejected list.
 _ESCAPES = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
@@ -68,14 +65,6 @@ class Job:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Summary(NamedTuple):
-    """Counts of a finished conversion."""
-
-    num_converted: int
-    num_skipped: int
-    num_rejected: int
-
-
 class ConvertError(ScdnetError):
     """A conversion that cannot be started."""
 
@@ -117,8 +106,10 @@ def find_all(roots: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[RawFi
     for root in roots:
         found = find_raw_files(root, suffixes)
         if not found:
-            wanted = " or ".join(suffixes)
-            print(f"warning: {root}: contains no file that ends in {wanted}", file=sys.stderr)
+            print(
+                f"warning: {root}: contains no file that ends in {' or '.join(suffixes)}",
+                file=sys.stderr,
+            )
         yield from found
 
 
@@ -127,11 +118,12 @@ def duplicate_rejection(file: RawFile, first: RawFile) -> Rejection:
     return Rejection(file.where, 0, f"has the same name as {first.where}, which is used instead")
 
 
-def convert(job: Job, out: Path, *, num_workers: int) -> Summary:
+def convert(job: Job, out: Path, *, num_workers: int) -> int:
     """Convert all items of `job` to the store `out` and the list `<out>.rejected.tsv`.
 
     Both files appear at the end, complete, and only if they are not empty. Memory does not grow
-    with the frames of the dataset.
+    with the frames of the dataset. Prints a summary and returns the exit status: 1 if there is no
+    sequence.
     """
     rejected = list(job.rejected)
     outcomes = map_ordered(
@@ -157,19 +149,27 @@ def convert(job: Job, out: Path, *, num_workers: int) -> Summary:
             for sequence in sorted(outcome.sequences, key=lambda sequence: sequence.name):
                 writer.append(sequence)
         table = writer.table()
+        num_converted = len(table.name)
         with write_rejected(out, rejected):
-            if len(table.name) > 0:
+            if num_converted:
                 splits = {benchmark: rule(table) for benchmark, rule in job.split_rules.items()}
                 writer.finish(splits)
                 warn_of_empty_splits(splits)
-    return Summary(len(table.name), job.num_skipped, len(rejected))
+    print(
+        f"Converted {num_converted}, skipped {job.num_skipped} (missing list), "
+        f"rejected {len(rejected)}."
+    )
+    if rejected:
+        print(f"Rejected files: {rejected_path(out)}")
+    print(f"Sequence store: {out}" if num_converted else "No sequence store written.")
+    return 0 if num_converted else 1
 
 
 def _convert_item(convert_item: Callable[[Any], Outcome], item: object) -> Outcome:
     try:
         return convert_item(item)
     except RawFileError as error:
-        return Outcome([], [Rejection(error.where, error.line, error.reason)])
+        return Outcome([], [Rejection(*error.args)])
 
 
 def rejected_path(out: Path) -> Path:
@@ -189,8 +189,10 @@ def write_rejected(out: Path, rejected: Sequence[Rejection]) -> Iterator[None]:
         yield
         path.unlink(missing_ok=True)
         return
-    rows = [Rejection._fields, *sorted(rejected)]
-    lines = ["\t".join(str(cell).translate(_ESCAPES) for cell in row) + "\n" for row in rows]
+    lines = [
+        "\t".join(str(cell).translate(_ESCAPES) for cell in row) + "\n"
+        for row in (Rejection._fields, *sorted(rejected))
+    ]
     with atomic_write(path) as partial_path:
         partial_path.write_text(
             "".join(lines), encoding="utf-8", errors="backslashreplace", newline="\n"
@@ -204,18 +206,3 @@ def warn_of_empty_splits(splits: Mapping[str, np.ndarray]) -> None:
         if is_train.all() or not is_train.any():
             side = "test" if is_train.all() else "training"
             print(f"warning: benchmark {benchmark} has an empty {side} split", file=sys.stderr)
-
-
-def report(out: Path, summary: Summary) -> int:
-    """Print the closing summary and return the exit status."""
-    print(
-        f"Converted {summary.num_converted}, skipped {summary.num_skipped} (missing list), "
-        f"rejected {summary.num_rejected}."
-    )
-    if summary.num_rejected:
-        print(f"Rejected files: {rejected_path(out)}")
-    if not summary.num_converted:
-        print("No sequence store written.")
-        return NOTHING_CONVERTED
-    print(f"Sequence store: {out}")
-    return 0

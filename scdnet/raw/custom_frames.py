@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scdnet.data.store import FRAME_SHAPE
-from scdnet.raw.custom_file import read_joints
+from scdnet.raw.custom_files import read_joints
 from scdnet.raw.layouts import LAYOUTS, joint_matrix
 from scdnet.raw.normalize import SHOULDERS, normalize, select_bodies
 from scdnet.raw.raw_files import RawFileError
@@ -22,15 +22,10 @@ UP_ROTATIONS = {
     "-z": np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]),
 }
 
-# The signs of x, y and z after half a turn about y.
-HALF_TURN = np.array([-1, 1, -1])
-
-# The trunk measures 0.4 to 0.7 m in IntelliRehabDS and UI-PRMD.
 TRUNK = (NTU_25.joints.index("base of spine"), NTU_25.joints.index("spine at shoulders"))
-TRUNK_RANGE = (0.1, 1.5)  # meters
 
 # The mean cosine between the direction of the toes and that in which the shoulders face lies
-# between 0.3 and 1 in these two datasets.
+# between 0.3 and 1 in IntelliRehabDS and UI-PRMD.
 FEET = [
     NTU_25.joints.index(joint) for joint in ("left ankle", "left foot", "right ankle", "right foot")
 ]
@@ -71,7 +66,8 @@ def face_camera(bodies: np.ndarray) -> np.ndarray:
     body = bodies[0]
     first = body[body.any(axis=(1, 2)).argmax()]
     left, right = first[list(SHOULDERS), 0]
-    return bodies * HALF_TURN if right < left else bodies
+    # Half a turn about y changes the signs of x and z.
+    return bodies * [-1, 1, -1] if right < left else bodies
 
 
 def shift_zero_sums(bodies: np.ndarray) -> np.ndarray:
@@ -95,12 +91,10 @@ def check_body(body: np.ndarray, where: str) -> None:
     body = body[body.any(axis=(1, 2))]
     spine = body[:, TRUNK[1]] - body[:, TRUNK[0]]
     length = np.median(np.linalg.norm(spine, axis=1))
-    low, high = TRUNK_RANGE
-    if not low <= length <= high:
+    # The trunk measures 0.4 to 0.7 m in IntelliRehabDS and UI-PRMD.
+    if not 0.1 <= length <= 1.5:
         raise RawFileError(
-            where,
-            0,
-            f"expected a trunk of {low} to {high} m, found {length:.4g} m; is the unit right?",
+            where, 0, f"expected a trunk of 0.1 to 1.5 m, found {length:.4g} m; is the unit right?"
         )
     forward = np.cross(spine, body[:, SHOULDERS[1]] - body[:, SHOULDERS[0]])
     toes = body[:, FEET[1]] - body[:, FEET[0]] + body[:, FEET[3]] - body[:, FEET[2]]

@@ -16,23 +16,17 @@ SplitRule = Callable[[SequenceTable], np.ndarray]
 
 NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
 
-# Lines `id<TAB>name`. Source: the release pages of the datasets.
-NTU_CLASSES = "ntu_classes.tsv"
-PKU_CLASSES = "pku_classes.tsv"
-# Dataset -> file of the class names and how many of its lines. Part II of PKU-MMD uses 41 of 51.
+# Dataset -> file of the class names, lines `id<TAB>name`, and how many of its lines. Part II of
+# PKU-MMD uses 41 of 51. Source: the release pages of the datasets.
 CLASSES = {
-    "ntu60": (NTU_CLASSES, 60),
-    "ntu120": (NTU_CLASSES, 120),
-    "pku1": (PKU_CLASSES, 51),
-    "pku2": (PKU_CLASSES, 51),
+    "ntu60": ("ntu_classes.tsv", 60),
+    "ntu120": ("ntu_classes.tsv", 120),
+    "pku1": ("pku_classes.tsv", 51),
+    "pku2": ("pku_classes.tsv", 51),
 }
-# 535 names. Source: the lists of the NTU RGB+D release page.
-MISSING_FILE = Path(__file__).with_name("ntu_missing.txt")
 
 # Source: Shahroudy et al. 2016, sect. 3.2.1.
 NTU60_TRAIN_SUBJECTS = (1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38)
-# Source: Shahroudy et al. 2016, sect. 3.2.2.
-NTU60_TRAIN_CAMERAS = (2, 3)
 # Source: Liu et al. 2019, sect. 3.3.
 NTU120_TRAIN_SUBJECTS = (
     *NTU60_TRAIN_SUBJECTS, 45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 70, 74, 78,
@@ -74,7 +68,8 @@ NTU_DATASETS = {
         last_setup=17,
         rules={
             "xsub": lambda table: np.isin(table.subject, NTU60_TRAIN_SUBJECTS),
-            "xview": lambda table: np.isin(table.camera, NTU60_TRAIN_CAMERAS),
+            # Source: Shahroudy et al. 2016, sect. 3.2.2.
+            "xview": lambda table: np.isin(table.camera, (2, 3)),
         },
         sizes={"xsub": SplitSizes(40_091, 16_487), "xview": SplitSizes(37_646, 18_932)},
     ),
@@ -108,5 +103,6 @@ def class_names(dataset: str) -> tuple[str, ...]:
 @cache
 def missing_names(dataset: str) -> frozenset[str]:
     """Return the recordings of "ntu60" (302) or "ntu120" (535) that lack complete skeletons."""
-    names = MISSING_FILE.read_text(encoding="utf-8").split()
+    # Source: the lists of the NTU RGB+D release page.
+    names = Path(__file__).with_name("ntu_missing.txt").read_text(encoding="utf-8").split()
     return frozenset(name for name in names if int(name[1:4]) <= NTU_DATASETS[dataset].last_setup)

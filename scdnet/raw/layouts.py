@@ -8,12 +8,9 @@ import numpy as np
 
 from scdnet.skeleton import NTU_25
 
-# A joint as a weighted sum of others. The weights sum to 1: 0.65 a + 0.35 b lies between a and b,
-# 2 a - b beyond a.
-Weights = Mapping[str, float]
-
-# The joints to compute. Rules of left joints are mirrored to give the right ones.
-Rules = Mapping[str, Weights]
+# The joints to compute, each as a weighted sum of others. The weights sum to 1: 0.65 a + 0.35 b
+# lies between a and b, 2 a - b beyond a. Rules of left joints are mirrored to give the right ones.
+Rules = Mapping[str, Mapping[str, float]]
 
 OTHER_SIDE = {"left": "right", "right": "left"}
 

@@ -20,13 +20,11 @@ def select_bodies(bodies: np.ndarray) -> np.ndarray:
     of the frames in which the body is not all zero.
     """
     is_present = np.any(bodies, axis=(2, 3))  # (M, T)
-    energy = []
-    for body, frames in zip(bodies, is_present, strict=True):
-        if frames.any():
-            energy.append(body[frames].reshape(-1, 3).std(axis=0).sum())
-        else:
-            # A body that does not move at all still comes before an absent one.
-            energy.append(-1.0)
+    # A body that does not move at all still comes before an absent one.
+    energy = [
+        body[frames].reshape(-1, 3).std(axis=0).sum() if frames.any() else -1.0
+        for body, frames in zip(bodies, is_present, strict=True)
+    ]
     return bodies[np.argsort(-np.array(energy), kind="stable")[:MAX_BODIES]]
 
 
@@ -54,11 +52,8 @@ def fill_absent(body: np.ndarray) -> None:
     is_present = np.any(body, axis=(1, 2))  # (T,)
     if not is_present.any() or (is_present[0] and is_present[-1]):
         return
-    if is_present[0]:
-        num_absent_at_end = is_present[::-1].argmax()
-        filled = body[: len(body) - num_absent_at_end]
-    else:
-        filled = body[is_present]
+    num_absent_at_end = is_present[::-1].argmax()
+    filled = body[: len(body) - num_absent_at_end] if is_present[0] else body[is_present]
     body[:] = filled[np.arange(len(body)) % len(filled)]
 
 

@@ -13,18 +13,18 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from scdnet.raw.convert import ConvertError, Rejection, duplicate_rejection
-from scdnet.raw.pku_file import NUM_FIELDS, Split, parse_split
-from scdnet.raw.raw_files import RawFile, RawFileError
+from scdnet.raw.raw_files import RawFile, RawFileError, check_at_most
 from scdnet.raw.text_numbers import DECIMAL
 
-CAMERAS = {"L": 1, "M": 2, "R": 3}
 SPLIT_NAME = re.compile(r"cross[-_ ]?(subject|view)([-_ ]?v?[12])?", re.IGNORECASE)
-# Benchmark -> the word in the name of its split file.
-BENCHMARKS = {"xsub": "subject", "xview": "view"}
 # The start of a file, in bytes, that tells its kind.
 START_BYTES = 4096
 VIDEO = "video"
 LABELS = "labels"
+# Fields on a line of a label file: class, start, end, confidence.
+NUM_FIELDS = 4
+# Limit of a label or split file; a published label file has some 20 lines.
+MAX_LIST_BYTES = 2**20
 
 
 class Part(NamedTuple):
@@ -40,8 +40,12 @@ PARTS = {
     "pku2": Part(re.compile(r"A\d+N(?P<subject>\d+)-(?P<camera>[LMR])", re.ASCII), "A01N01-L"),
 }
 
-# Kind -> name of the video -> file.
-FilesByKind = dict[str, dict[str, RawFile]]
+
+class Split(NamedTuple):
+    """The names of the training and test videos of a benchmark."""
+
+    train: frozenset[str]
+    test: frozenset[str]
 
 
 class Recording(NamedTuple):
@@ -78,9 +82,15 @@ def find_tree(files: Iterable[RawFile], dataset: str) -> Tree:
             split_files[match[1].lower()].append(file)
         elif part.pattern.fullmatch(file.stem):
             named.append(file)
-        elif not _is_of_any_part(file) and detect_kind(file) == VIDEO:
-            reason = f"contains skeletons, but is not named like {part.example}"
-            rejected.append(Rejection(file.where, 0, reason))
+        elif (
+            not any(other.pattern.fullmatch(file.stem) for other in PARTS.values())
+            and detect_kind(file) == VIDEO
+        ):
+            rejected.append(
+                Rejection(
+                    file.where, 0, f"contains skeletons, but is not named like {part.example}"
+                )
+            )
     if not named and not split_files:
         return Tree([], {}, rejected)
     by_kind = sort_by_kind(named, rejected)
@@ -94,21 +104,12 @@ def find_tree(files: Iterable[RawFile], dataset: str) -> Tree:
             )
     splits = {
         benchmark: choose_split(split_files[word], word, part)
-        for benchmark, word in BENCHMARKS.items()
+        for benchmark, word in (("xsub", "subject"), ("xview", "view"))
     }
-    recordings = []
-    for recording in pair_files(by_kind, part, rejected):
-        if fault := validate_membership(recording.name, splits):
-            rejected.append(Rejection(recording.video.where, 0, fault))
-        else:
-            recordings.append(recording)
     listed = frozenset().union(*(side for split in splits.values() for side in split))
     missing = tuple(sorted(listed - by_kind[VIDEO].keys()))
+    recordings = pair_files(by_kind[VIDEO], by_kind[LABELS], part, splits, rejected)
     return Tree(recordings, splits, rejected, missing)
-
-
-def _is_of_any_part(file: RawFile) -> bool:
-    return any(part.pattern.fullmatch(file.stem) for part in PARTS.values())
 
 
 def detect_kind(file: RawFile) -> str | None:
@@ -125,14 +126,19 @@ def detect_kind(file: RawFile) -> str | None:
     return None
 
 
-def sort_by_kind(files: Iterable[RawFile], rejected: list[Rejection]) -> FilesByKind:
-    """Sort files into videos and labels by name; of several with one name the first is used."""
+def sort_by_kind(
+    files: Iterable[RawFile], rejected: list[Rejection]
+) -> dict[str, dict[str, RawFile]]:
+    """Sort files into kind -> name -> file; of several with one name the first is used."""
     folders = defaultdict(list)
     for file in files:
         folders[PurePath(file.where).parent].append(file)
-    by_kind: FilesByKind = {VIDEO: {}, LABELS: {}}
-    for folder, kind in find_kinds(folders).items():
-        found = by_kind[kind]
+    kinds = {folder: find_kind(folder, members) for folder, members in folders.items()}
+    # A folder that nothing else tells about contains the kind that is missing.
+    missing = LABELS if set(kinds.values()) - {None} == {VIDEO} else VIDEO
+    by_kind: dict[str, dict[str, RawFile]] = {VIDEO: {}, LABELS: {}}
+    for folder, kind in kinds.items():
+        found = by_kind[kind or missing]
         for file in folders[folder]:
             if file.stem in found:
                 rejected.append(duplicate_rejection(file, found[file.stem]))
@@ -141,20 +147,11 @@ def sort_by_kind(files: Iterable[RawFile], rejected: list[Rejection]) -> FilesBy
     return by_kind
 
 
-def find_kinds(folders: Mapping[PurePath, Sequence[RawFile]]) -> dict[PurePath, str]:
-    """Tell the kind of each folder by most of its files, else by its name, else by elimination."""
-    kinds: dict[PurePath, str | None] = {}
-    for folder, files in folders.items():
-        counts = Counter(map(detect_kind, files))
-        if counts[VIDEO] == counts[LABELS]:
-            kinds[folder] = _kind_by_name(folder)
-        else:
-            kinds[folder] = VIDEO if counts[VIDEO] > counts[LABELS] else LABELS
-    missing = LABELS if set(kinds.values()) - {None} == {VIDEO} else VIDEO
-    return {folder: kind or missing for folder, kind in kinds.items()}
-
-
-def _kind_by_name(folder: PurePath) -> str | None:
+def find_kind(folder: PurePath, files: Sequence[RawFile]) -> str | None:
+    """Tell the kind of a folder by most of its files, else by its name; None if neither tells."""
+    counts = Counter(map(detect_kind, files))
+    if counts[VIDEO] != counts[LABELS]:
+        return VIDEO if counts[VIDEO] > counts[LABELS] else LABELS
     for name in reversed(folder.parts[-2:]):
         for kind, word in ((LABELS, "label"), (VIDEO, "skelet")):
             if word in name.lower():
@@ -175,11 +172,10 @@ def choose_split(files: Sequence[RawFile], word: str, part: Part) -> Split:
     for file in files:
         try:
             split = parse_split(file.read(), file.where)
+            if any(part.pattern.fullmatch(name) for side in split for name in side):
+                found.setdefault(split, file)
         except RawFileError as error:
             errors.append(error)
-            continue
-        if any(part.pattern.fullmatch(name) for side in split for name in side):
-            found.setdefault(split, file)
     if len(found) > 1:
         both = " and ".join(file.where for file in found.values())
         raise ConvertError(f"{both} differ; remove one of them; looked for {looked_for}")
@@ -191,28 +187,55 @@ def choose_split(files: Sequence[RawFile], word: str, part: Part) -> Split:
     return next(iter(found))
 
 
-def pair_files(by_kind: FilesByKind, part: Part, rejected: list[Rejection]) -> list[Recording]:
-    """Pair videos with their labels, sorted by name; a file without a partner is rejected."""
+def parse_split(data: bytes, where: str) -> Split:
+    """Parse a split file: comma-separated training videos in line 2, test videos in line 4.
+
+    Blanks, suffixes of the names and a comma at the end are ignored. Raises RawFileError if there
+    are fewer lines or more than MAX_LIST_BYTES.
+    """
+    check_at_most(MAX_LIST_BYTES, len(data), "bytes", where)
+    lines = data.decode("utf-8-sig", errors="replace").split("\n")
+    if len(lines) < 4:
+        raise RawFileError(
+            where,
+            len(lines),
+            "expected training videos in line 2 and validation videos in line 4, "
+            "found the end of the file",
+        )
+    sides = (line.replace(",", " ").split() for line in (lines[1], lines[3]))
+    return Split(*(frozenset(name.partition(".")[0] for name in names) for names in sides))
+
+
+def pair_files(
+    videos: Mapping[str, RawFile],
+    labels: Mapping[str, RawFile],
+    part: Part,
+    splits: Mapping[str, Split],
+    rejected: list[Rejection],
+) -> list[Recording]:
+    """Pair videos with their labels, sorted by name.
+
+    A file without a partner is rejected, and so is a video that is not in exactly one side of
+    every benchmark.
+    """
     recordings = []
-    for name in sorted(by_kind[VIDEO].keys() | by_kind[LABELS].keys()):
-        video = by_kind[VIDEO].get(name)
-        labels = by_kind[LABELS].get(name)
+    for name in sorted(videos.keys() | labels.keys()):
         match = part.pattern.fullmatch(name)
-        if video and labels and match:
-            subject = int(match["subject"]) if match["subject"] else -1
-            recordings.append(Recording(name, video, labels, CAMERAS[match["camera"]], subject))
-        elif video:
-            rejected.append(Rejection(video.where, 0, f"no label file {name}.txt"))
-        elif labels:
-            rejected.append(Rejection(labels.where, 0, f"no video {name}.txt"))
+        assert match is not None, "find_tree selects files by their names"
+        faults = [
+            f"listed on {'both sides' if name in split.test else 'neither side'} of {benchmark}"
+            for benchmark, split in splits.items()
+            if (name in split.train) == (name in split.test)
+        ]
+        if name not in labels:
+            rejected.append(Rejection(videos[name].where, 0, f"no label file {name}.txt"))
+        elif name not in videos:
+            rejected.append(Rejection(labels[name].where, 0, f"no video {name}.txt"))
+        elif faults:
+            rejected.append(Rejection(videos[name].where, 0, faults[0]))
+        else:
+            # The cameras L, M and R have the numbers 1, 2 and 3.
+            camera = "LMR".index(match["camera"]) + 1
+            subject = int(match["subject"] or -1)
+            recordings.append(Recording(name, videos[name], labels[name], camera, subject))
     return recordings
-
-
-def validate_membership(video: str, splits: Mapping[str, Split]) -> str | None:
-    """Return why a video is not in exactly one side of every benchmark, None if it is."""
-    for benchmark, split in splits.items():
-        num_sides = (video in split.train) + (video in split.test)
-        if num_sides != 1:
-            sides = "both sides" if num_sides else "neither side"
-            return f"listed on {sides} of {benchmark}"
-    return None

@@ -29,13 +29,10 @@ class RawFileError(ScdnetError):
 
     def __init__(self, where: str, line: int, reason: str) -> None:
         super().__init__(where, line, reason)
-        self.where = where
-        self.line = line
-        self.reason = reason
 
     def __str__(self) -> str:
-        place = f"{self.where}:{self.line}" if self.line else self.where
-        return f"{place}: {self.reason}"
+        where, line, reason = self.args
+        return f"{where}:{line}: {reason}" if line else f"{where}: {reason}"
 
 
 def check_at_most(limit: int, found: int, what: str, where: str) -> None:
@@ -70,24 +67,24 @@ class RawFile(NamedTuple):
         # Zips made on Windows may contain backslashes.
         return Path(self.inner.replace("\\", "/") or self.path).stem
 
-    def read(self, num_bytes: int | None = None) -> bytes:
+    def read(self, num_bytes: int = -1) -> bytes:
         """Read the content, or only its first bytes. Raises RawFileError."""
         try:
             file, size = self._open()
             with file:
-                if num_bytes is not None:
-                    return file.read(num_bytes)
-                check_at_most(MAX_BYTES, size, "bytes", self.where)
-                return file.read()
+                if num_bytes < 0:
+                    check_at_most(MAX_BYTES, size, "bytes", self.where)
+                return file.read(num_bytes)
         except DAMAGED_FILE_ERRORS as error:
-            reason = f"cannot be read: {error or type(error).__name__}"
-            raise RawFileError(self.where, 0, reason) from error
+            raise RawFileError(
+                self.where, 0, f"cannot be read: {error or type(error).__name__}"
+            ) from error
 
     def _open(self) -> tuple[IO[bytes], int]:
         """Open the file and return it with its size in bytes."""
         if self.inner:
-            archive, members = _open_zip(self.path, os.getpid())
-            member = members[self.member]
+            archive = _open_zip(self.path, os.getpid())
+            member = archive.infolist()[self.member]
             return archive.open(member), member.file_size
         status = Path(self.path).stat()
         # Reading a pipe could block for ever.
@@ -144,10 +141,9 @@ def _walk(root: Path) -> Iterator[str]:
 
 
 @lru_cache(maxsize=4)
-def _open_zip(path: str, process: int) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+def _open_zip(path: str, process: int) -> zipfile.ZipFile:
     """Open a zip and keep it open for the next member.
 
     Each process opens its own, because forked ones would share the position in the file.
     """
-    archive = zipfile.ZipFile(path)
-    return archive, archive.infolist()
+    return zipfile.ZipFile(path)

@@ -7,8 +7,7 @@ import numpy as np
 
 from scdnet.errors import ScdnetError
 from scdnet.raw import custom_frames, ntu
-from scdnet.raw.custom_file import SUFFIXES
-from scdnet.raw.custom_frames import CAPTURE_CHOICES, CaptureSpec
+from scdnet.raw.custom_files import SUFFIXES
 from scdnet.raw.raw_files import RawFile
 
 
@@ -23,17 +22,18 @@ def read_recording(
     suffix = Path(path).suffix.lower()
     is_custom = suffix in SUFFIXES
     if suffix != ntu.SUFFIX and not is_custom:
-        expected = ", ".join((ntu.SUFFIX, *SUFFIXES))
-        raise ScdnetError(f"{path}: expected a name that ends in one of {expected}")
+        raise ScdnetError(
+            f"{path}: expected a name that ends in one of {', '.join((ntu.SUFFIX, *SUFFIXES))}"
+        )
     given: dict[str, Any] = {"layout": layout, "unit": unit, "up": up}
-    for name, choices in CAPTURE_CHOICES.items():
+    for name, choices in custom_frames.CAPTURE_CHOICES.items():
         allowed = choices if is_custom else (None,)
         if given[name] not in allowed:
-            expected = " or ".join(map(str, allowed))
             raise ScdnetError(
-                f"{path}: expected {name} to be {expected} for a {suffix} file, found {given[name]}"
+                f"{path}: expected {name} to be {' or '.join(map(str, allowed))} for a {suffix} "
+                f"file, found {given[name]}"
             )
-    file = RawFile(str(path))
+    data = RawFile(str(path)).read()
     if is_custom:
-        return custom_frames.read_frames(file.read(), file.where, CaptureSpec(**given))
-    return ntu.read_frames(file.read(), file.where)
+        return custom_frames.read_frames(data, str(path), custom_frames.CaptureSpec(**given))
+    return ntu.read_frames(data, str(path))

@@ -10,8 +10,6 @@ from scdnet.raw.raw_files import MAX_LINES, MAX_WORDS, check_at_most, quote
 
 # Longest word, in bytes, that is converted in bulk: 10 ** 17 still fits an int64.
 MAX_WIDTH = 17
-# Above it, float64 does not represent every integer.
-MAX_EXACT = 2**53
 DECIMAL = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 POWERS_OF_TEN = 10 ** np.arange(MAX_WIDTH)
 # The decimal point in the uint8 matrix of `_digit_matrix`, where digits have the values 0..9.
@@ -44,11 +42,6 @@ class Words(NamedTuple):
         end = np.flatnonzero(is_blank[:-1] < is_blank[1:]) + 1
         words_before_newline = np.searchsorted(start, np.flatnonzero(text == ord(b"\n")))
         return cls(text, start, end, np.concatenate([[0], words_before_newline]))
-
-    @property
-    def num_lines(self) -> int:
-        """Return the number of lines."""
-        return len(self.first_word) - 1
 
     def words_per_line(self) -> np.ndarray:
         """Count the words of each line: (L,)."""
@@ -86,8 +79,8 @@ def parse_decimals(words: Words, index: np.ndarray) -> np.ndarray:
 
     is_simple = (digits.max(axis=0, initial=0) <= 9) & (num_points <= 1)
     is_simple &= end - start <= MAX_WIDTH
-    has_digit = end - start > num_points + is_negative
-    is_simple &= has_digit
+    # A number has at least one digit.
+    is_simple &= end - start > num_points + is_negative
 
     integer = np.zeros(len(index), dtype=np.int64)
     for digit in digits:
@@ -99,34 +92,39 @@ def parse_decimals(words: Words, index: np.ndarray) -> np.ndarray:
     scale = POWERS_OF_TEN[num_decimals]
     before_point = integer // (10 * scale) * num_points
     integer -= 9 * before_point * scale
-    is_simple &= integer < MAX_EXACT
+    # Above it, float64 does not represent every integer.
+    is_simple &= integer < 2**53
 
     values = integer / scale
     np.negative(values, out=values, where=is_negative)
     for i in np.flatnonzero(~is_simple):
-        values[i] = _parse_decimal(words.text[start[i] : end[i]].tobytes())
+        word = words.text[start[i] : end[i]].tobytes()
+        value = float(word) if DECIMAL.fullmatch(word) else np.nan
+        values[i] = value if np.isfinite(value) else np.nan
     return values
 
 
 def parse_rows(words: Words, width: int) -> np.ndarray:
     """Convert the lines of `width` words: (L, width) float64, NaN for all other lines."""
-    lines = np.flatnonzero(words.words_per_line() == width)
+    num_words = words.words_per_line()
+    lines = np.flatnonzero(num_words == width)
     index = words.first_word[lines][:, None] + np.arange(width)
-    rows = np.full((words.num_lines, width), np.nan)
+    rows = np.full((len(num_words), width), np.nan)
     rows[lines] = parse_decimals(words, index.ravel()).reshape(-1, width)
     return rows
 
 
 def parse_counts(words: Words) -> np.ndarray:
     """Convert the lines that are one number of up to 9 digits: (L,) int64, -1 for all others."""
-    lines = np.flatnonzero(words.words_per_line() == 1)
+    num_words = words.words_per_line()
+    lines = np.flatnonzero(num_words == 1)
     index = words.first_word[lines]
     start = words.start[index]
     end = words.end[index]
     digits = _digit_matrix(words.text, start, end)  # (width, n)
     is_count = (digits <= 9).all(axis=0) & (end - start <= 9)
     values = POWERS_OF_TEN[: len(digits)][::-1] @ digits.astype(np.int64)
-    counts = np.full(words.num_lines, -1)
+    counts = np.full(len(num_words), -1)
     counts[lines[is_count]] = values[is_count]
     return counts
 
@@ -142,8 +140,3 @@ def _digit_matrix(text: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.nd
     is_before_word = np.arange(width)[:, None] < width - (end - start)
     digits[is_before_word] = 0
     return digits
-
-
-def _parse_decimal(word: bytes) -> float:
-    value = float(word) if DECIMAL.fullmatch(word) else np.nan
-    return value if np.isfinite(value) else np.nan

@@ -61,8 +61,7 @@ def map_ordered(
     pending: deque[Future[list[Result]]] = deque()
     try:
         for start in range(0, len(items), chunk_size):
-            chunk = items[start : start + chunk_size]
-            pending.append(pool.submit(_work_on_chunk, work, chunk))
+            pending.append(pool.submit(_work_on_chunk, work, items[start : start + chunk_size]))
             if len(pending) >= CHUNKS_AHEAD * num_workers:
                 yield from pending.popleft().result()
         while pending:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scdnet.raw.datasets import NTU60_TRAIN_SUBJECTS
-from scdnet.raw.skeleton_file import Body, format_skeleton
+from scdnet.raw.ntu import Body, format_skeleton
 from scdnet.synthetic.actions import ACTIONS
 from scdnet.synthetic.motion import Performance, perform
 from scdnet.synthetic.people import Style, sample_style

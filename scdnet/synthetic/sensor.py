@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scdnet.raw.skeleton_file import Body
+from scdnet.raw.ntu import Body
 from scdnet.synthetic.motion import FRAME_RATE, Performance, smooth_noise
 
 # The angle between neighboring cameras. Source: Shahroudy et al. 2016, sec. 3.1.

@@ -13,7 +13,7 @@ from PIL import Image
 from scdnet.commands import extract, prepare_ntu
 from scdnet.config_file import dump_config
 from scdnet.engine.train.pretrain import pretrain
-from scdnet.raw.skeleton_file import Body, format_skeleton
+from scdnet.raw.ntu import Body, format_skeleton
 from scdnet.viz import drawing, render
 from tests.conftest import make_small_config, write_synthetic_store
 from tests.raw.walker import csv, npz, walked

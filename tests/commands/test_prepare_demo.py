@@ -7,7 +7,7 @@ from scdnet.commands import prepare_demo, prepare_ntu
 from scdnet.data.store import open_sequences
 from scdnet.errors import ScdnetError
 from scdnet.raw.datasets import parse_ntu_name
-from scdnet.raw.skeleton_file import parse_skeleton
+from scdnet.raw.ntu import parse_skeleton
 from scdnet.synthetic.actions import ACTIONS
 from scdnet.synthetic.dataset import DemoPlan, write_take
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scdnet.commands import prepare_ntu, prepare_pku
 from scdnet.data.store import open_sequences
 from scdnet.raw.normalize import normalize, select_bodies
+from scdnet.raw.ntu import parse_skeleton
 from scdnet.raw.raw_files import RawFileError
-from scdnet.raw.skeleton_file import parse_skeleton
 from tests.raw.broken import KINDS, break_file, read_labels, read_skeleton, read_video
 from tests.raw_trees import PkuTree, PkuVideo
 

@@ -12,12 +12,10 @@ from scdnet.raw.convert import (
     Job,
     Outcome,
     Rejection,
-    Summary,
     add_arguments,
     check_output,
     convert,
     find_all,
-    report,
     write_rejected,
 )
 from scdnet.raw.raw_files import RawFileError
@@ -62,10 +60,16 @@ def make_job(items=range(1, 6), convert_item=convert_video, last_train_subject=2
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
-def test_sequences_of_all_items_come_in_order_and_what_failed_is_listed(tmp_path, num_workers):
+def test_sequences_of_all_items_come_in_order_and_what_failed_is_listed(
+    tmp_path, num_workers, capsys
+):
     out = tmp_path / "new" / "store.h5"
-    summary = convert(make_job(), out, num_workers=num_workers)
-    assert summary == Summary(num_converted=8, num_skipped=7, num_rejected=5)
+    assert convert(make_job(), out, num_workers=num_workers) == 0
+    assert capsys.readouterr().out == (
+        "Converted 8, skipped 7 (missing list), rejected 5.\n"
+        f"Rejected files: {out}.rejected.tsv\n"
+        f"Sequence store: {out}\n"
+    )
     store = open_sequences(out)
     assert store.table.name.tolist() == [f"video{v}_{i}" for v in (1, 2, 4, 5) for i in (0, 1)]
     assert store[4].frames.tolist() == (FRAMES * 4).tolist() and store[4].subject == 4
@@ -148,23 +152,13 @@ def test_a_list_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypa
 
 def test_where_nothing_is_converted_no_store_is_written_and_the_status_is_1(tmp_path, capsys):
     out = tmp_path / "store.h5"
-    summary = convert(make_job(items=[3]), out, num_workers=1)
-    assert report(out, summary) == 1
+    assert convert(make_job(items=[3]), out, num_workers=1) == 1
     assert capsys.readouterr().out == (
         "Converted 0, skipped 7 (missing list), rejected 1.\n"
         f"Rejected files: {out}.rejected.tsv\n"
         "No sequence store written.\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["store.h5.rejected.tsv"]
-
-
-def test_the_summary_names_the_store_and_the_list(capsys):
-    assert report(Path("a.h5"), Summary(num_converted=3, num_skipped=2, num_rejected=1)) == 0
-    assert capsys.readouterr().out == (
-        "Converted 3, skipped 2 (missing list), rejected 1.\n"
-        "Rejected files: a.h5.rejected.tsv\n"
-        "Sequence store: a.h5\n"
-    )
 
 
 @pytest.mark.parametrize(("last_train_subject", "side"), [(0, "training"), (9, "test")])

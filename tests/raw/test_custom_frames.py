@@ -17,8 +17,8 @@ from scdnet.raw.custom_frames import (
 )
 from scdnet.raw.layouts import LAYOUTS
 from scdnet.raw.normalize import normalize, select_bodies
+from scdnet.raw.ntu import Body, format_skeleton, parse_skeleton
 from scdnet.raw.raw_files import RawFileError
-from scdnet.raw.skeleton_file import Body, format_skeleton, parse_skeleton
 from tests.raw.walker import csv, npz, walked, walking
 
 KINECT = CaptureSpec("ntu25", "m", "y")

@@ -3,8 +3,8 @@ import pytest
 
 from scdnet.raw.layouts import FILLED, LAYOUTS, filled_joints, joint_matrix
 from scdnet.raw.normalize import select_bodies
+from scdnet.raw.ntu import parse_skeleton
 from scdnet.raw.raw_files import find_raw_files
-from scdnet.raw.skeleton_file import parse_skeleton
 from scdnet.skeleton import NTU_25
 from tests.raw.walker import mirrored, walked, walking
 

@@ -8,7 +8,7 @@ from scdnet.raw.normalize import (
     rotation_between,
     select_bodies,
 )
-from scdnet.raw.skeleton_file import parse_skeleton
+from scdnet.raw.ntu import parse_skeleton
 
 GOLDEN_TOLERANCE = 1e-5
 CASES = (

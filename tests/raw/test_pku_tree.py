@@ -6,7 +6,7 @@ import pytest
 
 from scdnet.raw.convert import ConvertError, find_all
 from scdnet.raw.pku import SUFFIXES
-from scdnet.raw.pku_tree import LABELS, VIDEO, Tree, detect_kind, find_tree
+from scdnet.raw.pku_tree import LABELS, VIDEO, Split, Tree, detect_kind, find_tree, parse_split
 from scdnet.raw.raw_files import RawFile, RawFileError
 from tests.raw_trees import PKU1, PKU2, PkuTree
 
@@ -167,6 +167,11 @@ def test_a_kind_of_file_that_is_missing_is_an_error_that_says_what_was_looked_fo
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(ConvertError, match=message):
         find(pku1.root)
+
+
+def test_a_split_lists_both_sides():
+    split = parse_split(b"Training videos:\r\n a.txt, b ,c,\r\nValidataion videos:\r\nd,,\r\n", "x")
+    assert split == Split(frozenset({"a", "b", "c"}), frozenset({"d"}))
 
 
 def test_a_split_file_of_the_other_part_is_not_taken(pku1):

@@ -6,8 +6,8 @@ import pytest
 import scdnet
 from scdnet.errors import ScdnetError
 from scdnet.raw.custom_frames import CaptureSpec, read_frames
+from scdnet.raw.ntu import Body, format_skeleton
 from scdnet.raw.ntu import read_frames as read_skeleton_frames
-from scdnet.raw.skeleton_file import Body, format_skeleton
 from tests.raw.walker import csv, npz, walked
 
 CAPTURE = {"layout": "ntu25", "unit": "mm", "up": "y"}

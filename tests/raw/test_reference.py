@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from scdnet.raw.ntu import read_frames
-from scdnet.raw.skeleton_file import Body, format_skeleton
+from scdnet.raw.ntu import Body, format_skeleton, read_frames
 from tests.reference import normalization as reference
 
 NUM_FRAMES = 12

@@ -71,7 +71,11 @@ def test_only_lines_of_one_short_unsigned_integer_are_counts():
 
 def test_the_empty_text_has_no_lines_and_no_words():
     words = Words.tokenize(b"", "x")
-    assert words.num_lines == 0 and len(words.start) == 0 and parse_counts(words).tolist() == []
+    assert (
+        len(words.words_per_line()) == 0
+        and len(words.start) == 0
+        and parse_counts(words).tolist() == []
+    )
 
 
 def test_a_text_of_too_many_lines_is_refused():

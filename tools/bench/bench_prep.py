@@ -13,9 +13,8 @@ from tabulate import tabulate
 
 from scdnet.cli import run_command
 from scdnet.commands import prepare_ntu
-from scdnet.raw.ntu import SUFFIX, read_frames
+from scdnet.raw.ntu import SUFFIX, Body, format_skeleton, read_frames
 from scdnet.raw.raw_files import RawFile, find_raw_files
-from scdnet.raw.skeleton_file import Body, format_skeleton
 from tests.reference import normalization as reference
 
 OURS = "scdnet"

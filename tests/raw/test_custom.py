@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scdnet.raw.custom_table import Row, number_classes, read_table, split_table
+from scdnet.raw.custom import Row, number_classes, read_table, split_table
 from scdnet.raw.raw_files import RawFileError
 
 
@@ -22,15 +22,20 @@ def table(tmp_path):
 
 
 def test_a_line_states_what_is_known_about_a_recording(table):
-    found = table(
+    rows, rejected = table(
         "split,name,subject,label,camera,setup,replication\n"
         "test,a,3,wave,2,1,4\n"
         'train, b.c ,,"hop, on one foot",,0,\n'
     )
-    assert found.rejected == []
-    assert found.rows == {
-        "a": Row("wave", subject=3, camera=2, setup=1, replication=4, is_train=False, line=2),
-        "b.c": Row("hop, on one foot", setup=0, line=3),
+    assert rejected == []
+    assert rows == {
+        "a": Row(
+            "wave",
+            {"subject": 3, "camera": 2, "setup": 1, "replication": 4},
+            is_train=False,
+            line=2,
+        ),
+        "b.c": Row("hop, on one foot", {"setup": 0}, is_train=True, line=3),
     }
 
 
@@ -44,12 +49,14 @@ def test_a_line_states_what_is_known_about_a_recording(table):
     ],
 )
 def test_name_and_label_are_enough_and_forms_of_csv_do_not_matter(table, content):
-    _, rows, rejected = table(content)
-    assert list(rows) == ["a"] and rows["a"]._replace(line=0) == Row("1") and not rejected
+    rows, rejected = table(content)
+    assert list(rows) == ["a"] and not rejected
+    assert rows["a"]._replace(line=0) == Row("1", {}, is_train=True, line=0)
 
 
 def test_a_suffix_of_a_recording_may_be_written_and_others_belong_to_the_name(table):
-    assert list(table("name,label\na.npz,1\nb.csv,1\nc.take2,1\n").rows) == ["a", "b", "c.take2"]
+    rows, _ = table("name,label\na.npz,1\nb.csv,1\nc.take2,1\n")
+    assert list(rows) == ["a", "b", "c.take2"]
 
 
 EXPECTED = (
@@ -102,10 +109,10 @@ def test_a_missing_table_is_refused(tmp_path):
     ],
 )
 def test_a_line_that_cannot_be_used_is_rejected_and_the_others_are_read(table, line, reason):
-    found = table(f"name,label,subject,camera,split\na,1,,,train\n{line}\nc,1,,,test\n")
-    assert list(found.rows) == ["a", "c"] and found.rows["a"].label == "1"
-    assert [(rejected.line, rejected.reason) for rejected in found.rejected] == [(3, reason)]
-    assert found.rejected[0].file.endswith("labels.csv")
+    rows, rejected = table(f"name,label,subject,camera,split\na,1,,,train\n{line}\nc,1,,,test\n")
+    assert list(rows) == ["a", "c"] and rows["a"].label == "1"
+    assert [(rejection.line, rejection.reason) for rejection in rejected] == [(3, reason)]
+    assert rejected[0].file.endswith("labels.csv")
 
 
 @pytest.mark.parametrize(
