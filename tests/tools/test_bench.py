@@ -12,10 +12,6 @@ from scdnet.config import Config
 from scdnet.config_file import dump_config
 
 ROOT = Path(__file__).parents[2]
-SHARED_PARTS = {"bench_lib", "bench_torch", "bench_compare"}
-BENCHMARKS = sorted(
-    path.stem for path in ROOT.glob("tools/bench/bench_*.py") if path.stem not in SHARED_PARTS
-)
 
 
 def run_benchmark(name: str, *options: object) -> str:
@@ -27,8 +23,8 @@ def run_benchmark(name: str, *options: object) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BENCHMARKS)
-def test_every_benchmark_describes_itself(name: str):
+@pytest.mark.parametrize("name", ["bench_protocols", "bench_uiprmd"])
+def test_a_long_benchmark_describes_itself(name: str):
     assert run_benchmark(name, "--help").startswith(f"usage: {name}.py")
 
 
@@ -36,7 +32,7 @@ def test_every_benchmark_describes_itself(name: str):
 @pytest.mark.parametrize("name", ["bench_train", "bench_eval"])
 def test_a_comparison_records_speed_work_and_agreement(name: str, tmp_path: Path):
     path = tmp_path / "record.json"
-    small = ("--device", "cpu", "--embed-dim", 64, "--batch", 4, "--rounds", 1)
+    small = ("--device", "cpu", "--embed-dim", 64, "--batch", 2, "--rounds", 1)
     out = run_benchmark(name, *small, "--json", path)
     record = json.loads(path.read_text())
     assert record["seconds"].keys() >= {"reference", "scdnet"}
@@ -60,4 +56,3 @@ def test_the_conversion_agrees_with_the_reference_implementation(tmp_path: Path)
     run_benchmark("bench_prep", "--recordings", 12, "--files", 4, "--rounds", 1, "--json", path)
     per_file = json.loads(path.read_text())["cpu_ms_per_file"]
     assert per_file["scdnet"] < per_file["reference"]
-

@@ -17,7 +17,7 @@ from scdnet.eval.linear import linear_probe
 
 NUM_CLASSES = 60
 NUM_FEATURES = 4096
-# Sequences of the training and the test split; those of the linear probe are NTU-60's, x-sub.
+# Sizes of the training and the test split; the linear probe has those of NTU-60, x-sub.
 SIZES = {"linear": (40_091, 16_487), "compared": (20_000, 2_000), "retrieval": (100_000, 50_000)}
 
 

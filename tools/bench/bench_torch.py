@@ -14,9 +14,9 @@ from scdnet.data.clips import Clips
 from scdnet.data.noise import noise_clips
 from scdnet.engine.device import device_name
 
-# The fraction of NTU RGB+D's recordings that show two people.
+# 3 of 16 recordings of NTU RGB+D show two people.
 TWO_PERSON_FRACTION = 3 / 16
-# Calls of a measurement on a GPU: within it the host may run ahead, as it does in training.
+# One measurement on a GPU takes several calls: the host may run ahead, as it does in training.
 GPU_CALLS = 20
 REFERENCE = "reference"
 OURS = "scdnet"

@@ -103,7 +103,7 @@ def main() -> None:
     )
     slow.to(device).train()
     training = start_training(config, device)
-    # What is compiled can neither be counted nor be timed part by part.
+    # A compiled step can neither be counted nor timed part by part.
     eager = start_training(config.model_copy(update={"compile": "off"}), device)
     for own in (training, eager):
         own.model.load_state_dict(scdnet_weights(slow.state_dict()))
