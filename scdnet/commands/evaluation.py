@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,21 +23,11 @@ from scdnet.results.record import BASELINES, FINAL_LEVEL, Baseline
 from scdnet.results.results_file import RESULTS
 from scdnet.results.tables import format_table
 
-CHECKPOINT_HELP = "a checkpoint, ours or the authors'"
-BASELINE_HELP = (
-    "without pretraining: raw (the views themselves, which cannot be fine-tuned) or random-init "
-    "(the encoder with its initial weights)"
-)
-
 
 def source_parser(verb: str, description: str | None) -> argparse.ArgumentParser:
     """Return a parser for `-c CONFIG [key=value ...]` and one checkpoint or baseline."""
     parser = config_parser(verb, description)
-    group = parser.add_mutually_exclusive_group(required=True)
-    group.add_argument(
-        "--checkpoint", type=Path, dest="source", metavar="PATH", help=CHECKPOINT_HELP
-    )
-    group.add_argument("--baseline", choices=BASELINES, dest="source", help=BASELINE_HELP)
+    add_sources(parser.add_mutually_exclusive_group(required=True), dest="source", action="store")
     return parser
 
 
@@ -44,22 +35,9 @@ def features_parser(verb: str, description: str | None) -> argparse.ArgumentPars
     """Return a parser for `-c CONFIG [key=value ...]` and the sources of several features."""
     parser = config_parser(verb, description)
     parser.set_defaults(sources=[], features=[])
-    parser.add_argument(
-        "--checkpoint",
-        action="append",
-        type=Path,
-        dest="sources",
-        metavar="PATH",
-        help=f"{CHECKPOINT_HELP}; may be given several times: a row each",
-    )
-    parser.add_argument(
-        "--baseline",
-        action="append",
-        choices=BASELINES,
-        dest="sources",
-        help=f"{BASELINE_HELP}; may be given several times",
-    )
-    parser.add_argument(
+    group = parser.add_argument_group("features", "one or more of these options; a row each")
+    add_sources(group, dest="sources", action="append")
+    group.add_argument(
         "--features",
         action="append",
         type=Path,
@@ -67,6 +45,24 @@ def features_parser(verb: str, description: str | None) -> argparse.ArgumentPars
         help="a features file of scdnet extract, instead of a checkpoint",
     )
     return parser
+
+
+def add_sources(group: argparse._ArgumentGroup, **how: Any) -> None:
+    """Add the options --checkpoint and --baseline."""
+    group.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="PATH",
+        help="a checkpoint, ours or the authors'",
+        **how,
+    )
+    group.add_argument(
+        "--baseline",
+        choices=BASELINES,
+        help="no pretraining: raw (the views themselves, which cannot be fine-tuned) or "
+        "random-init (the encoder with its initial weights)",
+        **how,
+    )
 
 
 def make_context(

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from scdnet.cli import command_parser
-from scdnet.results.evaluation_files import write_evaluation
 from scdnet.results.fusion import fuse, read_parts
+from scdnet.results.results_file import write_evaluation
 from scdnet.results.scores import Scores, topk_metrics
 from scdnet.results.tables import format_table
 

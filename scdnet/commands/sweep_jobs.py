@@ -19,7 +19,7 @@ from scdnet.files import atomic_write
 from scdnet.raw.worker_pool import usable_cores
 from scdnet.results.results_file import RESULTS
 
-# In a run directory: the config with which the job was completed.
+# A file in the run directory that contains the config with which the job was completed.
 COMPLETED = "done.json"
 # A GPU, as CUDA_VISIBLE_DEVICES takes it; None: the device of the config.
 Device = str | None
@@ -28,7 +28,7 @@ Device = str | None
 class Job(NamedTuple):
     """One pretraining and its evaluations."""
 
-    # Of `scdnet train` and `scdnet evaluate`.
+    # The arguments of `scdnet train` and `scdnet evaluate`.
     arguments: list[str]
     # The config that these arguments resolve to.
     config: Config
@@ -53,9 +53,8 @@ class Job(NamedTuple):
     def is_done(self) -> bool:
         """Check whether the job was completed with exactly this config."""
         path = self.run_dir / COMPLETED
-        if not path.is_file() or not (self.run_dir / RESULTS).is_file():
-            return False
-        return path.read_text(encoding="utf-8") == self._summary()
+        is_complete = path.is_file() and (self.run_dir / RESULTS).is_file()
+        return is_complete and path.read_text(encoding="utf-8") == self._summary()
 
     def mark_done(self) -> None:
         """Record that the job was completed."""
@@ -135,10 +134,7 @@ class Runner:
 
     def _environment(self, device: Device) -> dict[str, str]:
         """Return the environment of a process; by default, several at a time share the cores."""
-        environment = dict(os.environ)
-        if self._num_devices > 1:
-            num_threads = max(1, usable_cores() // self._num_devices)
-            environment.setdefault("OMP_NUM_THREADS", str(num_threads))
-        if device is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = device
-        return environment
+        num_threads = max(1, usable_cores() // self._num_devices)
+        shared = {"OMP_NUM_THREADS": str(num_threads)} if self._num_devices > 1 else {}
+        gpu = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
+        return shared | os.environ | gpu

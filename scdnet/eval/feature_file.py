@@ -1,8 +1,6 @@
 """The features of a store as an HDF5 file (docs/data/features.md)."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -47,31 +45,39 @@ def write_features(path: Path, table: FeatureTable) -> None:
 
 def read_features(path: Path) -> FeatureTable:
     """Read a features file. Raises FeatureFileError if it is missing, damaged or malformed."""
-    with _reading(path), h5py.File(path, "r") as file:
-        # Numbers come from h5py as those of numpy.
-        attrs = {
-            key: value.item() if isinstance(value, np.generic) else value
-            for key, value in file.attrs.items()
-        }
-        found = (attrs.get("format"), attrs.get("version"))
-        if found != (FORMAT, VERSION):
-            raise FeatureFileError(
-                f"{path}: expected {FORMAT} of version {VERSION}, found {found[0]} of {found[1]}"
-            )
-        table = FeatureTable(
-            x=torch.from_numpy(file["features"][:]),
-            label=torch.from_numpy(file["label"][:]),
-            name=np.array(file["name"].asstr()[:], dtype=str),
-            is_train={key: torch.from_numpy(split[:]) for key, split in file["split"].items()},
-            class_names=tuple(attrs["class_names"]),
-            **{key: attrs[key] for key in TEXTS},
-            encoder=EncoderRecord.model_validate(
-                {key: attrs.get(key) for key in EncoderRecord.model_fields}
-            ),
-            settings=dict(json.loads(attrs["extraction_settings"])),
-        )
+    if not path.is_file():
+        raise FeatureFileError(f"{path}: no such features file; create it with scdnet extract")
+    try:
+        with h5py.File(path, "r") as file:
+            table = _read_table(path, file)
+    except DAMAGED_FILE_ERRORS as error:
+        raise FeatureFileError(f"{path}: not a readable features file ({error})") from error
     _check_table(path, table)
     return table
+
+
+def _read_table(path: Path, file: h5py.File) -> FeatureTable:
+    # Numbers come from h5py as those of numpy.
+    attrs = {
+        key: value.item() if isinstance(value, np.generic) else value
+        for key, value in file.attrs.items()
+    }
+    found = (attrs.get("format"), attrs.get("version"))
+    if found != (FORMAT, VERSION):
+        raise FeatureFileError(
+            f"{path}: expected {FORMAT} of version {VERSION}, found {found[0]} of {found[1]}"
+        )
+    encoder = {key: attrs.get(key) for key in EncoderRecord.model_fields}
+    return FeatureTable(
+        x=torch.from_numpy(file["features"][:]),
+        label=torch.from_numpy(file["label"][:]),
+        name=np.array(file["name"].asstr()[:], dtype=str),
+        is_train={key: torch.from_numpy(split[:]) for key, split in file["split"].items()},
+        class_names=tuple(attrs["class_names"]),
+        **{key: attrs[key] for key in TEXTS},
+        encoder=EncoderRecord.model_validate(encoder),
+        settings=dict(json.loads(attrs["extraction_settings"])),
+    )
 
 
 def _check_table(path: Path, table: FeatureTable) -> None:
@@ -103,13 +109,3 @@ def check_origin(path: Path, table: FeatureTable, inputs: Inputs) -> None:
             raise FeatureFileError(
                 f"{path}: its {key} is {own.get(key)}, expected {value}; recreate it"
             )
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    if not path.is_file():
-        raise FeatureFileError(f"{path}: no such features file; create it with scdnet extract")
-    try:
-        yield
-    except DAMAGED_FILE_ERRORS as error:
-        raise FeatureFileError(f"{path}: not a readable features file ({error})") from error

@@ -1,18 +1,16 @@
 """Sequences of a store as evaluations need them: labels, splits and features."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from scdnet.data.clips import Clips
 from scdnet.data.store import open_sequences
 from scdnet.errors import ScdnetError
-from scdnet.eval.features import Features, extract_features
+from scdnet.eval.features import Features
 from scdnet.files import file_sha256
 from scdnet.results.record import EncoderRecord
 
@@ -31,7 +29,7 @@ class StoreTable:
     class_names: tuple[str, ...]
     name: np.ndarray  # (N,) str, sorted
     label: Tensor  # (N,) int64
-    # By benchmark.
+    # The keys are benchmarks.
     is_train: dict[str, Tensor]  # (N,) bool
 
     def rows(self, benchmark: str, *, train: bool) -> Tensor:
@@ -55,7 +53,7 @@ class FeatureTable(StoreTable):
 
     x: Tensor  # (N, 2D) float32 on the CPU
     encoder: EncoderRecord
-    # As `extraction_settings` returns them.
+    # The result of `extraction_settings`.
     settings: dict[str, Any]
 
     @property
@@ -87,18 +85,6 @@ def read_store_table(path: Path) -> StoreTable:
             label=torch.from_numpy(store.table.label),
             is_train=is_train,
         )
-
-
-def extract_table(
-    encoder: nn.Module,
-    record: EncoderRecord,
-    clips: Clips,
-    store: StoreTable,
-    settings: Mapping[str, Any],
-) -> FeatureTable:
-    """Extract the features of all sequences of a store, given as `clips`."""
-    features = extract_features(encoder, clips, settings["precision"])
-    return FeatureTable(**vars(store), x=features.x, encoder=record, settings=dict(settings))
 
 
 def cross_dataset_gallery(

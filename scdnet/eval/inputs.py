@@ -14,8 +14,8 @@ from scdnet.data.rank_info import RankInfo
 from scdnet.engine.build import open_clips
 from scdnet.engine.device import disable_malloc_trim
 from scdnet.engine.logs import log
-from scdnet.eval.feature_table import FeatureTable, StoreTable, extract_table, read_store_table
-from scdnet.eval.features import extraction_settings, load_encoder_or_baseline
+from scdnet.eval.feature_table import FeatureTable, StoreTable, read_store_table
+from scdnet.eval.features import extract_features, extraction_settings, load_encoder_or_baseline
 from scdnet.results.record import Baseline, EncoderRecord
 
 
@@ -27,13 +27,14 @@ class Inputs(NamedTuple):
     store: StoreTable
     # Reads the frames when it is first called.
     load_clips: Callable[[], Clips]
-    # As `extraction_settings` returns them.
+    # The result of `extraction_settings`.
     settings: dict[str, Any]
 
     def extract(self) -> FeatureTable:
         """Extract the features of all sequences; several ranks share the work."""
-        clips = self.load_clips()
-        return extract_table(self.encoder, self.record, clips, self.store, self.settings)
+        precision = self.settings["precision"]
+        x = extract_features(self.encoder, self.load_clips(), precision).x
+        return FeatureTable(**vars(self.store), x=x, encoder=self.record, settings=self.settings)
 
 
 def build_inputs(

@@ -69,7 +69,7 @@ def vote(neighbors: Tensor, num_classes: int) -> Tensor:
     """Return the most frequent class of each row (n, k), the smallest one of a tie."""
     counts = torch.zeros(len(neighbors), num_classes, device=neighbors.device)
     counts.scatter_add_(1, neighbors, torch.ones_like(neighbors, dtype=counts.dtype))
-    # Of equal maxima argmax returns the first.
+    # Argmax returns the first of equal maxima.
     return counts.argmax(dim=1)
 
 
@@ -113,9 +113,10 @@ def score_1nn(
 
     At most `limit` sequences of each split are used; 0: all.
     """
-    parts = []
-    for train in (True, False):
-        index = stratified_subset(clips.split(train=train), clips.label, limit)
-        parts.append(extract_features(encoder, clips, precision, index=index))
-    gallery, queries = parts
+    subsets = (
+        stratified_subset(clips.split(train=train), clips.label, limit) for train in (True, False)
+    )
+    gallery, queries = (
+        extract_features(encoder, clips, precision, index=subset) for subset in subsets
+    )
     return {"knn@1": accuracy_1nn(gallery, queries, clips.device)}

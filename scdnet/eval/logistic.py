@@ -63,6 +63,6 @@ def fit_logistic(x: np.ndarray, y: np.ndarray, strength: float) -> Pipeline:
     `strength` is the inverse of the factor of the L2 penalty.
     """
     model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=MAX_STEPS))
-    # With more threads, those of numpy and scipy would mostly wait for each other.
+    # Threads of numpy and scipy would mostly wait for each other.
     with threadpool_limits(1, "blas"):
         return model.fit(x, y)

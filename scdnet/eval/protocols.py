@@ -20,19 +20,19 @@ from scdnet.eval.inputs import Inputs
 from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
 from scdnet.models.encoder import DualPathEncoder
-from scdnet.results.evaluation_files import find_evaluation, write_evaluation
 from scdnet.results.record import EncoderRecord, EvaluationRecord, Protocol, hash_settings
+from scdnet.results.results_file import find_evaluation, write_evaluation
 from scdnet.results.scores import Outcome, Scores
 
 
 @dataclass(frozen=True)
 class Context:
-    """What the evaluations of one command have in common."""
+    """Settings that all evaluations of one command share."""
 
     benchmark: str
     seed: int
     device: torch.device
-    # As the user named it.
+    # The name that the user gave.
     config: str
     run_dir: Path
     # Whether to skip evaluations that the run directory contains.

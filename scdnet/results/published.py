@@ -3,40 +3,22 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from scdnet.results.record import Row
 from scdnet.results.summary import Rows, Statistic, sort_rows
 
-# What is not published, or could not be read, has no line.
+# Numbers that are not published, or could not be read, have no line.
 FILE = Path(__file__).with_name("published.tsv")
 # Methods of the paper that this project follows begin with this name.
 OWN = "SCD-Net"
+# The columns of a row and of the file that must be equal.
+IDENTITY = ("dataset", "benchmark", "protocol", "stream")
 
 
-class PublishedNumber(NamedTuple):
-    """A line of the file."""
-
-    method: str
-    # As in the rows of a summary.
-    protocol: str
-    dataset: str
-    benchmark: str
-    stream: str
-    metric: str
-    # Percent.
-    value: float
-    source: str
-
-
-def read_published(path: Path = FILE) -> list[PublishedNumber]:
-    """Read all numbers of the file."""
+def read_published(path: Path = FILE) -> list[dict[str, str]]:
+    """Read the lines of the file, by the names of its columns."""
     with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file, delimiter="\t"))[1:]
-    return [
-        PublishedNumber(method, protocol, dataset, benchmark, stream, metric, float(value), source)
-        for method, protocol, dataset, benchmark, stream, metric, value, source in lines
-    ]
+        return list(csv.DictReader(file, delimiter="\t"))
 
 
 def add_published(
@@ -47,14 +29,18 @@ def add_published(
     Dataset, benchmark, protocol with its variant, stream and metric must be the same.
     """
     numbers = [
-        number for number in read_published() if all_methods or number.method.split(" ")[0] == OWN
+        number
+        for number in read_published()
+        if all_methods or number["method"].split(" ")[0] == OWN
     ]
     added: Rows = {}
     for row, statistics in rows.items():
         for number in numbers if is_comparable(row) else ():
-            same = (number.dataset, number.benchmark, number.protocol, number.stream)
-            is_same = same == (row.dataset, row.benchmark, row.protocol, row.stream)
-            if is_same and number.metric in statistics:
-                beside = row._replace(encoder=number.method, epochs=None, source=number.source)
-                added.setdefault(beside, {})[number.metric] = Statistic(number.value, None, 1)
+            metric = number["metric"]
+            is_same = all(number[key] == getattr(row, key) for key in IDENTITY)
+            if is_same and metric in statistics:
+                beside = row._replace(
+                    encoder=number["method"], epochs=None, source=number["source"]
+                )
+                added.setdefault(beside, {})[metric] = Statistic(float(number["value"]), None, 1)
     return sort_rows(rows | added)

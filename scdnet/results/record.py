@@ -14,7 +14,7 @@ from scdnet.config import Level
 Baseline = Literal["raw", "random-init"]
 Protocol = Literal["knn", "linear", "finetune", "semi", "transfer", "fusion"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
-# What tables call the baselines.
+# The names of the baselines in tables.
 BASELINES: dict[str, str] = {"raw": "raw views", "random-init": "random init"}
 # The level of an encoder's output.
 FINAL_LEVEL: int = get_args(Level)[-1]
@@ -22,6 +22,9 @@ FINAL_LEVEL: int = get_args(Level)[-1]
 # shown only where evaluations differ in it; a `repetition` key distinguishes the evaluations that a
 # row averages; evaluations that differ only in `info` keys are the same.
 Role = Literal["row", "variant", "repetition", "info"]
+# Weights (a hash, the scores files of a fusion or the name of a baseline), the seed of the
+# pretraining, and the other `repetition` keys.
+Repetition = tuple[str, object, tuple[object, ...]]
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,6 @@ class Row(NamedTuple):
     epochs: int | None
     # Published numbers state their source.
     source: str = ""
-
-
-class Repetition(NamedTuple):
-    """One of the evaluations that a row averages."""
-
-    # The hash of the weights, the scores files of a fusion, or the name of a baseline.
-    weights: str
-    # The seed of the pretraining.
-    seed: object
-    # The other keys that distinguish repetitions.
-    others: tuple[object, ...]
 
 
 class EncoderRecord(BaseModel):
@@ -111,12 +103,7 @@ class EncoderRecord(BaseModel):
 
     def dump(self) -> dict[str, Any]:
         """Return the keys that apply, as plain values."""
-        fields = type(self).model_fields
-        return {
-            key: value
-            for key, value in self.model_dump(mode="json").items()
-            if value is not None or fields[key].is_required()
-        }
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 class EvaluationRecord(EncoderRecord):
@@ -161,7 +148,7 @@ class EvaluationRecord(EncoderRecord):
         seed = self.checkpoint if has_several_seeds else self.seed
         others = self._values("repetition")
         del others["checkpoint_sha256"], others["seed"]
-        return Repetition(weights, seed, tuple(others.values()))
+        return weights, seed, tuple(others.values())
 
     @property
     def row(self) -> Row:

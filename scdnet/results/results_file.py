@@ -1,11 +1,22 @@
-"""results.jsonl: one line for each number of an evaluation."""
+"""What an evaluation writes to a run directory: results.jsonl, confusion matrix and scores."""
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+
+from scdnet.errors import ScdnetError
+from scdnet.files import atomic_write
 from scdnet.results.record import EvaluationRecord, Result
+from scdnet.results.scores import (
+    Scores,
+    confusion_matrix,
+    read_scores,
+    write_confusion,
+    write_scores,
+)
 
 # Its name in a run directory.
 RESULTS = "results.jsonl"
@@ -15,9 +26,8 @@ def append_results(run_dir: Path, record: EvaluationRecord, metrics: Mapping[str
     """Append a line for each metric to the run's results.jsonl, and return its path."""
     path = run_dir / RESULTS
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = record.dump()
     lines = [
-        json.dumps({**about, "metric": metric, "value": value}) + "\n"
+        json.dumps({**record.dump(), "metric": metric, "value": value}) + "\n"
         for metric, value in metrics.items()
     ]
     # A killed run may have left its last line unfinished.
@@ -43,7 +53,47 @@ def read_results(path: Path) -> list[Result]:
     return results
 
 
-def find_metrics(run_dir: Path, record: EvaluationRecord) -> dict[str, float]:
-    """Return the metrics that results.jsonl contains of this evaluation, the latest of each."""
+def find_evaluation(run_dir: Path, record: EvaluationRecord) -> dict[str, float]:
+    """Return the metrics of exactly this evaluation if the directory contains all of it, else none.
+
+    Of a metric that results.jsonl contains twice the later value counts. The scores vouch for the
+    other files: they are written last and state what they belong to.
+    """
+    try:
+        scores = read_scores(_scores_path(run_dir, record.tag))
+    except ScdnetError:
+        return {}
+    if scores.record.identity != record.identity:
+        return {}
     results = read_results(run_dir / RESULTS)
     return {result.metric: result.value for result in results if result.identity == record.identity}
+
+
+def write_evaluation(
+    run_dir: Path,
+    scores: Scores,
+    metrics: Mapping[str, float],
+    *,
+    tag: str = "",
+    labeled: Sequence[str] = (),
+) -> Path:
+    """Write the files of an evaluation, replacing those with the same `tag` (default: its own).
+
+    `labeled` are the names of the training sequences whose labels it used. Returns the path of
+    results.jsonl.
+    """
+    tag = tag or scores.record.tag
+    scores_path = _scores_path(run_dir, tag)
+    scores_path.unlink(missing_ok=True)
+    results = append_results(run_dir, scores.record, metrics)
+    matrix = confusion_matrix(torch.from_numpy(scores.scores), torch.from_numpy(scores.label))
+    write_confusion(run_dir / f"confusion_{tag}.tsv", matrix, scores.class_names)
+    if len(labeled):
+        with atomic_write(run_dir / f"labeled_{tag}.txt") as partial:
+            partial.write_text("".join(f"{name}\n" for name in labeled), encoding="utf-8")
+    write_scores(scores_path, scores)
+    return results
+
+
+def _scores_path(run_dir: Path, tag: str) -> Path:
+    return run_dir / f"scores_{tag}.npz"

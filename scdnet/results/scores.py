@@ -21,9 +21,9 @@ BEST_ON_TEST = "top1_best_on_test"
 
 
 class Outcome(NamedTuple):
-    """What an evaluation measures."""
+    """The metrics of an evaluation, and the scores behind them."""
 
-    # By name, percent.
+    # Percent.
     metrics: dict[str, float]
     # (N, classes) float32 on the CPU, for the test sequences; the prediction is the largest one.
     scores: Tensor
@@ -88,20 +88,13 @@ def read_scores(path: Path) -> Scores:
         )
     try:
         with np.load(path, allow_pickle=False) as file:
-            found = {key: _check_is_array(file[key]) for key in Scores._fields}
+            found = {key: np.asarray(file[key]) for key in Scores._fields}
         record = EvaluationRecord.model_validate_json(str(found.pop("record")))
     except DAMAGED_SCORES_ERRORS as error:
         raise ScdnetError(f"{path}: not a readable scores file ({error})") from error
     names = tuple(np.atleast_1d(found.pop("class_names")).tolist())
     _check_arrays(path, found, (found["name"].size, len(names)))
     return Scores(**found, class_names=names, record=record)
-
-
-def _check_is_array(read: np.ndarray | bytes) -> np.ndarray:
-    """Raise ValueError for the bytes that numpy returns if a member is not an array."""
-    if not isinstance(read, np.ndarray):
-        raise ValueError("it contains something that is not an array")
-    return read
 
 
 def _check_arrays(path: Path, found: Mapping[str, np.ndarray], shape: tuple[int, int]) -> None:

@@ -43,7 +43,7 @@ def summarize(results: Sequence[Result]) -> tuple[Rows, int]:
     for result in results:
         row = result.row
         repetition = result.repetition
-        paths[repetition.weights] = str(result.checkpoint)
+        paths[repetition[0]] = str(result.checkpoint)
         suffix = _name_variant(tuple(result.variant.items()), variants[row])
         values = groups.setdefault((row, suffix), {}).setdefault(repetition, {})
         num_changed += values.get(result.metric, result.value) != result.value
@@ -70,13 +70,14 @@ def _split_checkpoints(
     row: Row, evaluations: Evaluations, paths: Mapping[str, str]
 ) -> dict[Row, Evaluations]:
     """Return one row, or a row for each checkpoint where several have the same seed."""
-    checkpoints = {(repetition.weights, repetition.seed) for repetition in evaluations}
+    checkpoints = {(weights, seed) for weights, seed, _ in evaluations}
     if len({seed for _, seed in checkpoints}) == len(checkpoints):
         return {row: evaluations}
     rows: dict[Row, Evaluations] = {}
     for repetition, values in evaluations.items():
-        name = "/".join(Path(paths[repetition.weights]).parts[-2:])
-        part = row._replace(encoder=f"{name} {repetition.weights[:7]}")
+        weights = repetition[0]
+        name = "/".join(Path(paths[weights]).parts[-2:])
+        part = row._replace(encoder=f"{name} {weights[:7]}")
         rows.setdefault(part, {})[repetition] = values
     return rows
 

@@ -1,4 +1,4 @@
-"""How the tests run the tools: as a user would, but without a new interpreter each time."""
+"""How the tests run the tools: as users do, but without a new interpreter each time."""
 
 import runpy
 import sys
@@ -11,12 +11,14 @@ import yaml
 
 from scdnet.config import Config
 from scdnet.config_file import dump_config
+from scdnet.engine.train.pretrain import pretrain
+from tests.conftest import make_small_config, write_synthetic_store
 
 ROOT = Path(__file__).parents[2]
 
 
 class Finished(NamedTuple):
-    """What a command left."""
+    """The outcome of a command."""
 
     status: int
     out: str
@@ -25,7 +27,7 @@ class Finished(NamedTuple):
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., Finished]:
-    """Runs `PROGRAM ARGUMENTS...`, PROGRAM counted from the root of the repository."""
+    """Run `PROGRAM ARGUMENTS...`; PROGRAM is relative to the root of the repository."""
 
     def call(program: str, *arguments: object) -> Finished:
         monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
@@ -34,6 +36,21 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Calla
         return Finished(stopped.value.code or 0, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture(scope="session")
+def trained_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """The config of `trained`: that of `small_config`, on an equal store, for one epoch."""
+    directory = tmp_path_factory.mktemp("trained")
+    store = write_synthetic_store(directory / "synthetic.h5")
+    config = make_small_config(store, directory / "runs")
+    return config.model_copy(update={"optim": config.optim.model_copy(update={"epochs": 1})})
+
+
+@pytest.fixture(scope="session")
+def trained(trained_config: Config) -> Path:
+    """A checkpoint that tests share; none of them writes to its directory."""
+    return pretrain(trained_config)
 
 
 @pytest.fixture

@@ -3,110 +3,90 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from scdnet.engine.train.pretrain import pretrain
 from scdnet.results.results_file import append_results, read_results
-from scdnet.results.scores import Scores, read_scores, write_scores
-
-LINEAR = {
-    "protocol": "linear",
-    "dataset": "ntu60",
-    "benchmark": "xsub",
-    "stream": "joint",
-    "epoch": 451,
-    "pretrained_on": "ntu60",
-}
+from scdnet.results.scores import read_scores, write_scores
+from tests.results.records import make_record, make_scores
 
 
 @pytest.fixture
 def scores(tmp_path: Path) -> list[Path]:
-    """Scores of three streams; joint takes all for class 0, bone and motion are always right."""
+    """Scores of three streams: joint predicts class 0 for all, bone and motion are always right."""
     label = np.arange(12) % 6
-    right = np.eye(6, dtype=np.float32)[label]
-    files = []
-    for stream, values in {
+    values = {
         "joint": np.eye(6)[label * 0] * 1.5,
-        "bone": right,
-        "motion": right,
-    }.items():
+        "bone": np.eye(6)[label],
+        "motion": np.eye(6)[label],
+    }
+    files = []
+    for stream, own in values.items():
         files.append(tmp_path / stream / "scores_linear.npz")
-        names = np.array([f"sequence {i:02}" for i in range(12)])
-        classes = tuple("abcdef")
-        about = ("xsub", classes, "ntu60", stream, {"protocol": "linear"})
-        write_scores(files[-1], Scores(values.astype(np.float32), names, label, *about))
+        write_scores(files[-1], make_scores(own, label, "abcdef", stream=stream))
     return files
 
 
 def linear_run(folder: Path, seed: int, top1: float, num_test: int = 16_487) -> Path:
-    about = {
-        "seed": seed,
-        "checkpoint": f"{folder}/last.pt",
-        "checkpoint_sha256": f"{seed:064}",
-        "num_test": num_test,
-    }
-    append_results(folder, {**LINEAR, **about}, {"top1": top1})
+    record = make_record(
+        seed=seed,
+        checkpoint=f"{folder}/last.pt",
+        checkpoint_sha256=f"{seed:064}",
+        num_test=num_test,
+    )
+    append_results(folder, record, {"top1": top1})
     return folder
 
 
-def test_fused_streams_are_shown_kept_and_recorded(run, scores: list[Path]):
+def first_row(path: Path) -> list[float]:
+    return read_scores(path).scores[1].tolist()
+
+
+def test_fused_streams_are_shown_written_and_recorded(run, scores: list[Path]):
     done = run("tools/fuse_streams.py", *scores)
     assert done.status == 0, done.err
     table = [line.split() for line in done.out.splitlines()]
-    assert [line[-2:] for line in table[1:5]] == [
-        ["16.7", "83.3"],  # two of twelve are of class 0; of equal scores five are looked at
-        ["100.0", "100.0"],
-        ["100.0", "100.0"],
-        ["100.0", "100.0"],
-    ]
+    # Two of twelve are of class 0; of equal scores the first five count.
+    assert [line[-2:] for line in table[1:5]] == [["16.7", "83.3"]] + [["100.0", "100.0"]] * 3
     folder = scores[0].parent
-    assert read_scores(folder / "scores_fusion_joint+bone+motion_linear.npz").scores[
-        1
-    ].tolist() == [1.5, 2, 0, 0, 0, 0]
-    assert "\n".join(
-        folder.joinpath("confusion_fusion_joint+bone+motion_linear.tsv")
-        .read_text()
-        .splitlines()[:2]
-    ) == ("class\tsequences\taccuracy\ta\tb\tc\td\te\tf\na\t2\t100.0\t2\t0\t0\t0\t0\t0")
-    records = read_results(folder / "results.jsonl")
-    assert [(r["protocol"], r["fused"], r["stream"], r["metric"], r["value"]) for r in records] == [
+    tag = "fusion_joint+bone+motion_linear"
+    assert first_row(folder / f"scores_{tag}.npz") == [1.5, 2, 0, 0, 0, 0]
+    lines = (folder / f"confusion_{tag}.tsv").read_text().splitlines()
+    assert lines[:2] == [
+        "class\tsequences\taccuracy\ta\tb\tc\td\te\tf",
+        "a\t2\t100.0\t2\t0\t0\t0\t0\t0",
+    ]
+    results = read_results(folder / "results.jsonl")
+    assert [(r.protocol, r.fused, r.stream, r.metric, r.value) for r in results] == [
         ("fusion", "linear", "joint+bone+motion", "top1", 100),
         ("fusion", "linear", "joint+bone+motion", "top5", 100),
     ]
 
 
-def test_weights_and_the_folder_to_write_to(run, scores: list[Path], tmp_path: Path):
-    done = run(
-        "tools/fuse_streams.py", *scores, "--weights", 1, 0.5, 0.5, "--run-dir", tmp_path / "sum"
-    )
+def test_weights_and_the_directory_to_write_to(run, scores: list[Path], tmp_path: Path):
+    more = ("--weights", 1, 0.5, 0.5, "--run-dir", tmp_path / "sum")
+    done = run("tools/fuse_streams.py", *scores, *more)
     assert done.status == 0, done.err
-    assert read_scores(tmp_path / "sum/scores_fusion_joint+bone+motion_linear.npz").scores[
-        1
-    ].tolist() == [
-        1.5,
-        1,
-        0,
-        0,
-        0,
-        0,
-    ]
-    assert read_results(tmp_path / "sum/results.jsonl")[0]["weights"] == [1, 0.5, 0.5]
+    path = tmp_path / "sum/scores_fusion_joint+bone+motion_linear.npz"
+    assert first_row(path) == [1.5, 1, 0, 0, 0, 0]
+    line = json.loads((tmp_path / "sum/results.jsonl").read_text().splitlines()[0])
+    assert line["fusion_weights"] == [1, 0.5, 0.5]
     assert [path.name for path in scores[0].parent.iterdir()] == ["scores_linear.npz"]
 
 
 @pytest.mark.parametrize(
     ("streams", "more", "message"),
     [
-        (["joint"], [], "expected two scores files or more"),
+        (["joint"], [], "expected two or more scores files"),
         (
             ["joint", "bone"],
             ["--weights", 1],
             "expected one for each of the 2 scores files, found 1",
         ),
-        (["joint", "bone", "bone"], [], "stream bone is that of"),
+        (["joint", "bone", "bone"], [], "its stream bone is also that of"),
         (["joint", "gone"], [], "scores_linear.npz: no such scores file"),
     ],
 )
@@ -130,94 +110,79 @@ def test_runs_of_several_seeds_are_one_row_beside_the_published_number(run, tmp_
     assert ["linear", "joint", "SCD-Net*", "86.6"] in lines
 
 
-def test_published_numbers_stand_beside_data_of_the_published_size_unless_asked_for(
+def test_published_numbers_are_shown_beside_data_of_the_published_size_unless_requested(
     run, tmp_path: Path
 ):
     folder = linear_run(tmp_path / "demo", 0, 80.0, num_test=16_486)
     assert "SCD-Net" not in run("tools/results.py", folder).out
-    asked = run("tools/results.py", folder, "--published").out
-    assert "SCD-Net*" in asked and "MAMP*" not in asked
+    requested = run("tools/results.py", folder, "--published").out
+    assert "SCD-Net*" in requested and "MAMP*" not in requested
     assert "MAMP*" in run("tools/results.py", folder, "--published", "--all-methods").out
 
 
-def test_a_results_file_may_stand_for_its_folder_and_counts_once(run, tmp_path: Path):
+def test_a_results_file_may_replace_its_directory_and_counts_once(run, tmp_path: Path):
     folder = linear_run(tmp_path / "seed0", 0, 80.0)
     done = run("tools/results.py", folder, folder / "results.jsonl", "--format", "csv")
     (line,) = (line for line in csv.DictReader(io.StringIO(done.out)) if not line["source"])
     assert (line["mean"], line["n"]) == ("80.0000", "1") and done.err == ""
 
 
-def test_a_torn_line_is_passed_over(run, tmp_path: Path):
+def test_a_torn_line_is_skipped(run, tmp_path: Path):
     folder = linear_run(tmp_path / "seed0", 0, 80.0)
+    line = json.dumps({**make_record(seed=1).dump(), "metric": "top1", "value": 99.0})
     with (folder / "results.jsonl").open("a") as file:
-        file.write(json.dumps({**LINEAR, "metric": "top1", "value": 99.0})[:-3])
+        file.write(line[:-3])
     done = run("tools/results.py", folder)
     assert done.status == 0 and "80.0" in done.out and "99.0" not in done.out
 
 
-def test_numbers_that_were_replaced_are_told(run, tmp_path: Path):
+def test_numbers_that_were_replaced_are_counted(run, tmp_path: Path):
     for top1 in (80.0, 81.0):
         folder = linear_run(tmp_path / "seed0", 0, top1)
     done = run("tools/results.py", folder, "--format", "markdown")
-    assert (
-        "| 81.0 |" in done.out and "recorded again with another value: 1 of the numbers" in done.err
-    )
+    assert "81.0 |" in done.out
+    assert "1 numbers were recorded again with another value; the latest ones count" in done.err
 
 
 @pytest.mark.parametrize("content", [None, "", "{}\n"])
-def test_a_run_without_results_is_told_and_nothing_but_such_runs_is_an_error(
+def test_a_run_without_results_is_named_and_only_such_runs_are_an_error(
     run, tmp_path: Path, content: str | None
 ):
-    good, bad = linear_run(tmp_path / "seed0", 0, 80.0), tmp_path / "bad"
+    good = linear_run(tmp_path / "seed0", 0, 80.0)
+    bad = tmp_path / "bad"
     bad.mkdir()
     if content is not None:
         (bad / "results.jsonl").write_text(content)
     done = run("tools/results.py", good, bad)
     assert done.status == 0 and "80.0" in done.out and f"{bad}: no results yet" in done.err
     done = run("tools/results.py", bad)
-    assert done.status == 2 and done.out == "" and f"error: {bad}: no results there" in done.err
+    assert done.status == 2 and done.out == "" and f"error: {bad}: no results;" in done.err
 
 
 def test_a_run_that_is_not_there_is_one_line_and_status_2(run, tmp_path: Path):
     done = run("tools/results.py", linear_run(tmp_path / "seed0", 0, 80.0), tmp_path / "gone")
-    assert (
-        done.status == 2
-        and done.out == ""
-        and done.err == f"error: {tmp_path / 'gone'}: no such folder or file\n"
-    )
+    assert done.status == 2 and done.out == ""
+    assert done.err == f"error: {tmp_path / 'gone'}: no such directory or file\n"
 
 
 @pytest.mark.end_to_end
-def test_what_the_evaluations_write_is_what_is_read(
-    run, config_path: Path, small_config, tmp_path: Path
-):
+def test_what_the_evaluations_write_is_what_is_read(run, config_path: Path, tmp_path: Path):
     folders = []
     for stream in ("joint", "bone"):
-        values = (
-            "linear.optim.epochs=2",
-            "linear.batch_size=4",
-            "protocols=[knn, linear, semi@0.5]",
-        )
-        values += ("finetune.optim.epochs=1", "finetune.num_subsets=1")
-        checkpoint = pretrain(small_config.model_copy(update={"stream": stream, "name": stream}))
-        command = (
-            "tools/evaluate.py",
-            "-c",
-            config_path,
-            f"stream={stream}",
-            f"name={stream}",
-            *values,
-        )
-        assert run(*command, "--checkpoint", checkpoint).status == 0
+        command = ("tools/evaluate.py", "-c", config_path, f"stream={stream}", f"name={stream}")
+        quick = ("linear.optim.epochs=2", "finetune.optim.epochs=1", "finetune.num_subsets=1")
+        protocols = "protocols=[knn, linear, semi@0.5]"
+        assert run(*command, *quick, protocols, "--baseline", "random-init").status == 0
         folders.append(tmp_path / "runs" / stream)
-    for scores in ("scores_knn.npz", "scores_semi_0.5_draw0.npz"):
-        fused = run("tools/fuse_streams.py", *(folder / scores for folder in folders))
+    for tag in ("knn", "semi_0.5_subset0"):
+        files = [folder / f"scores_{tag}_random-init.npz" for folder in folders]
+        fused = run("tools/fuse_streams.py", *files)
         assert fused.status == 0, fused.err
     done = run("tools/results.py", *folders)
     assert done.status == 0, done.err
-    rows = {tuple(line.split()[:6]) for line in done.out.splitlines()}
+    rows = {tuple(re.split(r" {2,}", line)[:4]) for line in done.out.splitlines()}
     for stream in ("joint", "bone"):
-        for protocol in ("knn", "linear"):
-            assert (protocol, stream, "trained", "on", "synthetic", "2") in rows
-    assert ("fusion", "(knn)", "joint+bone", "trained", "on", "synthetic") in rows
-    assert ("fusion", "(semi", "50", "%)", "joint+bone", "trained") in rows
+        for protocol in ("knn", "linear", "semi 50 %"):
+            assert (protocol, stream, "random init", "0") in rows
+    assert ("fusion (knn)", "joint+bone", "random init", "0") in rows
+    assert ("fusion (semi 50 %)", "joint+bone", "random init", "0") in rows

@@ -8,7 +8,10 @@ import torch
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
 from scdnet.engine.train.pretrain import pretrain
+from scdnet.eval.feature_table import FeatureTable
+from scdnet.eval.inputs import Inputs
 from tests.conftest import make_small_config, write_synthetic_store
+from tests.eval.points import inputs_of
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +27,17 @@ def trained_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 @pytest.fixture(scope="session")
 def checkpoint(trained_config: Config) -> Path:
     return pretrain(trained_config)
+
+
+@pytest.fixture(scope="session")
+def random_inputs(trained_config: Config) -> Inputs:
+    """The inputs of the baseline random-init; tests copy its encoder before they train it."""
+    return inputs_of(trained_config)
+
+
+@pytest.fixture(scope="session")
+def random_table(random_inputs: Inputs) -> FeatureTable:
+    return random_inputs.extract()
 
 
 @pytest.fixture(scope="session")

@@ -14,22 +14,20 @@ from scdnet.eval.feature_file import (
     write_features,
 )
 from scdnet.eval.feature_table import FeatureTable
+from scdnet.eval.features import extraction_settings
+from scdnet.eval.inputs import Inputs
 from tests.engine.runs import changed
 from tests.eval.points import inputs_of
 
 
-@pytest.fixture(scope="module")
-def table(trained_config: Config) -> FeatureTable:
-    return inputs_of(trained_config).extract()
-
-
 @pytest.fixture
-def path(table: FeatureTable, tmp_path: Path) -> Path:
-    write_features(tmp_path / "features.h5", table)
+def path(random_table: FeatureTable, tmp_path: Path) -> Path:
+    write_features(tmp_path / "features.h5", random_table)
     return tmp_path / "features.h5"
 
 
-def test_what_is_read_is_what_was_written(table: FeatureTable, path: Path):
+def test_what_is_read_is_what_was_written(random_table: FeatureTable, path: Path):
+    table = random_table
     read = read_features(path)
     for key in ("x", "label", "name"):
         assert np.array_equal(getattr(read, key), getattr(table, key))
@@ -54,11 +52,24 @@ def test_the_origin_of_a_trained_encoder_is_kept(
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("change", "message"),
     [
         ({"seed": 3}, "its seed is 0, expected 3; recreate it"),
         ({"stream": "bone"}, "its stream is joint, expected bone"),
         ({"feature_level": 2}, "its feature_level is 4, expected 2"),
+    ],
+)
+def test_features_of_another_encoder_are_refused(
+    path: Path, random_inputs: Inputs, change: dict, message: str
+):
+    other = random_inputs._replace(record=random_inputs.record.model_copy(update=change))
+    with pytest.raises(FeatureFileError, match=message):
+        check_origin(path, read_features(path), other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
         ({"precision": "bf16"}, "its precision is fp32, expected bf16"),
         ({"data": {"num_bodies": 1}}, "its num_bodies is 2, expected 1"),
         ({"data": {"num_frames": 32}}, "its num_frames is 16, expected 32"),
@@ -66,15 +77,16 @@ def test_the_origin_of_a_trained_encoder_is_kept(
         ({"model": {"embed_dim": 32}}, "its embed_dim is 16, expected 32"),
     ],
 )
-def test_features_of_a_baseline_with_other_values_are_refused(
-    path: Path, trained_config: Config, changes: dict, message: str
+def test_features_with_other_settings_are_refused(
+    path: Path, trained_config: Config, random_inputs: Inputs, changes: dict, message: str
 ):
+    settings = extraction_settings(changed(trained_config, **changes))
     with pytest.raises(FeatureFileError, match=message):
-        check_origin(path, read_features(path), inputs_of(changed(trained_config, **changes)))
+        check_origin(path, read_features(path), random_inputs._replace(settings=settings))
 
 
 def test_features_of_another_checkpoint_or_store_are_refused(
-    path: Path, trained_config: Config, checkpoint: Path
+    path: Path, trained_config: Config, random_inputs: Inputs, checkpoint: Path
 ):
     table = read_features(path)
     with pytest.raises(FeatureFileError, match="its baseline is random-init, expected None"):
@@ -82,7 +94,7 @@ def test_features_of_another_checkpoint_or_store_are_refused(
     with h5py.File(path, "r+") as file:
         file.attrs["store_sha256"] = "another"
     with pytest.raises(FeatureFileError, match="its store_sha256 is another, expected "):
-        check_origin(path, read_features(path), inputs_of(trained_config))
+        check_origin(path, read_features(path), random_inputs)
 
 
 def put(file: h5py.File, key: str, value: object) -> None:

@@ -3,15 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scdnet.config import Config
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_table import FeatureTable, cross_dataset_gallery
-from tests.eval.points import inputs_of
 
 
-@pytest.fixture(scope="module")
-def table(trained_config: Config) -> FeatureTable:
-    return inputs_of(trained_config).extract()
+@pytest.fixture
+def table(random_table: FeatureTable) -> FeatureTable:
+    return random_table
 
 
 def test_the_rows_of_both_splits_are_all_rows_once(table: FeatureTable):

@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from scdnet.eval.features import (
     extraction_settings,
     load_encoder_or_baseline,
 )
+from scdnet.eval.inputs import Inputs
 from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
 from tests.engine.runs import changed
@@ -21,8 +23,9 @@ from tests.engine.runs import changed
 CPU = torch.device("cpu")
 
 
-def random_encoder(config: Config) -> nn.Module:
-    return load_encoder_or_baseline("random-init", config)[0]
+@pytest.fixture
+def encoder(random_inputs: Inputs) -> nn.Module:
+    return copy.deepcopy(random_inputs.encoder)
 
 
 def test_features_are_both_paths_side_by_side_in_the_order_of_the_store(
@@ -40,17 +43,15 @@ def test_features_are_both_paths_side_by_side_in_the_order_of_the_store(
 
 
 def test_batches_change_no_feature(
-    trained_config: Config, clips: Clips, monkeypatch: pytest.MonkeyPatch
+    encoder: nn.Module, clips: Clips, monkeypatch: pytest.MonkeyPatch
 ):
-    encoder = random_encoder(trained_config)
     whole = extract_features(encoder, clips)
     monkeypatch.setattr(features, "BATCH", 3)
     parts = extract_features(encoder, clips)
     assert torch.allclose(whole.x, parts.x, atol=1e-5)
 
 
-def test_some_features_are_those_of_all(trained_config: Config, clips: Clips):
-    encoder = random_encoder(trained_config)
+def test_some_features_are_those_of_all(encoder: nn.Module, clips: Clips):
     index = torch.tensor([9, 2, 15])
     whole = extract_features(encoder, clips)
     some = extract_features(encoder, clips, index=index)
@@ -59,9 +60,9 @@ def test_some_features_are_those_of_all(trained_config: Config, clips: Clips):
 
 
 def test_extraction_knn_and_linear_probe_leave_weights_and_statistics_alone(
-    trained_config: Config, clips: Clips
+    trained_config: Config, encoder: nn.Module, clips: Clips
 ):
-    encoder = random_encoder(trained_config).train()
+    encoder.train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     found = extract_features(encoder, clips)
     retrieve(found, found, num_classes=2, device=CPU)
@@ -93,12 +94,17 @@ def test_the_dropout_of_further_training_is_that_of_the_config(
     assert extraction_settings(config) == extraction_settings(trained_config)
 
 
-def test_the_random_init_baseline_is_where_training_starts(trained_config: Config):
-    start, again, other = (
-        random_encoder(changed(trained_config, seed=seed)).state_dict() for seed in (0, 0, 1)
+def test_the_random_init_baseline_is_where_training_starts(
+    trained_config: Config, encoder: nn.Module
+):
+    again, other = (
+        load_encoder_or_baseline("random-init", changed(trained_config, seed=seed))[0]
+        for seed in (0, 1)
     )
-    name = "spatial_path.project.0.weight"
-    assert torch.equal(start[name], again[name]) and not torch.equal(start[name], other[name])
+    start, same, different = (
+        each.state_dict()["spatial_path.project.0.weight"] for each in (encoder, again, other)
+    )
+    assert torch.equal(start, same) and not torch.equal(start, different)
 
 
 @pytest.mark.parametrize(
@@ -122,8 +128,7 @@ def test_the_recorded_seed_is_that_of_the_checkpoint(trained_config: Config, che
     assert record.seed == 0
 
 
-def test_features_that_are_not_finite_are_an_error(trained_config: Config, clips: Clips):
-    encoder = random_encoder(trained_config)
+def test_features_that_are_not_finite_are_an_error(encoder: nn.Module, clips: Clips):
     encoder.spatial_path.project[0].weight.data.fill_(float("nan"))
     with pytest.raises(ScdnetError, match="features that are not finite"):
         extract_features(encoder, clips)

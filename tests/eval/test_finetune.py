@@ -1,12 +1,14 @@
+import copy
+
 import pytest
 import torch
 
-from scdnet.config import Config, FinetuneConfig, OptimConfig
+from scdnet.config import FinetuneConfig, OptimConfig
 from scdnet.data.clips import Clips
 from scdnet.engine.optim import layer_groups, make_optimizer, make_schedule
 from scdnet.errors import ScdnetError
-from scdnet.eval.features import load_encoder_or_baseline
 from scdnet.eval.finetune import finetune, sample_labeled
+from scdnet.eval.inputs import Inputs
 from scdnet.models.encoder import DualPathEncoder
 from scdnet.models.heads import ClassifiedEncoder
 from scdnet.results.scores import BEST_ON_TEST, Outcome
@@ -15,8 +17,8 @@ OPTIM = {"epochs": 6, "milestones": (4,), "lr": 0.05}
 
 
 @pytest.fixture
-def encoder(trained_config: Config) -> DualPathEncoder:
-    return load_encoder_or_baseline("random-init", trained_config)[0]
+def encoder(random_inputs: Inputs) -> DualPathEncoder:
+    return copy.deepcopy(random_inputs.encoder)
 
 
 def run(encoder: DualPathEncoder, clips: Clips, *, seed: int = 0, **changes: object) -> Outcome:
@@ -63,11 +65,11 @@ def test_fine_tuning_changes_all_weights_and_learns_what_it_was_shown(encoder, c
     assert outcome.metrics[BEST_ON_TEST] >= right
 
 
-def test_a_seed_gives_the_same_scores_and_the_test_split_changes_none(trained_config, clips):
+def test_a_seed_gives_the_same_scores_and_the_test_split_changes_none(random_inputs, clips):
     optim = {**OPTIM, "epochs": 2, "milestones": (1,)}
     first, second = (
         run(
-            load_encoder_or_baseline("random-init", trained_config)[0],
+            copy.deepcopy(random_inputs.encoder),
             clips,
             seed=3,
             eval_every=eval_every,

@@ -6,10 +6,10 @@ import torch
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from scdnet.config import Config
 from scdnet.data.clips import Clips
 from scdnet.eval import knn
-from scdnet.eval.features import Features, extract_features, load_encoder_or_baseline
+from scdnet.eval.features import Features, extract_features
+from scdnet.eval.inputs import Inputs
 from scdnet.eval.knn import (
     accuracy_1nn,
     retrieve,
@@ -127,8 +127,8 @@ def test_a_limit_that_is_not_reached_takes_all(limit: int):
     assert torch.equal(stratified_subset(index, torch.zeros(20), limit), index)
 
 
-def test_a_score_on_a_subset_is_that_of_its_features(trained_config: Config, clips: Clips):
-    encoder, _ = load_encoder_or_baseline("random-init", trained_config)
+def test_a_score_on_a_subset_is_that_of_its_features(random_inputs: Inputs, clips: Clips):
+    encoder = random_inputs.encoder
     whole = extract_features(encoder, clips)
     gallery, queries = split_features(whole, clips)
     ranked = retrieve(gallery, queries, num_classes=2).metrics["knn@1"]

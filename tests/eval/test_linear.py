@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from scdnet.config import LinearConfig
 from scdnet.errors import ScdnetError
-from scdnet.eval.features import Features, extract_features, load_encoder_or_baseline
+from scdnet.eval.features import Features, extract_features
 from scdnet.eval.linear import epoch_batches, linear_probe
 from scdnet.results.scores import BEST_ON_TEST
 from tests.eval.points import synthetic
@@ -50,9 +50,9 @@ def test_the_probe_is_a_plain_loop_of_sgd():
 
 
 def test_stored_features_give_the_numbers_of_running_the_encoder_at_every_step(
-    trained_config, clips
+    random_inputs, clips
 ):
-    encoder, _ = load_encoder_or_baseline("random-init", trained_config)
+    encoder = random_inputs.encoder
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     features = extract_features(encoder, clips)
     config = LinearConfig(batch_size=3, optim={"epochs": 4, "lr": 0.1})

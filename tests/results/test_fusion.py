@@ -87,7 +87,7 @@ def test_baselines_are_fused_as_such(tmp_path: Path):
     bone = written(tmp_path / "b.npz", stream="bone", **RANDOM_INIT)
     record = fuse(read_parts([joint, bone])).record
     assert record.baseline == "random-init" and record.checkpoint_sha256 is None
-    assert record.repetition.weights == f"{joint}, {bone}"
+    assert record.repetition[0] == f"{joint}, {bone}"
 
 
 @pytest.mark.parametrize(

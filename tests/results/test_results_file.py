@@ -3,10 +3,19 @@
 import json
 from pathlib import Path
 
-from scdnet.results.results_file import RESULTS, append_results, find_metrics, read_results
-from tests.results.records import RANDOM_INIT, RAW, make_record
+import numpy as np
+
+from scdnet.results.results_file import (
+    RESULTS,
+    append_results,
+    find_evaluation,
+    read_results,
+    write_evaluation,
+)
+from tests.results.records import make_record, make_scores
 
 KNN = make_record(protocol="knn", seed=None)
+SCORES = make_scores(np.eye(2), np.array([0, 1]), "ab", protocol="knn")
 
 
 def test_each_metric_is_a_line_with_all_that_is_known(tmp_path: Path):
@@ -51,22 +60,41 @@ def test_lines_that_are_not_results_are_skipped(tmp_path: Path):
 def test_unknown_keys_are_ignored(tmp_path: Path):
     line = {**KNN.dump(), "metric": "map", "value": 3.0, "weather": ["fine"]}
     (tmp_path / RESULTS).write_text(json.dumps(line))
-    assert find_metrics(tmp_path, KNN) == {"map": 3.0}
+    (result,) = read_results(tmp_path / RESULTS)
+    assert result.value == 3.0 and result.identity == KNN.identity
 
 
-def test_found_are_the_latest_metrics_of_exactly_this_evaluation(tmp_path: Path):
-    append_results(tmp_path, KNN, {"knn@1": 50.0, "map": 25.5})
-    append_results(tmp_path, make_record(protocol="knn", checkpoint_sha256="cd"), {"knn@1": 1.0})
-    append_results(tmp_path, make_record(protocol="knn", gallery="ntu120"), {"knn@1": 2.0})
-    append_results(tmp_path, KNN, {"knn@1": 51.0})
+def test_an_evaluation_is_found_by_its_record(tmp_path: Path):
+    assert find_evaluation(tmp_path, SCORES.record) == {}
+    write_evaluation(tmp_path, SCORES, {"knn@1": 100.0}, labeled=["one", "two"])
+    assert find_evaluation(tmp_path, SCORES.record) == {"knn@1": 100.0}
+    other = SCORES.record.model_copy(update={"seed": 9})
+    assert find_evaluation(tmp_path, other) == {}
+    assert (tmp_path / "labeled_knn.txt").read_text() == "one\ntwo\n"
+
+
+def test_numbers_without_their_scores_do_not_count(tmp_path: Path):
+    write_evaluation(tmp_path, SCORES, {"knn@1": 100.0})
+    scores = tmp_path / "scores_knn.npz"
+    scores.write_bytes(scores.read_bytes()[:-50])
+    assert find_evaluation(tmp_path, SCORES.record) == {}
+    scores.unlink()
+    assert find_evaluation(tmp_path, SCORES.record) == {}
+
+
+def test_scores_are_replaced_by_those_of_the_latest_evaluation(tmp_path: Path):
+    write_evaluation(tmp_path, SCORES, {"knn@1": 100.0})
+    other = SCORES.record.model_copy(update={"seed": 9})
+    write_evaluation(tmp_path, SCORES._replace(record=other), {"knn@1": 50.0})
+    assert find_evaluation(tmp_path, SCORES.record) == {}
+    assert find_evaluation(tmp_path, other) == {"knn@1": 50.0}
+
+
+def test_the_latest_metrics_of_exactly_this_evaluation_are_found(tmp_path: Path):
+    append_results(tmp_path, SCORES.record, {"knn@1": 50.0, "map": 25.5})
+    other = SCORES.record.model_copy(update={"gallery": "ntu120"})
+    append_results(tmp_path, other, {"knn@1": 2.0})
+    write_evaluation(tmp_path, SCORES, {"knn@1": 51.0})
     # The same weights, under other names.
-    renamed = KNN.model_copy(update={"config": "b.yaml", "checkpoint": "/moved/last.pt"})
-    assert find_metrics(tmp_path, renamed) == {"knn@1": 51.0, "map": 25.5}
-    assert find_metrics(tmp_path, KNN.model_copy(update={"seed": 3})) == {}
-    assert find_metrics(tmp_path / "new", KNN) == {}
-
-
-def test_baselines_are_distinguished_by_their_name(tmp_path: Path):
-    append_results(tmp_path, make_record(**RAW), {"knn@1": 1.0})
-    assert find_metrics(tmp_path, make_record(**RANDOM_INIT)) == {}
-    assert find_metrics(tmp_path, make_record(**RAW)) == {"knn@1": 1.0}
+    renamed = SCORES.record.model_copy(update={"config": "b.yaml", "checkpoint": "/moved.pt"})
+    assert find_evaluation(tmp_path, renamed) == {"knn@1": 51.0, "map": 25.5}
