@@ -1,8 +1,15 @@
 #!/usr/bin/env python3
 import torch
-from bench_compare import compare, comparison_parser, largest_difference, print_comparison
-from bench_lib import finish
-from bench_torch import OURS, REFERENCE, synthetic_clips
+from bench_lib import (
+    OURS,
+    REFERENCE,
+    compare,
+    comparison_parser,
+    finish,
+    largest_difference,
+    print_comparison,
+    synthetic_clips,
+)
 from torch import nn
 
 from scdnet.cli import run_command

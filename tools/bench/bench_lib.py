@@ -1,4 +1,4 @@
-"""Parts that all benchmarks share, without torch: arguments, measurements, the machine."""
+"""Parts that benchmarks share: arguments, interleaved measurements, the machine, comparisons."""
 
 import argparse
 import json
@@ -8,14 +8,32 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scdnet.cli import command_parser
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-ROOT = Path(__file__).parents[2]
+from scdnet.cli import command_parser
+from scdnet.config import Config
+from scdnet.data.clips import Clips
+from scdnet.data.noise import noise_clips
+from scdnet.engine.device import device_name
+
+REFERENCE = "reference"
+OURS = "scdnet"
+CPU = torch.device("cpu")
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
+# One measurement on a GPU takes several calls: the host may run ahead, as it does in training.
+GPU_CALLS = 20
+
+Work = Callable[[], object]
 
 
 def bench_parser(
@@ -37,6 +55,15 @@ def bench_parser(
     return parser
 
 
+def comparison_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the options of benchmarks against the reference implementation."""
+    parser = bench_parser(description, rounds=5)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--precision", default="fp32", choices=tuple(DTYPES))
+    parser.add_argument("--embed-dim", type=int, default=2048)
+    return parser
+
+
 def interleaved_medians(
     measurements: Mapping[str, Callable[[], float]], rounds: int
 ) -> dict[str, float]:
@@ -51,32 +78,142 @@ def interleaved_medians(
     return {name: statistics.median(values) for name, values in results.items()}
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Measure the CPU time of one call, all threads together; other programs disturb it least."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
+def interleaved_seconds(
+    works: Mapping[str, Work], device: torch.device, rounds: int
+) -> dict[str, float]:
+    """Return the median wall time of each work, measured interleaved."""
+    calls = 1 if device.type == "cpu" else GPU_CALLS
+    measurements = {
+        name: partial(wall_seconds, work, device, calls) for name, work in works.items()
+    }
+    return interleaved_medians(measurements, rounds)
 
 
-def describe_machine(device: str = "") -> dict[str, str]:
-    """Return the device (by default the CPU), the versions and the commit."""
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+def wall_seconds(work: Work, device: torch.device, calls: int = 1) -> float:
+    """Measure the wall time of a call, the mean of several."""
+    seconds: dict[str, float] = {}
+    with timed(device, seconds, "work"):
+        for _ in range(calls):
+            work()
+    return seconds["work"] / calls
+
+
+@contextmanager
+def timed(device: torch.device, seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Store the wall time of the block as `seconds[name]`; the device is idle before and after."""
+    wait(device)
+    start = time.perf_counter()
+    yield
+    wait(device)
+    seconds[name] = time.perf_counter() - start
+
+
+def wait(device: torch.device) -> None:
+    """Wait until the device is idle."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def synthetic_clips(config: Config, device: torch.device) -> tuple[Clips, list[Tensor]]:
+    """Return noise clips, 3 of 16 with two people as in NTU RGB+D, and batches of one epoch."""
+    num = 16 * config.data.batch_size
+    clips = noise_clips(config.data, num, two_person=3 / 16, device=device)
+    return clips, list(torch.arange(num).split(config.data.batch_size))
+
+
+@torch.no_grad()
+def largest_difference(ours: nn.Module, reference: nn.Module, clips: Tensor) -> float:
+    """Return the largest difference of two encoders' features, relative to the largest feature."""
+    pairs = list(zip(ours.eval()(clips), reference.eval()(clips), strict=True))
+    ours.train()
+    reference.train()
+    return max(((a - b).abs().max() / b.abs().max()).item() for a, b in pairs)
+
+
+def compare(
+    works: Mapping[str, Work],
+    counted: Mapping[str, Work],
+    batches: Mapping[str, int],
+    *,
+    device: torch.device,
+    args: argparse.Namespace,
+) -> dict[str, Any]:
+    """Time `works`, count the operations of `counted` and return both as a record.
+
+    `counted` computes the same in a form that can be counted; `batches` has the clips of a call.
+    All have the keys REFERENCE and OURS, `works` may have more. The floor is the time that our
+    operations take at the rate of one large matrix product, measured here.
+    """
+    flops = {}
+    for name, work in counted.items():
+        with FlopCounterMode(display=False) as counter:
+            work()
+        flops[name] = counter.get_total_flops()
+    n = 2048 if device.type == "cpu" else 8192
+    a, b = torch.randn(2, n, n, device=device, dtype=DTYPES[args.precision])
+    product = statistics.median(wall_seconds(lambda: a @ b, device) for _ in range(7))
     return {
-        "device": device or f"{cpu_name()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "numpy": version("numpy"),
-        "torch": version("torch"),
-        "commit": commit or "unknown",
+        "machine": describe_machine(device),
+        "precision": args.precision,
+        "embed_dim": args.embed_dim,
+        "batch": dict(batches),
+        "seconds": interleaved_seconds(works, device, args.rounds),
+        "flops": flops,
+        "floor_seconds": flops[OURS] * product / (2 * n**3),
+        "peak_gb": peak_gb(counted[OURS], device),
     }
 
 
-def cpu_name() -> str:
-    """Return the model of the CPU where Linux reports it, else the architecture."""
+def peak_gb(work: Work, device: torch.device) -> float | None:
+    """Return the GPU memory that one call needs beyond what is allocated; None on a CPU."""
+    if device.type == "cpu":
+        return None
+    torch.accelerator.reset_peak_memory_stats(device)
+    before = torch.accelerator.memory_allocated(device)
+    wall_seconds(work, device)
+    return (torch.accelerator.max_memory_allocated(device) - before) / 1e9
+
+
+def print_comparison(record: Mapping[str, Any]) -> None:
+    """Print the record of `compare` as a table."""
+    rows: list[list[object]] = []
+    seconds = {**record["seconds"], "floor": record["floor_seconds"]}
+    batches = {**record["batch"], "floor": record["batch"][OURS]}
+    reference_rate = batches[REFERENCE] / seconds[REFERENCE]
+    for name in (REFERENCE, OURS, "floor"):
+        rate = batches[name] / seconds[name]
+        gflop = record["flops"].get(name, 0) / 1e9
+        rows.append([name, batches[name], 1e3 * seconds[name], rate, gflop, rate / reference_rate])
+    headers = ["", "batch", "ms", "clips/s", "GFLOP", "speedup"]
+    print(
+        f"{record['precision']}, the reference fp32; D = {record['embed_dim']}, "
+        "3 of 16 clips with two people"
+    )
+    print(tabulate(rows, headers, floatfmt=".2f"))
+    print(
+        "largest difference of the features from the reference, in fp32: "
+        f"{record['largest_difference']:.1e}"
+    )
+    if record["peak_gb"] is not None:
+        print(f"peak GPU memory on top of weights and optimizer: {record['peak_gb']:.1f} GB")
+
+
+def describe_machine(device: torch.device = CPU) -> dict[str, str]:
+    """Return the device, the versions and the commit."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.machine()
+    cpu = f"{(models or [platform.machine()])[0]}, {os.cpu_count()} cores"
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    return {
+        "device": cpu if device.type == "cpu" else device_name(device),
+        "threads": str(torch.get_num_threads()),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "commit": commit or "unknown",
+    }
 
 
 def finish(record: Mapping[str, Any], path: Path | None) -> None:

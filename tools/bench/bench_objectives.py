@@ -1,7 +1,13 @@
 #!/usr/bin/env python3
 import torch
-from bench_lib import bench_parser, finish
-from bench_torch import Work, describe_device, interleaved_seconds, synthetic_clips
+from bench_lib import (
+    Work,
+    bench_parser,
+    describe_machine,
+    finish,
+    interleaved_seconds,
+    synthetic_clips,
+)
 from tabulate import tabulate
 
 from scdnet.cli import config_parser, run_command
@@ -47,7 +53,7 @@ def main() -> None:
         tabulate(rows, ["objective", "ms a step", "ratio to scd"], floatfmt=(".0f", ".1f", ".2f"))
     )
     record = {
-        "machine": describe_device(device),
+        "machine": describe_machine(device),
         "batch": config.data.batch_size,
         "seconds": seconds,
     }

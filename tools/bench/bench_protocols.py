@@ -4,8 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from bench_lib import bench_parser, finish
-from bench_torch import describe_device, interleaved_seconds, wall_seconds
+from bench_lib import bench_parser, describe_machine, finish, interleaved_seconds, wall_seconds
 from sklearn.neighbors import KNeighborsClassifier
 
 from scdnet.cli import run_command
@@ -89,7 +88,7 @@ def main() -> None:
         f"{len(queries.x) / full:.0f} queries/s, peak memory {before:.0f} -> {peak_mb():.0f} MB"
     )
     seconds |= {"linear": linear, "retrieval": full}
-    finish({"machine": describe_device(device), "seconds": seconds}, args.json)
+    finish({"machine": describe_machine(device), "seconds": seconds}, args.json)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,18 @@
 import statistics
 
 import torch
-from bench_compare import compare, comparison_parser, largest_difference, print_comparison
-from bench_lib import finish
-from bench_torch import OURS, REFERENCE, Work, synthetic_clips, timed
+from bench_lib import (
+    OURS,
+    REFERENCE,
+    Work,
+    compare,
+    comparison_parser,
+    finish,
+    largest_difference,
+    print_comparison,
+    synthetic_clips,
+    timed,
+)
 from torch import Tensor
 
 from scdnet.cli import run_command
