@@ -38,7 +38,7 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name}",
             type=int,
-            default=getattr(DemoPlan, name),
+            default=DemoPlan._field_defaults[name],
             help=f"{size.meaning}, {size.lowest} to {size.highest} (default: %(default)s)",
         )
 

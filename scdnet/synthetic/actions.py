@@ -5,7 +5,6 @@ arms. Actions are written for right-handed people; a left-handed performance is 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -26,8 +25,7 @@ class KeyPose(NamedTuple):
     partner: Pose = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(NamedTuple):
     """One action: `cycle` is repeated, from the pose `start` to the pose `end`."""
 
     cycle: tuple[KeyPose, ...]
@@ -35,8 +33,8 @@ class Action:
     repeats: tuple[int, int] = (3, 6)
     # A recording may miss this fraction of the action at its start, and as much at its end.
     max_missed_fraction: float = 0.4
-    start: Pose = field(default_factory=dict)
-    end: Pose = field(default_factory=dict)
+    start: Pose = MappingProxyType({})
+    end: Pose = MappingProxyType({})
     # Between two people, in lengths of their two arms together; None: one person.
     distance: float | None = None
     # Left-handed people mirror the action.

@@ -1,8 +1,7 @@
 """The recordings of the demo dataset: their number, names and content."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product, starmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,15 +14,14 @@ from scdnet.synthetic.motion import Performance, perform
 from scdnet.synthetic.people import Style, sample_style
 from scdnet.synthetic.sensor import place_camera, sample_window, simulate_sensor, to_camera
 
-_TEST_SUBJECTS = tuple(number for number in range(1, 41) if number not in NTU60_TRAIN_SUBJECTS)
 # The two sides of NTU-60's x-sub alternate, so that x-sub halves any number of subjects.
 SUBJECTS = tuple(
-    number for pair in zip(NTU60_TRAIN_SUBJECTS, _TEST_SUBJECTS, strict=True) for number in pair
+    chain(
+        *zip(NTU60_TRAIN_SUBJECTS, sorted({*range(1, 41)} - {*NTU60_TRAIN_SUBJECTS}), strict=True)
+    )
 )
 # The setups without any recording on NTU's list of missing ones.
 SETUPS = (3, 4, 5, 7, 9, 10, 12, 13, 14, 15, 16, 17)
-# Probability on x-sub's test side; all others are right-handed, as in UI-PRMD.
-LEFT_HANDED_PROB = 0.65
 
 
 class Take(NamedTuple):
@@ -40,8 +38,7 @@ class Take(NamedTuple):
         return f"S{setup:03d}C{camera:03d}P{subject:03d}R{replication:03d}A{action:03d}.skeleton"
 
 
-@dataclass(frozen=True)
-class DemoPlan:
+class DemoPlan(NamedTuple):
     """The size of a demo dataset; the file names contain the same numbers."""
 
     subjects: int = 8
@@ -54,19 +51,21 @@ class DemoPlan:
     ideal: bool = False
 
     def takes(self) -> Iterator[Take]:
-        """Yield all performances."""
-        replications = range(1, self.replications + 1)
-        for numbers in product(
-            SETUPS[: self.setups], SUBJECTS[: self.subjects], replications, ACTIONS
-        ):
-            yield Take(*numbers)
+        """Return all performances."""
+        numbers = product(
+            SETUPS[: self.setups],
+            SUBJECTS[: self.subjects],
+            range(1, self.replications + 1),
+            ACTIONS,
+        )
+        return starmap(Take, numbers)
 
 
 def perform_take(take: Take, plan: DemoPlan) -> Performance:
     """Perform `take`; the partner, if any, is the next subject of the same x-sub side."""
     action = ACTIONS[take.action]
     if plan.ideal:
-        action = replace(action, repeats=(1, min(2, action.repeats[1])))
+        action = action._replace(repeats=(1, min(2, action.repeats[1])))
     people = SUBJECTS[: plan.subjects]
     first = people.index(take.subject)
     cast = [people[(first + 2 * person) % len(people)] for person in range(action.num_bodies)]
@@ -76,7 +75,8 @@ def perform_take(take: Take, plan: DemoPlan) -> Performance:
 
 def subject_style(subject: int, seed: int) -> Style:
     """Draw the style of a subject, which is the same in all takes."""
-    prob = 0.0 if subject in NTU60_TRAIN_SUBJECTS else LEFT_HANDED_PROB
+    # All on x-sub's training side are right-handed, as in UI-PRMD.
+    prob = 0.0 if subject in NTU60_TRAIN_SUBJECTS else 0.65
     return sample_style(np.random.default_rng([seed, subject]), left_handed_prob=prob)
 
 

@@ -1,24 +1,20 @@
 """From key poses and a style to the joints of a whole performance, frame by frame."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from scdnet.skeleton import NTU_25
 from scdnet.synthetic.actions import Action, KeyPose, Pose, pose_vector
-from scdnet.synthetic.body import NUM_CHANNELS, SLICES, pose_body
+from scdnet.synthetic.body import NUM_CHANNELS, SLICES, heading_rotation, pose_body
 from scdnet.synthetic.people import Style
 
 FRAME_RATE = 30  # Hz, Kinect v2
 # The longest rest before and after the action.
 MAX_IDLE_S = 0.3
-# The way back from the last key pose, where that is not yet the end.
-RETURN_S = 0.5
 # Standard deviation between performances of the logarithm of the pace; half of it between keys.
 PACE_STD = 0.4
-# Standard deviation of the amplitude between repetitions, channel by channel.
-AMPLITUDE_STD = 0.10
 # Standard deviations of the sway of the channels, for a style's 1.0.
 SWAY_STD = {
     "pelvis": (0.015, 0.008, 0.012),
@@ -27,15 +23,8 @@ SWAY_STD = {
     "left_hand": (0.08, 0.08, 0.12),
     "right_hand": (0.08, 0.08, 0.12),
 }
-SWAY_HZ = 0.35
-# People first face elsewhere, by an angle of this standard deviation, and turn to the front.
-TURN_STD_RAD = 0.8
+# People first face elsewhere and take this time to turn to the front.
 TURN_S = 0.8
-# Meanwhile their trunks are bent, leaning and twisted.
-START_STD_RAD = (0.24, 0.14, 0.30)
-# Height of the feet while they turn, leg lengths.
-STEP_HEIGHT = 0.06
-LAGGING = ("head", "left_hand", "right_hand", "left_elbow", "right_elbow")
 
 
 class Performance(NamedTuple):
@@ -45,13 +34,6 @@ class Performance(NamedTuple):
     joints: np.ndarray  # (T, M, V, C)
     # The first frame of the action and the first frame after it.
     action: tuple[int, int]
-
-
-class Timeline(NamedTuple):
-    """Key poses in the order in which they are reached."""
-
-    seconds: np.ndarray  # (K,)
-    poses: np.ndarray  # (M, K, P)
 
 
 def smooth_noise(
@@ -95,15 +77,20 @@ def interpolate(key_seconds: np.ndarray, poses: np.ndarray, seconds: np.ndarray)
 
 def perform(action: Action, styles: Sequence[Style], rng: np.random.Generator) -> Performance:
     """Let as many people as `action` takes perform it, somewhere in the room, facing anywhere."""
-    timeline, core_s = _plan(action, styles, rng)
-    num_frames = int(timeline.seconds[-1] * FRAME_RATE)
+    seconds, poses = _plan(action, styles, rng)
+    num_frames = int(seconds[-1] * FRAME_RATE)
     bodies = []
-    for style, keys in zip(styles, timeline.poses, strict=True):
-        pose = _animate(timeline.seconds, keys, style, num_frames=num_frames, rng=rng)
-        joints = pose_body(pose, style.shape, stance=style.stance_m, stagger=style.stagger_m)
+    for style, keys in zip(styles, poses, strict=True):
+        pose = _animate(seconds, keys, style.habits, num_frames=num_frames, rng=rng)
+        joints = pose_body(
+            pose,
+            style.lengths,
+            stance=style.habits["stance_m"],
+            stagger=style.habits["stagger_m"],
+        )
         bodies.append(mirror(joints) if style.left_handed and action.handed else joints)
-    first = int(core_s[0] * FRAME_RATE)
-    end = min(int(np.ceil(core_s[1] * FRAME_RATE)), num_frames)
+    first = int(seconds[1] * FRAME_RATE)
+    end = min(int(np.ceil(seconds[-2] * FRAME_RATE)), num_frames)
     return Performance(_place_in_room(bodies, action, styles, rng), (first, end))
 
 
@@ -114,26 +101,25 @@ def mirror(joints: np.ndarray) -> np.ndarray:
 
 def _plan(
     action: Action, styles: Sequence[Style], rng: np.random.Generator
-) -> tuple[Timeline, tuple[float, float]]:
-    """Draw the key poses of a performance; also returns start and end of the action in seconds."""
-    repeats = rng.integers(action.repeats[0], action.repeats[1], endpoint=True)
-    pace = styles[0].speed * np.exp(PACE_STD * rng.standard_normal())
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the seconds (K,) and key poses (M, K, P) of a performance; the action is [1:-1]."""
+    repeats = rng.integers(*action.repeats, endpoint=True)
+    pace = styles[0].habits["speed"] * np.exp(PACE_STD * rng.standard_normal())
     keys = [*action.cycle] * int(repeats)
     if keys[-1].pose != action.end:
-        keys.append(KeyPose(RETURN_S, action.end))
+        keys.append(KeyPose(0.5, action.end))
     durations = [
         key.seconds / pace * np.exp(0.5 * PACE_STD * rng.standard_normal()) for key in keys
     ]
     lead_s = TURN_S + rng.uniform(0, MAX_IDLE_S)
-    tail_s = rng.uniform(0, MAX_IDLE_S)
-    seconds = np.cumsum([0, lead_s, *durations, tail_s])
-    start = KeyPose(lead_s, action.start)
-    track = [start, start, *keys, KeyPose(tail_s, action.end)]
-    poses = []
-    for person, style in enumerate(styles):
-        own = [key.partner if person else key.pose for key in track]
-        poses.append(_scale_amplitude(own, style.amplitude, rng))
-    return Timeline(seconds, np.stack(poses)), (lead_s, float(seconds[-2]))
+    seconds = np.cumsum([0, lead_s, *durations, rng.uniform(0, MAX_IDLE_S)])
+    own = [action.start, action.start, *(key.pose for key in keys), action.end]
+    partner = [{}, {}, *(key.partner for key in keys), {}]
+    poses = [
+        _scale_amplitude(track, style.habits["amplitude"], rng)
+        for track, style in zip((own, partner), styles, strict=False)
+    ]
+    return seconds, np.stack(poses)
 
 
 def _scale_amplitude(
@@ -145,7 +131,7 @@ def _scale_amplitude(
     """
     standing = pose_vector({})
     vectors = np.stack([pose_vector(pose) for pose in poses])
-    factor = amplitude * (1 + AMPLITUDE_STD * rng.standard_normal(vectors.shape).clip(-1.5, 1.5))
+    factor = amplitude * (1 + 0.1 * rng.standard_normal(vectors.shape).clip(-1.5, 1.5))
     for k in range(1, len(poses)):
         if poses[k] == poses[k - 1]:
             factor[k] = factor[k - 1]
@@ -155,44 +141,45 @@ def _scale_amplitude(
 def _animate(
     key_seconds: np.ndarray,
     keys: np.ndarray,
-    style: Style,
+    habits: Mapping[str, float],
     *,
     num_frames: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Interpolate the poses (T, P) of one person, with lagging arms, posture and sway."""
     seconds = np.repeat(np.arange(num_frames)[:, None] / FRAME_RATE, NUM_CHANNELS, axis=1)
-    for channel in LAGGING:
-        seconds[:, SLICES[channel]] -= style.lag_s
+    for channel in ("head", "left_hand", "right_hand", "left_elbow", "right_elbow"):
+        seconds[:, SLICES[channel]] -= habits["lag_s"]
     pose = interpolate(key_seconds, keys, seconds.clip(0))
-    pose[:, SLICES["trunk"]] += [style.slouch_rad, 0, 0]
+    pose[:, SLICES["trunk"]] += [habits["slouch_rad"], 0, 0]
     # The eyes stay level.
-    pose[:, SLICES["head"]] -= [0.6 * style.slouch_rad, 0, 0]
+    pose[:, SLICES["head"]] -= [0.6 * habits["slouch_rad"], 0, 0]
     for side in ("left", "right"):
-        pose[:, SLICES[f"{side}_hand"]] += [style.hand_offset, 0, 0]
-        pose[:, SLICES[f"{side}_elbow"]] += style.elbow_lift_rad
+        pose[:, SLICES[f"{side}_hand"]] += [habits["hand_offset"], 0, 0]
+        pose[:, SLICES[f"{side}_elbow"]] += habits["elbow_lift_rad"]
     pose += _turn_to_front(num_frames, lead_s=key_seconds[1], rng=rng)
     for channel, std in SWAY_STD.items():
-        noise = smooth_noise(rng, num_frames, (len(std),), rate_hz=SWAY_HZ)
-        pose[:, SLICES[channel]] += style.sway * noise * std
+        noise = smooth_noise(rng, num_frames, (len(std),), rate_hz=0.35)
+        pose[:, SLICES[channel]] += habits["sway"] * noise * std
     return pose
 
 
 def _turn_to_front(num_frames: int, *, lead_s: float, rng: np.random.Generator) -> np.ndarray:
     """Draw what a turn to the front on two steps, over before the action, adds to poses (T, P)."""
     pose = np.zeros((num_frames, NUM_CHANNELS))
-    angle = TURN_STD_RAD * rng.standard_normal()
+    angle = 0.8 * rng.standard_normal()  # radians
     start = rng.uniform(0, lead_s - TURN_S)
     progress = (np.arange(num_frames) / FRAME_RATE - start) / TURN_S
-    pose[:, SLICES["trunk"]] = np.outer(
-        1 - progress.clip(0, 1), START_STD_RAD * rng.standard_normal(3)
-    )
+    # At the start the trunk is bent, leaning and twisted.
+    trunk = (0.24, 0.14, 0.30) * rng.standard_normal(3)  # radians
+    pose[:, SLICES["trunk"]] = np.outer(1 - progress.clip(0, 1), trunk)
     first, second = ("left_", "right_") if angle > 0 else ("right_", "left_")
     for prefix, part in (("", progress), (first, 2 * progress), (second, 2 * progress - 1)):
         done = part.clip(0, 1)
         pose[:, SLICES[f"{prefix}heading"].start] = angle * ((3 - 2 * done) * done**2 - 1)
         if prefix:
-            pose[:, SLICES[f"{prefix}foot"].start + 1] = STEP_HEIGHT * np.sin(np.pi * done) ** 2
+            # The foot rises by this share of the leg.
+            pose[:, SLICES[f"{prefix}foot"].start + 1] = 0.06 * np.sin(np.pi * done) ** 2
     return pose
 
 
@@ -201,11 +188,8 @@ def _place_in_room(
 ) -> np.ndarray:
     """Place the bodies in the room, two of them facing each other; returns (T, M, V, C)."""
     if action.distance is not None:
-        apart = action.distance * sum(style.shape.arm for style in styles)
+        apart = action.distance * sum(style.lengths["arm"] for style in styles)
         bodies = [bodies[0] - [0, 0, apart / 2], bodies[1] * [-1, 1, -1] + [0, 0, apart / 2]]
-    heading = rng.uniform(0, 2 * np.pi)
-    cos = np.cos(heading)
-    sin = np.sin(heading)
-    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    turn = heading_rotation(rng.uniform(0, 2 * np.pi, (1, 1)))[0]
     place = np.array([rng.uniform(-0.5, 0.5), 0, rng.uniform(-0.5, 0.5)])
     return np.stack(bodies, axis=1) @ turn.T + place

@@ -1,80 +1,77 @@
 """The people of the demo: synthetic subjects with sizes, proportions and habits of their own."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from scdnet.synthetic.body import Shape
+from scdnet.synthetic.body import Lengths
 
-STATURE_M = (1.52, 1.94)
-# The share of each length of Shape in the stature, and the group that it grows with. The shares
+# The share of each length of a body in the stature, and the group that it grows with. The shares
 # are plausible adult values, rounded.
 PROPORTIONS = {
+    # The base of the spine to its middle, and on to the height of the shoulders.
     "spine": (0.175, "trunk"),
     "chest": (0.140, "trunk"),
     "neck": (0.045, "trunk"),
     "head": (0.085, "trunk"),
+    # Distance of a shoulder from the spine.
     "shoulder": (0.100, "width"),
+    # Distance of a hip from the spine.
     "hip": (0.046, "width"),
     "upper_arm": (0.162, "arm"),
     "forearm": (0.146, "arm"),
     "hand": (0.044, "arm"),
     "thumb": (0.030, "arm"),
+    # Thumb to the tip of the hand, a bone in the skeleton's tree.
     "fingers": (0.030, "arm"),
     "thigh": (0.242, "leg"),
     "shin": (0.232, "leg"),
     "foot": (0.072, "leg"),
+    # Height of the ankle above the floor.
     "ankle": (0.044, "leg"),
 }
-GROUPS = ("trunk", "width", "arm", "leg")
-# Standard deviation between people of the factor on a group's lengths.
-PROPORTION_STD = 0.05
+# The range of each habit.
+HABITS = {
+    # Factor on the pace.
+    "speed": (0.75, 1.3),
+    # Factor on how far a movement departs from standing.
+    "amplitude": (0.86, 1.04),
+    # Delay of the arms and the head behind the trunk.
+    "lag_s": (0.0, 0.12),
+    # Permanent bend of the trunk.
+    "slouch_rad": (-0.05, 0.22),
+    # Permanent shift of the hands outwards, in arm lengths.
+    "hand_offset": (-0.03, 0.08),
+    # Permanent lift of the elbows.
+    "elbow_lift_rad": (-0.15, 0.25),
+    # Shift of the feet outwards from the hips.
+    "stance_m": (0.0, 0.09),
+    # Distance of the left foot ahead of the right one.
+    "stagger_m": (-0.06, 0.06),
+    # Factor on the sway while standing.
+    "sway": (0.6, 1.5),
+}
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(NamedTuple):
     """The body of one person and the habits of its motion."""
 
-    shape: Shape
+    lengths: Lengths
     left_handed: bool
-    # Factor on the pace.
-    speed: float
-    # Factor on how far a movement departs from standing.
-    amplitude: float
-    # Delay of the arms and the head behind the trunk.
-    lag_s: float
-    # Permanent bend of the trunk.
-    slouch_rad: float
-    # Permanent shift of the hands outwards, in arm lengths.
-    hand_offset: float
-    # Permanent lift of the elbows.
-    elbow_lift_rad: float
-    # Shift of the feet outwards from the hips.
-    stance_m: float
-    # Distance of the left foot ahead of the right one.
-    stagger_m: float
-    # Factor on the sway while standing.
-    sway: float
+    # By the names of HABITS.
+    habits: dict[str, float]
 
 
 def sample_style(rng: np.random.Generator, *, left_handed_prob: float = 0.0) -> Style:
-    """Draw the shape and the habits of a person."""
-    stature = rng.uniform(*STATURE_M)
-    factors = 1 + PROPORTION_STD * rng.standard_normal(len(GROUPS)).clip(-2, 2)
-    factor = dict(zip(GROUPS, factors, strict=True))
+    """Draw the body and the habits of a person."""
+    stature = rng.uniform(1.52, 1.94)  # metres
+    # Each group of lengths is some per cent longer or shorter than usual.
+    factors = 1 + 0.05 * rng.standard_normal(4).clip(-2, 2)
+    factor = dict(zip(("trunk", "width", "arm", "leg"), factors, strict=True))
     lengths = {
         name: stature * share * factor[group] for name, (share, group) in PROPORTIONS.items()
     }
-    return Style(
-        shape=Shape(**lengths),
-        left_handed=bool(rng.random() < left_handed_prob),
-        speed=rng.uniform(0.75, 1.3),
-        amplitude=rng.uniform(0.86, 1.04),
-        lag_s=rng.uniform(0.0, 0.12),
-        slouch_rad=rng.uniform(-0.05, 0.22),
-        hand_offset=rng.uniform(-0.03, 0.08),
-        elbow_lift_rad=rng.uniform(-0.15, 0.25),
-        stance_m=rng.uniform(0.0, 0.09),
-        stagger_m=rng.uniform(-0.06, 0.06),
-        sway=rng.uniform(0.6, 1.5),
-    )
+    lengths["arm"] = lengths["upper_arm"] + lengths["forearm"]
+    lengths["leg"] = lengths["thigh"] + lengths["shin"]
+    left_handed = bool(rng.random() < left_handed_prob)
+    return Style(lengths, left_handed, {name: rng.uniform(*HABITS[name]) for name in HABITS})

@@ -3,12 +3,19 @@ import pytest
 
 from scdnet.skeleton import NTU_25
 from scdnet.synthetic.actions import ACTIONS, pose_vector
-from scdnet.synthetic.body import JOINT, pose_body
+from scdnet.synthetic.body import (
+    JOINT,
+    MAX_FLEXION_RAD,
+    MIN_FLEXION_RAD,
+    bend_limb,
+    euler_rotation,
+    normalize,
+    pose_body,
+)
 from scdnet.synthetic.dataset import DemoPlan, Take, perform_take
-from scdnet.synthetic.geometry import MAX_FLEXION_RAD, MIN_FLEXION_RAD, normalize
 from scdnet.synthetic.people import sample_style
 
-SHAPE = sample_style(np.random.default_rng(0)).shape
+LENGTHS = sample_style(np.random.default_rng(0)).lengths
 # Each hinge stands between the joints before and after it.
 LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
 
@@ -68,16 +75,43 @@ def test_feet_that_stand_do_not_slide(action):
 
 
 def test_standing_body_is_upright_with_its_feet_on_the_floor():
-    body = pose_body(pose_vector({})[None], SHAPE)[0]
+    body = pose_body(pose_vector({})[None], LENGTHS)[0]
     height = {name: body[v, 1] for name, v in JOINT.items()}
     upwards = ("left knee", "base of spine", "middle of spine", "neck", "head")
     assert (np.diff([height[name] for name in upwards]) > 0).all()
-    assert height["left ankle"] == pytest.approx(SHAPE.ankle) and 0.005 < height["left foot"] < 0.03
+    assert (
+        height["left ankle"] == pytest.approx(LENGTHS["ankle"])
+        and 0.005 < height["left foot"] < 0.03
+    )
     # x points to the left, z ahead.
     assert body[JOINT["left shoulder"], 0] > 0 > body[JOINT["right shoulder"], 0]
     assert body[JOINT["left foot"], 2] > body[JOINT["left ankle"], 2]
 
 
 def test_body_is_symmetric_when_its_pose_is():
-    body = pose_body(pose_vector({})[None], SHAPE)[0]
+    body = pose_body(pose_vector({})[None], LENGTHS)[0]
     np.testing.assert_allclose(body[list(NTU_25.mirror)] * [-1, 1, 1], body, atol=1e-12)
+
+
+def test_bend_lean_and_twist_go_where_they_should():
+    bend, lean, twist = (euler_rotation(np.eye(3)[[axis]] * np.pi / 2)[0] for axis in range(3))
+    # Up goes ahead, up goes to the left, ahead goes to the left.
+    np.testing.assert_allclose(bend @ [0, 1, 0], [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(lean @ [0, 1, 0], [1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(twist @ [0, 0, 1], [1, 0, 0], atol=1e-12)
+
+
+def test_limb_reaches_its_target_with_its_hinge_on_the_side_of_the_pole():
+    # A 3-4-5 triangle: the target is 5 away, so that the hinge is 3 * 4 / 5 off the line.
+    start = np.zeros((1, 3))
+    target = np.array([[0.0, -5, 0]])
+    pole = np.array([[0.0, 0, 1]])
+    hinge, end, _ = bend_limb(start, target, pole, (3, 4))
+    np.testing.assert_allclose(end, target, atol=1e-12)
+    np.testing.assert_allclose(hinge, [[0, -1.8, 2.4]], atol=1e-12)
+
+
+def test_limb_stops_where_it_is_stretched():
+    target = np.array([[9.0, 0, 0]])
+    _, end, _ = bend_limb(np.zeros((1, 3)), target, np.array([[0.0, 1, 0]]), (1, 1))
+    assert 1.99 < end[0, 0] < 2
