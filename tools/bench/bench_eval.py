@@ -44,8 +44,9 @@ def main() -> None:
     encoder.load_state_dict(encoder_weights(slow.state_dict()))
     set_precision("fp32", device)
     difference = largest_difference(encoder, slow, next(clips.evaluation_views(batches))[:16])
-    slow.eval()
-    encoder.eval()
+    # The counter of operations wants no gradients, nor inference mode.
+    slow.eval().requires_grad_(False)
+    encoder.eval().requires_grad_(False)
 
     def extract(network: nn.Module, precision: str) -> None:
         with set_precision(precision, device)():
@@ -56,12 +57,10 @@ def main() -> None:
         OURS: lambda: extract(encoder, config.precision),
     }
     works = {name: torch.inference_mode()(work) for name, work in computations.items()}
-    # Inference mode would hide products from the counter.
-    counted = {name: torch.no_grad()(work) for name, work in computations.items()}
     for work in [*works.values()] * WARM_UP:
         work()
     clips_of = dict.fromkeys(works, batch)
-    record = compare(works, counted, clips_of, device=device, args=args)
+    record = compare(works, computations, clips_of, device=device, args=args)
     record["largest_difference"] = difference
     print_comparison(record)
     finish(record, args.json)
