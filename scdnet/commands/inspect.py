@@ -1,6 +1,5 @@
 """`scdnet inspect`: describe or draw the sequences of a store."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +7,11 @@ from pathlib import Path
 from scdnet.cli import command_parser
 from scdnet.commands.store_report import compare_with_published, describe
 from scdnet.data.store import SequenceStore, open_sequences
-from scdnet.viz.drawing import Drawing, check_matplotlib, find_sequence
+from scdnet.viz.drawing import Drawing, check_picture, find_sequence
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Describe the content of a sequence store, or draw sequences of it."""
     parser = command_parser("inspect", main.__doc__)
     parser.add_argument("store", type=Path, help="sequence store, e.g. data/ntu60.h5")
     pictures = parser.add_mutually_exclusive_group()
@@ -26,36 +25,34 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="draw this sequence, or several comma-separated ones: "
         "OUT.png a strip of poses, OUT.gif an animation",
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    with open_sequences(args.store) as store:
+        if args.contact_sheet:
+            draw_classes(store, args.contact_sheet)
+        elif args.render:
+            names, out = args.render
+            draw_sequences(store, names.split(","), Path(out))
+        else:
+            print(describe(store), flush=True)
+            for line in compare_with_published(store):
+                print(f"warning: {line}", file=sys.stderr)
 
 
-def draw(store: SequenceStore, args: argparse.Namespace) -> str:
-    """Draw the picture that the arguments ask for; returns the line to print."""
-    check_matplotlib()
+def draw_classes(store: SequenceStore, out: Path) -> None:
+    """Draw a sequence of each class into a PNG."""
+    check_picture(out, (".png",))
     # Matplotlib is an extra; reports of stores work without it.
     from scdnet.viz.contact_sheet import draw_contact_sheet
+
+    num_drawn = draw_contact_sheet(store, out)
+    print(f"Drew {num_drawn} of {len(store)} sequences: {out}")
+
+
+def draw_sequences(store: SequenceStore, names: Sequence[str], out: Path) -> None:
+    """Draw the sequences with these names into a PNG or GIF."""
+    check_picture(out)
     from scdnet.viz.render import render
 
-    if args.contact_sheet:
-        out = args.contact_sheet
-        num_drawn = draw_contact_sheet(store, out)
-    else:
-        names, out = args.render
-        sequences = [store[find_sequence(store, name)] for name in names.split(",")]
-        num_drawn = len(sequences)
-        render(
-            [Drawing(s.name, store.class_names[s.label], s.frames) for s in sequences], Path(out)
-        )
-    return f"Drew {num_drawn} of {len(store)} sequences: {out}"
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Describe the content of a sequence store, or draw sequences of it."""
-    args = parse_arguments(argv)
-    with open_sequences(args.store) as store:
-        if args.render or args.contact_sheet:
-            print(draw(store, args))
-            return
-        print(describe(store), flush=True)
-        for line in compare_with_published(store):
-            print(f"warning: {line}", file=sys.stderr)
+    sequences = [store[find_sequence(store, name)] for name in names]
+    render([Drawing(s.name, store.class_names[s.label], s.frames) for s in sequences], out)
+    print(f"Drew {len(sequences)} of {len(store)} sequences: {out}")

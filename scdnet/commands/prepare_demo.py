@@ -5,68 +5,41 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from tqdm import tqdm
 
 from scdnet.cli import command_parser
 from scdnet.errors import ScdnetError
+from scdnet.raw.convert import positive_int
 from scdnet.raw.worker_pool import default_workers, map_ordered
 from scdnet.synthetic.dataset import SETUPS, SUBJECTS, DemoPlan, write_take
 
-
-class Size(NamedTuple):
-    """The meaning and the range of a number of DemoPlan."""
-
-    meaning: str
-    lowest: int
-    highest: int
-
-
+# Meaning and range of the numbers of DemoPlan.
 SIZES = {
-    "subjects": Size("people", 2, len(SUBJECTS)),
-    "cameras": Size("cameras", 1, 3),
-    "setups": Size("camera setups", 1, len(SETUPS)),
-    "replications": Size("takes of each action in each setup", 1, 999),
-    "seed": Size("seed of the recordings", 0, 2**32 - 1),
+    "subjects": ("people", range(2, len(SUBJECTS) + 1)),
+    "cameras": ("cameras", range(1, 4)),
+    "setups": ("camera setups", range(1, len(SETUPS) + 1)),
+    "replications": ("takes of each action in each setup", range(1, 1000)),
+    "seed": ("seed of the recordings", range(2**32)),
 }
 
 
 def add_sizes(parser: argparse.ArgumentParser) -> None:
     """Add an option for each of SIZES."""
-    for name, size in SIZES.items():
+    for name, (meaning, allowed) in SIZES.items():
         parser.add_argument(
             f"--{name}",
-            type=int,
+            type=partial(parse_size, allowed=allowed),
             default=DemoPlan._field_defaults[name],
-            help=f"{size.meaning}, {size.lowest} to {size.highest} (default: %(default)s)",
+            help=f"{meaning}, {allowed[0]} to {allowed[-1]} (default: %(default)s)",
         )
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = command_parser("prepare demo", main.__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="directory for .skeleton files")
-    add_sizes(parser)
-    parser.add_argument(
-        "--ideal", action="store_true", help="no sensor errors and no rest before the action"
-    )
-    parser.add_argument(
-        "--workers", type=int, default=default_workers(), help="processes (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace the .skeleton files of an earlier call"
-    )
-    return parser.parse_args(argv)
-
-
-def make_plan(args: argparse.Namespace) -> DemoPlan:
-    """Return the plan that the arguments describe. Raises ScdnetError for a number out of range."""
-    for name, size in SIZES.items():
-        value = getattr(args, name)
-        if not size.lowest <= value <= size.highest:
-            raise ScdnetError(f"--{name}: expected {size.lowest} to {size.highest}, got {value}")
-    return DemoPlan(**{name: getattr(args, name) for name in SIZES}, ideal=args.ideal)
+def parse_size(text: str, *, allowed: range) -> int:
+    """Parse a whole number in a range."""
+    if not text.isdecimal() or int(text) not in allowed:
+        raise argparse.ArgumentTypeError(f"expected {allowed[0]} to {allowed[-1]}, found {text}")
+    return int(text)
 
 
 def check_directory(directory: Path, *, overwrite: bool) -> None:
@@ -74,13 +47,10 @@ def check_directory(directory: Path, *, overwrite: bool) -> None:
 
     It may be absent or, with `overwrite`, contain .skeleton files only.
     """
-    if not directory.exists():
-        return
-    if not overwrite:
+    if directory.exists() and not overwrite:
         raise ScdnetError(f"{directory} exists; choose another --out, or replace it by --overwrite")
-    content = directory.iterdir() if directory.is_dir() else [directory]
-    foreign = next((path for path in content if path.suffix != ".skeleton"), None)
-    if foreign:
+    content = [directory] if directory.is_file() else directory.glob("*")
+    for foreign in (path for path in content if path.suffix != ".skeleton"):
         raise ScdnetError(
             f"{directory}: --overwrite replaces only a directory of .skeleton files, "
             f"found {foreign.name}"
@@ -105,10 +75,23 @@ def write_demo(directory: Path, plan: DemoPlan, *, num_workers: int) -> int:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write synthetic recordings of people in motion, as .skeleton files with NTU RGB+D names."""
-    args = parse_arguments(argv)
-    plan = make_plan(args)
-    if args.workers < 1:
-        raise ScdnetError(f"--workers: expected 1 or more, got {args.workers}")
+    parser = command_parser("prepare demo", main.__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="directory for .skeleton files")
+    add_sizes(parser)
+    parser.add_argument(
+        "--ideal", action="store_true", help="no sensor errors and no rest before the action"
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive_int,
+        default=default_workers(),
+        help="number of worker processes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the .skeleton files of an earlier call"
+    )
+    args = parser.parse_args(argv)
+    plan = DemoPlan(**{name: getattr(args, name) for name in SIZES}, ideal=args.ideal)
     check_directory(args.out, overwrite=args.overwrite)
     num_files = write_demo(args.out, plan, num_workers=args.workers)
     print(

@@ -1,6 +1,5 @@
 """The content of a sequence store as text for a terminal."""
 
-from collections.abc import Collection
 from textwrap import fill
 
 import numpy as np
@@ -32,16 +31,20 @@ def has_two_bodies(store: SequenceStore) -> np.ndarray:
 
 def describe(store: SequenceStore) -> str:
     """Describe sizes, lengths and splits, and count subjects, cameras, setups and classes."""
-    counts = [_describe_counts(column, getattr(store.table, column)) for column in PLURALS]
-    return "\n\n".join(
-        [
-            _describe_size(store),
-            _describe_lengths(store),
-            _describe_splits(store),
-            *counts,
-            _describe_classes(store),
-        ]
+    num_two = has_two_bodies(store).sum()
+    size = (
+        f"{store.path}: {store.dataset}\n{_sequences(len(store))}, {num_two:,} of them "
+        f"({100 * num_two / len(store):.1f} %) with two bodies; {store.offset[-1]:,} frames"
     )
+    lengths = np.diff(store.offset)
+    percentiles = np.percentile(lengths, list(PERCENTILES.values()), method="inverted_cdf")
+    length = tabulate(
+        [["frames per sequence", *percentiles, round(lengths.mean())]],
+        headers=["", *PERCENTILES, "mean"],
+        intfmt=",",
+    )
+    counts = [_describe_counts(column, getattr(store.table, column)) for column in PLURALS]
+    return "\n\n".join([size, length, _describe_splits(store), *counts, _describe_classes(store)])
 
 
 def compare_with_published(store: SequenceStore) -> list[str]:
@@ -60,22 +63,6 @@ def compare_with_published(store: SequenceStore) -> list[str]:
     return lines
 
 
-def _describe_size(store: SequenceStore) -> str:
-    num_two = int(has_two_bodies(store).sum())
-    return (
-        f"{store.path}: {store.dataset}\n"
-        f"{_sequences(len(store))}, {num_two:,} of them ({_percent(num_two, len(store))}) "
-        f"with two bodies; {store.offset[-1]:,} frames"
-    )
-
-
-def _describe_lengths(store: SequenceStore) -> str:
-    lengths = np.diff(store.offset)
-    percentiles = np.percentile(lengths, list(PERCENTILES.values()), method="inverted_cdf")
-    values = [f"{value:,.0f}" for value in (*percentiles, lengths.mean())]
-    return _table([["frames per sequence", *values]], ["", *PERCENTILES, "mean"], left=[""])
-
-
 def _describe_splits(store: SequenceStore) -> str:
     if not store.benchmarks:
         return "no benchmark"
@@ -83,17 +70,16 @@ def _describe_splits(store: SequenceStore) -> str:
     for benchmark in store.benchmarks:
         is_train = store.is_train(benchmark)
         for split, is_member in (("training", is_train), ("test", ~is_train)):
-            size = int(is_member.sum())
-            columns = [getattr(store.table, column)[is_member] for column in ("label", *PLURALS)]
-            distinct = [_count_distinct(values) for values in columns]
-            rows.append([benchmark, split, f"{size:,}", _percent(size, len(store)), *distinct])
+            distinct = []
+            for column in ("label", *PLURALS):
+                values = set(getattr(store.table, column)[is_member].tolist())
+                distinct.append("unknown" if values == {UNKNOWN} else len(values - {UNKNOWN}))
+            rows.append(
+                [benchmark, split, is_member.sum(), f"{100 * is_member.mean():.1f} %", *distinct]
+            )
     headers = ["benchmark", "split", "sequences", "share", "classes", *PLURALS.values()]
-    return _table(rows, headers, left=["benchmark", "split"])
-
-
-def _count_distinct(values: np.ndarray) -> str:
-    known = np.unique(values[values != UNKNOWN])
-    return "unknown" if len(values) and not len(known) else str(len(known))
+    alignment = ["left", "left", *["right"] * (len(headers) - 2)]
+    return tabulate(rows, headers=headers, colalign=alignment, intfmt=",")
 
 
 def _describe_counts(column: str, values: np.ndarray) -> str:
@@ -102,8 +88,8 @@ def _describe_counts(column: str, values: np.ndarray) -> str:
         return f"{PLURALS[column]}: unknown"
     num_unknown = len(values) - counts.sum()
     unknown = f", unknown for {_sequences(num_unknown)}" if num_unknown else ""
-    title = f"{PLURALS[column]}: {len(numbers)} with {_range(counts)}{unknown}"
     each = [f"{number}:{count:,}" for number, count in zip(numbers, counts, strict=True)]
+    title = f"{PLURALS[column]}: {len(numbers)} with {_range(counts)}{unknown}"
     return f"{title}\n{fill('   '.join(each), WIDTH)}"
 
 
@@ -113,31 +99,25 @@ def _describe_classes(store: SequenceStore) -> str:
     num_empty = len(counts) - len(labels)
     empty = f", {num_empty} with none" if num_empty else ""
     rows = [
-        [str(label + 1), " ".join(store.class_names[label].split()), f"{counts[label]:,}"]
-        for label in labels
+        [label + 1, " ".join(store.class_names[label].split()), counts[label]] for label in labels
     ]
+    table = tabulate(
+        rows,
+        headers=["class", "name", "sequences"],
+        colalign=["right", "left", "right"],
+        intfmt=",",
+        disable_numparse=[1],
+    )
     title = f"classes, counted from 1 (class 1 is label 0): {len(labels)}"
-    table = _table(rows, ["class", "name", "sequences"], left=["name"])
     return f"{title} with {_range(counts[labels])}{empty}\n{table}"
 
 
-def _table(rows: list[list[str]], headers: list[str], *, left: Collection[str]) -> str:
-    """Format rows below their headers; the columns of `left` are aligned left, the others right."""
-    alignment = ["left" if header in left else "right" for header in headers]
-    return tabulate(rows, headers=headers, colalign=alignment, disable_numparse=True)
-
-
 def _range(counts: np.ndarray) -> str:
-    low = counts.min()
-    high = counts.max()
-    if low == high:
-        return f"{_sequences(low)} each"
-    return f"{low:,} to {_sequences(high)} (median {np.median(counts):,.0f})"
+    if counts.min() == counts.max():
+        return f"{_sequences(counts[0])} each"
+    median = np.median(counts)
+    return f"{counts.min():,} to {_sequences(counts.max())} (median {median:,.0f})"
 
 
 def _sequences(count: int) -> str:
     return f"{count:,} sequence{'' if count == 1 else 's'}"
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %"

@@ -11,15 +11,11 @@ from matplotlib.figure import Figure
 from scdnet.data.store import SequenceStore, SkeletonSequence
 from scdnet.files import atomic_write
 from scdnet.skeleton import NTU_25
-from scdnet.viz.drawing import Drawing, check_picture
+from scdnet.viz.drawing import Drawing
 from scdnet.viz.render import TITLE_COLOR, draw_pose, project, to_image
 
-# Candidates of a class, and the frames of a sequence that poses are chosen from.
+# Candidates of a class.
 MAX_CANDIDATES = 24
-MAX_FRAMES = 100
-# Poses of a sequence.
-MAX_POSES = 5
-MIN_POSES = 2
 # Width and height that the poses of a sequence stand in.
 CELL = np.array([3.7, 1.95])  # metres
 # Range of the gap between two poses.
@@ -57,46 +53,25 @@ def uprightness(frames: np.ndarray) -> float:
     return float(np.median(legs[:, 2] / np.maximum(np.linalg.norm(legs, axis=1), 1e-6)))
 
 
-def rank_poses(points: np.ndarray) -> list[int]:
-    """Rank the different poses of (T, M, V, 2) that represent the sequence best, the best first.
-
-    Greedy k-medoids: each next one most reduces the distances of all poses to their nearest chosen
-    one. A pose that is held or repeated counts for much, a frame with a jumping joint for little.
-    """
-    vectors = np.nan_to_num(points.reshape(len(points), -1))
-    distances = np.linalg.norm(vectors[:, None] - vectors, axis=-1)  # (T, T)
-    # Beyond this percentile all count as equally far, so that a jumping joint attracts no pose.
-    distances = np.minimum(distances, np.percentile(distances, 90))
-    # The distance from each pose to the nearest chosen one.
-    nearest = np.full(len(points), np.inf)  # (T,)
-    ranked: list[int] = []
-    while len(ranked) < MAX_POSES and nearest.any():
-        ranked.append(int(np.minimum(nearest, distances).sum(axis=1).argmin()))
-        nearest = np.minimum(nearest, distances[ranked[-1]])
-    return ranked
-
-
 def line_up(points: np.ndarray) -> np.ndarray:
-    """Place some poses of (T, M, V, 2) beside each other in order of time, their feet on y = 0.
+    """Place evenly spaced poses of (T, M, V, 2) beside each other, their feet on y = 0.
 
-    Returns (P, M, V, 2), in metres, within CELL: as many poses as fit, or MIN_POSES scaled down.
+    Returns (P, M, V, 2), in metres, within CELL: as many poses as fit, or two scaled down.
     """
     points = points[np.isfinite(points).any(axis=(1, 2, 3))]
-    points = points[:: -(-len(points) // MAX_FRAMES)]
-    ranked = rank_poses(points)
     # Each pose touches x = 0 and y = 0.
     points = points - np.nanmin(points, axis=(1, 2), keepdims=True)
     sizes = np.nanmax(points, axis=(1, 2))  # (T, 2)
-    while (
-        len(ranked) > MIN_POSES and sizes[ranked, 0].sum() + MIN_GAP * (len(ranked) - 1) > CELL[0]
-    ):
-        ranked.pop()
-    chosen = sorted(ranked)
-    widths = sizes[chosen, 0]
-    gap = np.clip((CELL[0] - widths.sum()) / max(1, len(chosen) - 1), MIN_GAP, MAX_GAP)
+    for num_poses in (5, 4, 3, 2):
+        chosen = np.unique((np.arange(num_poses) + 0.5) * len(points) // num_poses).astype(int)
+        widths, heights = sizes[chosen].T
+        gap = (CELL[0] - widths.sum()) / max(1, len(chosen) - 1)
+        if gap >= MIN_GAP:
+            break
+    gap = np.clip(gap, MIN_GAP, MAX_GAP)
     lefts = np.cumsum(widths + gap) - widths - gap
     shifts = np.stack([lefts, 0 * lefts], axis=-1)  # (P, 2)
-    extent = np.array([lefts[-1] + widths[-1], sizes[chosen, 1].max()])
+    extent = np.array([lefts[-1] + widths[-1], heights.max()])
     return (points[chosen] + shifts[:, None, None]) / max(1, *(extent / CELL))
 
 
@@ -140,11 +115,7 @@ def draw_sheet(drawings: Sequence[Drawing]) -> FigureCanvasAgg:
 
 
 def draw_contact_sheet(store: SequenceStore, out: Path) -> int:
-    """Draw one sequence of each class into `out`; returns the number of classes with sequences.
-
-    Raises ScdnetError if `out` does not end in .png.
-    """
-    check_picture(out, (".png",))
+    """Draw one sequence of each class into a PNG; returns the number of classes with sequences."""
     examples = [choose_example(store, label) for label in np.unique(store.table.label)]
     drawings = [Drawing(str(e.label + 1), store.class_names[e.label], e.frames) for e in examples]
     with atomic_write(out) as partial:

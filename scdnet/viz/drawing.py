@@ -11,8 +11,6 @@ import numpy as np
 from scdnet.data.store import SequenceStore
 from scdnet.errors import ScdnetError
 
-RENDER_SUFFIXES = (".png", ".gif")
-
 
 class Drawing(NamedTuple):
     """A sequence to draw."""
@@ -25,15 +23,10 @@ class Drawing(NamedTuple):
     is_marked: bool = False
 
 
-def check_matplotlib() -> None:
-    """Raise ScdnetError if matplotlib is not installed."""
+def check_picture(path: Path, suffixes: Collection[str] = (".png", ".gif")) -> None:
+    """Raise ScdnetError if `path` has none of `suffixes`, or matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         raise ScdnetError("drawing needs matplotlib: pip install scdnet[plot]")
-
-
-def check_picture(path: Path, suffixes: Collection[str] = RENDER_SUFFIXES) -> None:
-    """Raise ScdnetError if `path` has none of `suffixes`, or matplotlib is not installed."""
-    check_matplotlib()
     if path.suffix.lower() not in suffixes:
         raise ScdnetError(f"{path}: expected a name that ends in {' or '.join(suffixes)}")
 

@@ -16,7 +16,7 @@ from PIL import Image
 from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
 from scdnet.skeleton import NTU_25
-from scdnet.viz.drawing import Drawing, check_picture
+from scdnet.viz.drawing import Drawing
 
 # Position of the viewer: degrees to the left of where body 0 faces, by the number of bodies, and
 # degrees above the horizontal.
@@ -29,23 +29,11 @@ COLORS = (
     ("#a0a0a0", "#f0a875", "#7cb8de"),
 )
 TITLE_COLOR = "#3b3b3b"
-# The green of Okabe & Ito.
-MARK_COLOR = "#009e73"
-TITLE_INCHES = 0.3
 MARGIN = 0.1  # metres
-
-# Strips: poses of a sequence, and the number of sequences above which they stand in two columns.
+# Poses of a sequence in a strip.
 NUM_POSES = 8
-MAX_ROWS = 6
-STRIP_INCHES = 0.75  # per metre
-
-# Animations: every second frame is shown, at most four sequences beside each other.
-FRAME_RATE = 30  # Hz, of the recordings
-GIF_STEP = 2
-MAX_GIF_FRAMES = 120
-MAX_COLUMNS = 4
-MAX_LETTERS = 24  # per line of a title
-GIF_INCHES = 1.4  # per metre
+# Letters per line of the title of an animation.
+MAX_LETTERS = 24
 
 
 class Projection(NamedTuple):
@@ -77,11 +65,6 @@ def project(drawing: Drawing) -> Projection:
     return Projection(drawing, points, low - MARGIN, high + MARGIN)
 
 
-def common_size(pictures: Sequence[Projection]) -> np.ndarray:
-    """Return the width and height (2,), in metres, that all pictures fit into."""
-    return np.max([picture.high - picture.low for picture in pictures], axis=0)
-
-
 def bone_colors(body: int) -> list[str]:
     """Return the color of each of the skeleton's bones, by the side of its child joint."""
     trunk, left, right = COLORS[body]
@@ -107,11 +90,11 @@ def frame_axes(axes: Axes, picture: Projection, size: np.ndarray, *, title: str)
     """Show `size` metres around the middle of a picture, with a border if it is marked."""
     middle = (picture.low + picture.high) / 2
     xlim, ylim = np.stack([middle - size / 2, middle + size / 2], axis=1)
-    is_marked = picture.drawing.is_marked
-    color = MARK_COLOR if is_marked else TITLE_COLOR
+    # The green of Okabe & Ito marks.
+    color = "#009e73" if picture.drawing.is_marked else TITLE_COLOR
     axes.set(xlim=xlim, ylim=ylim, aspect="equal")
     axes.set_title(title, fontsize=8, loc="left", color=color, parse_math=False)
-    if is_marked:
+    if picture.drawing.is_marked:
         border = Rectangle(
             (0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor=color, linewidth=2
         )
@@ -130,7 +113,7 @@ def make_grid(
 ) -> tuple[FigureCanvasAgg, list[Axes]]:
     """Make a figure of empty cells, row by row, each `cell_inches` (width, height) plus a title."""
     rows = -(-num_cells // columns)
-    inches = (columns * cell_inches[0], rows * (cell_inches[1] + TITLE_INCHES))
+    inches = (columns * cell_inches[0], rows * (cell_inches[1] + 0.3))
     figure = Figure(figsize=inches, dpi=dpi, layout="constrained")
     cells = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for axes in cells:
@@ -138,42 +121,44 @@ def make_grid(
     return FigureCanvasAgg(figure), cells
 
 
-def draw_strips(pictures: Sequence[Projection], out: Path) -> None:
-    """Draw a row of poses for each sequence, time from left to right."""
-    step, height = common_size(pictures)
-    size = np.array([NUM_POSES * step, height])
-    columns = 1 if len(pictures) <= MAX_ROWS else 2
-    canvas, cells = make_grid(len(pictures), columns, size * STRIP_INCHES, dpi=100)
-    for axes, picture in zip(cells, pictures, strict=False):
+def draw_strips(pictures: Sequence[Projection], cell: np.ndarray, out: Path) -> None:
+    """Draw a row of poses, each in a `cell` (2,), for each sequence; time from left to right."""
+    size = cell * (NUM_POSES, 1)
+    columns = 1 if len(pictures) <= 6 else 2
+    # A metre takes 0.75 inches.
+    canvas, axes_of_all = make_grid(len(pictures), columns, 0.75 * size, dpi=100)
+    for axes, picture in zip(axes_of_all, pictures, strict=False):
         title = f"{picture.drawing.name}: {picture.drawing.class_name}"
         frame_axes(axes, picture, size, title=title)
         frames = np.linspace(0, len(picture.points) - 1, NUM_POSES).round().astype(int)
         for place, frame in enumerate(frames):
-            shift = (place - (NUM_POSES - 1) / 2) * step
-            draw_pose(axes, picture.points[frame] + np.array([shift, 0]))
+            shift = cell * (place - (NUM_POSES - 1) / 2, 0)
+            draw_pose(axes, picture.points[frame] + shift)
     to_image(canvas).save(out, format="png", optimize=True)
 
 
-def draw_animation(pictures: Sequence[Projection], out: Path) -> None:
-    """Draw all sequences in motion; the shorter ones are repeated."""
-    size = common_size(pictures)
-    rows = -(-len(pictures) // MAX_COLUMNS)
+def draw_animation(pictures: Sequence[Projection], cell: np.ndarray, out: Path) -> None:
+    """Draw all sequences in motion, each in a `cell` (2,); the shorter ones are repeated."""
+    # At most four stand beside each other.
+    rows = -(-len(pictures) // 4)
     columns = -(-len(pictures) // rows)
-    canvas, cells = make_grid(len(pictures), columns, size * GIF_INCHES, dpi=75)
-    for axes, picture in zip(cells, pictures, strict=False):
+    # A metre takes 1.4 inches.
+    canvas, axes_of_all = make_grid(len(pictures), columns, 1.4 * cell, dpi=75)
+    for axes, picture in zip(axes_of_all, pictures, strict=False):
         name = picture.drawing.name
         if len(name) > MAX_LETTERS:
             name = name[: MAX_LETTERS - 1] + "…"
         class_name = shorten(picture.drawing.class_name, MAX_LETTERS, placeholder=" ...")
-        frame_axes(axes, picture, size, title=f"{name}\n{class_name}")
+        frame_axes(axes, picture, cell, title=f"{name}\n{class_name}")
     # The first layout is kept for all frames.
     canvas.draw()
     canvas.figure.set_layout_engine("none")
     longest = max(len(picture.points) for picture in pictures)
     images = []
-    for frame in range(0, min(longest, GIF_STEP * MAX_GIF_FRAMES), GIF_STEP):
+    # Every second frame, as long as 30 frames a second take 8 seconds.
+    for frame in range(0, min(longest, 240), 2):
         bodies = []
-        for axes, picture in zip(cells, pictures, strict=False):
+        for axes, picture in zip(axes_of_all, pictures, strict=False):
             bodies += draw_pose(axes, picture.points[frame % len(picture.points)])
         images.append(to_image(canvas))
         for lines in bodies:
@@ -183,19 +168,17 @@ def draw_animation(pictures: Sequence[Projection], out: Path) -> None:
         format="gif",
         save_all=True,
         append_images=images[1:],
-        duration=1000 * GIF_STEP // FRAME_RATE,
+        duration=66,  # milliseconds
         loop=0,
         optimize=True,
     )
 
 
 def render(drawings: Sequence[Drawing], out: Path) -> None:
-    """Draw a strip for each drawing if `out` ends in .png, an animation if it ends in .gif.
-
-    Raises ScdnetError for another suffix.
-    """
-    check_picture(out)
+    """Draw a strip for each drawing if `out` ends in .png, otherwise an animation (.gif)."""
     draw = draw_strips if out.suffix.lower() == ".png" else draw_animation
     pictures = [project(drawing) for drawing in drawings]
+    # All fit into a cell of this width and height, in metres.
+    cell = np.max([picture.high - picture.low for picture in pictures], axis=0)
     with atomic_write(out) as partial:
-        draw(pictures, partial)
+        draw(pictures, cell, partial)
