@@ -54,11 +54,7 @@ NTU_25 = Skeleton(
 
 def neighbor_matrix(skeleton: Skeleton) -> np.ndarray:
     """Return (V, V) int64, 1 where two joints are the same or share a bone."""
-    matrix = np.eye(skeleton.num_joints, dtype=np.int64)
-    for child, parent in skeleton.bones:
-        matrix[child, parent] = 1
-        matrix[parent, child] = 1
-    return matrix
+    return (partition_graph(skeleton).sum(axis=0) > 0).astype(np.int64)
 
 
 def partition_graph(skeleton: Skeleton) -> np.ndarray:
@@ -67,10 +63,8 @@ def partition_graph(skeleton: Skeleton) -> np.ndarray:
     An edge i -> j is entry [j, i]; inward and outward are column-normalized, a column of zeros
     stays zero. Source: Chen et al. 2021 (CTR-GCN), the graph that docs/method.md 3 describes.
     """
-    inward = np.zeros((skeleton.num_joints, skeleton.num_joints), dtype=np.float32)
-    for child, parent in skeleton.bones:
-        inward[parent, child] = 1
-    subsets = [np.eye(skeleton.num_joints, dtype=np.float32)]
-    for directed in (inward, inward.T):
-        subsets.append(directed / np.maximum(directed.sum(axis=0), 1))
-    return np.stack(subsets)
+    identity = np.eye(skeleton.num_joints, dtype=np.float32)
+    # A joint has one parent at most, so a column sums to 1 or 0; the root has no bone to itself.
+    inward = identity[:, list(skeleton.parents)] * (1 - identity)
+    outward = inward.T / np.maximum(inward.sum(axis=1), 1)
+    return np.stack([identity, inward, outward])

@@ -6,7 +6,7 @@ import pytest
 
 from scdnet.config import Config, Stream
 from scdnet.config_file import ConfigError, changed_keys, dump_config, find_config, load_config
-from scdnet.data.streams import STREAMS
+from scdnet.data.views import STREAMS
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "configs/ntu60_xsub.yaml"

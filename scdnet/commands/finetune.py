@@ -9,7 +9,7 @@ from scdnet.commands.evaluation import (
     source_parser,
 )
 from scdnet.config_file import load_config
-from scdnet.data.rank_info import SINGLE_PROCESS
+from scdnet.data.clips import SINGLE_PROCESS
 from scdnet.engine.device import resolve_device
 from scdnet.eval.inputs import build_inputs
 from scdnet.eval.protocols import evaluate_finetuning

@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from scdnet.config import DataConfig
-from scdnet.data.cache import free_memory
-from scdnet.data.rank_info import SINGLE_PROCESS, RankInfo
-from scdnet.data.recordings import Batch, Recordings, open_recordings, to_planes
+from scdnet.data.recordings import (
+    Batch,
+    Recordings,
+    free_memory,
+    open_recordings,
+    to_planes,
+)
 from scdnet.data.store import SequenceStore, StoreError, open_sequences
-from scdnet.data.streams import STREAMS
 from scdnet.data.views import (
     PAIR_SPECS,
+    STREAMS,
     AugmentParams,
     Crop,
     augment,
@@ -28,6 +32,28 @@ from scdnet.data.views import (
 from scdnet.skeleton import NTU_25
 
 Tensors = TypeVar("Tensors", Batch, AugmentParams)
+
+
+class RankInfo(NamedTuple):
+    """One of several processes that work together, and their number."""
+
+    rank: int
+    world_size: int
+
+    def rows(self, x: Tensor, *, copies: int = 1) -> Tensor:
+        """Return this rank's rows of each copy of a batch.
+
+        (copies*N, ...) -> (copies*N/world_size, ...); `world_size` divides N.
+        """
+        return x.unflatten(0, (copies, self.world_size, -1))[:, self.rank].flatten(0, 1)
+
+
+SINGLE_PROCESS = RankInfo(0, 1)
+
+
+def contiguous_ranks(num: int, world_size: int) -> Tensor:
+    """Assign `num` items to ranks: (num,) int64, in runs whose lengths differ by one at most."""
+    return torch.arange(num) * world_size // num
 
 
 @dataclass(frozen=True)

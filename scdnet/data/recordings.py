@@ -1,9 +1,14 @@
-"""The recordings that views are cut from: cached in memory, or read from the store."""
+"""The recordings that views are cut from: cached in memory, or read from the store.
 
+Source: docs/data/caching.md.
+"""
+
+import math
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,15 +18,58 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from scdnet.config import DataConfig
-from scdnet.data.cache import CPU, GB, GPU, NONE, choose_cache
 from scdnet.data.store import SequenceStore, StoreError, open_sequences
 from scdnet.errors import ScdnetError
 from scdnet.skeleton import NTU_25
 
+# The values of `data.cache` besides `auto`.
+GPU = "gpu"
+CPU = "cpu"
+NONE = "none"
+GB = 1e9  # bytes
+MEMINFO = Path("/proc/meminfo")
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 # The values of `data.cache_dtype`.
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 # Frames that are read at a time, so that filling a cache takes little memory besides it.
 READ_FRAMES = 2**16
+
+
+def choose_cache(wanted: str, size: int, free: Mapping[str, float]) -> str:
+    """Choose `gpu`, `cpu` or `none` for frames of `size` bytes.
+
+    `free` has the free bytes of each memory, the preferred one first; `auto` becomes the first of
+    which the frames take at most half. Raises ScdnetError if the memory that is `wanted` does not
+    exist or is too small.
+    """
+    if wanted == "auto":
+        return next((memory for memory in free if size <= free[memory] / 2), NONE)
+    if wanted == GPU and GPU not in free:
+        raise ScdnetError(
+            "data.cache: gpu needs a run on a GPU, this one is on the CPU; use auto, cpu or none"
+        )
+    if wanted != NONE and size > free[wanted]:
+        raise ScdnetError(
+            f"data.cache: the frames take {size / GB:.2f} GB, but the {wanted} has only "
+            f"{free[wanted] / GB:.2f} GB free; use auto or none, or data.cache_dtype=float16"
+        )
+    return wanted
+
+
+def free_memory(device: torch.device) -> dict[str, float]:
+    """Return the free bytes of the GPU, if `device` is one, and of main memory.
+
+    Main memory is infinite where the system does not report it.
+    """
+    free = math.inf
+    if MEMINFO.is_file():
+        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
+        free = 1024 * int(lines["MemAvailable"].removesuffix("kB"))
+    limit = CONTAINER_LIMIT.read_text().strip() if CONTAINER_LIMIT.is_file() else "max"
+    main = {CPU: free if limit == "max" else min(free, int(limit))}
+    if device.type == "cpu":
+        return main
+    return {GPU: torch.accelerator.get_memory_info(device)[0], **main}
 
 
 class Batch(NamedTuple):
@@ -169,10 +217,12 @@ def open_recordings(
     summary = f"frames ({size / GB:.2f} GB)"
     cache = choose_cache(config.cache, size, free)
     if cache == NONE:
-        streamed = StreamedRecordings(
-            StoreReader(config), length, num_workers=config.num_workers, device=device
+        return (
+            StreamedRecordings(
+                StoreReader(config), length, num_workers=config.num_workers, device=device
+            ),
+            f"{summary} read from {store.path} by {config.num_workers} workers",
         )
-        return streamed, f"{summary} read from {store.path} by {config.num_workers} workers"
     frames = torch.empty(
         (3, num_frames, config.num_bodies, NTU_25.num_joints),
         dtype=DTYPES[config.cache_dtype],
@@ -183,8 +233,7 @@ def open_recordings(
             store.read_frames(first, first + READ_FRAMES), config.num_bodies, frames.dtype
         )
         frames[:, first : first + planes.shape[1]] = planes.to(frames.device)
-    copy_batches = frames.device.type != device.type
-    cached = CachedRecordings(frames, length, copy_batches=copy_batches)
+    cached = CachedRecordings(frames, length, copy_batches=frames.device.type != device.type)
     return cached, f"{summary} cached on the {cache}"
 
 

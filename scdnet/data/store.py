@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
 import h5py
@@ -79,8 +78,10 @@ class SequenceStore:
 
     def _read_attributes(self) -> None:
         with self._reading("the attributes"):
-            names = ("format", "version", "skeleton", "dataset", "class_names")
-            found = {name: self._file.attrs.get(name) for name in names}
+            found = {
+                name: self._file.attrs.get(name)
+                for name in ("format", "version", "skeleton", "dataset", "class_names")
+            }
         for name, value, expected in (
             ("format", FORMAT, f"attribute format is {FORMAT!r}"),
             ("version", VERSION, f"version {VERSION}"),
@@ -102,15 +103,15 @@ class SequenceStore:
         self._check(len(shape) == 1 and shape[0] > 1, "offset of N + 1 values, N > 0", shape)
         self.offset = self._read_column("offset", np.int64, shape[0])
         num_frames = len(self._frames)
-        ends_fit = self.offset[0] == 0 and self.offset[-1] == num_frames
-        rises = ends_fit and _is_increasing(self.offset)
+        ends = (self.offset[0], self.offset[-1])
+        rises = ends == (0, num_frames) and _is_increasing(self.offset)
         self._check(rises, f"offsets that increase from 0 to {num_frames}", self.offset)
         columns = {key: self._read_column(key, np.int64, len(self)) for key in INTEGER_COLUMNS}
         self.table = SequenceTable(self._read_names(), **columns)
         label = self.table.label
-        is_class = (label >= 0) & (label < len(self.class_names))
         highest = len(self.class_names) - 1
-        self._check(bool(is_class.all()), f"labels in 0..{highest}", label[~is_class])
+        unknown = label[(label < 0) | (label > highest)]
+        self._check(len(unknown) == 0, f"labels in 0..{highest}", unknown)
         with self._reading("split"):
             benchmarks = list(self._member("split", h5py.Group))
         self._check(all(map(_is_text, benchmarks)), "benchmarks named in UTF-8", benchmarks)
@@ -195,12 +196,7 @@ class SequenceStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

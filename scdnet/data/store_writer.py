@@ -1,6 +1,7 @@
 """Writer of sequence stores (scdnet/data/store.py): a whole file or none."""
 
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -9,7 +10,6 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from scdnet.data.patient_file import PatientFile
 from scdnet.data.store import (
     FORMAT,
     FRAME_SHAPE,
@@ -28,8 +28,37 @@ CHUNK_FRAMES = 512
 WRITE_FRAMES = 16 * CHUNK_FRAMES
 
 
-class _UnfinishedError(Exception):
-    """A store that was left without `finish`; never leaves the writer."""
+class PatientFile(io.FileIO):
+    """A new file that hides its first failed write and drops the later ones.
+
+    HDF5 crashes the process over a write that fails while it closes a file. The user of this class
+    checks `error`, the first failure, instead.
+    """
+
+    error: OSError | None = None
+
+    # FileIO accepts any buffer here; h5py passes a memoryview.
+    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
+        """Write all of `data`, and report so even if it failed."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while len(rest) and self.error is None:
+            written = self._attempt(super().write, rest)
+            rest = rest[written or 0 :]
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Resize the file, and report so even if it failed."""
+        self._attempt(super().truncate, size)
+        return size if size is not None else self.tell()
+
+    def _attempt(self, change: Callable[..., int], argument: object) -> int | None:
+        if self.error is None:
+            try:
+                return change(argument)
+            except OSError as error:
+                self.error = error
+        return None
 
 
 class StoreWriter:
@@ -71,7 +100,7 @@ class StoreWriter:
         with ExitStack() as stack:
             partial = stack.enter_context(atomic_write(self.path))
             with self._writing():
-                self._disk = stack.enter_context(PatientFile(partial))
+                self._disk = stack.enter_context(PatientFile(partial, "w+"))
             with self._writing():
                 # No chunk cache: each part is written as it comes.
                 self._file = h5py.File(self._disk, "w", rdcc_nbytes=0)
@@ -152,16 +181,11 @@ class StoreWriter:
             ) from failure
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: object, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            kind = _UnfinishedError
-            error = _UnfinishedError()
-        # After `finish` the stack is empty.
-        self._stack.__exit__(kind, error, trace)
+        # After `finish` the stack is empty. Before, any error removes the unfinished file.
+        error = error or ScdnetError(f"{self.path}: left unfinished")
+        self._stack.__exit__(type(error), error, trace)
 
     def _close(self) -> None:
         # After a failed write the file cannot be closed properly either.

@@ -6,6 +6,7 @@ views on every device.
 """
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -14,12 +15,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from scdnet.config import ViewsConfig
-from scdnet.data.masks import FRAME_MASKS, JOINT_MASKS
-from scdnet.data.streams import joint_index
-from scdnet.skeleton import Skeleton
-
-# The fraction of a recording that the evaluation view leaves out, half at each end.
-EVALUATION_MARGIN = 0.05
+from scdnet.skeleton import Skeleton, neighbor_matrix
 
 
 class Crop(NamedTuple):
@@ -29,6 +25,74 @@ class Crop(NamedTuple):
     start: Tensor
     # The number of frames.
     length: Tensor
+
+
+@cache
+def _two_step_paths(skeleton: Skeleton) -> Tensor:
+    """Count the paths of two steps, standing still included, between joints: B = A A, (V, V)."""
+    reach = torch.from_numpy(neighbor_matrix(skeleton))
+    return (reach @ reach).double()
+
+
+def num_masked_joints(views: ViewsConfig, skeleton: Skeleton) -> int:
+    """Return how many joints of a skeleton the spatial mask hides."""
+    return round(views.masked_joint_fraction * skeleton.num_joints)
+
+
+def sample_structured_joints(
+    n: int, views: ViewsConfig, skeleton: Skeleton, generator: Generator
+) -> Tensor:
+    """Draw masks (N, V) bool, False at joints around a few seed joints, drawn with replacement.
+
+    A joint's score is the sum of the seeds' rows of B; the highest are masked. Ties are broken at
+    random: the original's sort order favors some joints.
+    """
+    num_seeds = max(1, round(views.seed_joint_fraction * skeleton.num_joints))
+    seeds = torch.randint(skeleton.num_joints, (n, num_seeds), generator=generator)
+    score = _two_step_paths(skeleton)[seeds].sum(dim=1)
+    # Scores are whole numbers, so that less than 1 only breaks ties.
+    score += torch.rand(score.shape, generator=generator, dtype=score.dtype)
+    return _mask_largest(score, num_masked_joints(views, skeleton))
+
+
+def sample_random_joints(
+    n: int, views: ViewsConfig, skeleton: Skeleton, generator: Generator
+) -> Tensor:
+    """Draw masks (N, V) bool, False at as many joints, all equally likely."""
+    score = torch.rand(n, skeleton.num_joints, generator=generator)
+    return _mask_largest(score, num_masked_joints(views, skeleton))
+
+
+def sample_segments(n: int, num_frames: int, views: ViewsConfig, generator: Generator) -> Tensor:
+    """Draw masks (N, T) bool, False in some of the equal segments of T frames."""
+    score = torch.rand(n, views.num_segments, generator=generator)
+    keep = _mask_largest(score, views.num_masked_segments)
+    return keep.repeat_interleave(num_frames // views.num_segments, dim=1)
+
+
+def sample_frames(n: int, num_frames: int, views: ViewsConfig, generator: Generator) -> Tensor:
+    """Draw masks (N, T) bool, False in as many single frames as the masked segments contain."""
+    num_masked = num_frames * views.num_masked_segments // views.num_segments
+    return _mask_largest(torch.rand(n, num_frames, generator=generator), num_masked)
+
+
+def _mask_largest(score: Tensor, num: int) -> Tensor:
+    """Map scores (N, K) to masks (N, K) bool, False at the `num` largest of each row."""
+    return torch.ones(score.shape, dtype=torch.bool).scatter_(1, score.topk(num).indices, False)
+
+
+# The values of `data.views.spatial_mask`.
+JOINT_MASKS = {
+    "structured": sample_structured_joints,
+    "random": sample_random_joints,
+    "none": lambda n, _views, skeleton, _: torch.ones(n, skeleton.num_joints, dtype=torch.bool),
+}
+# The values of `data.views.temporal_mask`.
+FRAME_MASKS = {
+    "segments": sample_segments,
+    "frames": sample_frames,
+    "none": lambda n, num_frames, _views, _: torch.ones(n, num_frames, dtype=torch.bool),
+}
 
 
 class AugmentParams(NamedTuple):
@@ -60,7 +124,8 @@ def sample_augment_params(
     mask_frames = _sample_bernoulli(n, views.frame_mask_prob, generator)
     identity = torch.eye(3)
     rotations = sample_rotations(n, views, generator)
-    shears = sample_shears(n, views, generator)
+    off_diagonal = (torch.rand(n, 3, 3, generator=generator) * 2 - 1) * views.max_shear
+    shears = torch.where(identity > 0, identity, off_diagonal)
     keep_joints = JOINT_MASKS[views.spatial_mask](n, views, skeleton, generator)
     keep_frames = torch.ones(n, num_frames, dtype=torch.bool)
     # The number of segments has to divide the frames only if frames are masked.
@@ -143,13 +208,6 @@ def sample_rotations(n: int, views: ViewsConfig, generator: Generator) -> Tensor
     return z @ y @ x
 
 
-def sample_shears(n: int, views: ViewsConfig, generator: Generator) -> Tensor:
-    """Draw (N, 3, 3): ones on the diagonal, elsewhere uniform numbers up to +-max_shear."""
-    off_diagonal = (torch.rand(n, 3, 3, generator=generator) * 2 - 1) * views.max_shear
-    identity = torch.eye(3)
-    return torch.where(identity > 0, identity, off_diagonal)
-
-
 def training_crop(length: Tensor, params: AugmentParams, min_crop_frames: int) -> Crop:
     """Return the crop of recordings of `length` (N,) frames that the parameters give."""
     wanted = (length * params.crop_fraction).long().clamp(min=min_crop_frames)
@@ -159,7 +217,8 @@ def training_crop(length: Tensor, params: AugmentParams, min_crop_frames: int) -
 
 def evaluation_crop(length: Tensor) -> Crop:
     """Return the crop of recordings of `length` (N,) frames without a margin at both ends."""
-    start = (EVALUATION_MARGIN * length.double() / 2).long()
+    # 5 % of the frames are left out, half of them at each end.
+    start = (0.05 * length.double() / 2).long()
     return Crop(start=start, length=length - 2 * start)
 
 
@@ -210,9 +269,31 @@ def augment(x: Tensor, params: AugmentParams, skeleton: Skeleton) -> Tensor:
     # joints[n, v, u] is 1 where joint v moves to joint u.
     joints = torch.where(params.flip[:, None, None], mirrored, joints)
     joints = joints * params.keep_joints[:, None, :]
-    c = x.shape[1]
-    m = x.shape[4]
+    _, c, _, _, m = x.shape
     x = (params.shear @ params.rotation) @ rearrange(x, "n c t v m -> n c (t m v)")
     x = rearrange(x, "n c (t m v) -> n (c t m) v", m=m, v=skeleton.num_joints) @ joints
     x = rearrange(x, "n (c t m) v -> n c t v m", c=c, m=m)
     return x * params.keep_frames[:, None, :, None, None]
+
+
+@cache
+def joint_index(joints: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return `joints` as an index (V,) int64 on `device`, copied there once.
+
+    To index with a list would copy it each time, and force a host-device synchronization.
+    """
+    return torch.tensor(joints, device=device)
+
+
+def to_bone(x: Tensor, skeleton: Skeleton) -> Tensor:
+    """Map joints (N, C, T, V, M) to the vectors from their parents (root: 0)."""
+    return x - x[:, :, :, joint_index(skeleton.parents, x.device)]
+
+
+def to_motion(x: Tensor, _: Skeleton) -> Tensor:
+    """Map joints (N, C, T, V, M) to their steps to the next frame (last frame: 0)."""
+    return torch.diff(x, dim=2, append=x[:, :, -1:])
+
+
+# The values of `stream`: maps of joints (N, C, T, V, M), of the same shape.
+STREAMS = {"joint": lambda x, _skeleton: x, "bone": to_bone, "motion": to_motion}

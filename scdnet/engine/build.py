@@ -5,9 +5,8 @@ from dataclasses import replace
 import torch
 
 from scdnet.config import DataConfig, HdcConfig, ModelConfig, ScdConfig
-from scdnet.data.cache import CPU, free_memory
-from scdnet.data.clips import Clips, load_clips
-from scdnet.data.rank_info import SINGLE_PROCESS, RankInfo
+from scdnet.data.clips import SINGLE_PROCESS, Clips, RankInfo, load_clips
+from scdnet.data.recordings import CPU, free_memory
 from scdnet.engine.distributed import all_gather_scalar, local_rank_info
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import EncoderSizes
@@ -61,7 +60,9 @@ def open_clips(
     clips = load_clips(data, stream, device, rank_info=ranks, free=free)
     if ranks == SINGLE_PROCESS:
         return clips
-    return replace(clips, cache_summary=f"{clips.cache_summary} of each of {ranks.world_size} ranks")
+    return replace(
+        clips, cache_summary=f"{clips.cache_summary} of each of {ranks.world_size} ranks"
+    )
 
 
 def check_sizes(batch_size: int, queue_size: int, *, num_train: int, num_ranks: int) -> str | None:

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from scdnet.data.rank_info import RankInfo
+from scdnet.data.clips import RankInfo
 from scdnet.errors import ScdnetError
 
-# A rank that dies is noticed at once, because its connections close. The timeout is for a machine
-# that vanishes silently; whatever the first rank does alone, such as writing a checkpoint, must
-# take less.
+# A rank that dies is noticed at once, because its connections close; a machine that vanishes
+# silently is noticed after this time. Whatever the first rank does alone, such as writing a
+# checkpoint, must take less.
 TIMEOUT = timedelta(minutes=10)
 T = TypeVar("T")
 

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips
-from scdnet.data.rank_info import contiguous_ranks
+from scdnet.data.clips import Clips, contiguous_ranks
 from scdnet.engine.build import build_model, build_objective, encoder_sizes
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
 from scdnet.engine.device import seed_everything, set_precision

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips
-from scdnet.data.rank_info import RankInfo
+from scdnet.data.clips import Clips, RankInfo
 from scdnet.engine.build import open_clips
 from scdnet.engine.device import disable_malloc_trim
 from scdnet.engine.logs import log

@@ -6,6 +6,7 @@ on contiguous memory. The 1x1 convolutions that read the same input are stored a
 the same as with one each.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -13,7 +14,6 @@ from einops import einsum, rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scdnet.models.bodies import DistinctBodies
 from scdnet.models.layers import (
     Conv1x1,
     ConvNorm,
@@ -32,9 +32,41 @@ COORDINATES = 3
 NUM_SUBSETS = 3
 # The branches of the temporal convolution.
 NUM_BRANCHES = 4
-MIN_RELATION_CHANNELS = 8
 # The widths of the units, times b.
 STEM_WIDTHS = (1, 4, 1)
+
+
+@dataclass(frozen=True)
+class DistinctBodies:
+    """The bodies of N clips as R rows: all first bodies, the second ones present, one absent.
+
+    Most clips show one person. After the input's batch norm all absent second bodies are the same
+    tensor, and they stay equal through a whole stem: one of them represents all.
+    """
+
+    # The body that each row is, among the M*N bodies in the order (m n).
+    index: Tensor  # (R,)
+    # The number of bodies that each row represents.
+    count: Tensor  # (R,)
+    # The row of each clip's second body, counted from the first row of a second body.
+    row: Tensor  # (N,)
+
+
+def find_distinct_bodies(clips: Tensor) -> DistinctBodies | None:
+    """Find the absent second bodies of clips (N, C, T, V, M); None if fewer than two are absent."""
+    n = clips.shape[0]
+    if clips.shape[4] == 1:
+        return None
+    is_absent = (clips[..., 1] == 0).flatten(1).all(dim=1)
+    present = (~is_absent).nonzero()[:, 0]
+    absent = is_absent.nonzero()[:, 0]
+    if len(absent) < 2:
+        return None
+    first = torch.arange(n, device=clips.device)
+    count = clips.new_ones(n + len(present) + 1)
+    count[-1] = len(absent)
+    row = torch.where(is_absent, len(present), (~is_absent).cumsum(dim=0) - 1)
+    return DistinctBodies(torch.cat([first, n + present, n + absent[:1]]), count, row)
 
 
 class GraphConv(nn.Module):
@@ -48,7 +80,7 @@ class GraphConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, skeleton: Skeleton) -> None:
         super().__init__()
-        relation = MIN_RELATION_CHANNELS if in_channels == COORDINATES else in_channels // 8
+        relation = 8 if in_channels == COORDINATES else in_channels // 8
         # A: (S, U, V)
         self.adjacency = nn.Parameter(torch.from_numpy(partition_graph(skeleton)))
         self.alpha = nn.Parameter(torch.zeros(1))

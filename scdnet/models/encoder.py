@@ -12,8 +12,13 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scdnet.models.bodies import DistinctBodies, find_distinct_bodies
-from scdnet.models.ctrgcn import COORDINATES, STEM_WIDTHS, Stem
+from scdnet.models.ctrgcn import (
+    COORDINATES,
+    STEM_WIDTHS,
+    DistinctBodies,
+    Stem,
+    find_distinct_bodies,
+)
 from scdnet.skeleton import NTU_25, Skeleton
 
 PATHS = ("temporal", "spatial")
@@ -57,7 +62,7 @@ class EncoderSizes:
         """
         base_channels = len(weights["temporal_stem.units.0.gcn.norm.weight"])
         embed_dim, frame_tokens = weights["spatial_path.project.0.weight"].shape
-        joints_of_bodies = len(weights["temporal_stem.input_norm.weight"]) // COORDINATES
+        input_width = len(weights["temporal_stem.input_norm.weight"])
         prefix = "temporal_path.transformer.layers."
         layers = {key.split(".")[3] for key in weights if key.startswith(prefix)}
         return cls(
@@ -66,16 +71,14 @@ class EncoderSizes:
             num_heads=num_heads,
             num_layers=len(layers),
             num_frames=frame_tokens // base_channels,
-            num_bodies=joints_of_bodies // skeleton.num_joints,
+            num_bodies=input_width // (COORDINATES * skeleton.num_joints),
             dropout=dropout,
             pooling=pooling,
         )
 
-    def level_width(self, level: int) -> int:
-        """Return the width of a path's feature at `level`, 1 to NUM_LEVELS."""
-        if level == NUM_LEVELS:
-            return self.embed_dim
-        return STEM_WIDTHS[level - 1] * self.base_channels
+    def level_widths(self) -> tuple[int, ...]:
+        """Return the widths of a path's features at the levels 1 to NUM_LEVELS."""
+        return (*(times * self.base_channels for times in STEM_WIDTHS), self.embed_dim)
 
 
 class PathFeatures(NamedTuple):

@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from scdnet.models.encoder import NUM_LEVELS, PATHS, DualPathEncoder
+from scdnet.models.encoder import PATHS, DualPathEncoder
 from scdnet.models.objective import BOTH_PATHS, INSTANCE, Objective, level_name
 
 
@@ -67,8 +67,8 @@ class ProjectedEncoder(nn.Module):
         self.tasks = objective.tasks
         sizes = encoder.sizes
         widths = {**dict.fromkeys(PATHS, sizes.embed_dim), INSTANCE: 2 * sizes.embed_dim}
-        for level in range(1, NUM_LEVELS + 1):
-            widths |= {level_name(path, level): sizes.level_width(level) for path in PATHS}
+        for level, width in enumerate(sizes.level_widths(), start=1):
+            widths |= {level_name(path, level): width for path in PATHS}
         heads = {
             name: ProjectionHead(widths[name], sizes.embed_dim, projection_dim)
             for name in objective.projections

@@ -50,7 +50,7 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
     row_count: Tensor | None = None  # (R,)
 
     def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Normalize (R, C, V, T).
+        """Normalize (R, C, V, T); in training, update the running statistics.
 
         `shift` (C,), in training only, is left out of `x`: it would change the running mean alone.
         """
@@ -64,17 +64,22 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
             pace = self.momentum / (1 - self.momentum)
             self.running_mean.add_(shift.detach(), alpha=pace)
         self.num_batches_tracked.add_(1)
-        if self.row_count is None and self.gather is None:
-            return self._normalize_plain(x, weight)
-        return _normalize_weighted(self, x, weight)
-
-    def _normalize_plain(self, x: Tensor, weight: Tensor) -> Tensor:
-        # Autograd keeps the statistics that it is given, and a second call would change them.
-        mean = self.running_mean.clone()
-        var = self.running_var.clone()
-        y = F.batch_norm(x, mean, var, weight, self.bias, True, self.momentum, self.eps)
-        self.running_mean.copy_(mean)
-        self.running_var.copy_(var)
+        count = self.row_count
+        if count is None and self.gather is None:
+            # Autograd keeps the statistics that it is given, and a second call would change them.
+            mean = self.running_mean.clone()
+            var = self.running_var.clone()
+            y = F.batch_norm(x, mean, var, weight, self.bias, True, self.momentum, self.eps)
+            self.running_mean.copy_(mean)
+            self.running_var.copy_(var)
+            return y
+        if count is None:
+            count = torch.ones_like(x[:, 0, 0, 0], dtype=weight.dtype)
+        y, mean, var, n = _WeightedBatchNorm.apply(
+            x, weight, self.bias, count, self.eps, self.gather
+        )
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
         return y
 
 
@@ -100,17 +105,6 @@ def weighted_rows(model: nn.Module, count: Tensor) -> Iterator[None]:
     finally:
         for norm in norms:
             norm.row_count = None
-
-
-def _normalize_weighted(norm: WeightedBatchNorm2d, x: Tensor, weight: Tensor) -> Tensor:
-    """Normalize (R, C, V, T) as in training, and update the running statistics."""
-    count = norm.row_count
-    if count is None:
-        count = torch.ones_like(x[:, 0, 0, 0], dtype=weight.dtype)
-    y, mean, var, n = _WeightedBatchNorm.apply(x, weight, norm.bias, count, norm.eps, norm.gather)
-    norm.running_mean.lerp_(mean, norm.momentum)
-    norm.running_var.lerp_(var * (n / (n - 1)), norm.momentum)
-    return y
 
 
 class _WeightedBatchNorm(torch.autograd.Function):

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips, load_clips, sample_batches
-from scdnet.data.rank_info import RankInfo
+from scdnet.data.clips import Clips, RankInfo, contiguous_ranks, load_clips, sample_batches
 from scdnet.data.recordings import CachedRecordings, StoreReader
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.errors import ScdnetError
@@ -186,3 +185,18 @@ def test_batches_are_an_order_of_the_sequences_cut_up():
     order = train[torch.randperm(10, generator=torch.Generator().manual_seed(0))]
     batches = sample_batches(train, 4, torch.Generator().manual_seed(0))
     assert torch.cat(batches).tolist() == order[:8].tolist()
+
+
+def test_a_rank_takes_its_rows_of_each_copy_of_a_batch():
+    x = torch.arange(12)
+    assert RankInfo(1, 3).rows(x, copies=2).tolist() == [2, 3, 8, 9]
+    assert RankInfo(0, 1).rows(x, copies=2).tolist() == x.tolist()
+
+
+@pytest.mark.parametrize(("num", "size"), [(10, 3), (4, 4), (7, 1)])
+def test_contiguous_ranks_are_even_and_sorted(num: int, size: int):
+    ranks = contiguous_ranks(num, size)
+    counts = ranks.bincount(minlength=size)
+    assert (ranks.diff() >= 0).all()
+    assert counts.sum() == num
+    assert counts.max() - counts.min() <= 1

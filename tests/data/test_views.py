@@ -9,9 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from scdnet.config import ViewsConfig
-from scdnet.data.streams import STREAMS
 from scdnet.data.views import (
+    FRAME_MASKS,
+    JOINT_MASKS,
     PAIR_SPECS,
+    STREAMS,
     AugmentParams,
     augment,
     evaluation_crop,
@@ -19,9 +21,11 @@ from scdnet.data.views import (
     sample_augment_params,
     sample_pair_params,
     sample_rotations,
+    to_bone,
+    to_motion,
     training_crop,
 )
-from scdnet.skeleton import NTU_25
+from scdnet.skeleton import NTU_25, neighbor_matrix
 from tests.reference import views as reference
 
 ALWAYS = ViewsConfig(rotate_prob=1, flip_prob=1, shear_prob=1, joint_mask_prob=1, frame_mask_prob=1)
@@ -238,3 +242,115 @@ def test_the_spatial_task_turns_and_shears_half_as_much_and_hides_no_joint():
 def test_the_temporal_task_hides_no_frame_but_joints_of_each_view():
     first, second = pairs("temporal")
     assert first.keep_frames.all() and not torch.equal(first.keep_joints, second.keep_joints)
+
+
+def draw_joint_masks(n: int, kind: str = "structured", **values: object) -> torch.Tensor:
+    return JOINT_MASKS[kind](n, ViewsConfig(**values), NTU_25, generator())
+
+
+def draw_frame_masks(n: int, kind: str, num: int = 64, **values: object) -> torch.Tensor:
+    return FRAME_MASKS[kind](n, num, ViewsConfig(**values), generator())
+
+
+def test_joint_mask_hides_the_joints_of_highest_score():
+    """The masked joints of one seed have the most paths of two steps to it, ties apart."""
+    reach = neighbor_matrix(NTU_25)
+    score = reach @ reach
+    keep = draw_joint_masks(200, seed_joint_fraction=1 / 25).numpy()
+    for row in keep:
+        lowest_hidden = [score[seed][~row].min() >= score[seed][row].max() for seed in range(25)]
+        # It holds for the seed that was drawn.
+        assert any(lowest_hidden)
+
+
+@pytest.mark.parametrize("masked", [0, 1, 8, 24])
+@pytest.mark.parametrize("kind", ["structured", "random"])
+def test_joint_masks_hide_as_many_as_asked(kind: str, masked: int):
+    keep = draw_joint_masks(50, kind, masked_joint_fraction=masked / 25)
+    assert (~keep).sum(dim=1).tolist() == [masked] * 50
+
+
+def test_ties_of_the_joint_mask_favor_no_side():
+    keep = draw_joint_masks(20_000)
+    hidden = (~keep).float().mean(dim=0)
+    difference = hidden - hidden[list(NTU_25.mirror)]
+    # 5 standard errors of 0.5 / sqrt(20,000) = 0.0035.
+    assert difference.abs().max() < 0.02
+
+
+def test_frame_mask_hides_whole_segments():
+    keep = draw_frame_masks(300, "segments")
+    segments = keep.view(300, 16, 4)
+    assert (segments.all(dim=2) | ~segments.any(dim=2)).all()
+    assert (~segments.any(dim=2)).sum(dim=1).tolist() == [6] * 300
+    # Every segment is masked about as often.
+    assert (keep.float().mean(dim=0) - 10 / 16).abs().max() < 0.15
+
+
+def test_masks_depend_on_the_generator_alone():
+    assert torch.equal(draw_joint_masks(9), draw_joint_masks(9))
+
+
+def test_random_joint_masks_hide_any_joints():
+    keep = draw_joint_masks(5000, "random", masked_joint_fraction=10 / 25)
+    assert (~keep).sum(dim=1).tolist() == [10] * 5000
+    # 5 standard errors of 0.007.
+    assert (keep.float().mean(dim=0) - 15 / 25).abs().max() < 0.035
+
+
+def test_frame_masks_hide_as_many_single_frames_as_the_segments_contain():
+    keep = draw_frame_masks(500, "frames")
+    # 6 of 16 segments of 4 frames.
+    assert (~keep).sum(dim=1).tolist() == [24] * 500
+    share = keep.view(500, 16, 4).float().mean(dim=2)
+    assert not ((share == 0) | (share == 1)).all(dim=1).any()
+
+
+@pytest.mark.parametrize(
+    ("segments", "masked"), [(16, 0), (16, 1), (16, 6), (16, 15), (2, 1), (64, 13)]
+)
+def test_single_frames_and_segments_hide_as_many_frames(segments: int, masked: int):
+    hidden = {
+        kind: ~draw_frame_masks(50, kind, num_segments=segments, num_masked_segments=masked)
+        for kind in ("segments", "frames")
+    }
+    expected = [masked * 64 // segments] * 50
+    for mask in hidden.values():
+        assert mask.sum(dim=1).tolist() == expected
+
+
+@pytest.mark.parametrize(("masked", "expected"), [(0, 0), (1, 1), (6, 11), (15, 28)])
+def test_single_frames_need_no_whole_segments(masked: int, expected: int):
+    """Each segment counts as 30 / 16 frames; the sum is rounded down."""
+    keep = draw_frame_masks(50, "frames", 30, num_masked_segments=masked)
+    assert (~keep).sum(dim=1).tolist() == [expected] * 50
+
+
+def test_none_hides_nothing():
+    assert draw_joint_masks(5, "none").all() and draw_frame_masks(5, "none").all()
+
+
+def test_bone_is_the_joint_minus_its_parent():
+    x = torch.randn(2, 3, 5, 25, 2)
+    bone = to_bone(x, NTU_25)
+    assert torch.equal(bone[:, :, :, 3], x[:, :, :, 3] - x[:, :, :, 2])  # head - neck
+    assert torch.equal(bone[:, :, :, 22], x[:, :, :, 22] - x[:, :, :, 7])  # pair 23-8
+    assert bone[:, :, :, 20].abs().max() == 0  # the root
+
+
+def test_bones_do_not_see_where_the_body_stands():
+    x = torch.randn(2, 3, 5, 25, 2)
+    assert torch.allclose(to_bone(x + 7, NTU_25), to_bone(x, NTU_25), atol=1e-5)
+
+
+def test_motion_is_the_step_to_the_next_frame_and_zero_at_the_end():
+    x = torch.randn(1, 3, 5, 25, 2)
+    motion = to_motion(x, NTU_25)
+    assert torch.equal(motion[:, :, 1], x[:, :, 2] - x[:, :, 1])
+    assert motion[:, :, -1].abs().max() == 0
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_streams_keep_the_shape(stream: str):
+    x = torch.randn(2, 3, 5, 25, 1)
+    assert STREAMS[stream](x, NTU_25).shape == x.shape

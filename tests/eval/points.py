@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from scdnet.config import Config
-from scdnet.data.rank_info import SINGLE_PROCESS
+from scdnet.data.clips import SINGLE_PROCESS
 from scdnet.eval.features import Features
 from scdnet.eval.inputs import Inputs, build_inputs
 from scdnet.results.record import Baseline

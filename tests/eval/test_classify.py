@@ -7,8 +7,7 @@ import torch
 
 from scdnet import load_classifier, open_sequences
 from scdnet.config import Config
-from scdnet.data.clips import evaluation_view
-from scdnet.data.rank_info import SINGLE_PROCESS
+from scdnet.data.clips import SINGLE_PROCESS, evaluation_view
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.eval.classify import Classifier

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from scdnet.models.bodies import find_distinct_bodies
+from scdnet.models.ctrgcn import find_distinct_bodies
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes, TokenPath
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.objective import Objective

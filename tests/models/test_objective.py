@@ -41,9 +41,7 @@ def test_levels_are_the_means_after_each_unit_and_the_end(path: str, share_empty
         hook.remove()
     encoder.share_empty_bodies = share_empty_bodies
     *units, last = encoder.level_features(x, path)
-    assert [level.shape[1] for level in (*units, last)] == [
-        SIZES.level_width(i) for i in range(1, NUM_LEVELS + 1)
-    ]
+    assert tuple(level.shape[1] for level in (*units, last)) == SIZES.level_widths()
     for level, output in zip(units, outputs, strict=True):
         by_body = output.mean(dim=(2, 3)).unflatten(0, (2, 4))  # (M, N, C)
         assert torch.allclose(level, by_body.mean(dim=0), atol=1e-6)

@@ -23,8 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from scdnet.cli import command_parser
 from scdnet.config import Config
 from scdnet.data.clips import Clips
-from scdnet.data.noise import noise_clips
+from scdnet.data.recordings import CachedRecordings
 from scdnet.engine.device import device_name
+from scdnet.skeleton import NTU_25
 
 REFERENCE = "reference"
 OURS = "scdnet"
@@ -115,10 +116,32 @@ def wait(device: torch.device) -> None:
 
 
 def synthetic_clips(config: Config, device: torch.device) -> tuple[Clips, list[Tensor]]:
-    """Return noise clips, 3 of 16 with two people as in NTU RGB+D, and batches of one epoch."""
+    """Return recordings of noise, and batches of one epoch.
+
+    As in NTU RGB+D, recordings have 40 to 159 frames, and 3 of 16 have a second body.
+    """
     num = 16 * config.data.batch_size
-    clips = noise_clips(config.data, num, two_person=3 / 16, device=device)
-    return clips, list(torch.arange(num).split(config.data.batch_size))
+    index = torch.arange(num)
+    generator = torch.Generator().manual_seed(0)
+    length = torch.randint(40, 160, (num,), generator=generator)
+    shape = (3, int(length.sum()), config.data.num_bodies, NTU_25.num_joints)
+    frames = torch.randn(shape, generator=generator)
+    # Those with two people are evenly spread.
+    is_alone = ((index + 1) * (3 / 16)).floor().diff(prepend=torch.zeros(1)) == 0
+    frames[:, is_alone.repeat_interleave(length), 1:] = 0
+    clips = Clips(
+        recordings=CachedRecordings(frames.to(device), length),
+        cache_summary="noise",
+        device=device,
+        label=torch.zeros(num, dtype=torch.long),
+        is_train=torch.ones(num, dtype=torch.bool),
+        name=np.array([f"noise{i:09}" for i in range(num)]),
+        class_names=("noise",),
+        dataset="noise",
+        config=config.data,
+        stream="joint",
+    )
+    return clips, list(index.split(config.data.batch_size))
 
 
 @torch.no_grad()

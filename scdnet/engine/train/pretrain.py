@@ -11,8 +11,7 @@ from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.config_file import dump_config
-from scdnet.data.clips import Clips
-from scdnet.data.rank_info import SINGLE_PROCESS, RankInfo
+from scdnet.data.clips import SINGLE_PROCESS, Clips, RankInfo
 from scdnet.engine.build import build_model, build_objective, check_sizes, open_clips
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from scdnet.engine.device import (

@@ -9,7 +9,7 @@ from timm.scheduler.scheduler import Scheduler
 from torch import Tensor
 from torch.optim import Optimizer
 
-from scdnet.data.rank_info import RankInfo
+from scdnet.data.clips import RankInfo
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError
 from scdnet.engine.device import (
     GraphedStep,
