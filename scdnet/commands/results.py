@@ -62,7 +62,5 @@ def has_published_size(row: Row) -> bool:
 
     Synthetic and filtered datasets have the same names.
     """
-    facts = NTU_DATASETS.get(row.dataset)
-    if facts is None or row.benchmark not in facts.sizes:
-        return False
-    return row.num_test == facts.sizes[row.benchmark].test
+    sizes = NTU_DATASETS[row.dataset].sizes if row.dataset in NTU_DATASETS else {}
+    return row.benchmark in sizes and row.num_test == sizes[row.benchmark].test

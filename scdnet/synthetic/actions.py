@@ -90,7 +90,7 @@ SHAKEN_HAND: Pose = {
     "trunk": (0.16, 0, 0.12),
 }
 
-# By NTU-60's action number.
+# The keys are NTU-60's action numbers.
 ACTIONS = {
     # Throw.
     7: Action(

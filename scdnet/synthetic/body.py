@@ -55,7 +55,7 @@ SOLE_M = 0.01
 # Directions in which an elbow points when it hangs and when it is lifted: outwards, up, ahead.
 HANGING_ELBOW = np.array([0.3, -0.75, -0.6])
 LIFTED_ELBOW = np.array([0.9, 0.45, -0.1])
-# Lengths of a body in metres, by the names of people.PROPORTIONS; `arm` and `leg` are whole limbs.
+# Lengths of a body in metres. The names are those of people.PROPORTIONS, `arm` and `leg`.
 Lengths = Mapping[str, float]
 
 

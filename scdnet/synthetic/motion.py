@@ -170,7 +170,7 @@ def _turn_to_front(num_frames: int, *, lead_s: float, rng: np.random.Generator) 
     angle = 0.8 * rng.standard_normal()  # radians
     start = rng.uniform(0, lead_s - TURN_S)
     progress = (np.arange(num_frames) / FRAME_RATE - start) / TURN_S
-    # At the start the trunk is bent, leaning and twisted.
+    # The trunk is at first bent, leaning and twisted.
     trunk = (0.24, 0.14, 0.30) * rng.standard_normal(3)  # radians
     pose[:, SLICES["trunk"]] = np.outer(1 - progress.clip(0, 1), trunk)
     first, second = ("left_", "right_") if angle > 0 else ("right_", "left_")

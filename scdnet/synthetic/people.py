@@ -58,7 +58,7 @@ class Style(NamedTuple):
 
     lengths: Lengths
     left_handed: bool
-    # By the names of HABITS.
+    # The keys are the names of HABITS.
     habits: dict[str, float]
 
 

@@ -24,8 +24,7 @@ MAX_GAP = 0.3  # metres
 TITLE_HEIGHT = 0.4  # metres
 # Gap between two cells.
 MARGIN = 0.35  # metres
-INCHES_PER_METRE = 0.55
-DPI = 150
+PIXELS_PER_METRE = 82.5
 BASE, *FEET = map(NTU_25.joints.index, ("base of spine", "left foot", "right foot"))
 
 
@@ -61,24 +60,24 @@ def line_up(points: np.ndarray) -> np.ndarray:
     points = points[np.isfinite(points).any(axis=(1, 2, 3))]
     # Each pose touches x = 0 and y = 0.
     points = points - np.nanmin(points, axis=(1, 2), keepdims=True)
-    sizes = np.nanmax(points, axis=(1, 2))  # (T, 2)
+    all_widths = np.nanmax(points[..., 0], axis=(1, 2))  # (T,)
     for num_poses in (5, 4, 3, 2):
         chosen = np.unique((np.arange(num_poses) + 0.5) * len(points) // num_poses).astype(int)
-        widths, heights = sizes[chosen].T
+        widths = all_widths[chosen]
         gap = (CELL[0] - widths.sum()) / max(1, len(chosen) - 1)
         if gap >= MIN_GAP:
             break
     gap = np.clip(gap, MIN_GAP, MAX_GAP)
     lefts = np.cumsum(widths + gap) - widths - gap
-    shifts = np.stack([lefts, 0 * lefts], axis=-1)  # (P, 2)
-    extent = np.array([lefts[-1] + widths[-1], heights.max()])
-    return (points[chosen] + shifts[:, None, None]) / max(1, *(extent / CELL))
+    poses = points[chosen]
+    poses[..., 0] += lefts[:, None, None]
+    return poses / max(1, *(np.nanmax(poses, axis=(0, 1, 2)) / CELL))
 
 
 def draw_title(axes: Axes, corner: np.ndarray, text: str) -> None:
     """Write above the cell with this upper left corner, cutting off what is wider than the cell."""
     text = " ".join(text.split())
-    max_width = CELL[0] * INCHES_PER_METRE * DPI
+    max_width = CELL[0] * PIXELS_PER_METRE
     x, y = corner
     title = axes.text(x, y, text, fontsize=7, color=TITLE_COLOR, va="bottom", parse_math=False)
     while (width := title.get_window_extent().width) > max_width:
@@ -101,8 +100,8 @@ def draw_sheet(drawings: Sequence[Drawing]) -> FigureCanvasAgg:
     columns = min(len(drawings), round(np.sqrt(len(drawings) * 16 / 9 * step[1] / step[0])))
     rows = -(-len(drawings) // columns)
     width, height = step * (columns, rows)  # metres
-    size = (width * INCHES_PER_METRE, height * INCHES_PER_METRE)
-    canvas = FigureCanvasAgg(Figure(figsize=size, dpi=DPI))
+    inches = step * (columns, rows) * PIXELS_PER_METRE / 150
+    canvas = FigureCanvasAgg(Figure(figsize=tuple(inches), dpi=150))
     axes = canvas.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
     for i, drawing in enumerate(drawings):

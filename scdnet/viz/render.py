@@ -18,10 +18,6 @@ from scdnet.files import atomic_write
 from scdnet.skeleton import NTU_25
 from scdnet.viz.drawing import Drawing
 
-# Position of the viewer: degrees to the left of where body 0 faces, by the number of bodies, and
-# degrees above the horizontal.
-AZIMUTH_DEG = {1: 35, 2: 65}
-ELEVATION_DEG = 10
 # Colors of trunk, left and right of each body. Vermilion and blue of Okabe & Ito are distinct to
 # the color-blind.
 COLORS = (
@@ -29,7 +25,6 @@ COLORS = (
     ("#a0a0a0", "#f0a875", "#7cb8de"),
 )
 TITLE_COLOR = "#3b3b3b"
-MARGIN = 0.1  # metres
 # Poses of a sequence in a strip.
 NUM_POSES = 8
 # Letters per line of the title of an animation.
@@ -54,15 +49,15 @@ def project(drawing: Drawing) -> Projection:
         raise ScdnetError(
             f"{drawing.name} ({drawing.class_name}): nothing to draw, no body in any frame"
         )
-    num_bodies = 1 + int(present[:, 1:].any())
-    azimuth, elevation = np.deg2rad([AZIMUTH_DEG[num_bodies], ELEVATION_DEG])
+    # The viewer stands to the left of where body 0 faces, farther if it faces another body.
+    azimuth, elevation = np.deg2rad([65 if present[:, 1:].any() else 35, 10])
     ahead = np.array([np.sin(azimuth), np.cos(azimuth)])
     viewer = np.array([*(ahead * np.cos(elevation)), np.sin(elevation)])
     right = np.array([-ahead[1], ahead[0], 0])
     points = drawing.frames @ np.stack([right, np.cross(viewer, right)], axis=-1)
     low, high = np.percentile(points[present].reshape(-1, 2), [0.3, 99.7], axis=0)
     points = np.where(present[..., None, None], points, np.nan)
-    return Projection(drawing, points, low - MARGIN, high + MARGIN)
+    return Projection(drawing, points, low - 0.1, high + 0.1)
 
 
 def bone_colors(body: int) -> list[str]:
@@ -139,7 +134,7 @@ def draw_strips(pictures: Sequence[Projection], cell: np.ndarray, out: Path) -> 
 
 def draw_animation(pictures: Sequence[Projection], cell: np.ndarray, out: Path) -> None:
     """Draw all sequences in motion, each in a `cell` (2,); the shorter ones are repeated."""
-    # At most four stand beside each other.
+    # No more than four stand beside each other.
     rows = -(-len(pictures) // 4)
     columns = -(-len(pictures) // rows)
     # A metre takes 1.4 inches.

@@ -14,8 +14,7 @@ import torch
 import yaml
 
 from scdnet.commands import evaluate, train
-from scdnet.commands.sweep import make_jobs, read_sweep
-from scdnet.commands.sweep_jobs import Job, Runner
+from scdnet.commands.sweep import Job, Runner, make_jobs, read_sweep
 from scdnet.config import Config
 from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.device import seed_everything
@@ -85,8 +84,8 @@ class InlineProcess:
 def test_a_row_is_trained_evaluated_and_shown_under_its_name(
     run, sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("scdnet.commands.sweep_jobs.ThreadPoolExecutor", InlinePool)
-    monkeypatch.setattr("scdnet.commands.sweep_jobs.subprocess.Popen", InlineProcess)
+    monkeypatch.setattr("scdnet.commands.sweep.ThreadPoolExecutor", InlinePool)
+    monkeypatch.setattr("scdnet.commands.sweep.subprocess.Popen", InlineProcess)
     name = """MoCo's "one" head"""
     path = sweep(seeds=[0], rows={name: ROWS["MoCo"]})
     done = run("tools/sweep.py", path, "--format", "markdown")
@@ -108,12 +107,8 @@ def test_nothing_is_done_twice_and_a_row_that_fails_does_not_stop_the_others(
     folder = tmp_path / "runs/tiny"
     assert run("tools/sweep.py", sweep(seeds=[0])).status == 0
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/last.pt")}
-    assert (
-        run(
-            "tools/sweep.py", sweep(seeds=[0], rows={"MoCo": ROWS["MoCo"]}), "feature_level=2"
-        ).status
-        == 0
-    )
+    path = sweep(seeds=[0], rows={"MoCo": ROWS["MoCo"]})
+    assert run("tools/sweep.py", path, "feature_level=2").status == 0
     rows = {"diverges": ["optim.lr=1e30"], **ROWS}
     done = run("tools/sweep.py", sweep(rows=rows), "--format", "markdown", "--jobs", 2)
     assert done.status == 1
@@ -121,7 +116,7 @@ def test_nothing_is_done_twice_and_a_row_that_fails_does_not_stop_the_others(
     assert before == {path: path.stat().st_mtime_ns for path in before}
     # One epoch, two seeds.
     for name in ROWS:
-        assert re.search(rf"\| knn +\| joint +\| {name} +\| +1 +\| 2 \|", done.out)
+        assert re.search(rf"\| knn +\| joint +\| {name} +\| +1 \| +2 \|", done.out)
     assert "diverges" not in done.out
     for path in folder.glob("*/results.jsonl"):
         path.write_text("torn")
