@@ -17,11 +17,11 @@ torch.set_num_threads(1)  # the models here are small: threads would only wait f
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of golden numbers and real recordings: $SCDNET_SHARED, by default beside the repository."""
+    """Return the folder of golden numbers and recordings: $SCDNET_SHARED, or beside the checkout."""
     folder = Path(os.environ.get("SCDNET_SHARED", Path(__file__).parents[1] / ".." / "shared"))
     if not (folder / "golden").is_dir():
         pytest.skip(
-            f"no golden numbers in {folder}; set SCDNET_SHARED to the folder that holds golden/ and data/"
+            f"{folder}: no golden numbers; set SCDNET_SHARED to the folder with golden/ and data/"
         )
     return folder
 
@@ -29,7 +29,7 @@ def shared() -> Path:
 def write_synthetic_store(
     path: Path, *, per_split: int = 8, classes: int = 2, frames: int = 70, seed: int = 0
 ) -> Path:
-    """A store of random motion around a pose per class; subject 1 trains (x-sub), subject 3 tests."""
+    """Write random motion around a pose of each class; subject 1 trains (x-sub), 3 tests."""
     rng = np.random.default_rng(seed)
     poses = rng.normal(size=(classes, 1, 2, 25, 3))
     names = tuple(f"class {number}" for number in range(classes))

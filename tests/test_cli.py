@@ -14,7 +14,10 @@ def run_unread(body: str, stream: str) -> subprocess.CompletedProcess:
     """Run a command whose `stream` is a pipe that has lost its reader; the other one is kept."""
     reader, writer = os.pipe()
     os.close(reader)
-    program = f"import os, sys\nfrom scdnet.cli import run_command\ndef main():\n    {body}\nrun_command(main)"
+    program = (
+        "import os, sys\nfrom scdnet.cli import run_command\n"
+        f"def main():\n    {body}\nrun_command(main)"
+    )
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writer}
     buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     try:
