@@ -17,7 +17,7 @@ torch.set_num_threads(1)  # the models here are small: threads would only wait f
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Return the folder of golden numbers and recordings: $SCDNET_SHARED, or beside the checkout."""
+    """Return the folder of golden numbers, $SCDNET_SHARED, by default beside the checkout."""
     folder = Path(os.environ.get("SCDNET_SHARED", Path(__file__).parents[1] / ".." / "shared"))
     if not (folder / "golden").is_dir():
         pytest.skip(
