@@ -137,8 +137,9 @@ class StoreWriter:
 
     def table(self) -> SequenceTable:
         """Return the rows appended so far."""
-        columns = zip(*self._rows, strict=True) if self._rows else [()] * (1 + len(INTEGER_COLUMNS))
-        names, *integers = columns
+        names, *integers = (
+            zip(*self._rows, strict=True) if self._rows else [()] * (1 + len(INTEGER_COLUMNS))
+        )
         return SequenceTable(
             np.array(names, dtype=str), *(np.array(column, dtype=np.int64) for column in integers)
         )
@@ -149,20 +150,18 @@ class StoreWriter:
         `splits` has a bool (N,) per benchmark, True for training.
         """
         self._write_pending()
+        table = self.table()
         with self._writing():
-            self._write_tables(self.table(), splits)
+            self._file["offset"] = np.array(self._offsets, dtype=np.int64)
+            self._file.create_dataset("name", data=table.name.tolist(), dtype=h5py.string_dtype())
+            for column in INTEGER_COLUMNS:
+                self._file[column] = getattr(table, column)
+            self._file.create_group("split")
+            for benchmark, is_train in splits.items():
+                self._file[f"split/{benchmark}"] = np.asarray(is_train, dtype=bool)
+            self._file.attrs.update(self._attributes)
             self._file.close()
         self._stack.close()
-
-    def _write_tables(self, table: SequenceTable, splits: Mapping[str, np.ndarray]) -> None:
-        self._file["offset"] = np.array(self._offsets, dtype=np.int64)
-        self._file.create_dataset("name", data=table.name.tolist(), dtype=h5py.string_dtype())
-        for column in INTEGER_COLUMNS:
-            self._file[column] = getattr(table, column)
-        self._file.create_group("split")
-        for benchmark, is_train in splits.items():
-            self._file[f"split/{benchmark}"] = np.asarray(is_train, dtype=bool)
-        self._file.attrs.update(self._attributes)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -177,8 +177,10 @@ def sample_pair_params(
     generator: Generator,
 ) -> AugmentParams:
     """Draw the two views of `n` pairs: the first views, then the second ones, (2N, ...)."""
-    ranges = ("max_angle_deg", "max_minor_angle_deg", "max_shear")
-    scaled = {key: spec.strength * getattr(views, key) for key in ranges}
+    scaled = {
+        key: spec.strength * getattr(views, key)
+        for key in ("max_angle_deg", "max_minor_angle_deg", "max_shear")
+    }
     views = views.model_copy(update=scaled)
     params = sample_augment_params(
         2 * n, num_frames, views=views, skeleton=skeleton, generator=generator

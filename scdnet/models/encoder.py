@@ -63,8 +63,11 @@ class EncoderSizes:
         base_channels = len(weights["temporal_stem.units.0.gcn.norm.weight"])
         embed_dim, frame_tokens = weights["spatial_path.project.0.weight"].shape
         input_width = len(weights["temporal_stem.input_norm.weight"])
-        prefix = "temporal_path.transformer.layers."
-        layers = {key.split(".")[3] for key in weights if key.startswith(prefix)}
+        layers = {
+            key.split(".")[3]
+            for key in weights
+            if key.startswith("temporal_path.transformer.layers.")
+        }
         return cls(
             base_channels=base_channels,
             embed_dim=embed_dim,

@@ -37,8 +37,9 @@ class ClassifiedEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        width = 2 * encoder.sizes.embed_dim
-        self.classifier = LinearClassifier(width, num_classes, generator=generator)
+        self.classifier = LinearClassifier(
+            2 * encoder.sizes.embed_dim, num_classes, generator=generator
+        )
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips (N, C, T, V, M) to class scores (N, classes), in the weights' precision."""
@@ -69,11 +70,12 @@ class ProjectedEncoder(nn.Module):
         widths = {**dict.fromkeys(PATHS, sizes.embed_dim), INSTANCE: 2 * sizes.embed_dim}
         for level, width in enumerate(sizes.level_widths(), start=1):
             widths |= {level_name(path, level): width for path in PATHS}
-        heads = {
-            name: ProjectionHead(widths[name], sizes.embed_dim, projection_dim)
-            for name in objective.projections
-        }
-        self.heads = nn.ModuleDict(heads)
+        self.heads = nn.ModuleDict(
+            {
+                name: ProjectionHead(widths[name], sizes.embed_dim, projection_dim)
+                for name in objective.projections
+            }
+        )
 
     def features(self, task: str, clips: Tensor) -> dict[str, Tensor]:
         """Encode the clips (N, C, T, V, M) of a task: an input (N, width) for each head.

@@ -103,23 +103,22 @@ class LossWeights(nn.Module):
     """The weight of the loss of each pair: 1, or by its level; they receive no gradient."""
 
     level: Tensor  # (L,)
-    ones: Tensor  # (pairs - L,)
     # The moving average of the mean cosine of the positives of each pair at a level.
     invariance: Tensor  # (L,)
 
     def __init__(self, objective: Objective) -> None:
         super().__init__()
         self._weigh = LEVEL_WEIGHTINGS[objective.loss_weights]
+        self._num_pairs = len(objective.pairs)
         level = torch.tensor([level for level in objective.levels if level], dtype=torch.float32)
-        ones = torch.ones(len(objective.pairs) - len(level))
         self.register_buffer("level", level, persistent=False)
-        self.register_buffer("ones", ones, persistent=False)
         self.register_buffer("invariance", torch.ones(len(level)), persistent=len(level) > 0)
 
     def forward(self) -> Tensor:
         """Return the weights (pairs,); those at levels, which come last, have a mean of 1."""
         weights = self._weigh(self.level, self.invariance)
-        return torch.cat([self.ones, weights * (self.num_weighted / weights.sum())])
+        weights = weights * (self.num_weighted / weights.sum())
+        return nn.functional.pad(weights, (self._num_pairs - self.num_weighted, 0), value=1)
 
     @property
     def num_weighted(self) -> int:

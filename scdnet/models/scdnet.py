@@ -65,8 +65,9 @@ class SCDNet(nn.Module):
         self.objective = objective
         self.query = ProjectedEncoder(DualPathEncoder(sizes, skeleton), projection_dim, objective)
         self.key = copy.deepcopy(self.query).requires_grad_(False)
-        queues = {name: KeyQueue(queue_size, projection_dim) for name in objective.keys}
-        self.queues = nn.ModuleDict(queues)
+        self.queues = nn.ModuleDict(
+            {name: KeyQueue(queue_size, projection_dim) for name in objective.keys}
+        )
         self.loss_weights = LossWeights(objective)
 
     @torch.no_grad()
@@ -75,9 +76,9 @@ class SCDNet(nn.Module):
 
         Its batch-norm statistics are its own.
         """
-        keys: list[Tensor] = list(self.key.parameters())
-        queries: list[Tensor] = list(self.query.parameters())
-        torch._foreach_lerp_(keys, queries, 1 - self.momentum)
+        torch._foreach_lerp_(
+            list(self.key.parameters()), list(self.query.parameters()), 1 - self.momentum
+        )
 
     def forward(self, *views: Tensor) -> tuple[Projections, Projections]:
         """Map views (N, C, T, V, M) of the same clips to unit-length queries and keys.
