@@ -49,7 +49,7 @@ def resolve_device(name: str) -> torch.device:
                 f"device: {num_local_ranks} ranks on a machine with {num_gpus} GPUs; "
                 "start at most one rank per GPU"
             )
-        # From here on `cuda` means the GPU of this rank.
+        # Let `cuda` mean the GPU of this rank.
         torch.cuda.set_device(local_rank)
     return torch.device(name)
 

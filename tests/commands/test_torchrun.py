@@ -93,7 +93,7 @@ def test_a_job_that_lost_a_rank_resumes_and_ends_as_the_undisturbed_one(
 ):
     agent = Agent(tmp_path)
     path = str(write_config(config))
-    (first, said), (second, _) = agent.run(["-c", path, "--resume"], death=4)
+    (first, said), (second, _) = agent.run(["-c", path, "--resume"], death=3)
     assert (first, second) == (2, -9)
     assert "nothing to resume, starting a new run" in said
     assert "error on rank 0: Lost connection to another rank; see its log." in said

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,12 @@ from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.run.checkpoints import progress_of
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.eval.knn import score_1nn
-from tests.commands.train_with_a_death import count_events, die_at, run_train
+from tests.commands.train_with_a_death import (
+    count_events,
+    die_at,
+    run_train,
+    wait_for_signal_at,
+)
 from tests.conftest import make_small_config, write_synthetic_store
 from tests.engine.runs import assert_same_state, changed, metrics_of
 
@@ -100,7 +106,7 @@ def long_run(store: Path, runs_dir: Path, *, epochs: int) -> Config:
     return changed(
         make_small_config(store, runs_dir),
         save_every=1,
-        eval_every=2,
+        eval_every=3,
         keep_checkpoints=3,
         optim={"epochs": epochs},
     )
@@ -108,40 +114,44 @@ def long_run(store: Path, runs_dir: Path, *, epochs: int) -> Config:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """An undisturbed run of 4 epochs."""
+    """An undisturbed run of 3 epochs."""
     folder = tmp_path_factory.mktemp("whole")
     store = write_synthetic_store(folder / "synthetic.h5")
-    config = long_run(store, folder / "runs", epochs=4)
+    config = long_run(store, folder / "runs", epochs=3)
     pretrain(config, score=score_1nn)
     return config
 
 
-@pytest.mark.parametrize("data", [{}, {"cache": "none", "num_workers": 2}])
+@pytest.mark.parametrize(
+    ("data", "seed"),
+    [({}, 0), ({"cache": "none", "num_workers": 2}, 2)],
+    ids=["cached", "streamed"],
+)
 def test_a_run_killed_at_drawn_events_ends_as_the_undisturbed_one(
-    whole: Config, tmp_path: Path, start: Callable[..., Program], data: dict
+    whole: Config, tmp_path: Path, start: Callable[..., Program], data: dict, seed: int
 ):
     config = changed(whole, runs_dir=tmp_path / "runs", data=data)
-    check_kills(config, start, whole, kills=3, last_event=7)
+    check_kills(config, start, whole, kills=2, seed=seed)
 
 
 @pytest.mark.slow
 def test_a_run_killed_often_ends_as_the_undisturbed_one(
     whole: Config, tmp_path: Path, start: Callable[..., Program]
 ):
-    longer = long_run(whole.data.store, tmp_path / "whole", epochs=40)
+    longer = long_run(whole.data.store, tmp_path / "whole", epochs=30)
     pretrain(longer, score=score_1nn)
     config = changed(longer, runs_dir=tmp_path / "runs")
-    check_kills(config, start, longer, kills=20, last_event=10)
+    check_kills(config, start, longer, kills=20, seed=2)
 
 
 def check_kills(
-    config: Config, start: Callable[..., Program], whole: Config, *, kills: int, last_event: int
+    config: Config, start: Callable[..., Program], whole: Config, *, kills: int, seed: int
 ) -> None:
     """Kill the run at drawn events, resume it at once, compare its files with those of `whole`."""
-    drawn = random.Random(0)
+    drawn = random.Random(seed)
     num_resumed = 0
     for _ in range(kills):
-        event = drawn.randint(2, last_event)
+        event = drawn.randint(4, 10)
         status, said = start(config, "--resume", act=die_at(event)).finish()
         assert status == -signal.SIGKILL, said
         num_resumed += "Resuming from epoch" in said
@@ -156,8 +166,8 @@ def check_kills(
     assert [line["loss"] for line in metrics_of(config)] == losses
 
 
-def report(event: int) -> None:
-    print(f"event {event}", file=sys.stderr)
+def announce() -> None:
+    print("waiting for a signal", file=sys.stderr)
 
 
 def test_a_signal_to_all_processes_of_a_job_stops_it_with_a_checkpoint(
@@ -165,24 +175,24 @@ def test_a_signal_to_all_processes_of_a_job_stops_it_with_a_checkpoint(
 ):
     """As SLURM and terminals send them; meanwhile the run directory is refused to others."""
     streamed = {"cache": "none", "num_workers": 2}
-    config = changed(small_config, data=streamed, optim={"epochs": 100_000})
-    program = start(config, act=report)
-    progress = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        program.read_until("event 9\n")
+    config = changed(small_config, data=streamed)
+    # The config and the metrics are renamed first, so the event is the third and second step.
+    lives = ((signal.SIGTERM, [], 5, (1, 1)), (signal.SIGINT, ["--resume"], 3, (1, 2)))
+    for number, arguments, event, progress in lives:
+        program = start(config, *arguments, act=wait_for_signal_at(event, announce))
+        program.read_until("waiting for a signal")
         if number == signal.SIGTERM:
             refuse_a_second_run(run, config, program)
         os.killpg(program.pid, number)
         status, said = program.finish()
         assert status == 128 + number, said
         assert f"{number.name}: stopping after this step with a checkpoint" in said
-        last_line = said.splitlines()[-1]
-        assert last_line.startswith("Stopped at epoch ")
-        assert last_line.endswith("/2. Checkpoint saved; continue with --resume.")
-        progress.append(progress_of(read_checkpoint(config.run_dir / "last.pt").state))
-        if number == signal.SIGTERM:
-            program = start(config, "--resume", act=report)
-    assert progress[0] < progress[1]
+        assert said.splitlines()[-1] == (
+            f"Stopped at epoch {progress[0]}, step {progress[1]}/2. "
+            "Checkpoint saved; continue with --resume."
+        )
+        checkpoint = read_checkpoint(config.run_dir / "last.pt")
+        assert progress_of(checkpoint.state) == progress
 
 
 def refuse_a_second_run(run, config: Config, program: Program) -> None:
@@ -196,10 +206,11 @@ def refuse_a_second_run(run, config: Config, program: Program) -> None:
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(
-    whole: Config, tmp_path: Path, start: Callable[..., Program]
+    trained: Path, trained_config: Config, tmp_path: Path, start: Callable[..., Program]
 ):
-    config = changed(whole, runs_dir=tmp_path / "runs", optim={"epochs": 1}, eval_every=0)
-    last = pretrain(config)
+    config = changed(trained_config, runs_dir=tmp_path / "runs")
+    shutil.copytree(trained.parent, config.run_dir)
+    last = config.run_dir / trained.name
     before = last.read_bytes()
     longer = changed(config, optim={"epochs": 2})
     status, said = start(longer, "--resume", largest_file=len(before) * 2 // 3).finish()

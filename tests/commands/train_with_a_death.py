@@ -46,18 +46,25 @@ def die_at(event: int) -> Callable[[int], None]:
     return act
 
 
-def stop_job_at(event: int) -> Callable[[int], None]:
-    """Return an action that asks torchrun to stop at the event, and waits until it does."""
+def wait_for_signal_at(event: int, announce: Callable[[], None]) -> Callable[[int], None]:
+    """Return an action that calls `announce` at the event and waits there for a signal."""
 
     def act(number: int) -> None:
         if number == event:
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-            os.kill(os.getppid(), signal.SIGTERM)
-            signal.sigwait({signal.SIGTERM})
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-            signal.raise_signal(signal.SIGTERM)
+            reader, writer = os.pipe()
+            os.set_blocking(writer, False)
+            # Each signal writes a byte, whichever thread receives it.
+            signal.set_wakeup_fd(writer)
+            announce()
+            os.read(reader, 1)
+            signal.set_wakeup_fd(-1)
 
     return act
+
+
+def stop_job() -> None:
+    """Ask torchrun, the parent of this process, to stop."""
+    os.kill(os.getppid(), signal.SIGTERM)
 
 
 def run_train(arguments: list[str]) -> None:
@@ -72,5 +79,6 @@ if __name__ == "__main__":
         if os.environ["RANK"] == "1" and "DIE_AT" in os.environ:
             count_events(die_at(int(os.environ["DIE_AT"])), renames=False)
         if os.environ["RANK"] == "0" and "STOP_AT" in os.environ:
-            count_events(stop_job_at(int(os.environ["STOP_AT"])), renames=False)
+            stop = wait_for_signal_at(int(os.environ["STOP_AT"]), stop_job)
+            count_events(stop, renames=False)
     run_train(sys.argv[1:])

@@ -29,7 +29,7 @@ NUM_FEATURES = 11
 
 def config_of(store: Path) -> Config:
     """Return a config without dropout, which each rank draws for itself."""
-    return changed(make_small_config(store, Path("runs")), model={"dropout": 0.0, "queue_size": 14})
+    return changed(make_small_config(store, Path("runs")), model={"dropout": 0.0, "queue_size": 6})
 
 
 def batch_of_views() -> Tensor:
@@ -123,7 +123,7 @@ def main(store: Path, out: Path, environment: dict[str, str]) -> None:
             "frozen": gradients(config, frozen=True, sync=False),
             "synced": gradients(config, frozen=False, sync=True),
             "unsynced": gradients(config, frozen=False, sync=False),
-            "scd": train(config, epochs=3),
+            "scd": train(config, epochs=1),
             "scd+hdc": train(changed(config, objective="scd+hdc"), epochs=1),
             "features": features(config),
             "objects": distributed.all_gather_object({"rank": rank}),

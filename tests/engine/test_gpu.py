@@ -1,5 +1,7 @@
 """The same numbers on a GPU as on the CPU; skipped where there is none."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -8,15 +10,14 @@ from scdnet.data.clips import load_clips
 from scdnet.engine.build import build_objective
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.device import WARM_UP, GraphedStep, seed_everything, set_precision
-from scdnet.engine.train.pretrain import pretrain
-from scdnet.engine.train.pretrain import start_training
+from scdnet.engine.train.pretrain import pretrain, start_training
 from scdnet.engine.train.state import Training
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import extract_features, load_encoder_or_baseline
 from scdnet.eval.finetune import finetune
 from scdnet.eval.knn import retrieve, score_1nn, split_features
 from scdnet.eval.linear import linear_probe
-from tests.engine.runs import changed, free_port, metrics_of
+from tests.engine.runs import changed, metrics_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 DEVICES = ("cpu", "cuda")
@@ -41,7 +42,8 @@ def test_views_are_made_without_waiting_for_the_gpu(small_config: Config):
         clips.training_views(torch.tensor([[0, 5, 9]]), torch.Generator().manual_seed(1))
         for _ in range(2)
     ]
-    next(passes[0])  # copies what is copied once
+    # The first pass copies what is copied once.
+    next(passes[0])
     torch.cuda.set_sync_debug_mode("error")
     try:
         next(passes[1])
@@ -84,22 +86,15 @@ def test_training_resuming_and_scoring(small_config: Config):
     assert torch.allclose(features[0].x, features[1].x, atol=1e-3)
 
 
-def test_one_rank_of_nccl_trains_compiled_in_bf16_and_resumes(
-    small_config: Config, monkeypatch: pytest.MonkeyPatch
-):
-    for name, value in {
-        "RANK": "0",
-        "WORLD_SIZE": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": free_port(),
-    }.items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("single_rank")
+def test_one_rank_of_nccl_trains_compiled_in_bf16_and_resumes(small_config: Config):
     config = small_config.model_copy(
         update={"device": "cuda", "precision": "bf16", "eval_every": 1}
     )
-    pretrain(config, score=score_1nn)
+    score = partial(score_1nn, precision="bf16")
+    pretrain(config, score=score)
     more = config.model_copy(update={"optim": config.optim.model_copy(update={"epochs": 3})})
-    state = read_checkpoint(pretrain(more, resume=True, score=score_1nn)).state
+    state = read_checkpoint(pretrain(more, resume=True, score=score)).state
     assert (state["epoch"], len(state["random"])) == (3, 1)
 
 
@@ -138,7 +133,10 @@ def _no_limit_of_recompilations_across_tests():
 
 
 def synthetic_views(config: Config, seed: int) -> torch.Tensor:
-    """(views, N, C, T, V, M) on the GPU, two for each task of the objective; only the first clips show two persons."""
+    """Return views (views, N, C, T, V, M) on the GPU, two for each task of the objective.
+
+    Only the first clip of each has two bodies.
+    """
     shape = (
         2 * len(build_objective(config.objective, config.scd, config.hdc).tasks),
         config.data.batch_size,
@@ -155,7 +153,10 @@ def synthetic_views(config: Config, seed: int) -> torch.Tensor:
 def trained(
     config: Config, *, steps: int = 8, optimizer: str = "sgd", **changes
 ) -> tuple[Training, list[float]]:
-    """A training on the GPU after some steps on made-up views, and its losses; the learning rate changes on the way."""
+    """Return a training on the GPU after two epochs of synthetic views, and its losses.
+
+    The learning rate changes between the epochs.
+    """
     seed_everything(0)
     optim = {"epochs": 2, "milestones": (1,), "name": optimizer}
     config = changed(config, model={"dropout": 0.0, "queue_size": 10}, optim=optim, **changes)
@@ -181,7 +182,8 @@ def test_a_compiled_and_captured_step_is_the_plain_one(
         trained(config, compile=wanted, optimizer=optimizer) for wanted in ("off", "auto")
     )
     assert isinstance(graphed.step, GraphedStep)
-    # rounding grows from step to step: relative noise of 1e-6 in the weights becomes 1e-3 in the losses
+    # Rounding grows from step to step: relative noise of 1e-6 in the weights becomes 1e-3 in the
+    # losses.
     assert losses[0] == pytest.approx(expected[0], rel=1e-5)
     assert losses[1:4] == pytest.approx(expected[1:4], rel=1e-3 if objective == "scd" else 5e-3)
     assert losses[4:] == pytest.approx(expected[4:], rel=0.02)
@@ -196,25 +198,19 @@ def test_a_compiled_and_captured_step_is_the_plain_one(
 def test_the_invariance_of_the_levels_moves_at_each_replay(small_config: Config, objective: str):
     config = changed(small_config, objective=objective)
     training, _ = trained(config, steps=WARM_UP + 1)
-    weights, names = (
-        training.model.loss_weights,
-        [a for a, _ in training.model.objective.pairs][-8:],
-    )
+    weights = training.model.loss_weights
+    names = [a for a, _ in training.model.objective.pairs][-8:]
     for seed in range(3):
-        before, expected = weights.invariance.clone(), weights()[-8:]
-        report = dict(
-            zip(
-                training.metric_names,
-                training.step(*synthetic_views(config, seed)).tolist(),
-                strict=True,
-            )
-        )
-        assert [report[f"weight/{name}"] for name in names] == pytest.approx(
-            expected.tolist(), rel=1e-5
-        )
-        cosine = [1 - report[f"alignment/{name}"] / 2 for name in names]  # |q - k|^2 = 2 - 2 q k
+        before = weights.invariance.clone()
+        expected = weights()[-8:].tolist()
+        values = training.step(*synthetic_views(config, seed)).tolist()
+        metrics = dict(zip(training.metric_names, values, strict=True))
+        assert [metrics[f"weight/{name}"] for name in names] == pytest.approx(expected, rel=1e-5)
+        # |q - k|^2 = 2 - 2 q k
+        cosine = [1 - metrics[f"alignment/{name}"] / 2 for name in names]
         moved = before + 0.01 * (torch.tensor(cosine, device=before.device) - before)
-        assert (moved - before).abs().max() > 1e-5  # ten times what is told apart
+        # Ten times the tolerance below.
+        assert (moved - before).abs().max() > 1e-5
         assert torch.allclose(weights.invariance, moved, rtol=0, atol=1e-6)
 
 
@@ -234,7 +230,8 @@ def test_bf16_is_near_fp32(small_config: Config, objective: str):
     for compiled in ("off", "auto"):
         _, losses = trained(small_config, objective=objective, compile=compiled, precision="bf16")
         assert losses[0] == pytest.approx(expected[0], rel=0.01)
-        assert losses == pytest.approx(expected, rel=0.1)  # the difference grows from step to step
+        # The difference grows from step to step.
+        assert losses == pytest.approx(expected, rel=0.1)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

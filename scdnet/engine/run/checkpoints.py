@@ -21,7 +21,7 @@ EARLIER = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pt")
 
 
 class Progress(NamedTuple):
-    """How far a run has come; a later progress is larger."""
+    """Progress of a run; a later one is larger."""
 
     # Completed epochs, and completed steps of the epoch after them.
     epochs: int

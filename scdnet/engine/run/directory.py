@@ -40,7 +40,7 @@ EVALUATION = ("linear.", "finetune.")
 
 
 class RunDirError(ScdnetError):
-    """A run directory that cannot be used as asked."""
+    """The run directory cannot be used as asked."""
 
 
 def check_run_dir(config: Config, *, resume: bool, overwrite: bool) -> bool:

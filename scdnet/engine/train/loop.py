@@ -35,7 +35,7 @@ BEST_BY = "knn@1"
 
 
 class Plan(NamedTuple):
-    """What a run does, and how often."""
+    """The parts of the config that the loop follows."""
 
     seed: int
     batch_size: int

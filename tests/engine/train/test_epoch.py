@@ -31,7 +31,7 @@ def make_epoch(number: int = 0, *, seed: int = 0) -> Epoch:
 
 def test_an_epoch_has_each_sequence_once_without_an_incomplete_batch():
     batches = torch.stack(make_epoch().batches)
-    # Of 20 sequences.
+    # Two of the 20 sequences are left over.
     assert batches.shape == (3, 6)
     assert len(set(batches.flatten().tolist())) == 18
     assert batches.min() >= 10
@@ -46,7 +46,9 @@ def test_seed_and_number_decide_the_order():
 
 
 def test_an_epoch_continues_where_it_stood():
-    whole, begun, rest = make_epoch(), make_epoch(), make_epoch()
+    whole = make_epoch()
+    begun = make_epoch()
+    rest = make_epoch()
     for epoch in (whole, begun):
         torch.rand(3, generator=epoch.generator)
         epoch.record(torch.arange(float(NUM_METRICS)))

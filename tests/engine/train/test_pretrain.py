@@ -289,7 +289,7 @@ def test_overwrite_spares_a_directory_that_is_no_run(small_config: Config):
 
 @pytest.mark.usefixtures("no_training")
 def test_metrics_after_the_last_checkpoint_are_dropped_on_resume(finished: Config):
-    # As a run that was killed before it saved.
+    # A run that was killed before it saved leaves these.
     with (finished.run_dir / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 2, "loss": -1}\n{"epoch": 3, "lo')
     config = changed(finished, optim={"epochs": 3})

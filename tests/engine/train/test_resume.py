@@ -64,7 +64,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
 @pytest.mark.parametrize(
     ("cache", "num_workers", "stops"),
     [
-        ("auto", 0, (1, 2, 1, 1)),
+        ("auto", 0, (1, 3)),
         ("none", 0, (STEPS - 1, 2)),
         ("none", 2, (STEPS,)),
     ],
