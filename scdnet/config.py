@@ -45,7 +45,7 @@ class ViewsConfig(Section):
     joint_mask_prob: Probability = 0.5
     # The probability of the temporal mask, for each view.
     frame_mask_prob: Probability = 0.5
-    # The shortest crop, as a fraction of the recording.
+    # The shortest crop, as a fraction of the sequence.
     min_crop_fraction: Fraction = 0.1
     # The shortest crop in frames; the longer of the two counts.
     min_crop_frames: int = Field(64, ge=1)
@@ -217,7 +217,7 @@ class FinetuneConfig(Section):
 
     # Below 1 the protocol is semi-supervised.
     label_fraction: Fraction = 1
-    # Semi-supervised: the number of labelled subsets that are drawn and fine-tuned on.
+    # Semi-supervised: the number of labeled subsets that are drawn and fine-tuned on.
     num_subsets: int = Field(5, ge=1)
     # The batch size of fine-tuning.
     batch_size: int = Field(64, ge=1)

@@ -9,11 +9,11 @@ import torch
 from torch import Generator, Tensor
 
 from scdnet.config import DataConfig
-from scdnet.data.recordings import (
+from scdnet.data.cache import (
     Batch,
-    Recordings,
+    Sequences,
     free_memory,
-    open_recordings,
+    open_frames,
     to_planes,
 )
 from scdnet.data.store import SequenceStore, StoreError, open_sequences
@@ -58,12 +58,12 @@ def contiguous_ranks(num: int, world_size: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Clips:
-    """The recordings of all sequences, and the settings of their views on `device`.
+    """The frames of all sequences, and the settings of their views on `device`.
 
     A seed gives the same views wherever the frames are cached, and whichever rank makes them.
     """
 
-    recordings: Recordings
+    sequences: Sequences
     # A description of where the frames are cached, for the log.
     cache_summary: str
     device: torch.device
@@ -120,13 +120,13 @@ class Clips:
             yield self._augment(batch, params, copies=1)
 
     def _load_rows(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Batch]]:
-        """Yield each batch of indices (N,) with the recordings of the rank's rows of it."""
+        """Yield each batch of indices (N,) with the frames of the rank's rows of it."""
         own = [self.rank_info.rows(index) for index in batches]
-        for index, batch in zip(batches, self.recordings.batches(own), strict=True):
+        for index, batch in zip(batches, self.sequences.batches(own), strict=True):
             yield index, _to_device(batch, self.device)
 
     def _augment(self, batch: Batch, params: AugmentParams, *, copies: int) -> Tensor:
-        """Make `copies` views of each recording, one copy after the other.
+        """Make `copies` views of each sequence, one copy after the other.
 
         `params` are those of all ranks.
         """
@@ -139,7 +139,7 @@ class Clips:
 
     def evaluation_views(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the evaluation views (N, C, T, V, M) of each batch of indices (N,)."""
-        for batch in self.recordings.batches(batches):
+        for batch in self.sequences.batches(batches):
             batch = _to_device(batch, self.device)
             yield _cut(batch, evaluation_crop(batch.length), self.stream, self.config.num_frames)
 
@@ -164,9 +164,9 @@ def _cut(batch: Batch, crop: Crop, stream: str, num_frames: int) -> Tensor:
 
 
 def evaluation_view(frames: np.ndarray, stream: str, *, num_frames: int, num_bodies: int) -> Tensor:
-    """Return the evaluation view (1, C, T, V, M) of one recording.
+    """Return the evaluation view (1, C, T, V, M) of one sequence.
 
-    `frames` (any T, M, V, C) are float32 metres, normalized as in a store.
+    `frames` (any T, M, V, C) are float32 meters, normalized as in a store.
     """
     batch = Batch(to_planes(frames, num_bodies), torch.tensor([0]), torch.tensor([len(frames)]))
     return _cut(batch, evaluation_crop(batch.length), stream, num_frames)
@@ -196,9 +196,9 @@ def load_clips(
     with open_sequences(config.store) as store:
         is_train = read_split(store, config.benchmark)
         free = free_memory(device) if free is None else free
-        recordings, cache_summary = open_recordings(store, config, device, free=free)
+        sequences, cache_summary = open_frames(store, config, device, free=free)
         return Clips(
-            recordings,
+            sequences,
             cache_summary,
             device,
             label=torch.from_numpy(store.table.label),

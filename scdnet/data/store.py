@@ -29,7 +29,7 @@ class StoreError(ScdnetError):
 class SkeletonSequence:
     """One sequence of a store, normalized."""
 
-    frames: np.ndarray  # float32 (T, M, V, C), metres
+    frames: np.ndarray  # float32 (T, M, V, C), meters
     name: str
     # The class id, from 0.
     label: int
@@ -182,7 +182,7 @@ class SequenceStore:
         return self._splits[benchmark]
 
     def read_frames(self, first: int = 0, end: int | None = None) -> np.ndarray:
-        """Read frames `first` to `end` of all sequences, float32 (F, M, V, C), metres.
+        """Read frames `first` to `end` of all sequences, float32 (F, M, V, C), meters.
 
         Sequence i is `offset[i]` to `offset[i + 1]`.
         """

@@ -1,4 +1,4 @@
-"""Views of recordings: clips of T frames, cut and augmented for a whole batch, on any device.
+"""Views of sequences: clips of T frames, cut and augmented for a whole batch, on any device.
 
 Source: SCD-Net, sec. 3.4 and 4.1; docs/method.md 2. Random parameters (`sample_augment_params`, on
 the CPU) are drawn apart from what is computed with them (`augment`), so that a seed gives the same
@@ -19,9 +19,9 @@ from scdnet.skeleton import Skeleton, neighbor_matrix
 
 
 class Crop(NamedTuple):
-    """The frames of each recording that a view is made of; all (N,) int64."""
+    """The frames of each sequence that a view is made of; all (N,) int64."""
 
-    # The first frame, counted from the recording's first.
+    # The first frame, counted from the sequence's first.
     start: Tensor
     # The number of frames.
     length: Tensor
@@ -98,7 +98,7 @@ FRAME_MASKS = {
 class AugmentParams(NamedTuple):
     """The random parameters of N training views."""
 
-    # rho, the length of the crop as a fraction of the recording.
+    # rho, the length of the crop as a fraction of the sequence.
     crop_fraction: Tensor  # (N,)
     # The position of the crop among the legal starts, in [0, 1).
     crop_position: Tensor  # (N,)
@@ -211,14 +211,14 @@ def sample_rotations(n: int, views: ViewsConfig, generator: Generator) -> Tensor
 
 
 def training_crop(length: Tensor, params: AugmentParams, min_crop_frames: int) -> Crop:
-    """Return the crop of recordings of `length` (N,) frames that the parameters give."""
+    """Return the crop of sequences of `length` (N,) frames that the parameters give."""
     wanted = (length * params.crop_fraction).long().clamp(min=min_crop_frames)
     crop = torch.minimum(wanted, length)
     return Crop(start=((length - crop + 1) * params.crop_position).long(), length=crop)
 
 
 def evaluation_crop(length: Tensor) -> Crop:
-    """Return the crop of recordings of `length` (N,) frames without a margin at both ends."""
+    """Return the crop of sequences of `length` (N,) frames without a margin at both ends."""
     # 5 % of the frames are left out, half of them at each end.
     start = (0.05 * length.double() / 2).long()
     return Crop(start=start, length=length - 2 * start)

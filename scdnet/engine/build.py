@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 
 from scdnet.config import DataConfig, HdcConfig, ModelConfig, ScdConfig
+from scdnet.data.cache import CPU, free_memory
 from scdnet.data.clips import SINGLE_PROCESS, Clips, RankInfo, load_clips
-from scdnet.data.recordings import CPU, free_memory
 from scdnet.engine.distributed import all_gather_scalar, local_rank_info
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import EncoderSizes

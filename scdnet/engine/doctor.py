@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from scdnet.config import Config, DataConfig
+from scdnet.data.cache import CPU, GB, NONE, choose_cache, frame_size, free_memory
 from scdnet.data.clips import read_split
-from scdnet.data.recordings import CPU, GB, NONE, choose_cache, frame_size, free_memory
 from scdnet.data.store import SequenceStore, open_sequences
 from scdnet.engine.build import build_model, build_objective, check_sizes
 from scdnet.engine.device import device_name, resolve_device

@@ -133,7 +133,7 @@ class DualPathEncoder(nn.Module):
         self.spatial_path = TokenPath(sizes.num_frames * b, sizes)
 
     def forward(self, clips: Tensor) -> PathFeatures:
-        """Encode clips (N, C, T, V, M), metres, along both paths."""
+        """Encode clips (N, C, T, V, M), meters, along both paths."""
         n = len(clips)
         bodies = self._find_bodies(clips)
         t = self._frame_tokens(self.temporal_stem(clips, bodies)[-1], n, bodies)

@@ -31,7 +31,7 @@ def select_bodies(bodies: np.ndarray) -> np.ndarray:
 def normalize(bodies: np.ndarray) -> np.ndarray:
     """Fill, center and align the selected bodies (steps 3-8).
 
-    (M, T, V, C) metres -> float32 (T, M, V, C): in every frame the middle of body 0's spine is the
+    (M, T, V, C) meters -> float32 (T, M, V, C): in every frame the middle of body 0's spine is the
     origin, and in frame 0 its spine points along +z and its shoulders along +x.
     """
     bodies = bodies.astype(np.float32)

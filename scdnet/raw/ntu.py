@@ -23,7 +23,7 @@ NUM_COLUMNS = 12
 
 
 class Body(NamedTuple):
-    """A body as a frame lists it; joints are metres in the camera frame."""
+    """A body as a frame lists it; joints are meters in the camera frame."""
 
     id: int
     joints: np.ndarray  # (V, C)
@@ -49,7 +49,7 @@ def format_skeleton(frames: Sequence[Sequence[Body]]) -> str:
 def parse_skeleton(data: bytes, where: str) -> np.ndarray:
     """Parse the content of one NTU RGB+D `.skeleton` file.
 
-    Returns (4, T, V, C) float64 metres in the camera frame, bodies in the order in which each frame
+    Returns (4, T, V, C) float64 meters in the camera frame, bodies in the order in which each frame
     lists them, 0 where absent. Further bodies of a frame are checked and left out; lines after the
     last frame are ignored.
     Raises RawFileError (`where:line: ...`) if the text is shorter than its counts state, a

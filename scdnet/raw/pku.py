@@ -42,7 +42,7 @@ class Action(NamedTuple):
 def parse_video(data: bytes, where: str) -> tuple[np.ndarray, list[Rejection]]:
     """Parse the skeletons of a video, one frame per line; blank lines at the end are ignored.
 
-    Returns float64 (T, M, V, C), metres in the camera frame, NaN where a line is faulty, and the
+    Returns float64 (T, M, V, C), meters in the camera frame, NaN where a line is faulty, and the
     faulty lines: the first MAX_FAULTS one by one, all others as one.
     Raises RawFileError if there are more than MAX_FRAMES lines.
     """

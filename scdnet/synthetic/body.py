@@ -1,6 +1,6 @@
 """The demo's body: turns a pose into the 25 joints of a Kinect skeleton with fixed bone lengths.
 
-A body stands in its own frame: x to its left, y up, z ahead, metres, the floor at y = 0, the origin
+A body stands in its own frame: x to its left, y up, z ahead, meters, the floor at y = 0, the origin
 between its feet. The trunk is posed by forward kinematics. Arms and legs are two bones that reach
 for a target with a hinge between them, so that elbows and knees bend one way only and a standing
 foot does not slide.
@@ -55,17 +55,17 @@ SOLE_M = 0.01
 # Directions in which an elbow points when it hangs and when it is lifted: outwards, up, ahead.
 HANGING_ELBOW = np.array([0.3, -0.75, -0.6])
 LIFTED_ELBOW = np.array([0.9, 0.45, -0.1])
-# Lengths of a body in metres. The names are those of people.PROPORTIONS, `arm` and `leg`.
+# Lengths of a body in meters. The names are those of people.PROPORTIONS, `arm` and `leg`.
 Lengths = Mapping[str, float]
 
 
 def pose_body(
     pose: np.ndarray, lengths: Lengths, *, stance: float = 0.0, stagger: float = 0.0
 ) -> np.ndarray:
-    """Place the joints (T, V, 3), in metres, of a body of these lengths in the poses (T, P).
+    """Place the joints (T, V, 3), in meters, of a body of these lengths in the poses (T, P).
 
     Standing, the left foot is `stance` outwards of its hip and `stagger` ahead, the right one as
-    far outwards and behind; both in metres.
+    far outwards and behind; both in meters.
     """
     part = {name: pose[:, channels] for name, channels in SLICES.items()}
     joints = np.zeros((len(pose), NTU_25.num_joints, 3))

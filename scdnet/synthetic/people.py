@@ -64,7 +64,7 @@ class Style(NamedTuple):
 
 def sample_style(rng: np.random.Generator, *, left_handed_prob: float = 0.0) -> Style:
     """Draw the body and the habits of a person."""
-    stature = rng.uniform(1.52, 1.94)  # metres
+    stature = rng.uniform(1.52, 1.94)  # meters
     # Each group of lengths is some per cent longer or shorter than usual.
     factors = 1 + 0.05 * rng.standard_normal(4).clip(-2, 2)
     factor = dict(zip(("trunk", "width", "arm", "leg"), factors, strict=True))

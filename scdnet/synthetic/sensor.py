@@ -8,7 +8,7 @@ from scdnet.raw.ntu import Body
 from scdnet.synthetic.body import normalize
 from scdnet.synthetic.motion import FRAME_RATE, Performance, smooth_noise
 
-# Height and distance of the cameras, metres, setup by setup.
+# Height and distance of the cameras, meters, setup by setup.
 RIGS = ((1.7, 3.5), (1.4, 2.9), (1.2, 3.2), (0.8, 3.8))
 
 
@@ -17,7 +17,7 @@ class Camera(NamedTuple):
 
     # The rows are the camera's left, up and ahead.
     axes: np.ndarray  # (3, 3)
-    center: np.ndarray  # (3,) metres
+    center: np.ndarray  # (3,) meters
 
 
 def place_camera(number: int, *, num_cameras: int, setup: int) -> Camera:
@@ -26,7 +26,7 @@ def place_camera(number: int, *, num_cameras: int, setup: int) -> Camera:
     # Neighboring cameras stand 45 degrees apart. Source: Shahroudy et al. 2016, sec. 3.1.
     angle = np.deg2rad(45 * ((num_cameras - 1) / 2 - (number - 1)))
     center = np.array([distance * np.sin(angle), height, distance * np.cos(angle)])
-    # They look at a point one metre above the floor.
+    # They look at a point one meter above the floor.
     ahead = normalize(np.array([0, 1.0, 0]) - center)
     left = normalize(np.cross([0, 1, 0], ahead))
     return Camera(np.stack([left, np.cross(ahead, left), ahead]), center)
@@ -47,7 +47,7 @@ def sample_window(
 
 
 def to_camera(joints: np.ndarray, camera: Camera) -> np.ndarray:
-    """Move joints (..., C), in metres, from the room's frame to the camera's."""
+    """Move joints (..., C), in meters, from the room's frame to the camera's."""
     return (joints - camera.center) @ camera.axes.T
 
 
@@ -73,7 +73,7 @@ def _blur(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     depth = joints[..., 2:]
     hidden = 1 / (1 + np.exp(-(depth - depth.mean(axis=2, keepdims=True) - 0.1) / 0.04))
     drift = smooth_noise(rng, len(joints), joints.shape[1:], rate_hz=0.8)
-    # Standard deviations in metres.
+    # Standard deviations in meters.
     jitter = 0.005 * rng.standard_normal(joints.shape)
     return joints + jitter + (0.006 + 0.02 * hidden) * drift
 
@@ -90,7 +90,7 @@ def _drop_joints(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             if rng.random() < 0.5:
                 episode[:] = episode[0]
             else:
-                episode += 0.25 * rng.standard_normal(3)  # metres
+                episode += 0.25 * rng.standard_normal(3)  # meters
     return joints
 
 

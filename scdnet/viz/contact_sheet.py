@@ -17,14 +17,14 @@ from scdnet.viz.render import TITLE_COLOR, draw_pose, project, to_image
 # Candidates of a class.
 MAX_CANDIDATES = 24
 # Width and height that the poses of a sequence stand in.
-CELL = np.array([3.7, 1.95])  # metres
+CELL = np.array([3.7, 1.95])  # meters
 # Range of the gap between two poses.
-MIN_GAP = 0.12  # metres
-MAX_GAP = 0.3  # metres
-TITLE_HEIGHT = 0.4  # metres
+MIN_GAP = 0.12  # meters
+MAX_GAP = 0.3  # meters
+TITLE_HEIGHT = 0.4  # meters
 # Gap between two cells.
-MARGIN = 0.35  # metres
-PIXELS_PER_METRE = 82.5
+MARGIN = 0.35  # meters
+PIXELS_PER_METER = 82.5
 BASE, *FEET = map(NTU_25.joints.index, ("base of spine", "left foot", "right foot"))
 
 
@@ -55,7 +55,7 @@ def uprightness(frames: np.ndarray) -> float:
 def line_up(points: np.ndarray) -> np.ndarray:
     """Place evenly spaced poses of (T, M, V, 2) beside each other, their feet on y = 0.
 
-    Returns (P, M, V, 2), in metres, within CELL: as many poses as fit, or two scaled down.
+    Returns (P, M, V, 2), in meters, within CELL: as many poses as fit, or two scaled down.
     """
     points = points[np.isfinite(points).any(axis=(1, 2, 3))]
     # Each pose touches x = 0 and y = 0.
@@ -77,7 +77,7 @@ def line_up(points: np.ndarray) -> np.ndarray:
 def draw_title(axes: Axes, corner: np.ndarray, text: str) -> None:
     """Write above the cell with this upper left corner, cutting off what is wider than the cell."""
     text = " ".join(text.split())
-    max_width = CELL[0] * PIXELS_PER_METRE
+    max_width = CELL[0] * PIXELS_PER_METER
     x, y = corner
     title = axes.text(x, y, text, fontsize=7, color=TITLE_COLOR, va="bottom", parse_math=False)
     while (width := title.get_window_extent().width) > max_width:
@@ -99,8 +99,8 @@ def draw_sheet(drawings: Sequence[Drawing]) -> FigureCanvasAgg:
     # The sheet is about as wide as a slide.
     columns = min(len(drawings), round(np.sqrt(len(drawings) * 16 / 9 * step[1] / step[0])))
     rows = -(-len(drawings) // columns)
-    width, height = step * (columns, rows)  # metres
-    inches = step * (columns, rows) * PIXELS_PER_METRE / 150
+    width, height = step * (columns, rows)  # meters
+    inches = step * (columns, rows) * PIXELS_PER_METER / 150
     canvas = FigureCanvasAgg(Figure(figsize=tuple(inches), dpi=150))
     axes = canvas.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()

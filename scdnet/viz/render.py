@@ -82,7 +82,7 @@ def draw_pose(axes: Axes, pose: np.ndarray, *, bone_width: float = 1.7) -> list[
 
 
 def frame_axes(axes: Axes, picture: Projection, size: np.ndarray, *, title: str) -> None:
-    """Show `size` metres around the middle of a picture, with a border if it is marked."""
+    """Show `size` meters around the middle of a picture, with a border if it is marked."""
     middle = (picture.low + picture.high) / 2
     xlim, ylim = np.stack([middle - size / 2, middle + size / 2], axis=1)
     # The green of Okabe & Ito marks.
@@ -120,7 +120,7 @@ def draw_strips(pictures: Sequence[Projection], cell: np.ndarray, out: Path) -> 
     """Draw a row of poses, each in a `cell` (2,), for each sequence; time from left to right."""
     size = cell * (NUM_POSES, 1)
     columns = 1 if len(pictures) <= 6 else 2
-    # A metre takes 0.75 inches.
+    # A meter takes 0.75 inches.
     canvas, axes_of_all = make_grid(len(pictures), columns, 0.75 * size, dpi=100)
     for axes, picture in zip(axes_of_all, pictures, strict=False):
         title = f"{picture.drawing.name}: {picture.drawing.class_name}"
@@ -137,7 +137,7 @@ def draw_animation(pictures: Sequence[Projection], cell: np.ndarray, out: Path) 
     # No more than four stand beside each other.
     rows = -(-len(pictures) // 4)
     columns = -(-len(pictures) // rows)
-    # A metre takes 1.4 inches.
+    # A meter takes 1.4 inches.
     canvas, axes_of_all = make_grid(len(pictures), columns, 1.4 * cell, dpi=75)
     for axes, picture in zip(axes_of_all, pictures, strict=False):
         name = picture.drawing.name
@@ -173,7 +173,7 @@ def render(drawings: Sequence[Drawing], out: Path) -> None:
     """Draw a strip for each drawing if `out` ends in .png, otherwise an animation (.gif)."""
     draw = draw_strips if out.suffix.lower() == ".png" else draw_animation
     pictures = [project(drawing) for drawing in drawings]
-    # All fit into a cell of this width and height, in metres.
+    # All fit into a cell of this width and height, in meters.
     cell = np.max([picture.high - picture.low for picture in pictures], axis=0)
     with atomic_write(out) as partial:
         draw(pictures, cell, partial)

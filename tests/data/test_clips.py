@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from scdnet.config import Config
+from scdnet.data.cache import CachedSequences, StoreReader
 from scdnet.data.clips import Clips, RankInfo, contiguous_ranks, load_clips, sample_batches
-from scdnet.data.recordings import CachedRecordings, StoreReader
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.errors import ScdnetError
 
@@ -91,7 +91,7 @@ def test_a_seed_gives_the_same_views_wherever_the_frames_are_cached(
     cached = with_data(small_config, cache="cpu", cache_dtype=cache_dtype)
     read = with_data(small_config, cache="none", cache_dtype=cache_dtype, num_workers=workers)
     # Batches for a GPU are cut out of main memory.
-    host = CachedRecordings(cached.recordings.frames, cached.recordings.length, copy_batches=True)
+    host = CachedSequences(cached.sequences.frames, cached.sequences.length, copy_batches=True)
     for other in (read, replace(cached, recordings=host)):
         assert torch.equal(training_views(other), training_views(cached))
         assert torch.equal(evaluation_views(other), evaluation_views(cached))
@@ -143,7 +143,7 @@ def test_float16_storage_errs_by_half_a_unit_in_the_last_place(small_config: Con
     """Views are means of frames: both err by at most 2^-11 of the larger value."""
     exact = with_data(small_config, cache_dtype="float32")
     half = with_data(small_config, cache_dtype="float16")
-    largest = exact.recordings.frames.abs().max()
+    largest = exact.sequences.frames.abs().max()
     views = [next(clips.evaluation_views(torch.arange(16)[None])) for clips in (exact, half)]
     assert views[1].dtype == torch.float32
     error = (views[0] - views[1]).abs().max()

@@ -31,7 +31,7 @@ def read_case(shared):
 
 @pytest.fixture
 def bodies():
-    """(2, T, V, C), metres: two bodies that move in front of a camera."""
+    """(2, T, V, C), meters: two bodies that move in front of a camera."""
     rng = np.random.default_rng(1)
     pose = rng.normal(0, 0.5, (2, 1, 25, 3))
     motion = rng.normal(0, 0.01, (2, 12, 25, 3)).cumsum(axis=1)

@@ -31,7 +31,7 @@ def column(height: float = 1.0) -> np.ndarray:
 def standing(
     name: str, label: int = 0, *, frames: int = 10, lean: float = 0.0, two: bool = False
 ) -> SkeletonSequence:
-    """Return bodies that stand and lean back by `lean` metres from foot to head."""
+    """Return bodies that stand and lean back by `lean` meters from foot to head."""
     values = np.zeros((frames, 2, 25, 3), dtype=np.float32)
     values[:, : 1 + two, :, 2] = np.linspace(1, 1.7, 25)
     values[:, : 1 + two, FEET, 2] = 0.1

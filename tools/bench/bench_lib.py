@@ -22,8 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scdnet.cli import command_parser
 from scdnet.config import Config
+from scdnet.data.cache import CachedSequences
 from scdnet.data.clips import Clips
-from scdnet.data.recordings import CachedRecordings
 from scdnet.engine.device import device_name
 from scdnet.skeleton import NTU_25
 
@@ -130,7 +130,7 @@ def synthetic_clips(config: Config, device: torch.device) -> tuple[Clips, list[T
     is_alone = ((index + 1) * (3 / 16)).floor().diff(prepend=torch.zeros(1)) == 0
     frames[:, is_alone.repeat_interleave(length), 1:] = 0
     clips = Clips(
-        recordings=CachedRecordings(frames.to(device), length),
+        sequences=CachedSequences(frames.to(device), length),
         cache_summary="noise",
         device=device,
         label=torch.zeros(num, dtype=torch.long),

@@ -1,4 +1,4 @@
-"""The recordings that views are cut from: cached in memory, or read from the store.
+"""The sequences that views are cut from: cached in memory, or read from the store.
 
 Source: docs/data/caching.md.
 """
@@ -73,18 +73,18 @@ def free_memory(device: torch.device) -> dict[str, float]:
 
 
 class Batch(NamedTuple):
-    """The recordings of N sequences."""
+    """The frames of N sequences."""
 
-    # One plane per coordinate, float32 or float16, metres. Frames of other sequences may lie
+    # One plane per coordinate, float32 or float16, meters. Frames of other sequences may lie
     # between those of the batch.
     frames: Tensor  # (C, F, M, V)
-    # The first frame of each recording.
+    # The first frame of each sequence.
     offset: Tensor  # (N,) int64
     length: Tensor  # (N,) int64
 
 
-class CachedRecordings:
-    """Recordings in the memory of the device that makes the views, or in main memory for a GPU.
+class CachedSequences:
+    """Sequences in the memory of the device that makes the views, or in main memory for a GPU.
 
     In main memory (`copy_batches`) each batch is cut out, to be sent to the GPU. This process does
     it, since cutting takes less time than receiving a batch from another process.
@@ -98,7 +98,7 @@ class CachedRecordings:
         self._copy_batches = copy_batches
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
-        """Yield the recordings of each batch of indices (N,)."""
+        """Yield the frames of each batch of indices (N,)."""
         for index in batches:
             offset = self.offset[index]
             length = self.length[index]
@@ -110,8 +110,8 @@ class CachedRecordings:
             yield Batch(frames, _offsets(length), length)
 
 
-class StreamedRecordings:
-    """Recordings that `num_workers` processes read from the store ahead of use.
+class StreamedSequences:
+    """Sequences that `num_workers` processes read from the store ahead of use.
 
     With 0 this process reads them on demand. For a GPU they arrive in pinned memory.
     """
@@ -136,7 +136,7 @@ class StreamedRecordings:
         )
 
     def batches(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
-        """Yield the recordings of each batch of indices (N,).
+        """Yield the frames of each batch of indices (N,).
 
         A new call ends the one before. Raises StoreError.
         """
@@ -145,7 +145,7 @@ class StreamedRecordings:
         this_pass = self._pass
         loaded = iter(self._loader)
         for index in batches:
-            assert this_pass == self._pass, "recordings are streamed to one reader at a time"
+            assert this_pass == self._pass, "sequences are streamed to one reader at a time"
             frames = _next_of(loaded)
             length = self._length[index]
             yield Batch(frames, _offsets(length), length)
@@ -164,7 +164,7 @@ def _next_of(loaded: Iterator[Tensor | StoreError]) -> Tensor:
         frames = next(loaded)
     except RuntimeError as error:
         raise ScdnetError(
-            f"data.num_workers: a worker that reads recordings failed ({error}); "
+            f"data.num_workers: a worker that reads sequences failed ({error}); "
             "use data.num_workers=0 to read without workers"
         ) from error
     if isinstance(frames, StoreError):
@@ -196,17 +196,17 @@ class StoreReader(Dataset[Tensor | StoreError]):
         return to_planes(frames, self._config.num_bodies, DTYPES[self._config.cache_dtype])
 
 
-Recordings = CachedRecordings | StreamedRecordings
+Sequences = CachedSequences | StreamedSequences
 
 
-def open_recordings(
+def open_frames(
     store: SequenceStore,
     config: DataConfig,
     device: torch.device,
     *,
     free: Mapping[str, float],
-) -> tuple[Recordings, str]:
-    """Open the recordings of `store` for views made on `device`.
+) -> tuple[Sequences, str]:
+    """Open the frames of `store` for views made on `device`.
 
     `free` has the free bytes of each memory. Returns also a description of where frames are cached.
     Raises ScdnetError if they do not fit into the memory that `config.cache` names.
@@ -218,7 +218,7 @@ def open_recordings(
     cache = choose_cache(config.cache, size, free)
     if cache == NONE:
         return (
-            StreamedRecordings(
+            StreamedSequences(
                 StoreReader(config), length, num_workers=config.num_workers, device=device
             ),
             f"{summary} read from {store.path} by {config.num_workers} workers",
@@ -233,7 +233,7 @@ def open_recordings(
             store.read_frames(first, first + READ_FRAMES), config.num_bodies, frames.dtype
         )
         frames[:, first : first + planes.shape[1]] = planes.to(frames.device)
-    cached = CachedRecordings(frames, length, copy_batches=frames.device.type != device.type)
+    cached = CachedSequences(frames, length, copy_batches=frames.device.type != device.type)
     return cached, f"{summary} cached on the {cache}"
 
 
@@ -249,5 +249,5 @@ def to_planes(frames: np.ndarray, num_bodies: int, dtype: torch.dtype = torch.fl
 
 
 def _offsets(length: Tensor) -> Tensor:
-    """Return the first frame (N,) of each recording where they lie end to end."""
+    """Return the first frame (N,) of each sequence where they lie end to end."""
     return length.cumsum(0) - length

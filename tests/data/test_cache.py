@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scdnet.data import recordings
-from scdnet.data.recordings import choose_cache, free_memory
+from scdnet.data.cache import choose_cache, free_memory
 from scdnet.errors import ScdnetError
 
 NTU60 = 2_800_000_000
