@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scdnet.data import recordings
+from scdnet.data import cache
 from scdnet.data.cache import choose_cache, free_memory
 from scdnet.errors import ScdnetError
 
@@ -53,14 +53,14 @@ def test_main_memory_is_what_system_and_container_leave(
     (tmp_path / "meminfo").write_text("MemTotal:       9 kB\nMemAvailable:       3 kB\n")
     if limit is not None:
         (tmp_path / "limit").write_text(limit)
-    monkeypatch.setattr(recordings, "MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(recordings, "CONTAINER_LIMIT", tmp_path / "limit")
+    monkeypatch.setattr(cache, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(cache, "CONTAINER_LIMIT", tmp_path / "limit")
     assert free_memory(torch.device("cpu")) == {"cpu": free}
 
 
 def test_a_system_that_reports_no_memory_is_taken_to_have_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recordings, "MEMINFO", tmp_path / "none")
-    monkeypatch.setattr(recordings, "CONTAINER_LIMIT", tmp_path / "none")
+    monkeypatch.setattr(cache, "MEMINFO", tmp_path / "none")
+    monkeypatch.setattr(cache, "CONTAINER_LIMIT", tmp_path / "none")
     assert free_memory(torch.device("cpu")) == {"cpu": math.inf}
