@@ -32,10 +32,12 @@ COMMANDS = {
 
 USAGE = """usage: scdnet COMMAND ...
 
+Self-supervised skeleton-based action recognition, from recordings to a score.
+
 commands:
 {commands}
 
-`scdnet COMMAND --help` describes a command.
+`scdnet COMMAND --help` describes a command, `scdnet --version` prints the version.
 """
 
 
@@ -56,9 +58,12 @@ def main() -> NoReturn:
     """Run the command that the arguments name, and exit."""
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
-        sys.exit(print(f"scdnet {__version__}"))
-    if arguments in ([], ["-h"], ["--help"]):
-        sys.exit(print(usage()))
+        print(f"scdnet {__version__}")
+        sys.exit()
+    # Without a command, and for `scdnet prepare`, which alone is none, list the commands.
+    if not arguments or (arguments[-1] in ("-h", "--help") and arguments[0] not in COMMANDS):
+        print(usage())
+        sys.exit()
     # A verb has one word or two.
     for words in (1, 2):
         verb = " ".join(arguments[:words])

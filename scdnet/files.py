@@ -47,7 +47,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ScdnetError(
-            f"{path}: its directory cannot be made ({error.strerror}: {error.filename})"
+            f"{path}: cannot create its directory ({error.strerror}: {error.filename})"
         ) from error
     partial = path.with_name(path.name + ".tmp")
     try:

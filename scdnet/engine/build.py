@@ -82,6 +82,7 @@ def check_sizes(batch_size: int, queue_size: int, *, num_train: int, num_ranks: 
     if queue_size > num_train // 2:
         return (
             f"model.queue_size {queue_size} is more than half of the {num_train} training "
-            "sequences; clips will meet their own old keys among the negatives"
+            "sequences, so old keys of the same sequences become negatives; "
+            "lower model.queue_size"
         )
     return None

@@ -107,5 +107,6 @@ def check_origin(path: Path, table: FeatureTable, inputs: Inputs) -> None:
     for key, value in expected.items():
         if own.get(key) != value:
             raise FeatureFileError(
-                f"{path}: its {key} is {own.get(key)}, expected {value}; recreate it"
+                f"{path}: its {key} is {own.get(key)}, expected {value}; "
+                "recreate it with `scdnet extract`"
             )

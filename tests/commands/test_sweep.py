@@ -187,7 +187,7 @@ def test_a_row_that_is_not_that_of_its_run_is_refused(run, sweep, tmp_path: Path
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text((tmp_path / "small.yaml").read_text())
     done = run("tools/sweep.py", sweep())
-    assert done.status == 2 and "cannot resume with another" in done.err and "scd.pairs" in done.err
+    assert done.status == 2 and "cannot resume: " in done.err and "scd.pairs" in done.err
 
 
 @pytest.mark.parametrize(

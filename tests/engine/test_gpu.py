@@ -205,7 +205,9 @@ def test_the_invariance_of_the_levels_moves_at_each_replay(small_config: Config,
         expected = weights()[-8:].tolist()
         values = training.step(*synthetic_views(config, seed)).tolist()
         metrics = dict(zip(training.metric_names, values, strict=True))
-        assert [metrics[f"weight/{name}"] for name in names] == pytest.approx(expected, rel=1e-5)
+        assert [metrics[f"loss_weight/{name}"] for name in names] == pytest.approx(
+            expected, rel=1e-5
+        )
         # |q - k|^2 = 2 - 2 q k
         cosine = [1 - metrics[f"alignment/{name}"] / 2 for name in names]
         moved = before + 0.01 * (torch.tensor(cosine, device=before.device) - before)

@@ -171,7 +171,7 @@ def test_a_killed_run_leaves_no_store_and_can_be_started_again(long_converter, t
 def test_an_output_directory_that_cannot_be_made_is_an_error(converter, tmp_path, run):
     (tmp_path / "file").touch()
     done = run(converter, tmp_path / "file" / "a.h5")
-    assert_one_line(done, f"{tmp_path / 'file' / 'a.h5'}: its directory cannot be made")
+    assert_one_line(done, f"{tmp_path / 'file' / 'a.h5'}: cannot create its directory")
 
 
 @pytest.mark.skipif(not os.access("/sys", os.F_OK), reason="needs a directory without write access")

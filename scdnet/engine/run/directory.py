@@ -143,12 +143,12 @@ def check_resumable(saved: Mapping[str, Any], config: Config, path: Path) -> Non
     if config.optim.schedule == "multistep":
         free.add("optim.epochs")
     changed = [
-        f"{key} ({old} there, {new} here)"
+        f"{key} is {old} in the run, {new} in the config"
         for key, (old, new) in changed_keys(saved, dump_config(config)).items()
         if key not in free and not key.startswith(EVALUATION)
     ]
     if changed:
         raise RunDirError(
-            f"{path}: cannot resume with another {', '.join(changed)}; "
+            f"{path}: cannot resume: {'; '.join(changed)}; "
             "start a new run under another name= or runs_dir="
         )

@@ -176,7 +176,10 @@ def _load_newest(
     path, sha256 = run_on_main(choose)
     checkpoint = found[0] if found else read_checkpoint(path)
     if checkpoint.sha256 != sha256:
-        raise CheckpointError(f"{path}: this rank reads another file there than the first rank")
+        raise CheckpointError(
+            f"{path}: the file differs from the one that the first rank has read; "
+            "use a file system that all ranks share"
+        )
     check_resumable(checkpoint.state["config"], config, path)
     training.load_checkpoint(checkpoint, seed=config.seed, ranks=ranks)
     epochs, steps = progress_of(checkpoint.state)

@@ -20,7 +20,7 @@ def metric_names(objective: Objective) -> tuple[str, ...]:
     weighted = [name for name, level in zip(names, objective.levels, strict=True) if level]
     return (
         *(f"loss/{name}" for name in names),
-        *(f"weight/{name}" for name in weighted),
+        *(f"loss_weight/{name}" for name in weighted),
         *diagnostic_names(objective.projections),
         "loss",
     )

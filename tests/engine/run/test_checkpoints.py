@@ -199,7 +199,7 @@ def test_weights_that_are_inf_are_not_saved(finished: Config, monkeypatch: pytes
 
 def test_a_changed_config_is_named_with_both_values(finished: Config):
     other = changed(finished, optim={"lr": 0.5}, seed=3, keep_checkpoints=7)
-    message = r"another optim\.lr \(0\.01 there, 0\.5 here\), seed \(0 there, 3 here\);"
+    message = r"optim\.lr is 0\.01 in the run, 0\.5 in the config; seed is 0 in the run, 3 in"
     with pytest.raises(RunDirError, match=message):
         pretrain(other, resume=True)
 

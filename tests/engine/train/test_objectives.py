@@ -82,7 +82,7 @@ def test_a_resumed_run_of_both_objectives_is_bit_identical(small_config: Config)
     assert invariance.shape == (8,)
     assert (invariance < 1).all()
     line = metrics_of(whole)[-1]
-    weights = [value for name, value in line.items() if name.startswith("weight/")]
+    weights = [value for name, value in line.items() if name.startswith("loss_weight/")]
     assert sum(weights) == pytest.approx(8, abs=1e-4)
 
 
