@@ -26,7 +26,7 @@ SECTIONS = {"data", "model", "scd", "hdc", "optim", "linear", "finetune"}
 # Words that were replaced by standard terms or American spelling.
 OLD_WORDS = re.compile(
     r"\b(made-up|untrained|data sets?|folder|in turns|in the place of|two controls|literal|centre|"
-    r"colour|meters|normalis\w+|optimis\w+|recognis\w+|initialis\w+|labelled|neighbour|data_share|"
+    r"colour|metres|normalis\w+|optimis\w+|recognis\w+|initialis\w+|labelled|neighbour|data_share|"
     r"data\.(resident|workers|storage|shard))\b"
 )
 
