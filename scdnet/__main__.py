@@ -60,7 +60,7 @@ def main() -> NoReturn:
     if arguments == ["--version"]:
         print(f"scdnet {__version__}")
         sys.exit()
-    # Without a command, and for `scdnet prepare`, which alone is none, list the commands.
+    # List the commands also for `scdnet prepare`, which alone is none of them.
     if not arguments or (arguments[-1] in ("-h", "--help") and arguments[0] not in COMMANDS):
         print(usage())
         sys.exit()

@@ -156,7 +156,7 @@ class Runner:
         """Run a command, unless the sweep was stopped; return whether it succeeded."""
         if self._stopped.is_set():
             return False
-        # By default, several processes at a time share the cores.
+        # Several processes at a time share the cores, unless the environment says otherwise.
         num_threads = max(1, usable_cores() // self._num_devices)
         shared = {"OMP_NUM_THREADS": str(num_threads)} if self._num_devices > 1 else {}
         gpu = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}

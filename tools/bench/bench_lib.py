@@ -126,7 +126,7 @@ def synthetic_clips(config: Config, device: torch.device) -> tuple[Clips, list[T
     length = torch.randint(40, 160, (num,), generator=generator)
     shape = (3, int(length.sum()), config.data.num_bodies, NTU_25.num_joints)
     frames = torch.randn(shape, generator=generator)
-    # Those with two people are evenly spread.
+    # Spread the recordings of two people evenly.
     is_alone = ((index + 1) * (3 / 16)).floor().diff(prepend=torch.zeros(1)) == 0
     frames[:, is_alone.repeat_interleave(length), 1:] = 0
     clips = Clips(
