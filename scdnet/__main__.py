@@ -60,15 +60,15 @@ def main() -> NoReturn:
     if arguments == ["--version"]:
         print(f"scdnet {__version__}")
         sys.exit()
-    # List the commands also for `scdnet prepare`, which alone is none of them.
-    if not arguments or (arguments[-1] in ("-h", "--help") and arguments[0] not in COMMANDS):
-        print(usage())
-        sys.exit()
     # A verb has one word or two.
     for words in (1, 2):
         verb = " ".join(arguments[:words])
         if verb in COMMANDS:
             run_verb(verb, arguments[words:])
+    # `scdnet prepare` alone is no command, but asks for help as well.
+    if not arguments or arguments[-1] in ("-h", "--help"):
+        print(usage())
+        sys.exit()
     print(f"error: {' '.join(arguments[:2])}: no such command\n\n{usage()}", file=sys.stderr)
     sys.exit(BAD_INPUT)
 

@@ -19,7 +19,7 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | None:
     return stopped.value.code
 
 
-@pytest.mark.parametrize("arguments", [(), ("-h",), ("--help",)])
+@pytest.mark.parametrize("arguments", [(), ("-h",), ("--help",), ("prepare", "--help")])
 def test_help_lists_every_command(monkeypatch, capsys, arguments: tuple[str, ...]):
     assert not run_main(monkeypatch, *arguments)
     out = capsys.readouterr().out

@@ -92,7 +92,7 @@ def test_a_seed_gives_the_same_views_wherever_the_frames_are_cached(
     read = with_data(small_config, cache="none", cache_dtype=cache_dtype, num_workers=workers)
     # Batches for a GPU are cut out of main memory.
     host = CachedSequences(cached.sequences.frames, cached.sequences.length, copy_batches=True)
-    for other in (read, replace(cached, recordings=host)):
+    for other in (read, replace(cached, sequences=host)):
         assert torch.equal(training_views(other), training_views(cached))
         assert torch.equal(evaluation_views(other), evaluation_views(cached))
         assert torch.equal(training_views(other, seed=1), training_views(cached, seed=1))
@@ -134,7 +134,7 @@ def test_a_worker_that_dies_is_named(small_config: Config, monkeypatch: pytest.M
     clips = with_data(small_config, cache="none", num_workers=1)
     monkeypatch.setattr(StoreReader, "__getitem__", lambda self, index: os._exit(1))
     with pytest.raises(
-        ScdnetError, match=r"a worker that reads recordings failed .*; use data\.num"
+        ScdnetError, match=r"a worker that reads sequences failed .*; use data\.num"
     ):
         evaluation_views(clips)
 
