@@ -1,20 +1,36 @@
 """Facts of the body: its joints, their bones and the graph that they form."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
+
+# Joints of which the mean is taken, such as (23, 24) for the middle of the hips.
+JointSet = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Joint topology of one capture system; joints are counted from 0."""
+    """Joint topology of one capture system, and the joints that normalization aligns.
+
+    Joints are counted from 0. Source of the rules: docs/data/skeletons.md.
+    """
 
     name: str
     joints: tuple[str, ...]
-    # parents[v] is the joint that v hangs on; the root is its own parent.
+    # parents[v] is the joint that v hangs on; the tree root is its own parent.
     parents: tuple[int, ...]
     # mirror[v] is the same joint on the other side of the body.
     mirror: tuple[int, ...]
+    # What is moved to the origin.
+    center: JointSet
+    # The lower and the upper end of the line that is turned upright.
+    spine: tuple[JointSet, JointSet]
+    # Left and right.
+    shoulders: tuple[JointSet, JointSet]
+    # 3 for x y z in meters, 2 for x y and a score.
+    dims: int = 3
 
     @property
     def num_joints(self) -> int:
@@ -22,34 +38,80 @@ class Skeleton:
         return len(self.joints)
 
     @property
+    def root(self) -> int:
+        """Return the tree root, the joint that is its own parent."""
+        return next(v for v, parent in enumerate(self.parents) if v == parent)
+
+    @property
     def bones(self) -> tuple[tuple[int, int], ...]:
         """Return (child, parent) of every joint but the root."""
         return tuple((v, p) for v, p in enumerate(self.parents) if v != p)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as lists, texts and integers, for checkpoints."""
+        return {
+            key: _to_lists(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+        }
 
-# Child: parent, counted from 1 as in the NTU RGB+D release. Source: the pairs of the SCD-Net
-# release.
-_NTU_PARENTS = {
-    1: 2, 2: 21, 3: 21, 4: 3, 5: 21, 6: 5, 7: 6, 8: 7, 9: 21, 10: 9, 11: 10, 12: 11, 13: 1,
-    14: 13, 15: 14, 16: 15, 17: 1, 18: 17, 19: 18, 20: 19, 21: 21, 22: 23, 23: 8, 24: 25, 25: 12,
-}  # fmt: skip
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Build a skeleton from the result of `to_dict`. Raises ValueError if it is not one."""
+        try:
+            skeleton = cls(**{key: _to_tuples(value) for key, value in fields.items()})
+        except TypeError as error:
+            raise ValueError(f"not the fields of a skeleton ({error})") from None
+        check_skeleton(skeleton)
+        return skeleton
 
-# Kinect v2. Source: Shahroudy et al. 2016, fig. 1.
-NTU_25 = Skeleton(
-    name="ntu25",
-    joints=(
-        "base of spine", "middle of spine", "neck", "head",
-        "left shoulder", "left elbow", "left wrist", "left hand",
-        "right shoulder", "right elbow", "right wrist", "right hand",
-        "left hip", "left knee", "left ankle", "left foot",
-        "right hip", "right knee", "right ankle", "right foot",
-        "spine at shoulders", "tip of left hand", "left thumb", "tip of right hand", "right thumb",
-    ),
-    parents=tuple(_NTU_PARENTS[v] - 1 for v in range(1, 26)),
-    mirror=(
-        0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15, 20, 23, 24, 21, 22,
-    ),
-)  # fmt: skip
+
+def _to_lists(value: object) -> object:
+    return [_to_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _to_tuples(value: object) -> Any:
+    return tuple(map(_to_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def check_skeleton(skeleton: Skeleton) -> None:
+    """Raise ValueError unless the joints form one tree and left and right correspond."""
+    joints = skeleton.joints
+    if not all(isinstance(joint, str) for joint in joints) or len(joints) < 2:
+        raise ValueError("joints: expected two or more names")
+    if len(set(joints)) < len(joints):
+        raise ValueError("joints: expected distinct names")
+    if skeleton.dims not in (2, 3):
+        raise ValueError(f"dims: expected 2 or 3, found {skeleton.dims}")
+    _check_numbers(skeleton)
+    roots = [joint for joint, parent in enumerate(skeleton.parents) if joint == parent]
+    if len(roots) != 1:
+        found = ", ".join(joints[root] for root in roots) or "none"
+        raise ValueError(f"parents: expected one root that is its own parent, found {found}")
+    for joint, name in enumerate(joints):
+        above = joint
+        for _ in joints:
+            above = skeleton.parents[above]
+        if above != skeleton.root:
+            raise ValueError(f"parents: {name} does not lead to the root")
+        if skeleton.mirror[skeleton.mirror[joint]] != joint:
+            raise ValueError(f"mirror: {name} is not the mirror joint of its mirror joint")
+
+
+def _check_numbers(skeleton: Skeleton) -> None:
+    """Raise ValueError unless all fields contain numbers of joints, as many as they should."""
+    v = skeleton.num_joints
+    for key in ("parents", "mirror"):
+        if len(getattr(skeleton, key)) != v:
+            raise ValueError(f"{key}: expected one for each of {v} joints")
+    for key in ("spine", "shoulders"):
+        if len(getattr(skeleton, key)) != 2:
+            raise ValueError(f"{key}: expected two sets of joints")
+    sets = (skeleton.center, *skeleton.spine, *skeleton.shoulders)
+    if not all(sets):
+        raise ValueError("expected one or more joints each as center, spine and shoulders")
+    numbers = (*skeleton.parents, *skeleton.mirror, *(joint for joints in sets for joint in joints))
+    if not all(isinstance(number, int) and 0 <= number < v for number in numbers):
+        raise ValueError(f"expected joints as numbers in 0..{v - 1}")
 
 
 def neighbor_matrix(skeleton: Skeleton) -> np.ndarray:

@@ -4,22 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scdnet.cli import command_parser
+from scdnet.commands.capture import add_capture_arguments
 from scdnet.raw.convert import add_arguments, check_output, convert, find_all
 from scdnet.raw.custom import plan_job
 from scdnet.raw.custom_files import SUFFIXES
-from scdnet.raw.custom_frames import CAPTURE_CHOICES, CaptureSpec
+from scdnet.raw.custom_frames import make_capture
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert `.npz` or `.csv` files of 3-D joint positions of your own to a sequence store."""
     parser = command_parser("prepare custom", main.__doc__)
     add_arguments(parser)
-    for name, meaning in (
-        ("layout", "which joints the files contain, in which order"),
-        ("unit", "unit of the positions"),
-        ("up", "axis that points up; write --up=-y for -y"),
-    ):
-        parser.add_argument(f"--{name}", choices=CAPTURE_CHOICES[name], required=True, help=meaning)
+    add_capture_arguments(parser, is_required=True)
     parser.add_argument(
         "--table", type=Path, help=".csv of labels, subjects, splits; without it, all are one class"
     )
@@ -31,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = plan_job(
         list(find_all(args.raw, SUFFIXES)),
         dataset=args.dataset,
-        capture=CaptureSpec(args.layout, args.unit, args.up),
+        capture=make_capture(
+            layout=args.layout, skeleton=args.skeleton, unit=args.unit, up=args.up, to=args.to
+        ),
         table_path=args.table,
     )
     return convert(job, args.out, num_workers=args.workers)

@@ -1,6 +1,8 @@
 """The sequence store: one HDF5 file per dataset, with all its benchmarks (docs/data/store.md)."""
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +13,23 @@ import numpy as np
 
 from scdnet.errors import ScdnetError
 from scdnet.files import DAMAGED_FILE_ERRORS
-from scdnet.skeleton import NTU_25
+from scdnet.skeleton import Skeleton
 
 FORMAT = "scdnet-sequences"
-VERSION = 1
+VERSION = 2
 MAX_BODIES = 2
-FRAME_SHAPE = (MAX_BODIES, NTU_25.num_joints, 3)  # M, V, C
+# C of all stored frames: x y z, or x y score of a 2-D skeleton.
+COORDINATES = 3
 # The int64 columns, one value per sequence.
 INTEGER_COLUMNS = ("label", "subject", "camera", "setup", "replication")
+
+
+# Attributes with hashes, as hexadecimal numbers: of the frames, and of everything that readers use.
+HASHES = ("frames_sha256", "content_sha256")
+# Attributes of the group skeleton.
+SKELETON_ATTRIBUTES = ("dims", "center", "spine", "shoulders")
+# Frames that are read at a time, so that reading all of them takes little memory.
+BLOCK_FRAMES = 2**16
 
 
 class StoreError(ScdnetError):
@@ -29,7 +40,7 @@ class StoreError(ScdnetError):
 class SkeletonSequence:
     """One sequence of a store, normalized."""
 
-    frames: np.ndarray  # float32 (T, M, V, C), meters
+    frames: np.ndarray  # float32 (T, M, V, C)
     name: str
     # The class id, from 0.
     label: int
@@ -55,7 +66,8 @@ class SequenceStore:
     """Read access to a store: `len(store)`, `store[i]`, `store.is_train("xsub")`.
 
     Open it with `open_sequences`; as a context manager it closes the file. Reading raises
-    StoreError where the file is damaged.
+    StoreError where the file is damaged. `skeleton` has the joints of its frames; `content_sha256`
+    identifies its content, whatever the path of the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,6 +83,7 @@ class SequenceStore:
             raise StoreError(f"{path}: not a readable HDF5 file ({_one_line(error)})") from error
         try:
             self._read_attributes()
+            self._read_skeleton()
             self._read_tables()
         except BaseException:
             self.close()
@@ -80,12 +93,11 @@ class SequenceStore:
         with self._reading("the attributes"):
             found = {
                 name: self._file.attrs.get(name)
-                for name in ("format", "version", "skeleton", "dataset", "class_names")
+                for name in ("format", "version", "dataset", "class_names", *HASHES)
             }
         for name, value, expected in (
             ("format", FORMAT, f"attribute format is {FORMAT!r}"),
             ("version", VERSION, f"version {VERSION}"),
-            ("skeleton", NTU_25.name, f"attribute skeleton is {NTU_25.name!r}"),
         ):
             self._check(np.ndim(found[name]) == 0 and found[name] == value, expected, found[name])
         self.dataset = found["dataset"]
@@ -94,10 +106,38 @@ class SequenceStore:
         are_texts = np.ndim(class_names) == 1 and all(map(_is_text, class_names))
         self._check(are_texts, "attribute class_names is a list of texts", class_names)
         self.class_names = tuple(class_names)
+        for name in HASHES:
+            self._check(_is_text(found[name]), f"attribute {name} is text", found[name])
+        self._frames_sha256 = found["frames_sha256"]
+        self.content_sha256 = found["content_sha256"]
+
+    def _read_skeleton(self) -> None:
+        with self._reading("skeleton"):
+            attributes = self._member("skeleton", h5py.Group).attrs
+            fields = {key: attributes.get(key) for key in SKELETON_ATTRIBUTES}
+            name = self._file.attrs.get("skeleton")
+        joints, shape, dtype = self._dataset("skeleton/joint_names")
+        self._check(h5py.check_string_dtype(dtype) is not None, "joint_names of text", dtype)
+        self._check(len(shape) == 1, "joint_names of one axis", shape)
+        with self._reading("skeleton/joint_names"):
+            names = [str(joint) for joint in joints.asstr()[:]]
+        self._check(_is_text(name) and all(map(_is_text, names)), "joints named in UTF-8", names)
+        columns = {
+            key: self._read_column(f"skeleton/{key}", np.int64, len(names)).tolist()
+            for key in ("parents", "mirror")
+        }
+        try:
+            sets = {key: json.loads(fields[key]) for key in ("center", "spine", "shoulders")}
+            self.skeleton = Skeleton.from_dict(
+                {"name": name, "joints": names, "dims": int(fields["dims"]), **columns, **sets}
+            )
+        except (TypeError, ValueError) as error:
+            self._check(False, "a skeleton of one tree", error)
 
     def _read_tables(self) -> None:
         self._frames, shape, dtype = self._dataset("frames")
-        self._check(shape[1:] == FRAME_SHAPE, f"frames of shape (F, {FRAME_SHAPE})", shape)
+        expected = (MAX_BODIES, self.skeleton.num_joints, COORDINATES)
+        self._check(shape[1:] == expected, f"frames of shape (F, {expected})", shape)
         self._check(dtype == np.float32, "float32 frames", dtype)
         _, shape, _ = self._dataset("offset")
         self._check(len(shape) == 1 and shape[0] > 1, "offset of N + 1 values, N > 0", shape)
@@ -118,6 +158,16 @@ class SequenceStore:
         self._splits = {
             key: self._read_column(f"split/{key}", np.bool_, len(self)) for key in benchmarks
         }
+        found = hash_content(
+            dataset=self.dataset,
+            class_names=self.class_names,
+            skeleton=self.skeleton,
+            offset=self.offset,
+            table=self.table,
+            splits=self._splits,
+            frames_sha256=self._frames_sha256,
+        )
+        self._check(found == self.content_sha256, "tables that match content_sha256", found)
 
     def _read_names(self) -> np.ndarray:
         dataset, shape, dtype = self._dataset("name")
@@ -182,12 +232,22 @@ class SequenceStore:
         return self._splits[benchmark]
 
     def read_frames(self, first: int = 0, end: int | None = None) -> np.ndarray:
-        """Read frames `first` to `end` of all sequences, float32 (F, M, V, C), meters.
+        """Read frames `first` to `end` of all sequences, float32 (F, M, V, C).
 
         Sequence i is `offset[i]` to `offset[i + 1]`.
         """
         with self._reading("frames"):
             return self._frames[first:end]
+
+    def frame_blocks(self) -> Iterator[np.ndarray]:
+        """Read the frames of all sequences in blocks (F, M, V, C), and verify their hash."""
+        digest = hashlib.sha256()
+        for first in range(0, len(self._frames), BLOCK_FRAMES):
+            block = self.read_frames(first, first + BLOCK_FRAMES)
+            digest.update(block)
+            yield block
+        found = digest.hexdigest()
+        self._check(found == self._frames_sha256, "frames that match frames_sha256", found)
 
     def close(self) -> None:
         """Close the file."""
@@ -203,6 +263,26 @@ class SequenceStore:
 def open_sequences(path: str | Path) -> SequenceStore:
     """Open the sequence store at `path` for reading. Raises StoreError, naming the failed check."""
     return SequenceStore(Path(path))
+
+
+def hash_content(
+    *,
+    dataset: str,
+    class_names: tuple[str, ...],
+    skeleton: Skeleton,
+    offset: np.ndarray,
+    table: SequenceTable,
+    splits: Mapping[str, np.ndarray],
+    frames_sha256: str,
+) -> str:
+    """Return the SHA-256 that identifies the content of a store, in hexadecimal digits."""
+    texts = [dataset, class_names, skeleton.to_dict(), table.name.tolist(), sorted(splits)]
+    digest = hashlib.sha256(json.dumps([*texts, frames_sha256], sort_keys=True).encode())
+    for column in (offset, *(getattr(table, key) for key in INTEGER_COLUMNS)):
+        digest.update(np.ascontiguousarray(column, dtype="<i8"))
+    for benchmark in sorted(splits):
+        digest.update(np.ascontiguousarray(splits[benchmark], dtype=np.uint8))
+    return digest.hexdigest()
 
 
 def _is_increasing(values: np.ndarray) -> bool:

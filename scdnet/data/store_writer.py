@@ -1,6 +1,8 @@
 """Writer of sequence stores (scdnet/data/store.py): a whole file or none."""
 
+import hashlib
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -11,21 +13,30 @@ import h5py
 import numpy as np
 
 from scdnet.data.store import (
+    COORDINATES,
     FORMAT,
-    FRAME_SHAPE,
     INTEGER_COLUMNS,
+    MAX_BODIES,
     VERSION,
     SequenceTable,
     SkeletonSequence,
+    hash_content,
 )
 from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
-from scdnet.skeleton import NTU_25
+from scdnet.skeleton import Skeleton
 
 # 300 kB per chunk: whole sequences are read with few seeks and little overhead.
 CHUNK_FRAMES = 512
 # 5 MB per write: the overhead of a write per sequence exceeds its content.
 WRITE_FRAMES = 16 * CHUNK_FRAMES
+# The attribute `normalization`, by the dimensions of the skeleton.
+NORMALIZATIONS = {
+    2: "two bodies of largest energy; centered on body 0 in each frame; trunk of body 0 of length 1"
+    " (docs/data/skeletons.md)",
+    3: "two bodies of largest energy; centered on the spine of body 0 in each frame; "
+    "spine of frame 0 along +z, shoulders along +x (docs/method.md 1)",
+}
 
 
 class PatientFile(io.FileIO):
@@ -74,20 +85,25 @@ class StoreWriter:
         path: Path,
         *,
         dataset: str,
+        skeleton: Skeleton,
         class_names: tuple[str, ...],
         created_by: str,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = path
+        self._dataset = dataset
+        self._skeleton = skeleton
+        self._class_names = class_names
+        self._frame_shape = (MAX_BODIES, skeleton.num_joints, COORDINATES)
+        self._frames_sha256 = hashlib.sha256()
         self._attributes = {
+            "normalization": NORMALIZATIONS[skeleton.dims],
             **(attributes or {}),
             "format": FORMAT,
             "version": VERSION,
             "dataset": dataset,
-            "skeleton": NTU_25.name,
+            "skeleton": skeleton.name,
             "class_names": list(class_names),
-            "normalization": "two bodies of largest energy; centered on the spine of body 0 in "
-            "each frame; spine of frame 0 along +z, shoulders along +x (docs/method.md 1)",
             "created_by": created_by,
         }
         self._disk: PatientFile | None = None
@@ -107,10 +123,10 @@ class StoreWriter:
             stack.callback(self._close)
             self._frames = self._file.create_dataset(
                 "frames",
-                (0, *FRAME_SHAPE),
+                (0, *self._frame_shape),
                 "float32",
-                maxshape=(None, *FRAME_SHAPE),
-                chunks=(CHUNK_FRAMES, *FRAME_SHAPE),
+                maxshape=(None, *self._frame_shape),
+                chunks=(CHUNK_FRAMES, *self._frame_shape),
             )
             self._stack = stack.pop_all()
         return self
@@ -118,7 +134,7 @@ class StoreWriter:
     def append(self, sequence: SkeletonSequence) -> None:
         """Add one sequence of at least one frame."""
         shape = sequence.frames.shape
-        assert shape[1:] == FRAME_SHAPE and shape[0] > 0, shape
+        assert shape[1:] == self._frame_shape and shape[0] > 0, shape
         is_sorted = not self._rows or self._rows[-1][0] < sequence.name
         assert is_sorted, "sequences must come sorted by name, and names must be unique"
         self._offsets.append(self._offsets[-1] + len(sequence.frames))
@@ -129,7 +145,8 @@ class StoreWriter:
 
     def _write_pending(self) -> None:
         start = len(self._frames)
-        frames = np.concatenate([np.empty((0, *FRAME_SHAPE), np.float32), *self._pending])
+        frames = np.concatenate([np.empty((0, *self._frame_shape), np.float32), *self._pending])
+        self._frames_sha256.update(frames)
         with self._writing():
             self._frames.resize(self._offsets[-1], axis=0)
             self._frames[start:] = frames
@@ -151,17 +168,40 @@ class StoreWriter:
         """
         self._write_pending()
         table = self.table()
+        offset = np.array(self._offsets, dtype=np.int64)
+        frames_sha256 = self._frames_sha256.hexdigest()
+        content_sha256 = hash_content(
+            dataset=self._dataset,
+            class_names=self._class_names,
+            skeleton=self._skeleton,
+            offset=offset,
+            table=table,
+            splits=splits,
+            frames_sha256=frames_sha256,
+        )
+        hashes = {"frames_sha256": frames_sha256, "content_sha256": content_sha256}
         with self._writing():
-            self._file["offset"] = np.array(self._offsets, dtype=np.int64)
+            self._write_skeleton()
+            self._file["offset"] = offset
             self._file.create_dataset("name", data=table.name.tolist(), dtype=h5py.string_dtype())
             for column in INTEGER_COLUMNS:
                 self._file[column] = getattr(table, column)
             self._file.create_group("split")
             for benchmark, is_train in splits.items():
                 self._file[f"split/{benchmark}"] = np.asarray(is_train, dtype=bool)
-            self._file.attrs.update(self._attributes)
+            self._file.attrs.update({**self._attributes, **hashes})
             self._file.close()
         self._stack.close()
+
+    def _write_skeleton(self) -> None:
+        skeleton = self._skeleton
+        group = self._file.create_group("skeleton")
+        group.create_dataset("joint_names", data=skeleton.joints, dtype=h5py.string_dtype())
+        group["parents"] = np.array(skeleton.parents, dtype=np.int64)
+        group["mirror"] = np.array(skeleton.mirror, dtype=np.int64)
+        # Sets of joints differ in size, so they are texts of JSON.
+        sets = {key: json.dumps(getattr(skeleton, key)) for key in ("center", "spine", "shoulders")}
+        group.attrs.update(dims=skeleton.dims, root=skeleton.root, **sets)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from scdnet.files import atomic_write
 from scdnet.raw.datasets import SplitRule
 from scdnet.raw.raw_files import RawFile, RawFileError, find_raw_files
 from scdnet.raw.worker_pool import CHUNK_SIZE, default_workers, map_ordered
+from scdnet.skeleton import Skeleton
 from scdnet.version import __version__
 
 # File names may contain these characters, which would break the rows of the rejected list.
@@ -49,6 +50,7 @@ class Job:
     """
 
     dataset: str
+    skeleton: Skeleton
     class_names: tuple[str, ...]
     # Benchmark -> rule that selects the training sequences.
     split_rules: Mapping[str, SplitRule]
@@ -135,6 +137,7 @@ def convert(job: Job, out: Path, *, num_workers: int) -> int:
     writer = StoreWriter(
         out,
         dataset=job.dataset,
+        skeleton=job.skeleton,
         class_names=job.class_names,
         created_by=f"scdnet {__version__}",
         attributes=job.attributes,

@@ -15,7 +15,7 @@ from scdnet.data.store import SkeletonSequence
 from scdnet.raw.convert import Job, Outcome, Rejection, duplicate_rejection
 from scdnet.raw.custom_files import SUFFIXES
 from scdnet.raw.custom_frames import CaptureSpec, read_frames
-from scdnet.raw.layouts import LAYOUTS, filled_joints
+from scdnet.raw.joint_mapping import filled_joints
 from scdnet.raw.raw_files import RawFile, RawFileError
 
 # The columns of a table: those of NUMBERS contain integers from 0, or an empty cell where unknown.
@@ -76,6 +76,7 @@ def plan_job(
             rejected.append(duplicate_rejection(file, recordings[file.stem][0]))
         else:
             recordings[file.stem] = (file, {"label": class_ids[row.label], **row.numbers})
+    filled = () if capture.target == capture.skeleton else filled_joints(capture.skeleton)
     stems = {file.stem for file in files}
     rejected += [
         Rejection(str(table_path), row.line, f"no recording {stem!r}")
@@ -85,16 +86,15 @@ def plan_job(
     train = [stem for stem, row in rows.items() if row.is_train]
     return Job(
         dataset=dataset,
+        skeleton=capture.target,
         class_names=class_names,
         split_rules={"custom": lambda sequences: np.isin(sequences.name, train)},
         items=[recordings[stem] for stem in sorted(recordings)],
         convert_item=partial(convert_recording, capture),
         rejected=rejected,
         attributes={
-            **capture._asdict(),
-            "filled_joints": np.array(
-                filled_joints(LAYOUTS[capture.layout]), dtype=h5py.string_dtype()
-            ),
+            **capture.attributes,
+            "filled_joints": np.array(filled, dtype=h5py.string_dtype()),
         },
     )
 

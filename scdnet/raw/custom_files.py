@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from scdnet.files import DAMAGED_FILE_ERRORS
-from scdnet.raw.layouts import Layout
 from scdnet.raw.raw_files import (
     MAX_BYTES,
     MAX_COORDINATE,
@@ -19,6 +18,7 @@ from scdnet.raw.raw_files import (
     check_at_most,
     quote,
 )
+from scdnet.skeleton import Skeleton
 
 
 def read_npz(data: bytes, where: str, num_joints: int) -> np.ndarray:
@@ -148,23 +148,25 @@ READERS = {".npz": read_npz, ".csv": read_csv}
 SUFFIXES = tuple(READERS)
 
 
-def read_joints(data: bytes, where: str, layout: Layout) -> np.ndarray:
+def read_joints(data: bytes, where: str, skeleton: Skeleton) -> np.ndarray:
     """Parse the content of one recording, in the format that the suffix of `where` tells.
 
-    Returns (M, T, V, C) float64 in the unit and axes of the file, with the joints of `layout`; an
+    Returns (M, T, V, C) float64 in the unit and axes of the file, with the joints of `skeleton`; an
     absent body is all zero. Raises RawFileError for content in another form, numbers that are not
     finite, joints that were not tracked, and if no frame has a body.
     """
     reader = READERS.get(Path(where).suffix.lower())
     if reader is None:
         raise RawFileError(where, 0, f"expected a name that ends in {' or '.join(SUFFIXES)}")
-    bodies = reader(data, where, len(layout.joints)).swapaxes(0, 1).astype(np.float64)
-    check_finite(bodies, where, layout)
-    check_tracked(bodies, where, layout)
+    bodies = reader(data, where, skeleton.num_joints).swapaxes(0, 1).astype(np.float64)
+    check_finite(bodies, where, skeleton)
+    # 2-D joints that were not found are 0 0 0, with a score of 0.
+    if skeleton.dims == 3:
+        check_tracked(bodies, where, skeleton)
     return bodies
 
 
-def check_finite(bodies: np.ndarray, where: str, layout: Layout) -> None:
+def check_finite(bodies: np.ndarray, where: str, skeleton: Skeleton) -> None:
     """Raise RawFileError if a coordinate of (M, T, V, C) is NaN, infinite or too large."""
     # Comparisons with NaN are false.
     is_finite = (np.abs(bodies) < MAX_COORDINATE).all(axis=-1)
@@ -176,11 +178,11 @@ def check_finite(bodies: np.ndarray, where: str, layout: Layout) -> None:
             where,
             0,
             f"frame {frame + 1}, body {body + 1}: expected finite numbers, "
-            f"found {found} for {layout.joints[joint]}",
+            f"found {found} for {skeleton.joints[joint]}",
         )
 
 
-def check_tracked(bodies: np.ndarray, where: str, layout: Layout) -> None:
+def check_tracked(bodies: np.ndarray, where: str, skeleton: Skeleton) -> None:
     """Raise RawFileError if (M, T, V, C) contains no body, or a present one has a joint at 0, 0, 0.
 
     Such a joint was not tracked. A single one may be there in all frames: the origin of positions.
@@ -194,7 +196,7 @@ def check_tracked(bodies: np.ndarray, where: str, layout: Layout) -> None:
     is_untracked = is_zero & ~is_absent & ~is_origin
     if is_untracked.any():
         body, frame = _first(is_untracked.any(axis=-1))
-        found = ", ".join(np.array(layout.joints)[is_zero[body, frame]])
+        found = ", ".join(np.array(skeleton.joints)[is_zero[body, frame]])
         raise RawFileError(
             where,
             0,

@@ -1,18 +1,21 @@
-"""Normalize custom recordings: unit, axes and layout (docs/data/own.md), then docs/method.md 1."""
+"""Normalize custom recordings: unit, axes and joints (docs/data/own.md), then docs/method.md 1."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from scdnet.data.store import FRAME_SHAPE
+from scdnet.errors import ScdnetError
 from scdnet.raw.custom_files import read_joints
-from scdnet.raw.layouts import LAYOUTS, joint_matrix
-from scdnet.raw.normalize import SHOULDERS, normalize, select_bodies
+from scdnet.raw.joint_mapping import MAPPINGS, joint_matrix
+from scdnet.raw.normalize import NormalizeError, mean_joint, normalize, select_bodies
 from scdnet.raw.raw_files import RawFileError
-from scdnet.skeleton import NTU_25
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import NTU_25, SKELETONS, read_skeleton
 
-# The number of units in a meter.
-UNITS = {"m": 1, "cm": 100, "mm": 1000}
+# The number of units in a meter. Pixels, of 2-D skeletons, have no length.
+UNITS = {"m": 1, "cm": 100, "mm": 1000, "px": 1}
+PIXELS = "px"
 
 # Rotations about x, (C, C), that turn the axis that points up to +y.
 UP_ROTATIONS = {
@@ -21,43 +24,105 @@ UP_ROTATIONS = {
     "-y": np.array([[1, 0, 0], [0, -1, 0], [0, 0, -1]]),
     "-z": np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]),
 }
-
-TRUNK = (NTU_25.joints.index("base of spine"), NTU_25.joints.index("spine at shoulders"))
+# Factors of x, y and score of 2-D joints.
+UP_FLIPS = {"y": np.array([1, 1, 1]), "-y": np.array([1, -1, 1])}
 
 # The mean cosine between the direction of the toes and that in which the shoulders face lies
 # between 0.3 and 1 in IntelliRehabDS and UI-PRMD.
-FEET = [
-    NTU_25.joints.index(joint) for joint in ("left ankle", "left foot", "right ankle", "right foot")
-]
 MIN_TOE_COSINE = -0.5
+ANKLE = "left ankle"
+# The joint of the toes, of which a skeleton has one at most.
+TOES = ("left foot", "left foot index")
 
 
-class CaptureSpec(NamedTuple):
-    """Facts about recordings that only their owner knows; CAPTURE_CHOICES lists the values."""
+@dataclass(frozen=True)
+class CaptureSpec:
+    """Facts about recordings that only their owner knows; `make_capture` checks them."""
 
-    layout: str
+    # The joints of the files.
+    skeleton: Skeleton
+    # A key of UNITS.
     unit: str
+    # A key of UP_ROTATIONS.
     up: str
+    # The joints of the sequences.
+    target: Skeleton
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Return what a store records of it."""
+        return {"layout": self.skeleton.name, "unit": self.unit, "up": self.up}
 
 
-CAPTURE_CHOICES = {"layout": tuple(LAYOUTS), "unit": tuple(UNITS), "up": tuple(UP_ROTATIONS)}
+def make_capture(
+    *,
+    layout: str | None = None,
+    skeleton: str | Path | Skeleton | None = None,
+    unit: str | None = None,
+    up: str | None = None,
+    to: str | None = None,
+) -> CaptureSpec:
+    """Check options and look up the skeletons that they name.
+
+    `skeleton` is a YAML file or a skeleton, instead of the built-in one called `layout`. Raises
+    ScdnetError, naming the option.
+    """
+    if (layout is None) == (skeleton is None):
+        raise ScdnetError("expected one of layout and skeleton, found both or neither")
+    if skeleton is None:
+        skeleton = SKELETONS.get(layout or "")
+        if skeleton is None:
+            raise ScdnetError(f"layout {layout}: expected one of {', '.join(SKELETONS)}")
+    elif not isinstance(skeleton, Skeleton):
+        skeleton = read_skeleton(Path(skeleton))
+    units = [name for name in UNITS if (name == PIXELS) == (skeleton.dims == 2)]
+    if unit not in units:
+        raise ScdnetError(
+            f"unit {unit}: expected {' or '.join(units)} for the {skeleton.dims}-D "
+            f"skeleton {skeleton.name}"
+        )
+    ups = UP_FLIPS if skeleton.dims == 2 else UP_ROTATIONS
+    if up not in ups:
+        raise ScdnetError(
+            f"up {up}: expected {' or '.join(ups)} for the {skeleton.dims}-D "
+            f"skeleton {skeleton.name}"
+        )
+    if to is None:
+        return CaptureSpec(skeleton, unit, up, skeleton)
+    if to != NTU_25.name or skeleton.name not in MAPPINGS:
+        raise ScdnetError(
+            f"to {to}: expected {NTU_25.name}, to which {', '.join(MAPPINGS)} can be mapped; "
+            f"found {skeleton.name}"
+        )
+    return CaptureSpec(skeleton, unit, up, NTU_25)
 
 
 def read_frames(data: bytes, where: str, capture: CaptureSpec) -> np.ndarray:
-    """Normalize the content of one recording, `.npz` or `.csv` as the suffix of `where` tells.
+    """Normalize the content of one recording, of the format that the suffix of `where` tells.
 
-    Returns float32 (T, M, V, C) as a store contains them, with the joints of NTU_25. Raises
-    RawFileError for a file that cannot be used or that contradicts `capture`.
+    Returns float32 (T, M, V, C) as a store contains them, with the joints of `capture.target`.
+    Raises RawFileError for a file that cannot be used or that contradicts `capture`.
     """
-    layout = LAYOUTS[capture.layout]
-    bodies = select_bodies(read_joints(data, where, layout))
-    bodies = joint_matrix(layout) @ (bodies @ UP_ROTATIONS[capture.up].T / UNITS[capture.unit])
-    check_body(bodies[0], where)
-    absent = np.zeros((FRAME_SHAPE[0] - len(bodies), *bodies.shape[1:]))
-    return normalize(np.concatenate([shift_zero_sums(face_camera(bodies)), absent]))
+    return normalize_bodies(read_joints(data, where, capture.skeleton), where, capture)
 
 
-def face_camera(bodies: np.ndarray) -> np.ndarray:
+def normalize_bodies(bodies: np.ndarray, where: str, capture: CaptureSpec) -> np.ndarray:
+    """Normalize checked positions (any M, T, V, C) as `read_frames` does."""
+    bodies = select_bodies(bodies, capture.skeleton.dims)
+    try:
+        if capture.skeleton.dims == 2:
+            return normalize(bodies * UP_FLIPS[capture.up], capture.skeleton)
+        bodies = bodies @ UP_ROTATIONS[capture.up].T / UNITS[capture.unit]
+        if capture.target != capture.skeleton:
+            bodies = joint_matrix(capture.skeleton) @ bodies
+        check_body(bodies[0], where, capture.target)
+        facing = face_camera(bodies, capture.target)
+        return normalize(shift_zero_sums(facing), capture.target)
+    except NormalizeError as error:
+        raise RawFileError(where, 0, str(error)) from error
+
+
+def face_camera(bodies: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     """Turn (M, T, V, C), y up, by half a turn if body 0 first appears with its back to the camera.
 
     Its shoulders then point roughly to +x, where normalization turns them by the shortest way (step
@@ -65,7 +130,7 @@ def face_camera(bodies: np.ndarray) -> np.ndarray:
     """
     body = bodies[0]
     first = body[body.any(axis=(1, 2)).argmax()]
-    left, right = first[list(SHOULDERS), 0]
+    left, right = (mean_joint(first, side)[0] for side in skeleton.shoulders)
     # Half a turn about y changes the signs of x and z.
     return bodies * [-1, 1, -1] if right < left else bodies
 
@@ -83,21 +148,30 @@ def shift_zero_sums(bodies: np.ndarray) -> np.ndarray:
     return bodies + np.where(is_present[..., None, None], [0, 0, 1 - sums.min()], 0)
 
 
-def check_body(body: np.ndarray, where: str) -> None:
+def check_body(body: np.ndarray, where: str, skeleton: Skeleton) -> None:
     """Raise RawFileError if (T, V, C), meters and y up, has an impossible trunk or backward toes.
 
     The unit is then wrong, or left and right are exchanged.
     """
     body = body[body.any(axis=(1, 2))]
-    spine = body[:, TRUNK[1]] - body[:, TRUNK[0]]
-    length = np.median(np.linalg.norm(spine, axis=1))
+    left, right = (mean_joint(body, side) for side in skeleton.shoulders)
+    trunk = (left + right) / 2 - mean_joint(body, skeleton.spine[0])
+    length = np.median(np.linalg.norm(trunk, axis=1))
     # The trunk measures 0.4 to 0.7 m in IntelliRehabDS and UI-PRMD.
     if not 0.1 <= length <= 1.5:
         raise RawFileError(
             where, 0, f"expected a trunk of 0.1 to 1.5 m, found {length:.4g} m; is the unit right?"
         )
-    forward = np.cross(spine, body[:, SHOULDERS[1]] - body[:, SHOULDERS[0]])
-    toes = body[:, FEET[1]] - body[:, FEET[0]] + body[:, FEET[3]] - body[:, FEET[2]]
+    toe_joint = next((joint for joint in TOES if joint in skeleton.joints), None)
+    if toe_joint is None or ANKLE not in skeleton.joints:
+        return
+    ankle = skeleton.joints.index(ANKLE)
+    toe = skeleton.joints.index(toe_joint)
+    forward = np.cross(trunk, right - left)
+    toes = sum(
+        body[:, end] - body[:, start]
+        for start, end in ((ankle, toe), (skeleton.mirror[ankle], skeleton.mirror[toe]))
+    )
     products = (forward * toes).sum(axis=1)
     lengths = np.linalg.norm(forward, axis=1) * np.linalg.norm(toes, axis=1)
     if products.sum() < MIN_TOE_COSINE * lengths.sum():

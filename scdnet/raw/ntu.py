@@ -12,7 +12,7 @@ from scdnet.raw.datasets import NTU_DATASETS, class_names, parse_ntu_name
 from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.raw_files import MAX_COORDINATE, MAX_FRAMES, RawFile, RawFileError
 from scdnet.raw.text_numbers import Words, parse_counts, parse_decimals
-from scdnet.skeleton import NTU_25
+from scdnet.skeletons import NTU_25
 
 SUFFIX = ".skeleton"
 # Bodies of a frame that are used: the first ones that it lists. Source: docs/method.md 1.
@@ -129,7 +129,7 @@ def parse_joints(words: Words, lines: np.ndarray, where: str) -> np.ndarray:
 
 def read_frames(data: bytes, where: str) -> np.ndarray:
     """Parse and normalize a `.skeleton` file: float32 (T, M, V, C). Raises RawFileError."""
-    return normalize(select_bodies(parse_skeleton(data, where)))
+    return normalize(select_bodies(parse_skeleton(data, where)), NTU_25)
 
 
 def convert_recording(file: RawFile) -> Outcome:
@@ -174,6 +174,7 @@ def plan_job(files: Iterable[RawFile], dataset: str, missing: frozenset[str]) ->
             selected[file.stem] = file
     return Job(
         dataset=dataset,
+        skeleton=NTU_25,
         class_names=classes,
         split_rules=NTU_DATASETS[dataset].rules,
         items=[selected[stem] for stem in sorted(selected)],

@@ -8,17 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scdnet.data.store import FRAME_SHAPE, SequenceTable, SkeletonSequence
+from scdnet.data.store import MAX_BODIES, SequenceTable, SkeletonSequence
 from scdnet.raw.convert import Job, Outcome, Rejection
 from scdnet.raw.datasets import class_names
 from scdnet.raw.normalize import normalize
 from scdnet.raw.pku_tree import MAX_LIST_BYTES, NUM_FIELDS, PARTS, Recording, Tree
 from scdnet.raw.raw_files import MAX_COORDINATE, MAX_FRAMES, RawFileError, check_at_most, quote
 from scdnet.raw.text_numbers import Words, parse_rows
+from scdnet.skeletons import NTU_25
 
 # Some copies have split files without `.txt`.
 SUFFIXES = (".txt", "subject", "view", "v2")
 # Numbers on a line of a video: 2 bodies x 25 joints x (x y z).
+FRAME_SHAPE = (MAX_BODIES, NTU_25.num_joints, 3)
 NUM_COLUMNS = 150
 # Bad lines of a video that are listed one by one.
 MAX_FAULTS = 20
@@ -148,7 +150,7 @@ def convert_recording(recording: Recording) -> Outcome:
             continue
         bodies = frames[action.start - 1 : action.end].swapaxes(0, 1)  # (M, T, V, C)
         sequence = SkeletonSequence(
-            frames=normalize(bodies),
+            frames=normalize(bodies, NTU_25),
             name=f"{recording.name}_{action.line - 1}",
             label=action.label,
             subject=recording.subject,
@@ -180,6 +182,7 @@ def plan_job(tree: Tree, dataset: str) -> Job:
     """Return the conversion of all recordings of `tree`."""
     return Job(
         dataset=dataset,
+        skeleton=NTU_25,
         class_names=class_names(dataset),
         split_rules={
             benchmark: partial(_belongs_to, videos=split.train)

@@ -1,7 +1,6 @@
 """Read a single recording of any supported format, without a dataset around it."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -9,31 +8,32 @@ from scdnet.errors import ScdnetError
 from scdnet.raw import custom_frames, ntu
 from scdnet.raw.custom_files import SUFFIXES
 from scdnet.raw.raw_files import RawFile
+from scdnet.skeleton import Skeleton
 
 
 def read_recording(
     path: str | Path,
     *,
     layout: str | None = None,
+    skeleton: str | Path | Skeleton | None = None,
     unit: str | None = None,
     up: str | None = None,
+    to: str | None = None,
 ) -> np.ndarray:
     """Read one recording and normalize it; see `scdnet.read_recording`."""
     suffix = Path(path).suffix.lower()
-    is_custom = suffix in SUFFIXES
-    if suffix != ntu.SUFFIX and not is_custom:
+    given = {"layout": layout, "skeleton": skeleton, "unit": unit, "up": up, "to": to}
+    if suffix == ntu.SUFFIX:
+        for name, value in given.items():
+            if value is not None:
+                raise ScdnetError(f"{path}: {name} is not used for a {suffix} file; omit it")
+        return ntu.read_frames(RawFile(str(path)).read(), str(path))
+    if suffix not in SUFFIXES:
         raise ScdnetError(
             f"{path}: expected a name that ends in one of {', '.join((ntu.SUFFIX, *SUFFIXES))}"
         )
-    given: dict[str, Any] = {"layout": layout, "unit": unit, "up": up}
-    for name, choices in custom_frames.CAPTURE_CHOICES.items():
-        allowed = choices if is_custom else (None,)
-        if given[name] not in allowed:
-            raise ScdnetError(
-                f"{path}: expected {name} to be {' or '.join(map(str, allowed))} for a {suffix} "
-                f"file, found {given[name]}"
-            )
-    data = RawFile(str(path)).read()
-    if is_custom:
-        return custom_frames.read_frames(data, str(path), custom_frames.CaptureSpec(**given))
-    return ntu.read_frames(data, str(path))
+    try:
+        capture = custom_frames.make_capture(**given)
+    except ScdnetError as error:
+        raise ScdnetError(f"{path}: {error}") from None
+    return custom_frames.read_frames(RawFile(str(path)).read(), str(path), capture)
