@@ -10,6 +10,7 @@ import torch
 from scdnet.config import Config
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
+from scdnet.skeletons import NTU_25
 
 pytest_plugins = ["tests.raw_trees"]
 torch.set_num_threads(1)  # the models here are small: threads would only wait for one another
@@ -33,7 +34,9 @@ def write_synthetic_store(
     rng = np.random.default_rng(seed)
     poses = rng.normal(size=(classes, 1, 2, 25, 3))
     names = tuple(f"class {number}" for number in range(classes))
-    with StoreWriter(path, dataset="ntu60", class_names=names, created_by="a test") as writer:
+    with StoreWriter(
+        path, dataset="ntu60", skeleton=NTU_25, class_names=names, created_by="a test"
+    ) as writer:
         for subject in (1, 3):
             for i in range(per_split):
                 label = i % classes

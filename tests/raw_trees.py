@@ -10,6 +10,7 @@ import pytest
 from scdnet.data.store import SequenceStore, SkeletonSequence, open_sequences
 from scdnet.data.store_writer import StoreWriter
 from scdnet.raw.ntu import Body, format_skeleton
+from scdnet.skeletons import NTU_25
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +133,11 @@ def make_store(tmp_path: Path) -> Callable[..., SequenceStore]:
     ) -> SequenceStore:
         path = tmp_path / "store.h5"
         with StoreWriter(
-            path, dataset=dataset, class_names=tuple(class_names), created_by="a test"
+            path,
+            dataset=dataset,
+            skeleton=NTU_25,
+            class_names=tuple(class_names),
+            created_by="a test",
         ) as writer:
             for sequence in sequences:
                 writer.append(sequence)

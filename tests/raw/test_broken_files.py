@@ -14,6 +14,7 @@ from scdnet.data.store import open_sequences
 from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.ntu import parse_skeleton
 from scdnet.raw.raw_files import RawFileError
+from scdnet.skeletons import NTU_25
 from tests.raw.broken import KINDS, break_file, read_labels, read_skeleton, read_video
 from tests.raw_trees import PkuTree, PkuVideo
 
@@ -58,7 +59,7 @@ def test_sound_recordings_of_ntu_are_converted_and_all_others_listed(
         (raw / f"{name}.skeleton").write_bytes(data)
         bodies = read_skeleton(data)
         if bodies is not None:
-            expected[name] = normalize(select_bodies(bodies))
+            expected[name] = normalize(select_bodies(bodies), NTU_25)
     converted = convert(prepare_ntu, "ntu60", raw, tmp_path / "out" / "a.h5")
     assert_equal(converted, expected)
     rejected = [Path(file).stem for file, _, _ in rejected_rows(tmp_path / "out" / "a.h5")]
@@ -91,7 +92,7 @@ def test_sound_actions_of_pku_are_converted_and_all_others_listed(tmp_path, coun
             if any(frame is None for frame in cut) or not np.any(cut):
                 lost.append(("label", name, line))
             else:
-                expected[f"{name}_{line - 1}"] = normalize(np.stack(cut, axis=1))
+                expected[f"{name}_{line - 1}"] = normalize(np.stack(cut, axis=1), NTU_25)
     for benchmark in ("subject", "view"):
         tree.write_split(f"cross-{benchmark}.txt", names[::2], names[1::2])
     out = tmp_path / "out" / "a.h5"

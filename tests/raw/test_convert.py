@@ -20,6 +20,7 @@ from scdnet.raw.convert import (
 )
 from scdnet.raw.raw_files import RawFileError
 from scdnet.raw.worker_pool import WorkerError
+from scdnet.skeletons import NTU_25
 
 FRAMES = np.ones((2, 2, 25, 3), dtype=np.float32)
 
@@ -50,6 +51,7 @@ def interrupt(video: int) -> Outcome:
 def make_job(items=range(1, 6), convert_item=convert_video, last_train_subject=2) -> Job:
     return Job(
         dataset="synthetic",
+        skeleton=NTU_25,
         class_names=("a", "b"),
         split_rules={"xsub": lambda table: table.subject <= last_train_subject},
         items=items,

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from scdnet.raw import custom_files
 from scdnet.raw.custom_files import read_csv, read_joints, read_npz
-from scdnet.raw.layouts import LAYOUTS
 from scdnet.raw.raw_files import RawFileError
+from scdnet.skeletons import KINECT_V1_20
 from tests.raw.walker import csv, npz, walking
 
-JOINTS = LAYOUTS["kinect_v1_20"].joints
+JOINTS = KINECT_V1_20.joints
 FRAMES = walking("kinect_v1_20", num_frames=4)  # (T, V, C)
 TWO = np.stack([FRAMES, FRAMES[::-1]], axis=1)  # (T, M, V, C)
 UNTRACKED = "expected joints that were not tracked to be filled in"
@@ -22,7 +22,7 @@ CONTENTS = {"x.npz": npz(TWO), "x.csv": csv(TWO)}
 
 
 def read(data: bytes, name: str = "x.npz") -> np.ndarray:
-    return read_joints(data, name, LAYOUTS["kinect_v1_20"])
+    return read_joints(data, name, KINECT_V1_20)
 
 
 @pytest.mark.parametrize("name", CONTENTS)

@@ -12,16 +12,24 @@ from scdnet.raw.custom_frames import (
     UP_ROTATIONS,
     CaptureSpec,
     face_camera,
+    make_capture,
     read_frames,
     shift_zero_sums,
 )
-from scdnet.raw.layouts import LAYOUTS
+from scdnet.raw.joint_mapping import MAPPINGS
 from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.ntu import Body, format_skeleton, parse_skeleton
 from scdnet.raw.raw_files import RawFileError
+from scdnet.skeletons import NTU_25
 from tests.raw.walker import csv, npz, walked, walking
 
-KINECT = CaptureSpec("ntu25", "m", "y")
+
+def mapped(layout: str, unit: str, up: str) -> CaptureSpec:
+    """Describe recordings whose joints are mapped to ntu25."""
+    return make_capture(layout=layout, unit=unit, up=up, to="ntu25")
+
+
+KINECT = mapped("ntu25", "m", "y")
 HALF_TURN = np.diag([-1.0, 1, -1])  # about y
 # A body that leans to the side tells one axis that points up from another.
 LEAN = np.array([[0.96, 0.28, 0], [-0.28, 0.96, 0], [0, 0, 1]])
@@ -36,7 +44,7 @@ def read(frames: np.ndarray, capture: CaptureSpec = KINECT) -> np.ndarray:
 @pytest.fixture
 def expected():
     """float32 (T, 2, 25, 3): the walking body, normalized."""
-    return normalize(np.stack([walked(), np.zeros_like(walked())]))
+    return normalize(np.stack([walked(), np.zeros_like(walked())]), NTU_25)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -48,17 +56,19 @@ def test_a_kinect_recording_gives_what_its_skeleton_file_gives_to_the_bit(seed):
     # Body 0 appears late.
     del listed[0][0]
     bodies = parse_skeleton(format_skeleton(listed).encode(), "x")
-    np.testing.assert_array_equal(read(bodies.swapaxes(0, 1)), normalize(select_bodies(bodies)))
+    np.testing.assert_array_equal(
+        read(bodies.swapaxes(0, 1)), normalize(select_bodies(bodies), NTU_25)
+    )
 
 
 @pytest.mark.parametrize("up", UP_ROTATIONS)
-@pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("unit", DIGITS)
+@pytest.mark.parametrize("layout", MAPPINGS)
 def test_every_layout_unit_and_axis_gives_the_same_frames(layout, unit, up):
-    expected = normalize(np.stack([walked() @ LEAN, np.zeros_like(walked())]))
+    expected = normalize(np.stack([walked() @ LEAN, np.zeros_like(walked())]), NTU_25)
     # Rows times a rotation are turned back.
     frames = walking(layout) @ LEAN @ UP_ROTATIONS[up] * UNITS[unit]
-    found = read_frames(csv(frames.round(DIGITS[unit])), "x.csv", CaptureSpec(layout, unit, up))
+    found = read_frames(csv(frames.round(DIGITS[unit])), "x.csv", mapped(layout, unit, up))
     assert found.dtype == np.float32 and found.flags.c_contiguous
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
@@ -87,13 +97,13 @@ def test_landmarks_of_mediapipe_are_read_as_it_gives_them(expected):
     nose = frames[:, 0]
     left_shoulder = frames[:, 11]
     assert (left_shoulder[:, 0] > 0).all() and (nose[:, 1] < 0).all() and (nose[:, 2] < 0).all()
-    found = read(frames, CaptureSpec("mediapipe33", "m", "-y"))
+    found = read(frames, mapped("mediapipe33", "m", "-y"))
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_a_back_to_the_camera_is_turned_and_a_face_is_not(expected):
-    np.testing.assert_array_equal(face_camera(walked()[None]), walked()[None])
-    np.testing.assert_array_equal(face_camera(walked()[None] @ HALF_TURN), walked()[None])
+    np.testing.assert_array_equal(face_camera(walked()[None], NTU_25), walked()[None])
+    np.testing.assert_array_equal(face_camera(walked()[None] @ HALF_TURN, NTU_25), walked()[None])
     np.testing.assert_allclose(read(walked() @ HALF_TURN), expected, atol=2e-5)
 
 
@@ -103,16 +113,16 @@ def test_without_that_turn_a_body_could_end_upside_down():
     frames[:, 8, 1] += 0.05
     bodies = np.stack([frames, 0 * frames]) @ HALF_TURN
     head = 3
-    assert normalize(bodies)[0, 0, head, 2] < 0
+    assert normalize(bodies, NTU_25)[0, 0, head, 2] < 0
     assert read(bodies.swapaxes(0, 1))[0, 0, head, 2] > 0.3
 
 
 def test_the_turn_is_decided_where_the_first_body_first_appears():
     bodies = np.stack([walked() @ HALF_TURN, walked()])
     bodies[0, 0] = 0
-    np.testing.assert_array_equal(face_camera(bodies), bodies @ HALF_TURN)
+    np.testing.assert_array_equal(face_camera(bodies, NTU_25), bodies @ HALF_TURN)
     bodies[0, 1] = walked()[1]
-    np.testing.assert_array_equal(face_camera(bodies), bodies)
+    np.testing.assert_array_equal(face_camera(bodies, NTU_25), bodies)
 
 
 def test_the_two_bodies_of_largest_energy_stay_and_one_stays_alone():
@@ -145,7 +155,7 @@ def test_only_recordings_with_a_zero_sum_are_shifted():
     [
         (
             walked(),
-            CaptureSpec("ntu25", "mm", "y"),
+            mapped("ntu25", "mm", "y"),
             "expected a trunk of 0.1 to 1.5 m, found 0.0005 m; is the unit right?",
         ),
         (
@@ -183,5 +193,5 @@ def test_toes_may_point_backwards_for_a_while():
 )
 def test_any_array_is_read_or_refused(frames, up):
     with suppress(RawFileError):
-        found = read(frames, CaptureSpec("kinect_v1_20", "m", up))
+        found = read(frames, mapped("kinect_v1_20", "m", up))
         assert found.shape == (3, 2, 25, 3) and np.isfinite(found).all()

@@ -1,20 +1,20 @@
 import numpy as np
 import pytest
 
-from scdnet.raw.layouts import FILLED, LAYOUTS, filled_joints, joint_matrix
+from scdnet.raw.joint_mapping import FILLED, MAPPINGS, filled_joints, joint_matrix
 from scdnet.raw.normalize import select_bodies
 from scdnet.raw.ntu import parse_skeleton
 from scdnet.raw.raw_files import find_raw_files
-from scdnet.skeleton import NTU_25
-from tests.raw.walker import mirrored, walked, walking
+from scdnet.skeletons import KINECT_V1_20, MEDIAPIPE_33, NTU_25, SKELETONS, mirrored_name
+from tests.raw.walker import walked, walking
 
 # The documented errors in meters.
 ERROR = {"middle of spine": 0.004, "neck": 0.011, "tip of left hand": 0.034, "left thumb": 0.05}
 
 
 def test_the_joints_are_in_their_published_order():
-    kinect = LAYOUTS["kinect_v1_20"].joints
-    mediapipe = LAYOUTS["mediapipe33"].joints
+    kinect = KINECT_V1_20.joints
+    mediapipe = MEDIAPIPE_33.joints
     assert [len(kinect), len(mediapipe)] == [20, 33]
     assert [kinect[i] for i in (2, 4, 7, 11, 12, 19)] == [
         "center of shoulders", "left shoulder", "left hand", "right hand", "left hip", "right foot",
@@ -28,31 +28,31 @@ def test_the_joints_are_in_their_published_order():
 
 
 def test_the_layout_of_the_store_is_copied():
-    np.testing.assert_array_equal(joint_matrix(LAYOUTS["ntu25"]), np.eye(25))
-    assert filled_joints(LAYOUTS["ntu25"]) == ()
+    np.testing.assert_array_equal(joint_matrix(NTU_25), np.eye(25))
+    assert filled_joints(NTU_25) == ()
 
 
 def test_joints_that_are_no_plain_copies_are_filled():
-    assert filled_joints(LAYOUTS["kinect_v1_20"]) == (
+    assert filled_joints(KINECT_V1_20) == (
         "base of spine", "middle of spine", "neck", "tip of left hand", "left thumb",
         "tip of right hand", "right thumb",
     )  # fmt: skip
-    assert filled_joints(LAYOUTS["mediapipe33"]) == (
+    assert filled_joints(MEDIAPIPE_33) == (
         "base of spine", "middle of spine", "neck", "head", "left hand", "right hand",
         "spine at shoulders", "tip of left hand", "tip of right hand",
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", MAPPINGS)
 def test_every_joint_moves_with_the_body(name):
-    np.testing.assert_allclose(joint_matrix(LAYOUTS[name]).sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(joint_matrix(SKELETONS[name]).sum(axis=1), 1, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", MAPPINGS)
 def test_the_rule_of_a_right_joint_mirrors_that_of_the_left(name):
-    joints = LAYOUTS[name].joints
-    matrix = joint_matrix(LAYOUTS[name])
-    mirror = [joints.index(mirrored(joint)) for joint in joints]
+    joints = SKELETONS[name].joints
+    matrix = joint_matrix(SKELETONS[name])
+    mirror = [joints.index(mirrored_name(joint)) for joint in joints]
     np.testing.assert_array_equal(matrix[list(NTU_25.mirror)][:, mirror], matrix)
 
 
@@ -82,10 +82,10 @@ def worked_by_hand(source: dict[str, np.ndarray], joint: str, name: str) -> np.n
 
 @pytest.mark.parametrize("name", ["kinect_v1_20", "mediapipe33"])
 def test_filled_joints_are_those_worked_by_hand(name):
-    positions = np.random.default_rng(0).normal(size=(len(LAYOUTS[name].joints), 3))
-    source = dict(zip(LAYOUTS[name].joints, positions, strict=True))
-    found = dict(zip(NTU_25.joints, joint_matrix(LAYOUTS[name]) @ positions, strict=True))
-    for joint in filled_joints(LAYOUTS[name]):
+    positions = np.random.default_rng(0).normal(size=(len(SKELETONS[name].joints), 3))
+    source = dict(zip(SKELETONS[name].joints, positions, strict=True))
+    found = dict(zip(NTU_25.joints, joint_matrix(SKELETONS[name]) @ positions, strict=True))
+    for joint in filled_joints(SKELETONS[name]):
         if "right" not in joint:
             expected = worked_by_hand(source, joint, name)
             np.testing.assert_allclose(found[joint], expected, atol=1e-12)
@@ -93,16 +93,16 @@ def test_filled_joints_are_those_worked_by_hand(name):
 
 @pytest.mark.parametrize(("name", "foot"), [("kinect_v1_20", 15), ("mediapipe33", 31)])
 def test_the_other_joints_are_copied(name, foot):
-    positions = np.random.default_rng(0).normal(size=(len(LAYOUTS[name].joints), 3))
-    found = dict(zip(NTU_25.joints, joint_matrix(LAYOUTS[name]) @ positions, strict=True))
+    positions = np.random.default_rng(0).normal(size=(len(SKELETONS[name].joints), 3))
+    found = dict(zip(NTU_25.joints, joint_matrix(SKELETONS[name]) @ positions, strict=True))
     np.testing.assert_array_equal(found["left foot"], positions[foot])
-    for joint in set(NTU_25.joints) & set(LAYOUTS[name].joints):
-        np.testing.assert_array_equal(found[joint], positions[LAYOUTS[name].joints.index(joint)])
+    for joint in set(NTU_25.joints) & set(SKELETONS[name].joints):
+        np.testing.assert_array_equal(found[joint], positions[SKELETONS[name].joints.index(joint)])
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", MAPPINGS)
 def test_one_body_in_every_layout_gives_the_same_joints(name):
-    np.testing.assert_allclose(joint_matrix(LAYOUTS[name]) @ walking(name), walked(), atol=1e-12)
+    np.testing.assert_allclose(joint_matrix(SKELETONS[name]) @ walking(name), walked(), atol=1e-12)
 
 
 def test_the_rules_that_fill_fit_real_recordings_as_well_as_documented(shared):

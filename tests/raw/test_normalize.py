@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 
 from scdnet.raw.normalize import (
-    center_on_spine,
+    center_bodies,
     fill_absent,
     normalize,
     rotation_between,
     select_bodies,
 )
 from scdnet.raw.ntu import parse_skeleton
+from scdnet.skeletons import NTU_25
 
 GOLDEN_TOLERANCE = 1e-5
 CASES = (
@@ -56,7 +57,7 @@ def test_selected_bodies_are_those_of_the_authors(name, read_case, golden):
 
 @pytest.mark.parametrize("name", CASES)
 def test_normalized_frames_are_those_of_the_authors(name, read_case, golden):
-    frames = normalize(select_bodies(read_case(name)))
+    frames = normalize(select_bodies(read_case(name)), NTU_25)
     assert frames.dtype == np.float32 and len(frames) == golden[f"{name}.num_frame"]
     expected = golden[f"{name}.normalised"].transpose(1, 3, 2, 0)  # (C, T, V, M) -> (T, M, V, C)
     np.testing.assert_allclose(frames, expected[: len(frames)], rtol=0, atol=GOLDEN_TOLERANCE)
@@ -110,7 +111,7 @@ def test_centering_moves_both_bodies_by_the_spine_of_the_first_and_leaves_absent
     bodies[1, 3, 8] = [1, 1, -2]
     expected = bodies - bodies[0, :, 1][:, None]
     expected[1, 2, 7] = expected[1, 3, 8] = 0
-    center_on_spine(bodies)
+    center_bodies(bodies, NTU_25)
     np.testing.assert_allclose(bodies, expected, atol=1e-12)
 
 
@@ -119,7 +120,7 @@ def test_in_the_first_frame_the_spine_points_up_and_the_shoulders_along_x(bodies
     # spine.
     bodies[0, 0, [0, 1]] = [[1, 2, 3], [1, 2.5, 3]]
     bodies[0, 0, [4, 8]] = [[1, 3, 2.8], [1, 3, 3.2]]
-    frames = normalize(bodies)
+    frames = normalize(bodies, NTU_25)
     assert frames[0, 0, 1] - frames[0, 0, 0] == pytest.approx([0, 0, 0.5], abs=1e-6)
     assert frames[0, 0, 8] - frames[0, 0, 4] == pytest.approx([0.4, 0, 0], abs=1e-6)
     # The middle of the spine is the origin.
@@ -130,14 +131,14 @@ def test_shoulders_aslant_to_the_spine_tilt_it_again(bodies):
     # The spine is upright already; the shoulders, 45 degrees above x, are turned down with it.
     bodies[0, 0, [0, 1]] = [[1, 1, 1], [1, 1, 2]]
     bodies[0, 0, [4, 8]] = [[0, 0, 1], [1, 0, 2]]
-    frames = normalize(bodies)
+    frames = normalize(bodies, NTU_25)
     assert frames[0, 0, 8] - frames[0, 0, 4] == pytest.approx([2**0.5, 0, 0], abs=1e-6)
     assert frames[0, 0, 1] - frames[0, 0, 0] == pytest.approx([0.5**0.5, 0, 0.5**0.5], abs=1e-6)
 
 
 def test_normalization_keeps_all_distances_within_a_frame(bodies):
     before = bodies.swapaxes(0, 1)
-    after = normalize(bodies)
+    after = normalize(bodies, NTU_25)
     np.testing.assert_allclose(distances(after), distances(before), atol=1e-5)
 
 
@@ -147,13 +148,13 @@ def distances(frames: np.ndarray) -> np.ndarray:
 
 
 def test_normalization_does_not_depend_on_where_the_bodies_stand(bodies):
-    moved = normalize(bodies + np.array([5, -1, 2]))
-    np.testing.assert_allclose(moved, normalize(bodies), atol=2e-5)
+    moved = normalize(bodies + np.array([5, -1, 2]), NTU_25)
+    np.testing.assert_allclose(moved, normalize(bodies, NTU_25), atol=2e-5)
 
 
 def test_an_absent_second_body_stays_zero(bodies):
     bodies[1] = 0
-    assert not normalize(bodies)[:, 1].any()
+    assert not normalize(bodies, NTU_25)[:, 1].any()
 
 
 def test_rotation_turns_the_vector_to_the_target_and_is_a_rotation():

@@ -19,6 +19,7 @@ from scdnet.raw.ntu import (
     read_missing_list,
 )
 from scdnet.raw.raw_files import MAX_FRAMES, RawFile, RawFileError
+from scdnet.skeletons import NTU_25
 
 
 def slow_parse(text: str) -> np.ndarray:
@@ -190,7 +191,7 @@ def test_a_recording_becomes_a_sequence_with_the_numbers_of_its_name(tmp_path, s
     assert (sequence.setup, sequence.camera, sequence.subject, sequence.replication) == (1, 2, 3, 4)
     data = path.read_bytes()
     np.testing.assert_array_equal(sequence.frames, read_frames(data, "x"))
-    expected = normalize(select_bodies(parse_skeleton(data, "x")))
+    expected = normalize(select_bodies(parse_skeleton(data, "x")), NTU_25)
     np.testing.assert_array_equal(sequence.frames, expected)
 
 

@@ -23,6 +23,7 @@ from scdnet.raw.pku import (
 )
 from scdnet.raw.pku_tree import Tree, find_tree
 from scdnet.raw.raw_files import MAX_FRAMES, RawFileError, find_raw_files
+from scdnet.skeletons import NTU_25
 from tests.raw_trees import PKU2, PkuTree, PkuVideo
 
 
@@ -110,7 +111,7 @@ def test_a_video_becomes_a_sequence_for_each_label(pku2):
     assert [sequence.label for sequence in sequences] == [3, 8]
     assert [(sequence.subject, sequence.camera) for sequence in sequences] == [(1, 1)] * 2
     frames = PKU2["A01N01-L"].frames
-    expected = [normalize(cut.swapaxes(0, 1)) for cut in (frames[:2], frames[2:])]
+    expected = [normalize(cut.swapaxes(0, 1), NTU_25) for cut in (frames[:2], frames[2:])]
     for sequence, cut in zip(sequences, expected, strict=True):
         np.testing.assert_array_equal(sequence.frames, cut)
 

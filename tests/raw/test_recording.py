@@ -5,7 +5,7 @@ import pytest
 
 import scdnet
 from scdnet.errors import ScdnetError
-from scdnet.raw.custom_frames import CaptureSpec, read_frames
+from scdnet.raw.custom_frames import make_capture, read_frames
 from scdnet.raw.ntu import Body, format_skeleton
 from scdnet.raw.ntu import read_frames as read_skeleton_frames
 from tests.raw.walker import csv, npz, walked
@@ -21,7 +21,7 @@ def test_a_custom_recording_is_read_as_a_store_contains_it(tmp_path, write, as_p
     path.write_bytes(write(MILLIMETERS))
     found = scdnet.read_recording(as_path(path), **CAPTURE)
     assert found.shape == (12, 2, 25, 3) and found.dtype == np.float32
-    expected = read_frames(write(MILLIMETERS), str(path), CaptureSpec(**CAPTURE))
+    expected = read_frames(write(MILLIMETERS), str(path), make_capture(**CAPTURE))
     np.testing.assert_array_equal(found, expected)
 
 
@@ -36,10 +36,10 @@ def test_a_skeleton_file_is_read_as_a_store_contains_it(tmp_path):
     ("name", "given", "reason"),
     [
         ("a.txt", {}, "expected a name that ends in one of .skeleton, .npz, .csv"),
-        ("a.npz", CAPTURE | {"layout": None}, "expected layout to be ntu25 or kinect_v1_20 or "),
-        ("a.csv", CAPTURE | {"unit": "inch"}, "expected unit to be m or cm or mm for a .csv file"),
-        ("a.csv", CAPTURE | {"up": None}, "expected up to be y or z or -y or -z for a .csv file"),
-        ("a.skeleton", {"unit": "mm"}, "expected unit to be None for a .skeleton file, found mm"),
+        ("a.npz", CAPTURE | {"layout": None}, "expected one of layout and skeleton, found both or neither"),
+        ("a.csv", CAPTURE | {"unit": "inch"}, "unit inch: expected m or cm or mm for the 3-D skeleton ntu25"),
+        ("a.csv", CAPTURE | {"up": None}, "up None: expected y or z or -y or -z for the 3-D skeleton ntu25"),
+        ("a.skeleton", {"unit": "mm"}, "unit is not used for a .skeleton file; omit it"),
         ("a.skeleton", {}, "cannot be read: "),
     ],
 )  # fmt: skip

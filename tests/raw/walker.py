@@ -4,8 +4,7 @@ import io
 
 import numpy as np
 
-from scdnet.raw.layouts import LAYOUTS, OTHER_SIDE
-from scdnet.skeleton import NTU_25
+from scdnet.skeletons import NTU_25, SKELETONS
 
 
 def walk(num_frames: int = 12) -> dict[str, np.ndarray]:
@@ -61,7 +60,7 @@ def walking(layout: str, num_frames: int = 12) -> np.ndarray:
         body[f"{side} pinky"] = 3 * hand - wrist - body[f"{side} index"]
         body[f"{side} heel"] = body[f"{side} ankle"] - 0.05 * up + 0.05 * back
         body[f"{side} foot index"] = body[f"{side} foot"]
-    return np.stack([body[joint] for joint in LAYOUTS[layout].joints], axis=1)
+    return np.stack([body[joint] for joint in SKELETONS[layout].joints], axis=1)
 
 
 def walked() -> np.ndarray:
@@ -81,11 +80,3 @@ def csv(frames: np.ndarray) -> bytes:
     """Return the content of a `.csv` of (T, V, 3) or (T, M, V, 3), with all digits."""
     rows = frames.reshape(len(frames), -1).tolist()
     return "".join(",".join(map(repr, row)) + "\n" for row in rows).encode()
-
-
-def mirrored(joint: str) -> str:
-    """Return the name of the same joint on the other side."""
-    for side, other in OTHER_SIDE.items():
-        if side in joint:
-            return joint.replace(side, other)
-    return joint
