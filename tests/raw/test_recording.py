@@ -36,9 +36,9 @@ def test_a_skeleton_file_is_read_as_a_store_contains_it(tmp_path):
     ("name", "given", "reason"),
     [
         ("a.txt", {}, "expected a name that ends in one of .skeleton, .npz, .csv"),
-        ("a.npz", CAPTURE | {"layout": None}, "expected one of layout and skeleton, found both or neither"),
-        ("a.csv", CAPTURE | {"unit": "inch"}, "unit inch: expected m or cm or mm for the 3-D skeleton ntu25"),
-        ("a.csv", CAPTURE | {"up": None}, "up None: expected y or z or -y or -z for the 3-D skeleton ntu25"),
+        ("a.npz", CAPTURE | {"layout": None}, "expected one of layout and skeleton, found"),
+        ("a.csv", CAPTURE | {"unit": "inch"}, "unit inch: expected m or cm or mm for the 3-D"),
+        ("a.csv", CAPTURE | {"up": None}, "up None: expected y or z or -y or -z for the 3-D"),
         ("a.skeleton", {"unit": "mm"}, "unit is not used for a .skeleton file; omit it"),
         ("a.skeleton", {}, "cannot be read: "),
     ],
