@@ -116,10 +116,17 @@ def normalize_bodies(bodies: np.ndarray, where: str, capture: CaptureSpec) -> np
         if capture.target != capture.skeleton:
             bodies = joint_matrix(capture.skeleton) @ bodies
         check_body(bodies[0], where, capture.target)
-        facing = face_camera(bodies, capture.target)
-        return normalize(shift_zero_sums(facing), capture.target)
+        return normalize_facing(bodies, capture.target)
     except NormalizeError as error:
         raise RawFileError(where, 0, str(error)) from error
+
+
+def normalize_facing(bodies: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Normalize (M, T, V, C), meters and y up, of a sensor other than that of NTU RGB+D.
+
+    Returns float32 (T, 2, V, C). Raises NormalizeError.
+    """
+    return normalize(shift_zero_sums(face_camera(bodies, skeleton)), skeleton)
 
 
 def face_camera(bodies: np.ndarray, skeleton: Skeleton) -> np.ndarray:
