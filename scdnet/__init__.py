@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scdnet.data.store import SequenceStore
     from scdnet.eval.classify import Classifier
     from scdnet.models.encoder import DualPathEncoder
+    from scdnet.skeleton import Skeleton
 
 __all__ = [
     "__version__",
@@ -56,8 +57,10 @@ def read_recording(
     path: str | Path,
     *,
     layout: str | None = None,
+    skeleton: str | Path | Skeleton | None = None,
     unit: str | None = None,
     up: str | None = None,
+    to: str | None = None,
 ) -> np.ndarray:
     """Read one recording and normalize it, as a sequence store contains it.
 
@@ -79,7 +82,7 @@ def read_recording(
     """
     from scdnet.raw.recording import read_recording
 
-    return read_recording(path, layout=layout, unit=unit, up=up)
+    return read_recording(path, layout=layout, skeleton=skeleton, unit=unit, up=up, to=to)
 
 
 def load_encoder(path: str | Path, *, num_heads: int | None = None) -> DualPathEncoder:

@@ -114,6 +114,11 @@ def _check_numbers(skeleton: Skeleton) -> None:
         raise ValueError(f"expected joints as numbers in 0..{v - 1}")
 
 
+def mean_joint(joints: np.ndarray, joint_set: JointSet) -> np.ndarray:
+    """Return the mean of some joints of (..., V, C): (..., C)."""
+    return joints[..., list(joint_set), :].mean(axis=-2)
+
+
 def neighbor_matrix(skeleton: Skeleton) -> np.ndarray:
     """Return (V, V) int64, 1 where two joints are the same or share a bone."""
     return (partition_graph(skeleton).sum(axis=0) > 0).astype(np.int64)

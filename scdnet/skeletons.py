@@ -236,6 +236,9 @@ SKELETONS: Mapping[str, Skeleton] = {
     )
 }  # fmt: skip
 
+# The skeleton of the paper and of the authors' checkpoints.
+DEFAULT_SKELETON = NTU_25
+
 
 def read_skeleton(path: Path) -> Skeleton:
     """Read a skeleton of one's own from a YAML file. Raises ScdnetError, naming the key.

@@ -35,7 +35,12 @@ def write_synthetic_store(
     poses = rng.normal(size=(classes, 1, 2, 25, 3))
     names = tuple(f"class {number}" for number in range(classes))
     with StoreWriter(
-        path, dataset="ntu60", skeleton=NTU_25, class_names=names, created_by="a test"
+        path,
+        skeleton=NTU_25,
+        dataset="ntu60",
+        skeleton=NTU_25,
+        class_names=names,
+        created_by="a test",
     ) as writer:
         for subject in (1, 3):
             for i in range(per_split):

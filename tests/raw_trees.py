@@ -134,8 +134,8 @@ def make_store(tmp_path: Path) -> Callable[..., SequenceStore]:
         path = tmp_path / "store.h5"
         with StoreWriter(
             path,
-            dataset=dataset,
             skeleton=NTU_25,
+            dataset=dataset,
             class_names=tuple(class_names),
             created_by="a test",
         ) as writer:

@@ -1,6 +1,7 @@
 import numpy as np
 
-from scdnet.skeleton import NTU_25, neighbor_matrix, partition_graph
+from scdnet.skeleton import neighbor_matrix, partition_graph
+from scdnet.skeletons import NTU_25
 
 
 def test_mirror_is_its_own_inverse_and_keeps_the_bones():

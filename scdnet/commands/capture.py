@@ -6,7 +6,7 @@ from scdnet.raw.custom_frames import UNITS, UP_ROTATIONS
 from scdnet.skeletons import NTU_25, SKELETONS
 
 
-def add_capture_arguments(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
+def add_capture_arguments(parser: argparse._ActionsContainer, *, is_required: bool) -> None:
     """Add --layout, --skeleton, --unit, --up and --to; `make_capture` checks their values."""
     joints = parser.add_mutually_exclusive_group(required=is_required)
     joints.add_argument(

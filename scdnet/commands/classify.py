@@ -9,12 +9,11 @@ from tabulate import tabulate
 
 from scdnet import load_classifier, open_sequences, read_recording
 from scdnet.cli import command_parser
+from scdnet.commands.capture import add_capture_arguments
 from scdnet.data.store import SequenceStore
 from scdnet.errors import ScdnetError
 from scdnet.eval.classify import Prediction
 from scdnet.eval.feature_table import FeatureTable
-from scdnet.files import file_sha256
-from scdnet.raw.custom_frames import CAPTURE_CHOICES
 from scdnet.viz.drawing import Drawing, check_picture, find_sequence
 
 MAX_CLASSES = 5
@@ -41,14 +40,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--num-heads", type=int, metavar="N", help="attention heads, if the checkpoint lacks them"
     )
-    for name, meaning in (
-        ("layout", "which joints, in which order"),
-        ("unit", "unit of the positions"),
-        ("up", "axis that points up, e.g. --up=-y"),
-    ):
-        parser.add_argument(
-            f"--{name}", choices=CAPTURE_CHOICES[name], help=f"for .npz and .csv: {meaning}"
-        )
+    add_capture_arguments(
+        parser.add_argument_group("recordings of your own", "not for .skeleton files"),
+        is_required=False,
+    )
     parser.add_argument(
         "--render",
         type=Path,
@@ -72,10 +67,12 @@ def check_drawing(out: Path, known: FeatureTable, store: Path) -> None:
             f"{store}: no such file, but the features were extracted from it; "
             "if it was moved, add --store PATH"
         )
-    if file_sha256(store) != known.store_sha256:
+    with open_sequences(store) as sequences:
+        found = sequences.content_sha256
+    if found != known.store_sha256:
         raise ScdnetError(
             f"{store}: not the store that the features were extracted from ({known.store}): "
-            "its hash differs"
+            "its content differs"
         )
 
 
@@ -111,18 +108,25 @@ def draw_prediction(
 
     name, probability = next(iter(prediction.probabilities.items()))
     title = f"{100 * probability:.0f} % {name}"
-    drawings = [Drawing(recording.stem, title, frames, is_marked=True)]
+    drawings = [Drawing(recording.stem, title, frames, store.skeleton, is_marked=True)]
     for neighbor in prediction.neighbours:
         known = store[find_sequence(store, neighbor.name)]
         title = f"{neighbor.similarity:.3f} {neighbor.class_name}"
-        drawings.append(Drawing(known.name, title, known.frames))
+        drawings.append(Drawing(known.name, title, known.frames, store.skeleton))
     render(drawings, out)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Classify a recording by a linear probe on known sequences, and list the most similar ones."""
     args = parse_arguments(argv)
-    frames = read_recording(args.recording, layout=args.layout, unit=args.unit, up=args.up)
+    frames = read_recording(
+        args.recording,
+        layout=args.layout,
+        skeleton=args.skeleton,
+        unit=args.unit,
+        up=args.up,
+        to=args.to,
+    )
     classifier = load_classifier(args.checkpoint, args.features, num_heads=args.num_heads)
     store = args.store or Path(classifier.known.store)
     if args.render:

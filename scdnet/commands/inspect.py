@@ -54,5 +54,8 @@ def draw_sequences(store: SequenceStore, names: Sequence[str], out: Path) -> Non
     from scdnet.viz.render import render
 
     sequences = [store[find_sequence(store, name)] for name in names]
-    render([Drawing(s.name, store.class_names[s.label], s.frames) for s in sequences], out)
+    drawings = [
+        Drawing(s.name, store.class_names[s.label], s.frames, store.skeleton) for s in sequences
+    ]
+    render(drawings, out)
     print(f"Drew {len(sequences)} of {len(store)} sequences: {out}")

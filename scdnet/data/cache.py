@@ -18,9 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from scdnet.config import DataConfig
-from scdnet.data.store import SequenceStore, StoreError, open_sequences
+from scdnet.data.store import COORDINATES, SequenceStore, StoreError, open_sequences
 from scdnet.errors import ScdnetError
-from scdnet.skeleton import NTU_25
 
 # The values of `data.cache` besides `auto`.
 GPU = "gpu"
@@ -31,8 +30,6 @@ MEMINFO = Path("/proc/meminfo")
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 # The values of `data.cache_dtype`.
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
-# Frames that are read at a time, so that filling a cache takes little memory besides it.
-READ_FRAMES = 2**16
 
 
 def choose_cache(wanted: str, size: int, free: Mapping[str, float]) -> str:
@@ -75,7 +72,7 @@ def free_memory(device: torch.device) -> dict[str, float]:
 class Batch(NamedTuple):
     """The frames of N sequences."""
 
-    # One plane per coordinate, float32 or float16, meters. Frames of other sequences may lie
+    # One plane per coordinate, float32 or float16. Frames of other sequences may lie
     # between those of the batch.
     frames: Tensor  # (C, F, M, V)
     # The first frame of each sequence.
@@ -213,7 +210,7 @@ def open_frames(
     """
     length = torch.from_numpy(np.diff(store.offset))
     num_frames = int(store.offset[-1])
-    size = num_frames * frame_size(config)
+    size = num_frames * frame_size(config, store.skeleton.num_joints)
     summary = f"frames ({size / GB:.2f} GB)"
     cache = choose_cache(config.cache, size, free)
     if cache == NONE:
@@ -224,22 +221,22 @@ def open_frames(
             f"{summary} read from {store.path} by {config.num_workers} workers",
         )
     frames = torch.empty(
-        (3, num_frames, config.num_bodies, NTU_25.num_joints),
+        (COORDINATES, num_frames, config.num_bodies, store.skeleton.num_joints),
         dtype=DTYPES[config.cache_dtype],
         device=device if cache == GPU else CPU,
     )
-    for first in range(0, num_frames, READ_FRAMES):
-        planes = to_planes(
-            store.read_frames(first, first + READ_FRAMES), config.num_bodies, frames.dtype
-        )
+    first = 0
+    for block in store.frame_blocks():
+        planes = to_planes(block, config.num_bodies, frames.dtype)
         frames[:, first : first + planes.shape[1]] = planes.to(frames.device)
+        first += planes.shape[1]
     cached = CachedSequences(frames, length, copy_batches=frames.device.type != device.type)
     return cached, f"{summary} cached on the {cache}"
 
 
-def frame_size(config: DataConfig) -> int:
+def frame_size(config: DataConfig, num_joints: int) -> int:
     """Return the bytes of a frame in memory, with all its bodies."""
-    return 3 * config.num_bodies * NTU_25.num_joints * DTYPES[config.cache_dtype].itemsize
+    return COORDINATES * config.num_bodies * num_joints * DTYPES[config.cache_dtype].itemsize
 
 
 def to_planes(frames: np.ndarray, num_bodies: int, dtype: torch.dtype = torch.float32) -> Tensor:

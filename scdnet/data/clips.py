@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -29,7 +30,7 @@ from scdnet.data.views import (
     sample_pair_params,
     training_crop,
 )
-from scdnet.skeleton import NTU_25
+from scdnet.skeleton import Skeleton
 
 Tensors = TypeVar("Tensors", Batch, AugmentParams)
 
@@ -68,19 +69,29 @@ class Clips:
     cache_summary: str
     device: torch.device
     label: Tensor  # (N,) int64
-    # The split of the benchmark.
-    is_train: Tensor  # (N,) bool
+    # The keys are benchmarks.
+    splits: Mapping[str, Tensor]  # (N,) bool
     name: np.ndarray  # (N,) str
     class_names: tuple[str, ...]
     dataset: str
+    skeleton: Skeleton
+    # The path and the hash of the store, for messages and checkpoints.
+    store: Path
+    store_sha256: str
     config: DataConfig
     stream: str
     # The rank that makes views.
     rank_info: RankInfo = SINGLE_PROCESS
 
     def split(self, *, train: bool) -> Tensor:
-        """Return the indices of the training or the test split, sorted."""
-        return (self.is_train == train).nonzero()[:, 0]
+        """Return the indices of the training or the test split, sorted. Raises StoreError."""
+        return split_rows(self.splits, self.config.benchmark, train=train, path=self.store)
+
+    @property
+    def has_test_split(self) -> bool:
+        """Check whether the benchmark has test sequences."""
+        is_train = self.splits.get(self.config.benchmark)
+        return is_train is not None and not bool(is_train.all())
 
     def training_views(
         self, batches: Sequence[Tensor], generator: Generator, tasks: Sequence[str] = ("scd",)
@@ -98,7 +109,7 @@ class Clips:
                     self.config.num_frames,
                     PAIR_SPECS[task],
                     views=self.config.views,
-                    skeleton=NTU_25,
+                    skeleton=self.skeleton,
                     generator=generator,
                 )
                 views += self._augment(batch, params, copies=2).chunk(2)
@@ -114,7 +125,7 @@ class Clips:
                 len(index),
                 self.config.num_frames,
                 views=self.config.views,
-                skeleton=NTU_25,
+                skeleton=self.skeleton,
                 generator=generator,
             )
             yield self._augment(batch, params, copies=1)
@@ -135,13 +146,20 @@ class Clips:
         own = AugmentParams(*(self.rank_info.rows(param, copies=copies) for param in params))
         own = _to_device(own, self.device)
         crop = training_crop(batch.length, own, config.views.min_crop_frames)
-        return augment(_cut(batch, crop, self.stream, config.num_frames), own, NTU_25)
+        clips = _cut(batch, crop, self.stream, num_frames=config.num_frames, skeleton=self.skeleton)
+        return augment(clips, own, self.skeleton)
 
     def evaluation_views(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the evaluation views (N, C, T, V, M) of each batch of indices (N,)."""
         for batch in self.sequences.batches(batches):
             batch = _to_device(batch, self.device)
-            yield _cut(batch, evaluation_crop(batch.length), self.stream, self.config.num_frames)
+            yield _cut(
+                batch,
+                evaluation_crop(batch.length),
+                self.stream,
+                num_frames=self.config.num_frames,
+                skeleton=self.skeleton,
+            )
 
 
 def _to_device(tensors: Tensors, device: torch.device) -> Tensors:
@@ -158,18 +176,21 @@ def _to_device(tensors: Tensors, device: torch.device) -> Tensors:
     return type(tensors)(*moved)
 
 
-def _cut(batch: Batch, crop: Crop, stream: str, num_frames: int) -> Tensor:
+def _cut(batch: Batch, crop: Crop, stream: str, *, num_frames: int, skeleton: Skeleton) -> Tensor:
     joints = resample(batch.frames, batch.offset + crop.start, crop.length, num_frames=num_frames)
-    return STREAMS[stream](joints, NTU_25)
+    return STREAMS[stream](joints, skeleton)
 
 
-def evaluation_view(frames: np.ndarray, stream: str, *, num_frames: int, num_bodies: int) -> Tensor:
+def evaluation_view(
+    frames: np.ndarray, stream: str, *, num_frames: int, num_bodies: int, skeleton: Skeleton
+) -> Tensor:
     """Return the evaluation view (1, C, T, V, M) of one sequence.
 
-    `frames` (any T, M, V, C) are float32 meters, normalized as in a store.
+    `frames` (any T, M, V, C) are float32, normalized as in a store.
     """
     batch = Batch(to_planes(frames, num_bodies), torch.tensor([0]), torch.tensor([len(frames)]))
-    return _cut(batch, evaluation_crop(batch.length), stream, num_frames)
+    crop = evaluation_crop(batch.length)
+    return _cut(batch, crop, stream, num_frames=num_frames, skeleton=skeleton)
 
 
 def sample_batches(index: Tensor, batch_size: int, generator: Generator) -> tuple[Tensor, ...]:
@@ -190,11 +211,9 @@ def load_clips(
     """Load the sequences of the store of `config`, for views made on `device`.
 
     `rank_info` is that of this rank; `free` has the free bytes of each memory, by default as
-    measured. Raises StoreError if the store lacks the benchmark or a split is empty, ScdnetError if
-    the frames do not fit into the memory that `config.cache` names.
+    measured. Raises ScdnetError if the frames do not fit into the memory that `config.cache` names.
     """
     with open_sequences(config.store) as store:
-        is_train = read_split(store, config.benchmark)
         free = free_memory(device) if free is None else free
         sequences, cache_summary = open_frames(store, config, device, free=free)
         return Clips(
@@ -202,23 +221,38 @@ def load_clips(
             cache_summary,
             device,
             label=torch.from_numpy(store.table.label),
-            is_train=is_train,
+            splits=read_splits(store),
             name=store.table.name,
             class_names=store.class_names,
             dataset=store.dataset,
+            skeleton=store.skeleton,
+            store=store.path,
+            store_sha256=store.content_sha256,
             config=config,
             stream=stream,
             rank_info=rank_info,
         )
 
 
-def read_split(store: SequenceStore, benchmark: str) -> Tensor:
-    """Return where a sequence belongs to the training split, (N,) bool.
+def read_splits(store: SequenceStore) -> dict[str, Tensor]:
+    """Return where a sequence belongs to the training split, (N,) bool for each benchmark."""
+    return {name: torch.from_numpy(store.is_train(name)) for name in store.benchmarks}
 
-    Raises StoreError if the store lacks the benchmark or a split is empty.
+
+def split_rows(
+    splits: Mapping[str, Tensor], benchmark: str, *, train: bool, path: Path | str
+) -> Tensor:
+    """Return the sorted indices of one split of a benchmark.
+
+    Raises StoreError, naming the store at `path`, if it lacks the benchmark or the split is empty.
     """
-    is_train = torch.from_numpy(store.is_train(benchmark))
-    for split, size in (("training", is_train.sum()), ("test", (~is_train).sum())):
-        if size == 0:
-            raise StoreError(f"{store.path}: the {split} split of benchmark {benchmark!r} is empty")
-    return is_train
+    if benchmark not in splits:
+        known = ", ".join(splits) or "none"
+        raise StoreError(
+            f"{path}: no benchmark {benchmark!r}; it contains {known}: set data.benchmark"
+        )
+    rows = (splits[benchmark] == train).nonzero()[:, 0]
+    if not len(rows):
+        split = "training" if train else "test"
+        raise StoreError(f"{path}: the {split} split of benchmark {benchmark!r} is empty")
+    return rows

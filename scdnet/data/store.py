@@ -244,7 +244,7 @@ class SequenceStore:
         digest = hashlib.sha256()
         for first in range(0, len(self._frames), BLOCK_FRAMES):
             block = self.read_frames(first, first + BLOCK_FRAMES)
-            digest.update(block)
+            digest.update(block.data)
             yield block
         found = digest.hexdigest()
         self._check(found == self._frames_sha256, "frames that match frames_sha256", found)
@@ -279,9 +279,9 @@ def hash_content(
     texts = [dataset, class_names, skeleton.to_dict(), table.name.tolist(), sorted(splits)]
     digest = hashlib.sha256(json.dumps([*texts, frames_sha256], sort_keys=True).encode())
     for column in (offset, *(getattr(table, key) for key in INTEGER_COLUMNS)):
-        digest.update(np.ascontiguousarray(column, dtype="<i8"))
+        digest.update(np.ascontiguousarray(column, dtype="<i8").data)
     for benchmark in sorted(splits):
-        digest.update(np.ascontiguousarray(splits[benchmark], dtype=np.uint8))
+        digest.update(np.ascontiguousarray(splits[benchmark], dtype=np.uint8).data)
     return digest.hexdigest()
 
 

@@ -146,7 +146,7 @@ class StoreWriter:
     def _write_pending(self) -> None:
         start = len(self._frames)
         frames = np.concatenate([np.empty((0, *self._frame_shape), np.float32), *self._pending])
-        self._frames_sha256.update(frames)
+        self._frames_sha256.update(frames.data)
         with self._writing():
             self._frames.resize(self._offsets[-1], axis=0)
             self._frames[start:] = frames

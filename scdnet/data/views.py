@@ -123,8 +123,11 @@ def sample_augment_params(
     mask_joints = _sample_bernoulli(n, views.joint_mask_prob, generator)
     mask_frames = _sample_bernoulli(n, views.frame_mask_prob, generator)
     identity = torch.eye(3)
-    rotations = sample_rotations(n, views, generator)
+    rotations = sample_rotations(n, views, skeleton.dims, generator)
     off_diagonal = (torch.rand(n, 3, 3, generator=generator) * 2 - 1) * views.max_shear
+    # The score of a 2-D joint takes no part in it.
+    off_diagonal[:, skeleton.dims :] = 0
+    off_diagonal[:, :, skeleton.dims :] = 0
     shears = torch.where(identity > 0, identity, off_diagonal)
     keep_joints = JOINT_MASKS[views.spatial_mask](n, views, skeleton, generator)
     keep_frames = torch.ones(n, num_frames, dtype=torch.bool)
@@ -190,14 +193,16 @@ def sample_pair_params(
     return params._replace(**shared, **unmasked)
 
 
-def sample_rotations(n: int, views: ViewsConfig, generator: Generator) -> Tensor:
+def sample_rotations(n: int, views: ViewsConfig, dims: int, generator: Generator) -> Tensor:
     """Draw (N, 3, 3) R = R_z R_y R_x for p' = R p: a large angle about one axis, two small ones.
 
     R_x = [[1,0,0],[0,c,s],[0,-s,c]], R_y = [[c,0,-s],[0,1,0],[s,0,c]],
-    R_z = [[c,s,0],[-s,c,0],[0,0,1]].
+    R_z = [[c,s,0],[-s,c,0],[0,0,1]]. In 2-D there is R_z alone, with the large angle.
     """
     is_main = torch.randint(3, (n, 1), generator=generator) == torch.arange(3)
     largest = torch.where(is_main, views.max_angle_deg, views.max_minor_angle_deg)
+    if dims == 2:
+        largest = torch.tensor([0.0, 0.0, views.max_angle_deg]).expand(n, 3)
     angle_rad = torch.rand(n, 3, generator=generator) * largest * (math.pi / 180)
     cx, cy, cz = angle_rad.cos().T
     sx, sy, sz = angle_rad.sin().T
@@ -289,12 +294,20 @@ def joint_index(joints: tuple[int, ...], device: torch.device) -> Tensor:
 
 def to_bone(x: Tensor, skeleton: Skeleton) -> Tensor:
     """Map joints (N, C, T, V, M) to the vectors from their parents (root: 0)."""
-    return x - x[:, :, :, joint_index(skeleton.parents, x.device)]
+    return _difference(x, x[:, :, :, joint_index(skeleton.parents, x.device)], skeleton)
 
 
-def to_motion(x: Tensor, _: Skeleton) -> Tensor:
+def to_motion(x: Tensor, skeleton: Skeleton) -> Tensor:
     """Map joints (N, C, T, V, M) to their steps to the next frame (last frame: 0)."""
-    return torch.diff(x, dim=2, append=x[:, :, -1:])
+    return _difference(torch.cat([x[:, :, 1:], x[:, :, -1:]], dim=2), x, skeleton)
+
+
+def _difference(x: Tensor, y: Tensor, skeleton: Skeleton) -> Tensor:
+    """Return x - y of joints (N, C, T, V, M); the score of a 2-D difference is their mean."""
+    if skeleton.dims == 3:
+        return x - y
+    score = (x[:, 2:] + y[:, 2:]) / 2
+    return torch.cat([x[:, :2] - y[:, :2], score], dim=1)
 
 
 # The values of `stream`: maps of joints (N, C, T, V, M), of the same shape.

@@ -12,6 +12,7 @@ from scdnet.errors import ScdnetError
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.objective import Objective, hdc_objective, scd_objective
 from scdnet.models.scdnet import SCDNet
+from scdnet.skeleton import Skeleton
 
 
 def encoder_sizes(model: ModelConfig, data: DataConfig) -> EncoderSizes:
@@ -35,10 +36,13 @@ def build_objective(name: str, scd: ScdConfig, hdc: HdcConfig) -> Objective:
     return sum(rest, start=first)
 
 
-def build_model(model: ModelConfig, data: DataConfig, objective: Objective) -> SCDNet:
+def build_model(
+    model: ModelConfig, data: DataConfig, objective: Objective, skeleton: Skeleton
+) -> SCDNet:
     """Build the pretraining model, with weights drawn from torch's random state."""
     return SCDNet(
         encoder_sizes(model, data),
+        skeleton,
         projection_dim=model.projection_dim,
         queue_size=model.queue_size,
         momentum=model.momentum,

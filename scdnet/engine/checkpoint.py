@@ -17,11 +17,17 @@ from scdnet.engine import official
 from scdnet.errors import ScdnetError
 from scdnet.files import DAMAGED_FILE_ERRORS, atomic_write
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import DEFAULT_SKELETON
 
 FORMAT = "scdnet-checkpoint"
-VERSION = 1
+VERSION = 2
 CONTENT = {
     "config": dict,
+    # The result of `Skeleton.to_dict`.
+    "skeleton": dict,
+    # The hash of the content of the store that it was trained on.
+    "store_sha256": str,
     # The number of completed epochs.
     "epoch": int,
     # The state of the epoch after them; empty if it has not begun.
@@ -170,6 +176,13 @@ def query_encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return weights if is_ours else official.encoder_weights(weights)
 
 
+def _read_skeleton(checkpoint: Checkpoint) -> Skeleton:
+    try:
+        return Skeleton.from_dict(checkpoint.state["skeleton"])
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint.path}: skeleton: {error}") from None
+
+
 def build_encoder(
     checkpoint: Checkpoint, *, num_heads: int | None, dropout: float = EncoderSizes.dropout
 ) -> DualPathEncoder:
@@ -180,10 +193,12 @@ def build_encoder(
     """
     path = checkpoint.path
     pooling = EncoderSizes.pooling
+    skeleton = DEFAULT_SKELETON
     if checkpoint.is_ours:
         model = checkpoint.state["config"]["model"]
         num_heads = model["num_heads"]
         pooling = model["pooling"]
+        skeleton = _read_skeleton(checkpoint)
     if num_heads is None:
         raise CheckpointError(
             f"{path}: the file does not state its number of attention heads; pass num_heads"
@@ -193,7 +208,7 @@ def build_encoder(
         sizes = EncoderSizes.from_weights(
             weights, num_heads=num_heads, dropout=dropout, pooling=pooling
         )
-        encoder = DualPathEncoder(sizes)
+        encoder = DualPathEncoder(sizes, skeleton)
         encoder.load_state_dict(weights, strict=True)
     except MISFITS as error:
         reason = f"{type(error).__name__}: {error}"

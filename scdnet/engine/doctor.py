@@ -14,13 +14,15 @@ import torch
 
 from scdnet.config import Config, DataConfig
 from scdnet.data.cache import CPU, GB, NONE, choose_cache, frame_size, free_memory
-from scdnet.data.clips import read_split
+from scdnet.data.clips import read_splits, split_rows
 from scdnet.data.store import SequenceStore, open_sequences
 from scdnet.engine.build import build_model, build_objective, check_sizes
 from scdnet.engine.device import device_name, resolve_device
 from scdnet.engine.distributed import rank_info
 from scdnet.errors import ScdnetError
 from scdnet.models.scdnet import SCDNet
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import DEFAULT_SKELETON
 from scdnet.version import __version__
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -46,7 +48,7 @@ def examine(config: Config) -> list[Finding]:
     # Only the sizes of the model are needed.
     with torch.device("meta"):
         objective = build_objective(config.objective, config.scd, config.hdc)
-        model = build_model(config.model, config.data, objective)
+        model = build_model(config.model, config.data, objective, _find_skeleton(config.data.store))
     return [
         device_finding,
         check("versions", _versions),
@@ -54,6 +56,15 @@ def examine(config: Config) -> list[Finding]:
         *_check_store(config.data, config.model.queue_size, device),
         check("disk", partial(_check_disk, config, checkpoint_bytes(model, config.optim.name))),
     ]
+
+
+def _find_skeleton(store_path: Path) -> Skeleton:
+    """Return the skeleton of a store, or the paper's if there is no store yet."""
+    try:
+        with open_sequences(store_path) as store:
+            return store.skeleton
+    except (ScdnetError, OSError):
+        return DEFAULT_SKELETON
 
 
 def check(name: str, find: Callable[[], str]) -> Finding:
@@ -102,11 +113,12 @@ def _count_parameters(model: SCDNet) -> str:
 def _check_store(data: DataConfig, queue_size: int, device: torch.device) -> Iterator[Finding]:
     try:
         with open_sequences(data.store) as store:
-            is_train = read_split(store, data.benchmark)
-            num_train = int(is_train.sum())
-            num_test = len(is_train) - num_train
+            rows = split_rows(read_splits(store), data.benchmark, train=True, path=store.path)
+            num_train = len(rows)
+            num_test = len(store) - num_train
             splits = f"{data.benchmark}: {num_train} training and {num_test} test sequences"
-            yield Finding("store", f"{store.path}, {store.dataset}, {splits}")
+            facts = f"{store.dataset}, joints of {store.skeleton.name}, {splits}"
+            yield Finding("store", f"{store.path}, {facts}")
             yield from _check_frames(store, data, device)
             yield check("batch", partial(_check_batch, data.batch_size, queue_size, num_train))
     except (ScdnetError, OSError) as error:
@@ -116,7 +128,7 @@ def _check_store(data: DataConfig, queue_size: int, device: torch.device) -> Ite
 def _check_frames(
     store: SequenceStore, data: DataConfig, device: torch.device
 ) -> Iterator[Finding]:
-    size = int(store.offset[-1]) * frame_size(data)
+    size = int(store.offset[-1]) * frame_size(data, store.skeleton.num_joints)
     free = free_memory(device)
     try:
         place = choose_cache(data.cache, size, free)
@@ -134,7 +146,8 @@ def _check_frames(
 def _check_workers(store: SequenceStore, data: DataConfig) -> str:
     """Check that the batches that workers prepare, with the longest recordings, fit in memory."""
     longest = np.sort(np.diff(store.offset))[-data.batch_size :].sum()
-    needed = data.num_workers * READY_BATCHES * int(longest) * frame_size(data)
+    num_bytes = frame_size(data, store.skeleton.num_joints)
+    needed = data.num_workers * READY_BATCHES * int(longest) * num_bytes
     free = shutil.disk_usage(SHARED_MEMORY).free
     text = (
         f"{data.num_workers}, with up to {_size(needed)} of batches ready, "

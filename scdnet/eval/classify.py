@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from torch import Tensor
 
 from scdnet.data.clips import evaluation_view
-from scdnet.data.store import FRAME_SHAPE
+from scdnet.data.normalized import check_normalized
 from scdnet.engine.checkpoint import build_encoder, read_checkpoint
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import FeatureFileError, read_features
@@ -51,19 +51,21 @@ class Classifier:
         self._encoder = encoder
 
     def __call__(self, frames: np.ndarray, *, num_neighbors: int = NUM_NEIGHBORS) -> Prediction:
-        """Classify one recording (T, M, V, C), meters, normalized as in a store.
+        """Classify one recording (T, M, V, C), normalized as in a store, of the encoder's joints.
 
         The first call fits the linear probe, in a second for 1000 known sequences and a minute for
-        40,000 with 4096 features. Raises ScdnetError for another shape or numbers not finite.
+        40,000 with 4096 features. Raises ScdnetError for frames that are not normalized.
         """
         frames = np.asarray(frames, dtype=np.float32)
-        if frames.shape[1:] != FRAME_SHAPE or not len(frames):
-            expected = ", ".join(map(str, FRAME_SHAPE))
-            raise ScdnetError(f"expected frames (T, {expected}), found {frames.shape}")
+        check_normalized(frames, self._encoder.skeleton)
         known_encoder = self.known.encoder
         sizes = self._encoder.sizes
         view = evaluation_view(
-            frames, known_encoder.stream, num_frames=sizes.num_frames, num_bodies=sizes.num_bodies
+            frames,
+            known_encoder.stream,
+            num_frames=sizes.num_frames,
+            num_bodies=sizes.num_bodies,
+            skeleton=self._encoder.skeleton,
         )
         x = encode(at_level(self._encoder, known_encoder.feature_level), view)  # (1, 2D)
         if not x.isfinite().all():

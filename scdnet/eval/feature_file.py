@@ -12,9 +12,10 @@ from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.inputs import Inputs
 from scdnet.files import DAMAGED_FILE_ERRORS
 from scdnet.results.record import EncoderRecord
+from scdnet.skeleton import Skeleton
 
 FORMAT = "scdnet-features"
-VERSION = 1
+VERSION = 2
 # Attributes besides those of the record of the encoder.
 TEXTS = ("dataset", "store", "store_sha256")
 
@@ -39,6 +40,7 @@ def write_features(path: Path, table: FeatureTable) -> None:
             format=FORMAT,
             version=VERSION,
             class_names=list(table.class_names),
+            skeleton=json.dumps(table.skeleton.to_dict()),
             extraction_settings=json.dumps(table.settings),
         )
 
@@ -74,6 +76,7 @@ def _read_table(path: Path, file: h5py.File) -> FeatureTable:
         name=np.array(file["name"].asstr()[:], dtype=str),
         is_train={key: torch.from_numpy(split[:]) for key, split in file["split"].items()},
         class_names=tuple(attrs["class_names"]),
+        skeleton=Skeleton.from_dict(json.loads(attrs["skeleton"])),
         **{key: attrs[key] for key in TEXTS},
         encoder=EncoderRecord.model_validate(encoder),
         settings=dict(json.loads(attrs["extraction_settings"])),

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scdnet.data.clips import read_splits, split_rows
 from scdnet.data.store import open_sequences
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features
-from scdnet.files import file_sha256
 from scdnet.results.record import EncoderRecord
+from scdnet.skeleton import Skeleton
 
 # Features are those of one sequence if they differ by less than this fraction of their length:
 # bf16 differs from fp32 by 2 %, two sequences by 10 % and more.
@@ -24,7 +25,9 @@ class StoreTable:
     """A row for each sequence of a store, in its order."""
 
     store: str
+    # The hash of its content.
     store_sha256: str
+    skeleton: Skeleton
     dataset: str
     class_names: tuple[str, ...]
     name: np.ndarray  # (N,) str, sorted
@@ -37,14 +40,7 @@ class StoreTable:
 
         Raises ScdnetError if there is no such benchmark, or no row.
         """
-        if benchmark not in self.is_train:
-            known = ", ".join(self.is_train) or "none"
-            raise ScdnetError(f"{self.store}: no benchmark {benchmark!r}; it has {known}")
-        rows = (self.is_train[benchmark] == train).nonzero()[:, 0]
-        if not len(rows):
-            side = "training" if train else "test"
-            raise ScdnetError(f"{self.store}: the {side} split of benchmark {benchmark!r} is empty")
-        return rows
+        return split_rows(self.is_train, benchmark, train=train, path=self.store)
 
 
 @dataclass(frozen=True)
@@ -75,15 +71,15 @@ class FeatureTable(StoreTable):
 def read_store_table(path: Path) -> StoreTable:
     """Read everything of a store but its frames. Raises StoreError."""
     with open_sequences(path) as store:
-        is_train = {name: torch.from_numpy(store.is_train(name)) for name in store.benchmarks}
         return StoreTable(
             store=str(path),
-            store_sha256=file_sha256(path),
+            store_sha256=store.content_sha256,
+            skeleton=store.skeleton,
             dataset=store.dataset,
             class_names=store.class_names,
             name=store.table.name,
             label=torch.from_numpy(store.table.label),
-            is_train=is_train,
+            is_train=read_splits(store),
         )
 
 

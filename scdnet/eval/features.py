@@ -16,6 +16,8 @@ from scdnet.engine.logs import progress_bar
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import PATHS, DualPathEncoder
 from scdnet.results.record import FINAL_LEVEL, Baseline, EncoderRecord
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import DEFAULT_SKELETON
 
 # Clips of a forward pass; results do not depend on it.
 BATCH = 64
@@ -51,13 +53,13 @@ class RawViews(nn.Module):
 
 
 def load_encoder_or_baseline(
-    source: Path | Baseline, config: Config
+    source: Path | Baseline, config: Config, skeleton: Skeleton
 ) -> tuple[nn.Module, EncoderRecord]:
     """Load the encoder of the checkpoint at a path, or build a baseline; both on the CPU.
 
     `raw` is the evaluation view itself, `random-init` the encoder as `config.seed` initializes it.
-    Raises CheckpointError if a checkpoint does not fit `config`, ScdnetError if a baseline does not
-    have the level `config.feature_level`.
+    Raises CheckpointError if a checkpoint does not fit `config` or the `skeleton` of the store,
+    ScdnetError if a baseline does not have the level `config.feature_level`.
     """
     level = config.feature_level
     if not isinstance(source, Path):
@@ -70,12 +72,12 @@ def load_encoder_or_baseline(
             seed=None if source == "raw" else config.seed,
             epoch=None if source == "raw" else 0,
         )
-        return at_level(_build_baseline(source, config), level), record
+        return at_level(_build_baseline(source, config, skeleton), level), record
     checkpoint = read_checkpoint(source)
     encoder = build_encoder(
         checkpoint, num_heads=config.model.num_heads, dropout=config.model.dropout
     )
-    _check_fits(checkpoint, encoder, config)
+    _check_fits(checkpoint, encoder, config, skeleton)
     pretraining = checkpoint.config or {}
     record = EncoderRecord(
         feature_level=level,
@@ -90,12 +92,12 @@ def load_encoder_or_baseline(
     return at_level(encoder, level), record
 
 
-def _build_baseline(name: Baseline, config: Config) -> nn.Module:
+def _build_baseline(name: Baseline, config: Config, skeleton: Skeleton) -> nn.Module:
     if name == "raw":
         return RawViews()
     seed_everything(config.seed)
     objective = build_objective(config.objective, config.scd, config.hdc)
-    return build_model(config.model, config.data, objective).query.encoder
+    return build_model(config.model, config.data, objective, skeleton).query.encoder
 
 
 def at_level(encoder: nn.Module, level: int) -> nn.Module:
@@ -110,8 +112,16 @@ def at_level(encoder: nn.Module, level: int) -> nn.Module:
     return LevelFeatures(encoder, level)
 
 
-def _check_fits(checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config) -> None:
+def _check_fits(
+    checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config, skeleton: Skeleton
+) -> None:
     path = checkpoint.path
+    if encoder.skeleton != skeleton:
+        raise CheckpointError(
+            f"{path}: trained on the joints of {encoder.skeleton.name}, but {config.data.store} "
+            f"has those of {skeleton.name}; convert the recordings again, to the same joints "
+            f"(scdnet prepare ... --to {DEFAULT_SKELETON.name} maps 3-D joints)"
+        )
     found = vars(encoder.sizes)
     for name, wanted in vars(encoder_sizes(config.model, config.data)).items():
         if name != "dropout" and wanted != found[name]:

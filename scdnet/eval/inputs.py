@@ -51,5 +51,5 @@ def build_inputs(
         return clips
 
     for source in sources:
-        encoder, record = load_encoder_or_baseline(source, config)
+        encoder, record = load_encoder_or_baseline(source, config, store.skeleton)
         yield Inputs(encoder, record, store, load_clips, settings)

@@ -85,9 +85,10 @@ def accuracy_1nn(gallery: Features, queries: Features, device: torch.device) -> 
 
 def split_features(features: Features, clips: Clips) -> tuple[Features, Features]:
     """Split the features of all sequences by the benchmark: (gallery, queries)."""
-    train = clips.is_train
-    gallery = Features(features.x[train], features.y[train])
-    queries = Features(features.x[~train], features.y[~train])
+    gallery, queries = (
+        Features(features.x[rows], features.y[rows])
+        for rows in (clips.split(train=True), clips.split(train=False))
+    )
     return gallery, queries
 
 

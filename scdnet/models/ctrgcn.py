@@ -26,7 +26,7 @@ from scdnet.models.layers import (
 )
 from scdnet.skeleton import Skeleton, partition_graph
 
-# C of the input: x y z.
+# C of the input: x y z, or x y and a score.
 COORDINATES = 3
 # The subsets of the graph: self, inward, outward.
 NUM_SUBSETS = 3

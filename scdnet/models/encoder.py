@@ -13,17 +13,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scdnet.models.ctrgcn import (
-    COORDINATES,
     STEM_WIDTHS,
     DistinctBodies,
     Stem,
     find_distinct_bodies,
 )
-from scdnet.skeleton import NTU_25, Skeleton
+from scdnet.skeleton import Skeleton
 
 PATHS = ("temporal", "spatial")
 # The depths at which a path has a feature: after each unit of the stem, and at its end.
 NUM_LEVELS = 4
+# Weights whose shapes state V and C.
+ADJACENCY = "temporal_stem.units.0.gcn.adjacency"
+FIRST_VALUES = "temporal_stem.units.0.gcn.value_weight"
 # Poolings of the tokens (tokens, N, D) of a path to one feature (N, D).
 POOLINGS = {
     "max": lambda x: x.amax(dim=0),
@@ -54,12 +56,14 @@ class EncoderSizes:
         num_heads: int,
         dropout: float = dropout,
         pooling: str = pooling,
-        skeleton: Skeleton = NTU_25,
     ) -> Self:
         """Read the sizes from an encoder's weights. Raises KeyError.
 
         Heads, dropout and pooling leave no trace in the weights.
         """
+        num_joints = weights[ADJACENCY].shape[-1]
+        # The last input channel is one of ones.
+        num_coordinates = weights[FIRST_VALUES].shape[1] - 1
         base_channels = len(weights["temporal_stem.units.0.gcn.norm.weight"])
         embed_dim, frame_tokens = weights["spatial_path.project.0.weight"].shape
         input_width = len(weights["temporal_stem.input_norm.weight"])
@@ -74,7 +78,7 @@ class EncoderSizes:
             num_heads=num_heads,
             num_layers=len(layers),
             num_frames=frame_tokens // base_channels,
-            num_bodies=input_width // (COORDINATES * skeleton.num_joints),
+            num_bodies=input_width // (num_coordinates * num_joints),
             dropout=dropout,
             pooling=pooling,
         )
@@ -118,9 +122,10 @@ class TokenPath(nn.Module):
 class DualPathEncoder(nn.Module):
     """Clips to a temporal and a spatial feature; the two paths share no weights."""
 
-    def __init__(self, sizes: EncoderSizes, skeleton: Skeleton = NTU_25) -> None:
+    def __init__(self, sizes: EncoderSizes, skeleton: Skeleton) -> None:
         super().__init__()
         self.sizes = sizes
+        self.skeleton = skeleton
         # Saves work; to be switched off where the work must not depend on the content of clips.
         self.share_empty_bodies = True
         b = sizes.base_channels

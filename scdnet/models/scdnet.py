@@ -11,7 +11,7 @@ from scdnet.losses import Projections
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.objective import LossWeights, Objective
-from scdnet.skeleton import NTU_25, Skeleton
+from scdnet.skeleton import Skeleton
 
 SCD = Objective()
 
@@ -53,12 +53,12 @@ class SCDNet(nn.Module):
     def __init__(
         self,
         sizes: EncoderSizes,
+        skeleton: Skeleton,
         *,
         projection_dim: int,
         queue_size: int,
         momentum: float,
         objective: Objective = SCD,
-        skeleton: Skeleton = NTU_25,
     ) -> None:
         super().__init__()
         self.momentum = momentum

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scdnet.skeleton import NTU_25
+from scdnet.skeletons import NTU_25
 
 # The channels of a pose and their sizes; left and right are the person's own.
 CHANNELS = {

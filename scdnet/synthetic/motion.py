@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scdnet.skeleton import NTU_25
+from scdnet.skeletons import NTU_25
 from scdnet.synthetic.actions import Action, KeyPose, Pose, pose_vector
 from scdnet.synthetic.body import NUM_CHANNELS, SLICES, heading_rotation, pose_body
 from scdnet.synthetic.people import Style

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from scdnet.data.store import SequenceStore, SkeletonSequence
 from scdnet.files import atomic_write
-from scdnet.skeleton import NTU_25
+from scdnet.skeleton import Skeleton, mean_joint
 from scdnet.viz.drawing import Drawing
 from scdnet.viz.render import TITLE_COLOR, draw_pose, project, to_image
 
@@ -25,7 +25,8 @@ TITLE_HEIGHT = 0.4  # meters
 # Gap between two cells.
 MARGIN = 0.35  # meters
 PIXELS_PER_METER = 82.5
-BASE, *FEET = map(NTU_25.joints.index, ("base of spine", "left foot", "right foot"))
+# Parts of the names of joints that are about on the ground.
+FEET = ("foot", "ankle", "toe")
 
 
 def choose_example(store: SequenceStore, label: int) -> SkeletonSequence:
@@ -40,16 +41,24 @@ def choose_example(store: SequenceStore, label: int) -> SkeletonSequence:
     candidates = [store[index] for index in by_length[:MAX_CANDIDATES]]
     has_two = np.array([(s.frames[:, 1] != 0).any(axis=(1, 2)).mean() > 0.5 for s in candidates])
     usual = np.flatnonzero(has_two == (has_two.mean() > 0.5))
-    return max((candidates[i] for i in usual), key=lambda sequence: uprightness(sequence.frames))
+    return max(
+        (candidates[i] for i in usual),
+        key=lambda sequence: uprightness(sequence.frames, store.skeleton),
+    )
 
 
-def uprightness(frames: np.ndarray) -> float:
-    """Return the cosine between z and the line from feet to spine of body 0 of (T, M, V, C).
+def uprightness(frames: np.ndarray, skeleton: Skeleton) -> float:
+    """Return the cosine between up and the line from feet to spine of body 0 of (T, M, V, C).
 
     Normalization puts the spine of the first frame upright: whoever bows in it leans back later.
     """
-    legs = frames[:, 0, BASE] - frames[:, 0, FEET].mean(axis=1)  # (T, C)
-    return float(np.median(legs[:, 2] / np.maximum(np.linalg.norm(legs, axis=1), 1e-6)))
+    feet = tuple(v for v, name in enumerate(skeleton.joints) if any(part in name for part in FEET))
+    body = frames[:, 0, :, : skeleton.dims]
+    # A skeleton without feet has its spine alone.
+    low, high = (feet, skeleton.spine[0]) if feet else skeleton.spine
+    legs = mean_joint(body, high) - mean_joint(body, low)  # (T, dims)
+    # Up is z in 3-D and y in 2-D: the last coordinate.
+    return float(np.median(legs[:, -1] / np.maximum(np.linalg.norm(legs, axis=1), 1e-6)))
 
 
 def line_up(points: np.ndarray) -> np.ndarray:
@@ -85,10 +94,10 @@ def draw_title(axes: Axes, corner: np.ndarray, text: str) -> None:
         title.set_text(text.rstrip() + "…")
 
 
-def draw_poses(axes: Axes, corner: np.ndarray, poses: np.ndarray) -> None:
+def draw_poses(axes: Axes, corner: np.ndarray, poses: np.ndarray, skeleton: Skeleton) -> None:
     """Draw poses (P, M, V, 2) on ground into the cell with this lower left corner."""
     for pose in poses:
-        draw_pose(axes, pose + corner, bone_width=1.1)
+        draw_pose(axes, pose + corner, skeleton, bone_width=1.1)
         ends = corner[0] + np.array([np.nanmin(pose[..., 0]), np.nanmax(pose[..., 0])])
         axes.plot(ends, corner[[1, 1]], color="#d0d0d0", linewidth=0.6)
 
@@ -109,14 +118,17 @@ def draw_sheet(drawings: Sequence[Drawing]) -> FigureCanvasAgg:
         corner = step * (column, rows - 1 - row) + MARGIN / 2
         title_corner = corner + np.array([0, CELL[1] + TITLE_HEIGHT / 2])
         draw_title(axes, title_corner, f"{drawing.name}: {drawing.class_name}")
-        draw_poses(axes, corner, line_up(project(drawing).points))
+        draw_poses(axes, corner, line_up(project(drawing).points), drawing.skeleton)
     return canvas
 
 
 def draw_contact_sheet(store: SequenceStore, out: Path) -> int:
     """Draw one sequence of each class into a PNG; returns the number of classes with sequences."""
     examples = [choose_example(store, label) for label in np.unique(store.table.label)]
-    drawings = [Drawing(str(e.label + 1), store.class_names[e.label], e.frames) for e in examples]
+    drawings = [
+        Drawing(str(e.label + 1), store.class_names[e.label], e.frames, store.skeleton)
+        for e in examples
+    ]
     with atomic_write(out) as partial:
         to_image(draw_sheet(drawings)).save(partial, format="png", optimize=True)
     return len(drawings)

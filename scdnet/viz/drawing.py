@@ -10,6 +10,7 @@ import numpy as np
 
 from scdnet.data.store import SequenceStore
 from scdnet.errors import ScdnetError
+from scdnet.skeleton import Skeleton
 
 
 class Drawing(NamedTuple):
@@ -17,8 +18,9 @@ class Drawing(NamedTuple):
 
     name: str
     class_name: str
-    # Metres, normalized: z up, body 0 first faces +y; absent bodies are zero.
+    # Normalized; absent bodies are zero. In 3-D z is up and body 0 first faces +y, in 2-D y is up.
     frames: np.ndarray  # (T, M, V, C)
+    skeleton: Skeleton
     # Draw a border around it.
     is_marked: bool = False
 

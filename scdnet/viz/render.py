@@ -15,7 +15,7 @@ from PIL import Image
 
 from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
-from scdnet.skeleton import NTU_25
+from scdnet.skeleton import Skeleton
 from scdnet.viz.drawing import Drawing
 
 # Colors of trunk, left and right of each body. Vermilion and blue of Okabe & Ito are distinct to
@@ -29,13 +29,15 @@ TITLE_COLOR = "#3b3b3b"
 NUM_POSES = 8
 # Letters per line of the title of an animation.
 MAX_LETTERS = 24
+# The trunk of 2-D frames has length 1; that of people is drawn as long as this.
+TRUNK = 0.5  # meters
 
 
 class Projection(NamedTuple):
     """A drawing as the viewer sees it."""
 
     drawing: Drawing
-    # Metres to the right and up; nan for absent bodies.
+    # Metres to the right and up; nan for absent bodies and joints.
     points: np.ndarray  # (T, M, V, 2)
     # The corners of what is shown; a joint that jumps far away is left out.
     low: np.ndarray  # (2,)
@@ -49,31 +51,45 @@ def project(drawing: Drawing) -> Projection:
         raise ScdnetError(
             f"{drawing.name} ({drawing.class_name}): nothing to draw, no body in any frame"
         )
-    # The viewer stands to the left of where body 0 faces, farther if it faces another body.
-    azimuth, elevation = np.deg2rad([65 if present[:, 1:].any() else 35, 10])
-    ahead = np.array([np.sin(azimuth), np.cos(azimuth)])
-    viewer = np.array([*(ahead * np.cos(elevation)), np.sin(elevation)])
-    right = np.array([-ahead[1], ahead[0], 0])
-    points = drawing.frames @ np.stack([right, np.cross(viewer, right)], axis=-1)
-    low, high = np.percentile(points[present].reshape(-1, 2), [0.3, 99.7], axis=0)
-    points = np.where(present[..., None, None], points, np.nan)
+    if drawing.skeleton.dims == 2:
+        is_found = drawing.frames[..., 2] > 0  # (T, M, V)
+        points = TRUNK * drawing.frames[..., :2]
+    else:
+        is_found = np.broadcast_to(present[..., None], drawing.frames.shape[:3])
+        points = drawing.frames @ view_of(is_pair=bool(present[:, 1:].any()))
+    low, high = np.percentile(points[is_found], [0.3, 99.7], axis=0)
+    points = np.where(is_found[..., None], points, np.nan)
     return Projection(drawing, points, low - 0.1, high + 0.1)
 
 
-def bone_colors(body: int) -> list[str]:
+def view_of(*, is_pair: bool) -> np.ndarray:
+    """Return the map (3, 2) from z-up coordinates to the plane of a viewer, right and up.
+
+    The viewer stands to the left of where body 0 faces, farther if it faces another body.
+    """
+    azimuth, elevation = np.deg2rad([65 if is_pair else 35, 10])
+    ahead = np.array([np.sin(azimuth), np.cos(azimuth)])
+    viewer = np.array([*(ahead * np.cos(elevation)), np.sin(elevation)])
+    right = np.array([-ahead[1], ahead[0], 0])
+    return np.stack([right, np.cross(viewer, right)], axis=-1)
+
+
+def bone_colors(skeleton: Skeleton, body: int) -> list[str]:
     """Return the color of each of the skeleton's bones, by the side of its child joint."""
     trunk, left, right = COLORS[body]
-    words = [NTU_25.joints[child].split() for child, _ in NTU_25.bones]
-    return [left if "left" in word else right if "right" in word else trunk for word in words]
+    children = [skeleton.joints[child].lower() for child, _ in skeleton.bones]
+    return [left if "left" in name else right if "right" in name else trunk for name in children]
 
 
-def draw_pose(axes: Axes, pose: np.ndarray, *, bone_width: float = 1.7) -> list[LineCollection]:
+def draw_pose(
+    axes: Axes, pose: np.ndarray, skeleton: Skeleton, *, bone_width: float = 1.7
+) -> list[LineCollection]:
     """Draw one frame (M, V, 2), body 0 in front; returns what was added."""
     bodies = []
     for body, points in enumerate(pose):
-        bones = points[np.array(NTU_25.bones)]  # (bones, 2 ends, 2)
+        bones = points[np.array(skeleton.bones)]  # (bones, 2 ends, 2)
         lines = LineCollection(
-            list(bones), colors=bone_colors(body), linewidths=bone_width, capstyle="round"
+            list(bones), colors=bone_colors(skeleton, body), linewidths=bone_width, capstyle="round"
         )
         lines.set_zorder(3 - body)
         axes.add_collection(lines, autolim=False)
@@ -128,7 +144,7 @@ def draw_strips(pictures: Sequence[Projection], cell: np.ndarray, out: Path) -> 
         frames = np.linspace(0, len(picture.points) - 1, NUM_POSES).round().astype(int)
         for place, frame in enumerate(frames):
             shift = cell * (place - (NUM_POSES - 1) / 2, 0)
-            draw_pose(axes, picture.points[frame] + shift)
+            draw_pose(axes, picture.points[frame] + shift, picture.drawing.skeleton)
     to_image(canvas).save(out, format="png", optimize=True)
 
 
@@ -154,7 +170,8 @@ def draw_animation(pictures: Sequence[Projection], cell: np.ndarray, out: Path) 
     for frame in range(0, min(longest, 240), 2):
         bodies = []
         for axes, picture in zip(axes_of_all, pictures, strict=False):
-            bodies += draw_pose(axes, picture.points[frame % len(picture.points)])
+            pose = picture.points[frame % len(picture.points)]
+            bodies += draw_pose(axes, pose, picture.drawing.skeleton)
         images.append(to_image(canvas))
         for lines in bodies:
             lines.remove()

@@ -20,6 +20,7 @@ from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.device import seed_everything
 from scdnet.engine.train.pretrain import start_training
 from scdnet.results.results_file import RESULTS, read_results
+from scdnet.skeletons import NTU_25
 from tests.engine.runs import changed
 
 CPU = torch.device("cpu")
@@ -253,7 +254,7 @@ def test_every_row_of_a_shipped_sweep_takes_a_step_of_its_own(
     for config in (changed(job.config, **small) for job in jobs if job.config.seed == 0):
         objective = build_objective(config.objective, config.scd, config.hdc)
         seed_everything(config.seed)
-        training = start_training(config, CPU)
+        training = start_training(config, NTU_25, CPU)
         clips = open_clips(config.data, config.stream, CPU)
         generator = torch.Generator().manual_seed(0)
         views = next(clips.training_views([torch.arange(2)], generator, objective.tasks))

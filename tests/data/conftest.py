@@ -8,6 +8,7 @@ import pytest
 
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
+from scdnet.skeletons import NTU_25
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def path(tmp_path: Path, make_sequences) -> Path:
     """Write a store of three sequences; the training split of x-sub is the first two."""
     path = tmp_path / "store.h5"
     with StoreWriter(
-        path, dataset="synthetic", class_names=("a", "b", "ü"), created_by="a test"
+        path, skeleton=NTU_25, dataset="synthetic", class_names=("a", "b", "ü"), created_by="a test"
     ) as writer:
         for sequence in make_sequences():
             writer.append(sequence)

@@ -12,7 +12,9 @@ from scdnet.errors import ScdnetError
 
 
 def writer_of(path):
-    return StoreWriter(path, dataset="synthetic", class_names=("a", "b", "ü"), created_by="a test")
+    return StoreWriter(
+        path, skeleton=NTU_25, dataset="synthetic", class_names=("a", "b", "ü"), created_by="a test"
+    )
 
 
 def write(path, sequences, error: BaseException | None = None):
@@ -111,13 +113,16 @@ import numpy as np
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
 from scdnet.errors import ScdnetError
+from scdnet.skeletons import NTU_25
 
 path = Path(sys.argv[1])
 _, unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
 
 def write():
     names = ("a",) * 60
-    with StoreWriter(path, dataset="synthetic", class_names=names, created_by="a test") as writer:
+    with StoreWriter(
+        path, skeleton=NTU_25, dataset="synthetic", class_names=names, created_by="a test"
+    ) as writer:
         for i in range(300):
             writer.append(SkeletonSequence(np.zeros((2, 2, 25, 3), np.float32), f"seq{i:04}", 0))
         writer.finish({"xsub": np.zeros(300, bool)})

@@ -25,7 +25,8 @@ from scdnet.data.views import (
     to_motion,
     training_crop,
 )
-from scdnet.skeleton import NTU_25, neighbor_matrix
+from scdnet.skeleton import neighbor_matrix
+from scdnet.skeletons import NTU_25
 from tests.reference import views as reference
 
 ALWAYS = ViewsConfig(rotate_prob=1, flip_prob=1, shear_prob=1, joint_mask_prob=1, frame_mask_prob=1)
@@ -97,7 +98,7 @@ def largest_angle_deg(rotations: torch.Tensor) -> float:
 
 
 def test_rotations_are_one_large_and_two_small_angles():
-    matrices = sample_rotations(5000, ViewsConfig(), generator()).double()
+    matrices = sample_rotations(5000, ViewsConfig(), 3, generator()).double()
     identity = torch.eye(3).double().expand(5000, 3, 3)
     assert torch.allclose(matrices @ matrices.mT, identity, atol=1e-5)
     assert 28 < largest_angle_deg(matrices) < 31
@@ -111,7 +112,7 @@ def test_rotations_are_one_large_and_two_small_angles():
 def test_rotation_turns_in_the_written_sense():
     # A rotation about x by 90 degrees, R_x = [[1,0,0],[0,0,1],[0,-1,0]], takes +y to -z.
     x_only = ViewsConfig(max_angle_deg=90, max_minor_angle_deg=0)
-    matrices = sample_rotations(100, x_only, generator())
+    matrices = sample_rotations(100, x_only, 3, generator())
     about_x = matrices[(matrices[:, 0, 0] == 1) & (matrices[:, 1, 1] < 0.999)]
     assert len(about_x) > 10
     assert (about_x @ torch.tensor([0.0, 1.0, 0.0]))[:, 2].max() < 0
@@ -126,7 +127,9 @@ def test_rotation_composes_x_then_y_then_z(monkeypatch: pytest.MonkeyPatch):
     about_z = torch.tensor([[c, s, 0], [-s, c, 0], [0, 0, 1]])
     # Every angle is at its largest.
     monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.ones(*shape))
-    drawn = sample_rotations(1, ViewsConfig(max_angle_deg=30, max_minor_angle_deg=30), generator())
+    drawn = sample_rotations(
+        1, ViewsConfig(max_angle_deg=30, max_minor_angle_deg=30), 3, generator()
+    )
     assert torch.allclose(drawn[0], about_z @ about_y @ about_x, atol=1e-6)
 
 

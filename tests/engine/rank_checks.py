@@ -18,6 +18,7 @@ from scdnet.eval.features import extract_features
 from scdnet.losses import contrast_losses
 from scdnet.models.layers import synchronize_statistics
 from scdnet.models.objective import Objective
+from scdnet.skeletons import NTU_25
 from tests.conftest import make_small_config
 from tests.engine.conftest import forget_ranks
 from tests.engine.runs import changed
@@ -47,7 +48,7 @@ def gradients(config: Config, *, frozen: bool, sync: bool) -> dict[str, Tensor]:
     """
     seed_everything(0)
     sizes = changed(config, model={"queue_size": BATCH}).model
-    model = build_model(sizes, config.data, Objective()).double().train(not frozen)
+    model = build_model(sizes, config.data, Objective(), NTU_25).double().train(not frozen)
     if sync:
         synchronize_statistics(model, distributed.all_gather)
     views = [distributed.rank_info().rows(view) for view in batch_of_views().double()]
@@ -68,7 +69,7 @@ def train(config: Config, *, epochs: int) -> dict[str, Tensor]:
     ranks = distributed.rank_info()
     clips = open_clips(config.data, config.stream, CPU, ranks=ranks)
     seed_everything(config.seed)
-    training = start_training(config, CPU, ranks=ranks)
+    training = start_training(config, NTU_25, CPU, ranks=ranks)
     training.model.double()
     tasks = training.model.objective.tasks
     for number in range(epochs):
@@ -93,7 +94,7 @@ def features(config: Config) -> Tensor:
     ranks = distributed.rank_info()
     clips = open_clips(config.data, config.stream, CPU, ranks=ranks)
     seed_everything(1)
-    encoder = build_model(config.model, config.data, Objective()).query.encoder
+    encoder = build_model(config.model, config.data, Objective(), NTU_25).query.encoder
     encoder.temporal_stem.input_norm.running_mean += ranks.rank
     clips = replace(clips, label=clips.label[:NUM_FEATURES])
     return extract_features(encoder, clips).x

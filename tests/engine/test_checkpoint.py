@@ -10,6 +10,7 @@ from scdnet.engine.build import build_model
 from scdnet.engine.checkpoint import CONTENT, CheckpointError, read_checkpoint, save_checkpoint
 from scdnet.files import file_sha256
 from scdnet.models.objective import Objective
+from scdnet.skeletons import NTU_25
 
 INPUT_NORM = "query.encoder.temporal_stem.input_norm.weight"
 FIRST_NORM = "query.encoder.temporal_stem.units.0.gcn.norm.weight"
@@ -17,7 +18,7 @@ FIRST_NORM = "query.encoder.temporal_stem.units.0.gcn.norm.weight"
 
 @pytest.fixture
 def saved(small_config: Config, tmp_path: Path) -> Path:
-    model = build_model(small_config.model, small_config.data, Objective())
+    model = build_model(small_config.model, small_config.data, Objective(), NTU_25)
     state = {key: kind() for key, kind in CONTENT.items()}
     state |= {"config": dump_config(small_config), "epoch": 3, "model": model.state_dict()}
     save_checkpoint(tmp_path / "some.pt", state)

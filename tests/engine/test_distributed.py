@@ -14,6 +14,7 @@ from scdnet.errors import ScdnetError
 from scdnet.losses import contrast_losses
 from scdnet.models.layers import synchronize_statistics
 from scdnet.models.objective import Objective
+from scdnet.skeletons import NTU_25
 from tests.conftest import write_synthetic_store
 from tests.engine import rank_checks
 from tests.engine.runs import changed, free_port
@@ -162,7 +163,7 @@ def test_synced_norms_compile_without_a_break_to_the_same_numbers(small_config):
         assert distributed.is_initialized()
         for compiled in (False, True):
             seed_everything(0)
-            model = build_model(config.model, config.data, Objective()).train()
+            model = build_model(config.model, config.data, Objective(), NTU_25).train()
             synchronize_statistics(model, distributed.all_gather)
             for side in (model.query, model.key):
                 side.encoder.share_empty_bodies = False

@@ -13,6 +13,7 @@ from scdnet.engine.doctor import Finding, checkpoint_bytes, examine
 from scdnet.engine.run.checkpoints import RunCheckpoints
 from scdnet.engine.train.pretrain import start_training
 from scdnet.models.scdnet import SCDNet
+from scdnet.skeletons import NTU_25
 from tests.engine.runs import changed
 
 NAMES = ["device", "versions", "model", "store", "frames", "batch", "disk"]
@@ -20,7 +21,7 @@ NAMES = ["device", "versions", "model", "store", "frames", "batch", "disk"]
 
 def model_of(config: Config) -> SCDNet:
     objective = build_objective(config.objective, config.scd, config.hdc)
-    return build_model(config.model, config.data, objective)
+    return build_model(config.model, config.data, objective, NTU_25)
 
 
 def problems_of(config: Config) -> list[Finding]:
@@ -76,7 +77,7 @@ def test_the_estimate_is_the_size_of_a_checkpoint(
         optim={"name": optimizer},
     )
     estimate = checkpoint_bytes(model_of(config), optimizer)
-    training = start_training(config, torch.device("cpu"))
+    training = start_training(config, NTU_25, torch.device("cpu"))
     for parameter in training.model.query.parameters():
         parameter.grad = torch.zeros_like(parameter)
     training.optimizer.step()

@@ -17,6 +17,7 @@ from scdnet.eval.features import extract_features, load_encoder_or_baseline
 from scdnet.eval.finetune import finetune
 from scdnet.eval.knn import retrieve, score_1nn, split_features
 from scdnet.eval.linear import linear_probe
+from scdnet.skeletons import NTU_25
 from tests.engine.runs import changed, metrics_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
@@ -79,7 +80,7 @@ def test_training_resuming_and_scoring(small_config: Config):
     assert all(line["gpu_memory_gb"] > 0 and line["grad_norm"] > 0 for line in metrics_of(more))
     features = []
     for device in DEVICES:
-        encoder, _ = load_encoder_or_baseline(path, config)
+        encoder, _ = load_encoder_or_baseline(path, config, NTU_25)
         features.append(
             extract_features(encoder, load_clips(config.data, "joint", torch.device(device)))
         )
@@ -100,7 +101,7 @@ def test_one_rank_of_nccl_trains_compiled_in_bf16_and_resumes(small_config: Conf
 
 def test_fine_tuning_and_linear_probe(small_config: Config):
     clips = load_clips(small_config.data, "joint", torch.device("cuda"))
-    encoder, _ = load_encoder_or_baseline("random-init", small_config)
+    encoder, _ = load_encoder_or_baseline("random-init", small_config, NTU_25)
     features = extract_features(encoder, clips)
     probe = {"num_classes": 2, "seed": 0}
     splits = split_features(features, clips)
@@ -117,7 +118,7 @@ def test_fine_tuning_and_linear_probe(small_config: Config):
 
 
 def test_retrieval(small_config: Config):
-    encoder, _ = load_encoder_or_baseline("random-init", small_config)
+    encoder, _ = load_encoder_or_baseline("random-init", small_config, NTU_25)
     clips = load_clips(small_config.data, "joint", torch.device("cpu"))
     gallery, queries = split_features(extract_features(encoder, clips), clips)
     on_cpu, on_gpu = (
@@ -160,7 +161,7 @@ def trained(
     seed_everything(0)
     optim = {"epochs": 2, "milestones": (1,), "name": optimizer}
     config = changed(config, model={"dropout": 0.0, "queue_size": 10}, optim=optim, **changes)
-    training = start_training(config, torch.device("cuda"))
+    training = start_training(config, NTU_25, torch.device("cuda"))
     losses = []
     for training.epoch in range(2):
         training.start_epoch()
@@ -218,7 +219,7 @@ def test_the_invariance_of_the_levels_moves_at_each_replay(small_config: Config,
 
 def test_dropout_is_drawn_anew_at_each_replay(small_config: Config):
     seed_everything(0)
-    training = start_training(small_config, torch.device("cuda"))
+    training = start_training(small_config, NTU_25, torch.device("cuda"))
     views = synthetic_views(small_config, 0)
     for group in training.optimizer.param_groups:
         group["lr"] = 0.0
@@ -250,7 +251,7 @@ def test_steps_do_not_wait_for_the_gpu(small_config: Config, objective: str):
 
 
 def test_empty_bodies_are_shared_with_the_same_features(small_config: Config):
-    encoder = load_encoder_or_baseline("random-init", small_config)[0].cuda().eval()
+    encoder = load_encoder_or_baseline("random-init", small_config, NTU_25)[0].cuda().eval()
     clips = torch.randn(6, 3, small_config.data.num_frames, 25, 2).cuda()
     clips[2:, ..., 1] = 0
     set_precision("fp32", clips.device)

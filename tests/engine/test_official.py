@@ -20,6 +20,7 @@ from scdnet.losses import CROSS_DOMAIN_PAIRS, contrast_losses
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.scdnet import SCDNet
+from scdnet.skeletons import NTU_25
 from tests.reference import encoder as reference
 
 CHECKPOINT = "golden/official_small.pth.tar"
@@ -40,7 +41,7 @@ def official_weights(shared: Path) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def model(official_weights: dict[str, Tensor]) -> SCDNet:
-    model = SCDNet(SIZES, projection_dim=16, queue_size=32, momentum=0.99)
+    model = SCDNet(SIZES, NTU_25, projection_dim=16, queue_size=32, momentum=0.99)
     model.load_state_dict(scdnet_weights(official_weights))
     return model
 

@@ -17,6 +17,7 @@ from scdnet.eval.features import encode
 from scdnet.eval.inputs import Inputs, build_inputs
 from scdnet.models.encoder import EncoderSizes
 from scdnet.results.record import Baseline
+from scdnet.skeletons import NTU_25
 from tests.conftest import make_small_config, write_synthetic_store
 from tests.reference import encoder as reference
 
@@ -91,7 +92,9 @@ def test_a_sequence_of_the_store_has_the_features_of_its_row_and_finds_itself(
 
 def test_neighbors_are_the_nearest_by_cosine_the_nearest_first(classifier):
     frames = np.random.default_rng(3).normal(size=(50, 2, 25, 3))
-    view = evaluation_view(frames.astype(np.float32), "joint", num_frames=16, num_bodies=2)
+    view = evaluation_view(
+        frames.astype(np.float32), "joint", num_frames=16, num_bodies=2, skeleton=NTU_25
+    )
     x = encode(classifier._encoder, view)[0].numpy()
     known = classifier.known
     cosines = {

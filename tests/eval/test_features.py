@@ -18,6 +18,7 @@ from scdnet.eval.features import (
 from scdnet.eval.inputs import Inputs
 from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
+from scdnet.skeletons import NTU_25
 from tests.engine.runs import changed
 
 CPU = torch.device("cpu")
@@ -31,7 +32,7 @@ def encoder(random_inputs: Inputs) -> nn.Module:
 def test_features_are_both_paths_side_by_side_in_the_order_of_the_store(
     trained_config: Config, checkpoint: Path, clips: Clips
 ):
-    encoder, record = load_encoder_or_baseline(checkpoint, trained_config)
+    encoder, record = load_encoder_or_baseline(checkpoint, trained_config, NTU_25)
     own = extract_features(encoder, clips)
     with torch.no_grad():
         out = encoder(next(clips.evaluation_views(torch.tensor([[11]]))))
@@ -72,7 +73,7 @@ def test_extraction_knn_and_linear_probe_leave_weights_and_statistics_alone(
 
 
 def test_the_raw_baseline_is_the_flattened_view(trained_config: Config, clips: Clips):
-    encoder, record = load_encoder_or_baseline("raw", trained_config)
+    encoder, record = load_encoder_or_baseline("raw", trained_config, NTU_25)
     own = extract_features(encoder, clips)
     assert torch.equal(own.x[3], next(clips.evaluation_views(torch.tensor([[3]]))).flatten())
     assert (record.baseline, record.checkpoint, record.checkpoint_sha256) == ("raw", None, None)
@@ -81,7 +82,7 @@ def test_the_raw_baseline_is_the_flattened_view(trained_config: Config, clips: C
 
 def test_raw_views_have_no_levels(trained_config: Config):
     with pytest.raises(ScdnetError, match="feature_level=2: raw views have no levels"):
-        load_encoder_or_baseline("raw", changed(trained_config, feature_level=2))
+        load_encoder_or_baseline("raw", changed(trained_config, feature_level=2), NTU_25)
 
 
 @pytest.mark.parametrize("is_trained", [False, True])
@@ -89,7 +90,9 @@ def test_the_dropout_of_further_training_is_that_of_the_config(
     trained_config: Config, checkpoint: Path, is_trained: bool
 ):
     config = changed(trained_config, model={"dropout": 0.3})
-    encoder, _ = load_encoder_or_baseline(checkpoint if is_trained else "random-init", config)
+    encoder, _ = load_encoder_or_baseline(
+        checkpoint if is_trained else "random-init", config, NTU_25
+    )
     assert {module.p for module in encoder.modules() if isinstance(module, nn.Dropout)} == {0.3}
     assert extraction_settings(config) == extraction_settings(trained_config)
 
@@ -98,7 +101,7 @@ def test_the_random_init_baseline_is_where_training_starts(
     trained_config: Config, encoder: nn.Module
 ):
     again, other = (
-        load_encoder_or_baseline("random-init", changed(trained_config, seed=seed))[0]
+        load_encoder_or_baseline("random-init", changed(trained_config, seed=seed), NTU_25)[0]
         for seed in (0, 1)
     )
     start, same, different = (
@@ -120,11 +123,11 @@ def test_a_checkpoint_that_does_not_fit_the_config_is_refused(
     trained_config: Config, checkpoint: Path, changes: dict, message: str
 ):
     with pytest.raises(CheckpointError, match=message):
-        load_encoder_or_baseline(checkpoint, changed(trained_config, **changes))
+        load_encoder_or_baseline(checkpoint, changed(trained_config, **changes), NTU_25)
 
 
 def test_the_recorded_seed_is_that_of_the_checkpoint(trained_config: Config, checkpoint: Path):
-    _, record = load_encoder_or_baseline(checkpoint, changed(trained_config, seed=9))
+    _, record = load_encoder_or_baseline(checkpoint, changed(trained_config, seed=9), NTU_25)
     assert record.seed == 0
 
 

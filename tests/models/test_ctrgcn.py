@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from scdnet.models.ctrgcn import GraphConv, Stem, TemporalConv
 from scdnet.models.layers import WeightedBatchNorm2d, synchronize_statistics, weighted_rows
-from scdnet.skeleton import NTU_25
+from scdnet.skeletons import NTU_25
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from scdnet.models.ctrgcn import find_distinct_bodies
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes, TokenPath
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.objective import Objective
+from scdnet.skeletons import NTU_25
 
 SMALL = EncoderSizes(
     base_channels=8, embed_dim=16, num_heads=2, num_layers=2, num_frames=12, num_bodies=1
@@ -22,24 +23,24 @@ def test_the_paper_sizes_have_the_paper_weight_counts():
     # docs/method.md 3.
     with torch.device("meta"):
         projected = ProjectedEncoder(
-            DualPathEncoder(EncoderSizes()), projection_dim=128, objective=Objective()
+            DualPathEncoder(EncoderSizes(), NTU_25), projection_dim=128, objective=Objective()
         )
     assert round(count_weights(projected) / 1e6, 1) == 92.0
     assert round(count_weights(projected.encoder) / 1e6, 1) == 74.4
 
 
 def test_features_have_one_row_a_clip_and_path():
-    out = DualPathEncoder(SMALL)(torch.randn(5, 3, 12, 25, 1))
+    out = DualPathEncoder(SMALL, NTU_25)(torch.randn(5, 3, 12, 25, 1))
     assert out.temporal.shape == out.spatial.shape == (5, 16)
 
 
 def test_sizes_are_read_from_the_weights():
-    weights = DualPathEncoder(SMALL).state_dict()
+    weights = DualPathEncoder(SMALL, NTU_25).state_dict()
     assert EncoderSizes.from_weights(weights, num_heads=2) == SMALL
 
 
 def test_eval_features_do_not_depend_on_the_rest_of_the_batch():
-    encoder = DualPathEncoder(SMALL).eval()
+    encoder = DualPathEncoder(SMALL, NTU_25).eval()
     clips = torch.randn(4, 3, 12, 25, 1)
     whole = encoder(clips)
     part = encoder(clips[:2])
@@ -48,7 +49,7 @@ def test_eval_features_do_not_depend_on_the_rest_of_the_batch():
 
 
 def test_paths_share_no_weight():
-    encoder = DualPathEncoder(SMALL)
+    encoder = DualPathEncoder(SMALL, NTU_25)
     encoder(torch.randn(4, 3, 12, 25, 1)).temporal.sum().backward()
     with_gradient = {
         name.split("_")[0] for name, p in encoder.named_parameters() if p.grad is not None

@@ -7,6 +7,7 @@ from scdnet.losses import contrast_losses, info_nce, positive_cosines
 from scdnet.models.encoder import NUM_LEVELS, DualPathEncoder, EncoderSizes
 from scdnet.models.objective import LossWeights, Objective, hdc_objective, scd_objective
 from scdnet.models.scdnet import SCDNet
+from scdnet.skeletons import NTU_25
 
 SIZES = EncoderSizes(
     base_channels=8, embed_dim=16, num_heads=2, num_frames=12, num_bodies=2, dropout=0
@@ -20,13 +21,15 @@ def clips(n: int = 4, seed: int = 0) -> torch.Tensor:
 
 def model_of(objective: Objective) -> SCDNet:
     torch.manual_seed(0)
-    return SCDNet(SIZES, projection_dim=4, queue_size=8, momentum=0.9, objective=objective).train()
+    return SCDNet(
+        SIZES, NTU_25, projection_dim=4, queue_size=8, momentum=0.9, objective=objective
+    ).train()
 
 
 @pytest.mark.parametrize("share_empty_bodies", [True, False])
 @pytest.mark.parametrize("path", ["temporal", "spatial"])
 def test_levels_are_the_means_after_each_unit_and_the_end(path: str, share_empty_bodies: bool):
-    encoder = DualPathEncoder(SIZES).eval()
+    encoder = DualPathEncoder(SIZES, NTU_25).eval()
     x = clips()
     # Three of four clips show one person.
     x[1:, ..., 1] = 0

@@ -14,6 +14,7 @@ from scdnet.engine.official import scdnet_weights
 from scdnet.losses import CROSS_DOMAIN_PAIRS, contrast_losses
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.scdnet import SCDNet
+from scdnet.skeletons import NTU_25
 from tests.reference import encoder as reference
 
 SIZES = EncoderSizes(
@@ -46,7 +47,7 @@ def make_both(bodies: int = 2) -> tuple[reference.SCDNet, SCDNet]:
     """Return the reference implementation and the model, with the same weights."""
     sizes = replace(SIZES, num_bodies=bodies)
     slow = randomized(reference.SCDNet(sizes, projection_dim=4, queue_size=32, momentum=0.9))
-    model = SCDNet(sizes, projection_dim=4, queue_size=32, momentum=0.9).double()
+    model = SCDNet(sizes, NTU_25, projection_dim=4, queue_size=32, momentum=0.9).double()
     model.load_state_dict(scdnet_weights(slow.state_dict()))
     return slow.train(), model.train()
 

@@ -3,13 +3,14 @@ import torch
 
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.scdnet import KeyQueue, SCDNet
+from scdnet.skeletons import NTU_25
 
 SIZES = EncoderSizes(base_channels=8, embed_dim=16, num_heads=2, num_frames=8, num_bodies=1)
 
 
 def make_model() -> SCDNet:
     torch.manual_seed(0)
-    return SCDNet(SIZES, projection_dim=4, queue_size=6, momentum=0.9)
+    return SCDNet(SIZES, NTU_25, projection_dim=4, queue_size=6, momentum=0.9)
 
 
 def test_key_encoder_starts_as_a_copy_without_gradient():

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scdnet.models.encoder import EncoderSizes
-from scdnet.skeleton import NTU_25, partition_graph
+from scdnet.skeleton import partition_graph
+from scdnet.skeletons import NTU_25
 
 JOINTS = NTU_25.num_joints
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scdnet.skeleton import NTU_25
+from scdnet.skeletons import NTU_25
 
 
 def augment(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scdnet.skeleton import NTU_25
+from scdnet.skeletons import NTU_25
 from scdnet.synthetic.actions import ACTIONS, pose_vector
 from scdnet.synthetic.body import (
     JOINT,

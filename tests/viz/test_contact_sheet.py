@@ -6,6 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from scdnet.data.store import SequenceStore, SkeletonSequence
+from scdnet.skeletons import NTU_25
 from scdnet.viz import contact_sheet
 from scdnet.viz.contact_sheet import (
     CELL,
@@ -134,7 +135,7 @@ def test_sheets_are_about_as_wide_as_slides_and_cells_lie_apart(num_cells: int, 
     monkeypatch.setattr(contact_sheet, "draw_poses", lambda axes, corner, poses: None)
     name = "a name that is much too long to stand above a single cell in one line"
     frames = standing("a", frames=1).frames
-    canvas = draw_sheet([Drawing(str(number), name, frames) for number in range(num_cells)])
+    canvas = draw_sheet([Drawing(str(number), name, frames, NTU_25) for number in range(num_cells)])
     boxes = [text.get_window_extent() for text in canvas.figure.axes[0].texts]
     for number, text in enumerate(titles(canvas)):
         assert text.startswith(f"{number}: a name") and text.endswith("…")
@@ -149,7 +150,7 @@ def test_figures_lie_between_their_own_title_and_the_next():
     frames = standing("a", frames=1).frames
     # They are too high and made to fit.
     frames[..., 2] *= 3
-    canvas = draw_sheet([Drawing(str(n), f"class {n}", frames) for n in range(20)])
+    canvas = draw_sheet([Drawing(str(n), f"class {n}", frames, NTU_25) for n in range(20)])
     axes = canvas.figure.axes[0]
     # Every second collection is a body 0.
     figures = [np.concatenate(lines.get_segments()[:24]) for lines in axes.collections[::2]]
@@ -163,7 +164,7 @@ def test_figures_lie_between_their_own_title_and_the_next():
 def test_cells_follow_each_other_like_words_on_a_page(monkeypatch):
     monkeypatch.setattr(contact_sheet, "draw_poses", lambda axes, corner, poses: None)
     frames = standing("a").frames
-    canvas = draw_sheet([Drawing(str(number), "wave", frames) for number in range(12)])
+    canvas = draw_sheet([Drawing(str(number), "wave", frames, NTU_25) for number in range(12)])
     corners = [text.get_position() for text in canvas.figure.axes[0].texts]
     assert len({y for _, y in corners}) == 3
     assert corners == sorted(corners, key=lambda corner: (-corner[1], corner[0]))
@@ -171,6 +172,6 @@ def test_cells_follow_each_other_like_words_on_a_page(monkeypatch):
 
 def test_letters_with_a_meaning_to_matplotlib_are_drawn_as_they_are():
     frames = standing("a").frames
-    canvas = draw_sheet([Drawing("1", "$\\frac$ and\na line", frames)])
+    canvas = draw_sheet([Drawing("1", "$\\frac$ and\na line", frames, NTU_25)])
     canvas.draw()
     assert titles(canvas) == ["1: $\\frac$ and a line"]

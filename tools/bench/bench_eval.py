@@ -19,6 +19,7 @@ from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_every
 from scdnet.engine.official import encoder_weights
 from scdnet.eval.features import BATCH, GPU_BATCH
 from scdnet.models.encoder import DualPathEncoder
+from scdnet.skeletons import NTU_25
 from tests.reference import encoder as reference
 
 WARM_UP = 3
@@ -40,7 +41,7 @@ def main() -> None:
     seed_everything(0)
     clips, batches = synthetic_clips(config, device)
     slow = reference.Encoder(encoder_sizes(config.model, config.data)).to(device)
-    encoder = DualPathEncoder(encoder_sizes(config.model, config.data)).to(device)
+    encoder = DualPathEncoder(encoder_sizes(config.model, config.data), NTU_25).to(device)
     encoder.load_state_dict(encoder_weights(slow.state_dict()))
     set_precision("fp32", device)
     difference = largest_difference(encoder, slow, next(clips.evaluation_views(batches))[:16])

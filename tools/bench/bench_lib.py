@@ -25,7 +25,7 @@ from scdnet.config import Config
 from scdnet.data.cache import CachedSequences
 from scdnet.data.clips import Clips
 from scdnet.engine.device import device_name
-from scdnet.skeleton import NTU_25
+from scdnet.skeletons import NTU_25
 
 REFERENCE = "reference"
 OURS = "scdnet"

@@ -15,6 +15,7 @@ from scdnet.config import Config
 from scdnet.config_file import load_config
 from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_everything
 from scdnet.engine.train.pretrain import start_training
+from scdnet.skeletons import NTU_25
 
 OBJECTIVES = ("scd", "hdc", "scd+hdc")
 # The last of these steps captures the graph on a GPU.
@@ -24,7 +25,7 @@ WARM_UP = 4
 def warm_step(config: Config, device: torch.device) -> Work:
     """Return a training step, views included, that has been called a few times."""
     seed_everything(0)
-    training = start_training(config, device)
+    training = start_training(config, NTU_25, device)
     clips, batches = synthetic_clips(config, device)
     generator = torch.Generator().manual_seed(0)
     tasks = training.model.objective.tasks

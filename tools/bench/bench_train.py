@@ -25,6 +25,7 @@ from scdnet.engine.train.diagnostics import step_diagnostics
 from scdnet.engine.train.pretrain import start_training
 from scdnet.engine.train.state import Training
 from scdnet.losses import contrast_losses
+from scdnet.skeletons import NTU_25
 from tests.reference import encoder as reference
 
 # A larger batch of the reference implementation does not fit a GPU in float32.
@@ -111,9 +112,9 @@ def main() -> None:
         momentum=config.model.momentum,
     )
     slow.to(device).train()
-    training = start_training(config, device)
+    training = start_training(config, NTU_25, device)
     # A compiled step can neither be counted nor timed part by part.
-    eager = start_training(config.model_copy(update={"compile": "off"}), device)
+    eager = start_training(config.model_copy(update={"compile": "off"}), NTU_25, device)
     for own in (training, eager):
         own.model.load_state_dict(scdnet_weights(slow.state_dict()))
     set_precision("fp32", device)

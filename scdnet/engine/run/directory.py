@@ -29,6 +29,8 @@ FREE_TO_CHANGE = {
     "eval_max_clips",
     "save_every",
     "keep_checkpoints",
+    # The content of the store counts, not its path.
+    "data.store",
     "data.cache",
     "data.num_workers",
     "compile",

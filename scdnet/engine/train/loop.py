@@ -42,8 +42,8 @@ class Plan(NamedTuple):
     epochs: int
     eval_every: int
     save_every: int
-    # The dumped config, for checkpoints.
-    config: dict[str, Any]
+    # What checkpoints state besides the training: config, skeleton, store_sha256.
+    origin: dict[str, Any]
 
 
 @dataclass
@@ -191,7 +191,7 @@ class Run:
             raise ScdnetError(
                 f"{name} became NaN or Inf in the step before a checkpoint; {self._advice()}"
             )
-        state = {"config": self.plan.config, **self.training.state_dict()}
+        state = {**self.plan.origin, **self.training.state_dict()}
         if is_main():
             write(state)
 

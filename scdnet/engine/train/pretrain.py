@@ -35,7 +35,12 @@ from scdnet.engine.distributed import (
 from scdnet.engine.logs import log
 from scdnet.engine.optim import make_optimizer, make_schedule
 from scdnet.engine.run.checkpoints import LAST, RunCheckpoints, progress_of
-from scdnet.engine.run.directory import check_resumable, check_run_dir, prepare_run_dir
+from scdnet.engine.run.directory import (
+    RunDirError,
+    check_resumable,
+    check_run_dir,
+    prepare_run_dir,
+)
 from scdnet.engine.run.lock import locked
 from scdnet.engine.run.signals import StopRequest
 from scdnet.engine.train.loop import Plan, Run, Score
@@ -44,6 +49,7 @@ from scdnet.engine.train.step import train_step
 from scdnet.models.encoder import NUM_LEVELS, PATHS
 from scdnet.models.layers import synchronize_statistics
 from scdnet.models.objective import Objective
+from scdnet.skeleton import Skeleton
 
 
 def pretrain(
@@ -85,11 +91,11 @@ def pretrain(
         _check_sizes(config, len(clips.split(train=True)), ranks)
         disable_malloc_trim()
         seed_everything(config.seed)
-        training = start_training(config, device, ranks=ranks)
+        training = start_training(config, clips.skeleton, device, ranks=ranks)
         _announce(config, clips, training.model.objective)
         checkpoints = RunCheckpoints(config.run_dir, keep=config.keep_checkpoints)
         if resuming:
-            _load_newest(training, checkpoints, config, ranks)
+            _load_newest(training, checkpoints, clips, config=config, ranks=ranks)
         run_on_main(lambda: prepare_run_dir(config, fresh=not resuming, overwrite=overwrite))
         plan = Plan(
             seed=config.seed,
@@ -97,14 +103,21 @@ def pretrain(
             epochs=config.optim.epochs,
             eval_every=config.eval_every,
             save_every=config.save_every,
-            config=dump_config(config),
+            origin={
+                "config": dump_config(config),
+                "skeleton": clips.skeleton.to_dict(),
+                "store_sha256": clips.store_sha256,
+            },
         )
+        if score is not None and config.eval_every and not clips.has_test_split:
+            log("warning: the benchmark has no test split, so eval_every has no effect")
+            score = None
         Run(plan, training, clips, checkpoints, score, stop or StopRequest()).train(config.run_dir)
     return config.run_dir / LAST
 
 
 def start_training(
-    config: Config, device: torch.device, *, ranks: RankInfo = SINGLE_PROCESS
+    config: Config, skeleton: Skeleton, device: torch.device, *, ranks: RankInfo = SINGLE_PROCESS
 ) -> Training:
     """Return a training at its start: fresh weights, optimizer, schedule and step.
 
@@ -112,7 +125,7 @@ def start_training(
     afterwards; what it is used for is dropout.
     """
     objective = build_objective(config.objective, config.scd, config.hdc)
-    model = build_model(config.model, config.data, objective).to(device).train()
+    model = build_model(config.model, config.data, objective, skeleton).to(device).train()
     broadcast_(model.state_dict().values())
     optimizer = make_optimizer(model.query.parameters(), config.optim)
     if is_initialized() and config.sync_batchnorm:
@@ -164,7 +177,12 @@ def _announce(config: Config, clips: Clips, objective: Objective) -> None:
 
 
 def _load_newest(
-    training: Training, checkpoints: RunCheckpoints, config: Config, ranks: RankInfo
+    training: Training,
+    checkpoints: RunCheckpoints,
+    clips: Clips,
+    *,
+    config: Config,
+    ranks: RankInfo,
 ) -> None:
     """Load the newest whole checkpoint, which the first rank chooses, on all ranks."""
     found: list[Checkpoint] = []
@@ -181,6 +199,11 @@ def _load_newest(
             "use a file system that all ranks share"
         )
     check_resumable(checkpoint.state["config"], config, path)
+    if checkpoint.state["store_sha256"] != clips.store_sha256:
+        raise RunDirError(
+            f"{path}: cannot resume: {clips.store} has another content than the store that this "
+            "run was started with; restore that one, or start a new run under another name="
+        )
     training.load_checkpoint(checkpoint, seed=config.seed, ranks=ranks)
     epochs, steps = progress_of(checkpoint.state)
     step = f", step {steps}" if steps else ""

@@ -14,6 +14,7 @@ from scdnet.engine.device import seed_everything
 from scdnet.engine.train.pretrain import pretrain, start_training
 from scdnet.engine.train.state import Training
 from scdnet.models.objective import Objective
+from scdnet.skeletons import NTU_25
 from tests.engine.runs import assert_same_state, changed, metrics_of
 
 CPU = torch.device("cpu")
@@ -54,7 +55,7 @@ def test_each_choice_takes_a_step(small_config: Config, choice: str):
     config = changed(small_config, **CHOICES[choice])
     clips = open_clips(config.data, config.stream, CPU)
     seed_everything(0)
-    training = start_training(config, CPU)
+    training = start_training(config, NTU_25, CPU)
     before = {name: value.clone() for name, value in training.model.query.named_parameters()}
     views = clips.training_views(
         [torch.arange(4)], torch.Generator().manual_seed(0), training.model.objective.tasks
@@ -110,7 +111,7 @@ def test_hdc_of_one_level_and_subtask_on_plain_views_trains_as_plain_moco(
     clips = open_clips(config.data, config.stream, CPU)
     batches = torch.arange(8).split(4) * 2
     one_level = {"subtasks": (path,), "levels": (4,), "loss_weights": "invariance"}
-    hdc = start_training(changed(config, objective="hdc", hdc=one_level), CPU)
+    hdc = start_training(changed(config, objective="hdc", hdc=one_level), NTU_25, CPU)
     moco = start_training(changed(config, scd={"pairs": ((path, path),)}), CPU)
     before = named_as_moco(hdc)
     moco.model.load_state_dict(before)

@@ -20,6 +20,7 @@ from scdnet.engine.train.step import metric_names
 from scdnet.errors import ScdnetError
 from scdnet.eval.knn import score_1nn
 from scdnet.models.objective import Objective
+from scdnet.skeletons import NTU_25
 from tests.engine.runs import assert_same_weights, changed, metrics_of, weights_of
 
 METRICS = metric_names(Objective())
@@ -81,7 +82,7 @@ def test_a_collapse_is_warned_of_once(small_config: Config, capsys: pytest.Captu
 def test_training_moves_both_encoders_heads_and_queues(small_config: Config):
     config = changed(small_config, optim={"lr": 0.1}, model={"momentum": 0.5})
     seed_everything(config.seed)
-    before = build_model(config.model, config.data, Objective()).state_dict()
+    before = build_model(config.model, config.data, Objective(), NTU_25).state_dict()
     after = weights_of(pretrain(config))
     unmoved = {name for name in after if torch.equal(after[name], before[name])}
     # Every batch of 4 fills the queues of 4: their cursors are back at 0. The batch norm that
@@ -168,14 +169,14 @@ def test_paths_that_the_objective_does_not_train_are_warned_of(
     one_epoch = {"epochs": 1}
     hdc = {"subtasks": ("temporal",), "levels": (1, 3)}
     config = changed(small_config, objective="hdc", hdc=hdc, optim=one_epoch)
-    num_metrics = len(start_training(config, torch.device("cpu")).metric_names)
+    num_metrics = len(start_training(config, NTU_25, torch.device("cpu")).metric_names)
     pretrain(config)
     err = capsys.readouterr().err
     assert "The temporal path above level 3 receives no gradient: no query uses it." in err
     assert "The spatial path receives no gradient: no query uses it." in err
     scd = {"pairs": (("instance", "instance"),)}
     config = changed(small_config, name="moco", scd=scd, optim=one_epoch)
-    num_metrics = len(start_training(config, torch.device("cpu")).metric_names)
+    num_metrics = len(start_training(config, NTU_25, torch.device("cpu")).metric_names)
     pretrain(config)
     assert "receives no gradient" not in capsys.readouterr().err
 

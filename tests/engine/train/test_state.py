@@ -17,6 +17,7 @@ from scdnet.engine.train.state import Training
 from scdnet.engine.train.step import metric_names, train_step
 from scdnet.models.objective import Objective
 from scdnet.models.scdnet import SCDNet
+from scdnet.skeletons import NTU_25
 
 CPU = torch.device("cpu")
 
@@ -31,7 +32,7 @@ def views_of(config: Config, *, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def start(config: Config, **changes: object) -> Training:
     seed_everything(0)
-    return start_training(config.model_copy(update=changes), CPU)
+    return start_training(config.model_copy(update=changes), NTU_25, CPU)
 
 
 def test_bf16_is_near_fp32_and_leaves_weights_queues_and_statistics_in_float32(
@@ -55,7 +56,9 @@ def test_bf16_is_near_fp32_and_leaves_weights_queues_and_statistics_in_float32(
 
 def test_a_step_reads_nothing_back(small_config: Config):
     """On the device `meta` nothing has a value, so whatever waited for one would raise."""
-    model = build_model(small_config.model, small_config.data, Objective()).to("meta").train()
+    model = (
+        build_model(small_config.model, small_config.data, Objective(), NTU_25).to("meta").train()
+    )
     model.query.encoder.share_empty_bodies = False
     model.key.encoder.share_empty_bodies = False
     optimizer = torch.optim.SGD(model.query.parameters(), lr=0.1, momentum=0.9, foreach=True)
@@ -69,7 +72,7 @@ def test_a_step_reads_nothing_back(small_config: Config):
 def model_to_compile(config: Config) -> SCDNet:
     seed_everything(0)
     sizes = config.model.model_copy(update={"dropout": 0.0})
-    model = build_model(sizes, config.data, Objective()).train()
+    model = build_model(sizes, config.data, Objective(), NTU_25).train()
     for side in (model.query, model.key):
         side.encoder.share_empty_bodies = False
     return model
