@@ -38,7 +38,6 @@ def write_synthetic_store(
         path,
         skeleton=NTU_25,
         dataset="ntu60",
-        skeleton=NTU_25,
         class_names=names,
         created_by="a test",
     ) as writer:

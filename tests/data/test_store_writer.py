@@ -9,6 +9,7 @@ import pytest
 from scdnet.data.store import SkeletonSequence, open_sequences
 from scdnet.data.store_writer import WRITE_FRAMES, StoreWriter
 from scdnet.errors import ScdnetError
+from scdnet.skeletons import NTU_25
 
 
 def writer_of(path):
