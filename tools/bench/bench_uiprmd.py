@@ -11,7 +11,6 @@ from scdnet.engine.device import disable_malloc_trim, resolve_device
 from scdnet.eval.features import Features, extract_features, load_encoder_or_baseline
 from scdnet.eval.knn import retrieve, split_features
 from scdnet.results.record import Baseline
-from scdnet.skeletons import NTU_25
 
 # UI-PRMD: class c is exercise c % 10, done correctly (c < 10) or wrongly.
 NUM_CLASSES = 20
@@ -33,7 +32,7 @@ def main() -> None:
 
     def evaluate(source: Path | Baseline, seed: int) -> list[float]:
         encoder, _ = load_encoder_or_baseline(
-            source, config.model_copy(update={"seed": seed}), NTU_25
+            source, config.model_copy(update={"seed": seed}), clips.skeleton
         )
         features = extract_features(encoder, clips, config.precision)
         numbers = []
