@@ -15,6 +15,7 @@ COMMANDS = {
     "prepare ntu": "convert NTU RGB+D 60 or 120 to a sequence store",
     "prepare pku": "convert PKU-MMD I or II to a sequence store",
     "prepare custom": "convert recordings of your own to a sequence store",
+    "prepare import": "convert files of other projects (pyskl, CTR-GCN, ...) to a sequence store",
     "prepare demo": "write synthetic recordings as .skeleton files",
     "inspect": "describe or draw the sequences of a store",
     "doctor": "check whether a run can start",

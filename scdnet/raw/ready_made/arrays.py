@@ -72,9 +72,14 @@ class StoredArray:
         self._is_fortran = False
 
     @property
+    def code(self) -> str:
+        """Return the kind and size of its numbers, such as "f4"; "O" for objects."""
+        return self._code.code if self._code else OBJECTS
+
+    @property
     def kind(self) -> str:
-        """Return the kind of its numbers as numpy's `dtype.kind`; "O" for objects."""
-        return self._code.code[0] if self._code else OBJECTS
+        """Return the kind of its numbers as numpy's `dtype.kind`."""
+        return self.code[0]
 
     def fill(
         self, shape: tuple[int, ...], code: TypeCode, data: Any, *, is_fortran: bool = False

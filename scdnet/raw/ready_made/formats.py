@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from scdnet.raw.ready_made import pyskl
 from scdnet.raw.ready_made.entries import ReadyMade
 from scdnet.raw.ready_made.scratch import Scratch
 
 # Opens the files below the given roots; the second argument is the file of --names, if any.
 Opener = Callable[[Sequence[Path], Path | None, Scratch], ReadyMade]
 
-FORMATS: Mapping[str, Opener] = {}
+FORMATS: Mapping[str, Opener] = {
+    "pyskl": pyskl.open_files,
+}

@@ -7,20 +7,22 @@ from scdnet.files import DAMAGED_FILE_ERRORS
 
 # Bytes of a file that are looked at.
 NUM_BYTES = 2**16
-# Pattern of a file name, bytes that its beginning contains -> format. The first that fits counts.
+# The shape of an array of sequences, N C T V M, in the header of a `.npy` file.
+FIVE_AXES = rb"'shape': \(\d+, 3, \d+, \d+, [12]\)"
+ONE_AXIS = rb"'shape': \(\d+,( 1)?\)"
+# Pattern of a file name, pattern in its beginning -> format. The first that fits counts.
 PATTERNS: tuple[tuple[str, bytes, str], ...] = (
-    (r".*\.(pkl|pickle)", b"frame_dir", "pyskl"),
-    (r".*\.(pkl|pickle)", b"annotations", "pyskl"),
-    (r"raw_(skes_data|denoised_joints|skes_joints)\.pkl", b"", "ctrgcn"),
-    (r".*\.npz", b"x_train.npy", "ctrgcn"),
-    (r".*\.npz", b"y_train.npy", "ctrgcn"),
-    (r".*\.npz", b"x_test.npy", "ctrgcn"),
-    (r".*_(data|position)(_motion)?\.npy", b"NUMPY", "crosclr"),
-    (r".*_data_(joint|bone)(_motion)?\.npy", b"NUMPY", "agcn"),
-    (r".*_num_frame\.npy", b"NUMPY", "agcn"),
+    # Dumped first are the names of each split, which are longer than what is looked at.
+    (r".*\.(pkl|pickle)", rb"frame_dir|annotations|\Wsplit\W", "pyskl"),
+    (r"raw_(skes_data|denoised_joints)\.pkl", b"", "ctrgcn"),
+    (r".*\.npz", rb"[xy]_(train|test)\.npy", "ctrgcn"),
+    (r".*_(data|position)(_motion)?\.npy", FIVE_AXES, "crosclr"),
+    (r".*_data_(joint|bone)(_motion)?\.npy", FIVE_AXES, "agcn"),
+    (r".*_num_frame\.npy", ONE_AXIS, "agcn"),
+    (r"(train|val|test)_label\.npy", ONE_AXIS, "crosclr"),
+    (r"(train|val|test)_label\.pkl", b"", "agcn"),
     (r".*\.skeleton\.npy", b"NUMPY", "txt2npy"),
     (r"a\d\d_s\d\d_e\d\d_v\d\d\.json", b"", "nwucla"),
-    (r"(train|val|test)_label\.(pkl|npy)", b"", "agcn"),
 )
 # The content of each format, for messages.
 CONTENTS = {
@@ -52,7 +54,8 @@ def guess_format(path: str | Path) -> str | None:
 def guess_content(name: str, start: bytes) -> str | None:
     """Return the format that a file of this name and beginning seems to have, or None."""
     for pattern, content, ready_made in PATTERNS:
-        if re.fullmatch(pattern, name, re.IGNORECASE) and content in start:
+        is_named = re.fullmatch(pattern, name, re.IGNORECASE)
+        if is_named and re.search(content, start):
             return ready_made
     return None
 

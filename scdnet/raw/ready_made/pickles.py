@@ -7,7 +7,7 @@ those below; a file that needs another one is refused. Arrays stay in the file u
 import pickletools
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from scdnet.files import DAMAGED_FILE_ERRORS
 from scdnet.raw.raw_files import RawFileError, quote
@@ -129,10 +129,11 @@ class _Machine:
 
     def run(self) -> Any:
         """Do all operations; return what is on the stack at the end."""
-        for opcode, argument, position in pickletools.genops(self._file):
+        operations = pickletools.genops(cast("IO[bytes]", self._file))
+        for opcode, argument, position in operations:
             name = opcode.name
             if name in PLAIN:
-                self._stack.append(self._plain(name, argument, position))
+                self._stack.append(self._plain(name, argument, position or 0))
             elif name in CONSTANTS:
                 self._stack.append(CONSTANTS[name])
             elif name in OPERATIONS:

@@ -1,0 +1,223 @@
+"""From the entries of ready-made files to a conversion: unite, check, read and normalize them."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import h5py
+import numpy as np
+
+from scdnet.data.store import MAX_BODIES, SequenceTable, SkeletonSequence
+from scdnet.errors import ScdnetError
+from scdnet.raw.convert import Job, Outcome, Rejection
+from scdnet.raw.custom import NOT_STORABLE
+from scdnet.raw.joint_mapping import MAPPINGS, filled_joints, joint_matrix
+from scdnet.raw.normalize import NormalizeError
+from scdnet.raw.raw_files import MAX_COORDINATE, MAX_FRAMES, RawFileError
+from scdnet.raw.ready_made.entries import Entry, ReadyMade
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import NTU_25
+
+# Sequences that a warning names.
+MAX_NAMED = 3
+
+
+def plan_job(ready_made: ReadyMade, *, to: str | None = None) -> Job:
+    """Return the conversion of all entries, those of the same name united.
+
+    `to` may be "ntu25", to which the joints are then mapped. A benchmark that does not have all
+    sequences is left out, with a warning. Raises ScdnetError if the joints cannot be mapped.
+    """
+    target = find_target(ready_made.skeleton, to)
+    usable, rejected = check_entries(ready_made.entries, len(ready_made.class_names))
+    united, contradictions = unite(usable)
+    entries, splits, uncovered = select_benchmarks(united)
+    attributes = {**ready_made.attributes, "source_processing": ready_made.source_processing}
+    if target != ready_made.skeleton:
+        filled = filled_joints(ready_made.skeleton)
+        attributes["layout"] = ready_made.skeleton.name
+        attributes["filled_joints"] = np.array(filled, dtype=h5py.string_dtype())
+    return Job(
+        dataset=ready_made.dataset,
+        skeleton=target,
+        class_names=ready_made.class_names,
+        split_rules={
+            benchmark: partial(_is_among, names=train) for benchmark, train in splits.items()
+        },
+        items=entries,
+        convert_item=partial(
+            convert_entry,
+            skeleton=ready_made.skeleton,
+            target=target,
+            finish=ready_made.finish,
+        ),
+        rejected=[*ready_made.rejected, *rejected, *contradictions, *uncovered],
+        attributes=attributes,
+    )
+
+
+def find_target(skeleton: Skeleton, to: str | None) -> Skeleton:
+    """Return the skeleton of the store. Raises ScdnetError if `skeleton` cannot be mapped to it."""
+    if to is None or to == skeleton.name:
+        return skeleton
+    if to != NTU_25.name or skeleton.name not in MAPPINGS:
+        raise ScdnetError(
+            f"--to {to}: expected files of {', '.join(MAPPINGS)}, which can be mapped to "
+            f"{NTU_25.name}; found {skeleton.name}; omit --to"
+        )
+    return NTU_25
+
+
+def check_entries(
+    entries: Sequence[Entry], num_classes: int
+) -> tuple[list[Entry], list[Rejection]]:
+    """Separate the entries that have a label of a class and a name that a store can contain."""
+    usable = []
+    rejected = []
+    for entry in entries:
+        if not entry.name or NOT_STORABLE.search(entry.name):
+            rejected.append(Rejection(entry.where, 0, f"{entry.name!r}: cannot be a name"))
+        elif not 0 <= entry.label < num_classes:
+            reason = f"expected a label in 0..{num_classes - 1}, found {entry.label}"
+            rejected.append(_rejection(entry, reason))
+        else:
+            usable.append(entry)
+    return usable, rejected
+
+
+def unite(entries: Sequence[Entry]) -> tuple[list[Entry], list[Rejection]]:
+    """Unite entries of the same name in different files; return them sorted by name.
+
+    The frames are those of the first file, numbers and splits those of all. Rejects an entry that
+    contradicts the first one, or repeats it in the same file.
+    """
+    united: dict[str, Entry] = {}
+    files: dict[str, set[str]] = {}
+    rejected = []
+    for entry in entries:
+        first = united.setdefault(entry.name, entry)
+        is_repeated = entry.where in files.setdefault(entry.name, set())
+        files[entry.name].add(entry.where)
+        if first is entry:
+            continue
+        reason = "the file contains it twice" if is_repeated else _contradiction(first, entry)
+        if reason:
+            rejected.append(_rejection(entry, reason))
+            continue
+        united[entry.name] = replace(
+            first,
+            numbers={**entry.numbers, **first.numbers},
+            is_train={**first.is_train, **entry.is_train},
+        )
+    return [united[name] for name in sorted(united)], rejected
+
+
+def _contradiction(first: Entry, other: Entry) -> str | None:
+    """Return how two entries of the same name contradict each other, None if they do not."""
+    if first.label != other.label:
+        return f"has label {other.label}, but {first.label} in {first.where}"
+    for benchmark, is_train in other.is_train.items():
+        if first.is_train.get(benchmark, is_train) != is_train:
+            side = "training" if is_train else "test"
+            return f"is in the {side} split of {benchmark}, but not in {first.where}"
+    return None
+
+
+def select_benchmarks(
+    entries: Sequence[Entry],
+) -> tuple[list[Entry], dict[str, frozenset[str]], list[Rejection]]:
+    """Select the benchmarks that have all entries, as a store needs a side for each.
+
+    Rejects entries that no benchmark has. If every benchmark lacks some of the others, the largest
+    one is used and what it lacks rejected; else those that lack some are left out, with a warning.
+    Returns the entries, benchmark -> names of the training split, and the rejections.
+    """
+    sizes: dict[str, int] = {}
+    for entry in entries:
+        for benchmark in entry.is_train:
+            sizes[benchmark] = sizes.get(benchmark, 0) + 1
+    if not sizes:
+        print("warning: the files have no training and test split", file=sys.stderr)
+        return list(entries), {}, []
+    covered = [entry for entry in entries if entry.is_train]
+    complete = [benchmark for benchmark, size in sizes.items() if size == len(covered)]
+    # Of equal ones the first.
+    complete = complete or [max(sizes, key=lambda benchmark: sizes[benchmark])]
+    usable = [entry for entry in covered if complete[0] in entry.is_train]
+    lost = [entry for entry in entries if complete[0] not in entry.is_train]
+    for benchmark in (benchmark for benchmark in sizes if benchmark not in complete):
+        _warn_of_incomplete(benchmark, usable)
+    splits = {
+        benchmark: frozenset(entry.name for entry in usable if entry.is_train[benchmark])
+        for benchmark in complete
+    }
+    rejected = [
+        _rejection(entry, f"is on no side of {complete[0] if entry.is_train else 'a benchmark'}")
+        for entry in lost
+    ]
+    return usable, splits, rejected
+
+
+def _warn_of_incomplete(benchmark: str, entries: Sequence[Entry]) -> None:
+    missing = [entry.name for entry in entries if benchmark not in entry.is_train]
+    named = ", ".join(missing[:MAX_NAMED]) + (", ..." if len(missing) > MAX_NAMED else "")
+    print(
+        f"warning: benchmark {benchmark} is left out: {len(missing)} of {len(entries)} sequences "
+        f"are on no side of it ({named}); import the files of {benchmark} alone to use it",
+        file=sys.stderr,
+    )
+
+
+def _is_among(table: SequenceTable, names: frozenset[str]) -> np.ndarray:
+    return np.array([name in names for name in table.name.tolist()], dtype=bool)
+
+
+def _rejection(entry: Entry, reason: str) -> Rejection:
+    return Rejection(entry.where, 0, f"{entry.name}: {reason}")
+
+
+def convert_entry(
+    entry: Entry,
+    *,
+    skeleton: Skeleton,
+    target: Skeleton,
+    finish: Callable[[np.ndarray, Skeleton], np.ndarray],
+) -> Outcome:
+    """Read one sequence, with the joints of `skeleton`, and normalize it with those of `target`.
+
+    Raises RawFileError.
+    """
+    try:
+        bodies = entry.read_bodies()
+        check_bodies(bodies, skeleton)
+        if target != skeleton:
+            bodies = joint_matrix(skeleton) @ bodies
+        frames = finish(bodies, target)
+        if not np.isfinite(frames).all():
+            raise NormalizeError("the numbers are too large")
+    except RawFileError as error:
+        where, line, reason = error.args
+        raise RawFileError(where, line, f"{entry.name}: {reason}") from error
+    except NormalizeError as error:
+        raise RawFileError(entry.where, 0, f"{entry.name}: {error}") from error
+    assert frames.shape == (bodies.shape[1], MAX_BODIES, target.num_joints, 3), frames.shape
+    return Outcome([SkeletonSequence(frames, entry.name, entry.label, **entry.numbers)], [])
+
+
+def check_bodies(bodies: np.ndarray, skeleton: Skeleton) -> None:
+    """Raise NormalizeError if this is not (M, T, V, 3) of finite numbers, with a body somewhere."""
+    shape = bodies.shape
+    if len(shape) != 4 or shape[2:] != (skeleton.num_joints, 3) or bodies.dtype.kind not in "fiu":
+        raise NormalizeError(
+            f"expected numbers of shape (bodies, frames, {skeleton.num_joints}, 3), "
+            f"found {bodies.dtype} of shape {shape}"
+        )
+    if shape[1] > MAX_FRAMES:
+        raise NormalizeError(f"expected at most {MAX_FRAMES} frames, found {shape[1]}")
+    # NaN is not below the limit either.
+    is_finite = (np.abs(bodies) < MAX_COORDINATE).all(axis=(0, 2, 3))
+    if not is_finite.all():
+        raise NormalizeError(f"frame {is_finite.argmin() + 1}: expected finite numbers")
+    if not bodies.any():
+        raise NormalizeError(f"no body in any of {shape[1]} frames")
