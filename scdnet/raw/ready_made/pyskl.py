@@ -119,8 +119,9 @@ def read_file(source: Source) -> tuple[list[Annotation], Sides, list[Rejection]]
     else:
         sides = Sides()
         side = parse_split_key(NTU_FILE.sub("", Path(source.name).stem).strip("_"))
-        for annotation in annotations if side else ():
-            sides.add(annotation.name, side)
+        if side is not None:
+            for annotation in annotations:
+                sides.add(annotation.name, side)
     warn_of_missing(source.where, sides, annotations)
     return annotations, sides, rejected
 
