@@ -25,10 +25,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="draw this sequence, or several comma-separated ones: "
         "OUT.png a strip of poses, OUT.gif an animation",
     )
+    pictures.add_argument(
+        "--skeleton",
+        type=Path,
+        metavar="OUT",
+        help="draw the joints of the store, with numbers and names: OUT.png or OUT.svg",
+    )
     args = parser.parse_args(argv)
     with open_sequences(args.store) as store:
         if args.contact_sheet:
             draw_classes(store, args.contact_sheet)
+        elif args.skeleton:
+            draw_joints(store, args.skeleton)
         elif args.render:
             names, out = args.render
             draw_sequences(store, names.split(","), Path(out))
@@ -46,6 +54,15 @@ def draw_classes(store: SequenceStore, out: Path) -> None:
 
     num_drawn = draw_contact_sheet(store, out)
     print(f"Drew {num_drawn} of {len(store)} sequences: {out}")
+
+
+def draw_joints(store: SequenceStore, out: Path) -> None:
+    """Draw the skeleton of a store, as a viewer in front sees it, into a PNG or SVG."""
+    check_picture(out, (".png", ".svg"))
+    from scdnet.viz.skeleton_chart import draw_skeleton, front_pose
+
+    draw_skeleton(store.skeleton, front_pose(store), out)
+    print(f"Drew the {store.skeleton.num_joints} joints of {store.skeleton.name}: {out}")
 
 
 def draw_sequences(store: SequenceStore, names: Sequence[str], out: Path) -> None:

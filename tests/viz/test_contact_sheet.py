@@ -10,7 +10,6 @@ from scdnet.skeletons import NTU_25
 from scdnet.viz import contact_sheet
 from scdnet.viz.contact_sheet import (
     CELL,
-    FEET,
     choose_example,
     draw_contact_sheet,
     draw_sheet,
@@ -19,6 +18,8 @@ from scdnet.viz.contact_sheet import (
 from scdnet.viz.drawing import Drawing
 from scdnet.viz.render import to_image
 
+# Ankles and feet of left and right.
+FEET = [14, 15, 18, 19]
 MakeStore = Callable[..., SequenceStore]
 
 
@@ -132,7 +133,7 @@ def test_high_poses_are_made_smaller():
 @pytest.mark.parametrize("num_cells", [1, 2, 12, 51, 60, 120])
 def test_sheets_are_about_as_wide_as_slides_and_cells_lie_apart(num_cells: int, monkeypatch):
     # Titles alone are drawn in a fraction of the time.
-    monkeypatch.setattr(contact_sheet, "draw_poses", lambda axes, corner, poses: None)
+    monkeypatch.setattr(contact_sheet, "draw_poses", lambda *_: None)
     name = "a name that is much too long to stand above a single cell in one line"
     frames = standing("a", frames=1).frames
     canvas = draw_sheet([Drawing(str(number), name, frames, NTU_25) for number in range(num_cells)])
@@ -162,7 +163,7 @@ def test_figures_lie_between_their_own_title_and_the_next():
 
 
 def test_cells_follow_each_other_like_words_on_a_page(monkeypatch):
-    monkeypatch.setattr(contact_sheet, "draw_poses", lambda axes, corner, poses: None)
+    monkeypatch.setattr(contact_sheet, "draw_poses", lambda *_: None)
     frames = standing("a").frames
     canvas = draw_sheet([Drawing(str(number), "wave", frames, NTU_25) for number in range(12)])
     corners = [text.get_position() for text in canvas.figure.axes[0].texts]
