@@ -10,6 +10,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from scdnet.errors import ScdnetError
 from scdnet.files import DAMAGED_FILE_ERRORS
 from scdnet.raw.convert import Rejection, duplicate_rejection, find_all
 from scdnet.raw.custom_files import check_finite
@@ -57,10 +58,10 @@ class NwuclaName(NamedTuple):
 def open_files(roots: Sequence[Path], names: Path | None, scratch: Scratch) -> ReadyMade:
     """Open the recordings below `roots`; each is read once to count joints that were not tracked.
 
-    Raises RawFileError if a root is neither a folder nor a zip, or `names` is given.
+    Raises RawFileError if a root is neither a folder nor a zip, ScdnetError if `names` is given.
     """
     if names is not None:
-        raise RawFileError(str(names), 0, f"names are not used for {DATASET} files; omit them")
+        raise ScdnetError(f"--names {names}: the names of NW-UCLA's files tell all; omit it")
     selected: dict[str, RawFile] = {}
     rejected = []
     num_untracked: dict[str, int] = {}
