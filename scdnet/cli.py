@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from scdnet.errors import ScdnetError
 
@@ -17,13 +17,28 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
+# Options that have values which begin like an option.
+DASHED_VALUES = {"--up": ("-y", "-z")}
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that takes `--up -y` as it takes `--up=-y`, where argparse sees an option -y."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments, after joining an option of DASHED_VALUES and its value."""
+        joined: list[str] = []
+        for argument in sys.argv[1:] if args is None else args:
+            if joined and argument in DASHED_VALUES.get(joined[-1], ()):
+                joined[-1] += f"={argument}"
+            else:
+                joined.append(argument)
+        return super().parse_known_args(joined, namespace)
+
 
 def command_parser(verb: str, description: str | None) -> argparse.ArgumentParser:
     """Return a parser for `scdnet <verb>`, with the option that `run_command` looks for."""
     # An abbreviated --debug would not be recognized there.
-    parser = argparse.ArgumentParser(
-        prog=f"scdnet {verb}", description=description, allow_abbrev=False
-    )
+    parser = CommandParser(prog=f"scdnet {verb}", description=description, allow_abbrev=False)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

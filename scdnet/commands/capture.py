@@ -20,6 +20,6 @@ def add_capture_arguments(parser: argparse._ActionsContainer, *, is_required: bo
         "--up",
         choices=UP_ROTATIONS,
         required=is_required,
-        help="axis that points up; write --up=-y for -y",
+        help="axis that points up",
     )
     parser.add_argument("--to", choices=(NTU_25.name,), help="map the joints to another skeleton")

@@ -41,6 +41,36 @@ MAPPINGS: Mapping[str, Rules] = {
         "left hand": {"left wrist": 1 / 3, "left index": 1 / 3, "left pinky": 1 / 3},
         "left foot": {"left foot index": 1},
     },
+    # The neck of Azure Kinect lies where that of SMPL and the thorax of Human3.6M lie: at the
+    # shoulders. The middle of the spine is filled from there; no sensor has it at the same height.
+    "azure32": {
+        "base of spine": {"pelvis": 1},
+        "spine at shoulders": {"neck": 1},
+        "neck": {"neck": 0.65, "head": 0.35},
+    },
+    # Its neck lies between neck and nose, its head is the top of the head. It has neither hands nor
+    # feet: on IntelliRehabDS the rules of the hand and the foot err by 33 mm and 95 mm.
+    "h36m17": {
+        "base of spine": {"pelvis": 1},
+        "spine at shoulders": {"thorax": 1},
+        "neck": {"thorax": 0.65, "neck": 0.175, "head": 0.175},
+        "head": {"neck": 0.5, "head": 0.5},
+        "left hand": {"left wrist": 1.25, "left elbow": -0.25},
+        "left foot": {"left ankle": 1.15, "left knee": -0.15},
+    },
+    # It has neither wrists nor ankles: on IntelliRehabDS the rules err by 27 mm and 79 mm.
+    "openni15": {
+        "base of spine": {"left hip": 0.5, "right hip": 0.5},
+        "spine at shoulders": {"neck": 1},
+        "neck": {"neck": 0.65, "head": 0.35},
+        "left wrist": {"left hand": 0.8, "left elbow": 0.2},
+        "left ankle": {"left foot": 0.8, "left knee": 0.2},
+    },
+    "smpl24": {
+        "base of spine": {"pelvis": 1},
+        "spine at shoulders": {"neck": 1},
+        "neck": {"neck": 0.65, "head": 0.35},
+    },
 }
 
 
@@ -51,7 +81,8 @@ def joint_matrix(skeleton: Skeleton) -> np.ndarray:
     """
     known = dict(zip(skeleton.joints, np.eye(skeleton.num_joints), strict=True))
     known |= _apply_rules(MAPPINGS[skeleton.name], known)
-    known = _apply_rules(FILLED, known) | known
+    filled = {name: rule for name, rule in FILLED.items() if name not in known}
+    known |= _apply_rules(filled, known)
     return np.stack([known[joint] for joint in NTU_25.joints])
 
 

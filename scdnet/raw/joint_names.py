@@ -1,0 +1,158 @@
+"""Joints by name: the names that files give them, and those of a skeleton (docs/data/own.md)."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from scdnet.raw.raw_files import RawFileError, quote
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import SKELETONS
+
+# "LeftUpLeg", "left_up_leg" and "LEFT UP LEG" have the same words, "Spine1" two, "LHip" two.
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+SIDES = {"l": "left", "r": "right", "lft": "left", "rgt": "right"}
+# Names of the file that an error lists.
+MAX_LISTED = 60
+
+# How files name the joints of a built-in skeleton, where that differs: joint -> the usual names,
+# the first that a file has. A naming fits as a whole or not at all, because the same word means
+# different joints in different ones: LeftShoulder is the collar of Mixamo, not its shoulder.
+Naming = Mapping[str, tuple[str, ...]]
+
+
+def _both_sides(trunk: Naming, left: Naming) -> dict[str, tuple[str, ...]]:
+    """Return the names of the trunk and of the joints of both sides, given those of the left."""
+    return {
+        **trunk,
+        **{f"left {joint}": tuple(f"left {name}" for name in left[joint]) for joint in left},
+        **{f"right {joint}": tuple(f"right {name}" for name in left[joint]) for joint in left},
+    }
+
+
+# Source: the joint names of k4abt_joint_id_t as the offline processor writes them.
+AZURE_NAMES: Naming = {
+    "navel": ("spine navel",),
+    "chest": ("spine chest",),
+    "tip of left hand": ("handtip left", "hand tip left"),
+    "tip of right hand": ("handtip right", "hand tip right"),
+}
+
+# LAFAN1, Mixamo and CMU (cgspeed's BVH). The hand is where the fingers begin, or else the end of
+# the wrist's bone.
+ARM_NAMES: Naming = _both_sides(
+    {
+        "pelvis": ("hips",),
+        "spine 1": ("lower back", "spine"),
+        "spine 2": ("spine 1", "spine"),
+        "spine 3": ("spine 2", "spine 1"),
+        "neck": ("neck",),
+        "head": ("head",),
+    },
+    {
+        "hip": ("up leg", "upleg"),
+        "knee": ("leg",),
+        "ankle": ("foot",),
+        "foot": ("toe base", "toe"),
+        "collar": ("shoulder",),
+        "shoulder": ("arm",),
+        "elbow": ("fore arm", "forearm"),
+        "wrist": ("hand",),
+        "hand": ("hand middle 1", "finger base", "hand index 1", "hand end"),
+    },
+)
+CMU_SPINE: Naming = {
+    "spine 1": ("lower back",),
+    "spine 2": ("spine",),
+    "spine 3": ("spine 1",),
+}
+MIXAMO_SPINE: Naming = {
+    "spine 1": ("spine",),
+    "spine 2": ("spine 1",),
+    "spine 3": ("spine 2",),
+}
+
+# Xsens MVN and 100STYLE.
+CHEST_NAMES: Naming = _both_sides(
+    {
+        "pelvis": ("hips",),
+        "spine 1": ("chest",),
+        "spine 2": ("chest 2",),
+        "spine 3": ("chest 4", "chest 3"),
+        "neck": ("neck",),
+        "head": ("head",),
+    },
+    {
+        "hip": ("hip",),
+        "knee": ("knee",),
+        "ankle": ("ankle",),
+        "foot": ("toe",),
+        "collar": ("collar",),
+        "shoulder": ("shoulder",),
+        "elbow": ("elbow",),
+        "wrist": ("wrist",),
+        "hand": ("wrist end",),
+    },
+)
+
+NAMINGS: Mapping[str, tuple[Naming, ...]] = {
+    "azure32": (AZURE_NAMES,),
+    "smpl24": ({**ARM_NAMES, **CMU_SPINE}, {**ARM_NAMES, **MIXAMO_SPINE}, CHEST_NAMES),
+}
+
+
+def name_key(name: str) -> tuple[str, ...]:
+    """Return the words of a joint name, by which names are compared.
+
+    Case, blanks, underscores, the order of the words and what precedes a colon ("mixamorig:Hips")
+    do not count; L and R are left and right.
+    """
+    words = [word.lower() for word in WORD.findall(name.rsplit(":", 1)[-1])]
+    return tuple(sorted(SIDES.get(word, word) for word in words if word != "of"))
+
+
+def match_joints(names: Sequence[str], skeleton: Skeleton, where: str) -> list[int]:
+    """Return where each joint of `skeleton` is in `names`, those of a file.
+
+    Raises RawFileError, listing the names, if a joint is missing or two have its name.
+    """
+    keys = [name_key(name) for name in names]
+    best = _find_all(keys, skeleton)
+    for joint, found in zip(skeleton.joints, best, strict=True):
+        if len(found) > 1:
+            both = " and ".join(quote(names[index]) for index in found[:2])
+            raise RawFileError(where, 0, f"expected one joint {joint!r}, found {both}")
+    missing = [joint for joint, found in zip(skeleton.joints, best, strict=True) if not found]
+    if missing:
+        listed = ", ".join(names[:MAX_LISTED]) or "none"
+        fitting = [
+            name
+            for name, other in SKELETONS.items()
+            if other.dims == 3 and all(_find_all(keys, other))
+        ]
+        way_out = f"use --layout {' or '.join(fitting)}, or " if fitting else ""
+        raise RawFileError(
+            where,
+            0,
+            f"no joint is named {', '.join(missing)}, of {skeleton.name}; found {listed}; "
+            f"{way_out}describe the joints of the file in a YAML file (--skeleton)",
+        )
+    return [found[0] for found in best]
+
+
+def _find_all(keys: Sequence[tuple[str, ...]], skeleton: Skeleton) -> list[tuple[int, ...]]:
+    """Return the places of each joint in the keys of a file, in the naming that finds most."""
+    # The names of the skeleton itself come first.
+    namings: tuple[Naming, ...] = ({}, *NAMINGS.get(skeleton.name, ()))
+    attempts = [
+        [_find(keys, (*naming.get(joint, ()), joint)) for joint in skeleton.joints]
+        for naming in namings
+    ]
+    return min(attempts, key=lambda found: found.count(()))
+
+
+def _find(keys: Sequence[tuple[str, ...]], names: Sequence[str]) -> tuple[int, ...]:
+    """Return the places of the first of `names` that is one of the keys, or none."""
+    for name in names:
+        key = name_key(name)
+        if key in keys:
+            return tuple(index for index, other in enumerate(keys) if other == key)
+    return ()
