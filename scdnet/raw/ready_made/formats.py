@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from scdnet.raw.ready_made import pyskl
+from scdnet.raw.ready_made import ctrgcn, pyskl
 from scdnet.raw.ready_made.entries import ReadyMade
 from scdnet.raw.ready_made.scratch import Scratch
 
@@ -12,4 +12,5 @@ Opener = Callable[[Sequence[Path], Path | None, Scratch], ReadyMade]
 
 FORMATS: Mapping[str, Opener] = {
     "pyskl": pyskl.open_files,
+    "ctrgcn": ctrgcn.open_files,
 }
