@@ -41,9 +41,6 @@ AZURE_NAMES: Naming = {
 ARM_NAMES: Naming = _both_sides(
     {
         "pelvis": ("hips",),
-        "spine 1": ("lower back", "spine"),
-        "spine 2": ("spine 1", "spine"),
-        "spine 3": ("spine 2", "spine 1"),
         "neck": ("neck",),
         "head": ("head",),
     },
@@ -143,7 +140,7 @@ def _find_all(keys: Sequence[tuple[str, ...]], skeleton: Skeleton) -> list[tuple
     # The names of the skeleton itself come first.
     namings: tuple[Naming, ...] = ({}, *NAMINGS.get(skeleton.name, ()))
     attempts = [
-        [_find(keys, (*naming.get(joint, ()), joint)) for joint in skeleton.joints]
+        [_find(keys, naming.get(joint, (joint,))) for joint in skeleton.joints]
         for naming in namings
     ]
     return min(attempts, key=lambda found: found.count(()))

@@ -32,8 +32,20 @@ class FrameFiles(NamedTuple):
     # In the order of their numbers.
     files: tuple[RawFile, ...]
     numbers: tuple[int, ...]
-    # What precedes the number in the names, or the name of the folder if nothing does.
-    stem: str
+    # What precedes the number in the names; may be empty.
+    prefix: str
+
+    @property
+    def stem(self) -> str:
+        """Return the name of the recording: the prefix, or the name of the folder without one."""
+        folder, _ = _split_path(self.files[0])
+        return self.prefix or PurePosixPath(folder).name or Path(self.path).stem
+
+    @property
+    def relative(self) -> str:
+        """Return the path below the folder or zip that was searched, without suffix."""
+        folder = PurePosixPath(self.files[0].relative).parent
+        return str(folder / self.prefix) if self.prefix or folder.name else self.stem
 
     @property
     def path(self) -> str:
@@ -95,11 +107,10 @@ def group_recordings(files: Iterable[RawFile]) -> list[Recording]:
                 file.where, 0, f"is frame {number}, as {numbered[number].where} is; remove one"
             )
         numbered[number] = file
-    for (archive, folder, stem), numbered in frames.items():
-        name = stem or PurePosixPath(folder).name or Path(archive).stem
+    for (_, _, prefix), numbered in frames.items():
         numbers = sorted(numbered)
         ordered = tuple(numbered[number] for number in numbers)
-        recordings.append(FrameFiles(ordered, tuple(numbers), name))
+        recordings.append(FrameFiles(ordered, tuple(numbers), prefix))
     return sorted(recordings, key=lambda recording: (recording.path, recording.inner))
 
 
