@@ -9,7 +9,7 @@ from scdnet.raw.convert import Rejection
 from scdnet.raw.datasets import NTU_DATASETS, class_names, parse_ntu_name
 from scdnet.raw.raw_files import RawFile, RawFileError, quote
 from scdnet.raw.ready_made import ctrgcn_npz, ctrgcn_pickles
-from scdnet.raw.ready_made.entries import Entry, ReadyMade
+from scdnet.raw.ready_made.entries import Entry, ReadyMade, finish_by_energy, finish_in_order
 from scdnet.raw.ready_made.ntu_names import SUFFIX
 from scdnet.raw.ready_made.pickles import read_pickle
 from scdnet.raw.ready_made.scratch import Scratch
@@ -60,6 +60,8 @@ def open_files(roots: Sequence[Path], names: Path | None, scratch: Scratch) -> R
         class_names=class_names(dataset),
         entries=[item for item in content if isinstance(item, Entry)],
         rejected=rejected + [item for item in content if isinstance(item, Rejection)],
+        # The order of the bodies in PKU-MMD is that of its own converter, which keeps it as well.
+        finish=finish_by_energy if dataset in NTU_DATASETS else finish_in_order,
         source_processing="; also ".join(dict.fromkeys(file.source_processing for file in files)),
     )
 

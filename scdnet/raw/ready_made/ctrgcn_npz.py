@@ -233,8 +233,8 @@ def order_names(file: RowsFile, side: Side, names: Sequence[str]) -> list[str]:
 def read_row(rows: ArrayFile, row: int) -> np.ndarray:
     """Read a row as bodies (M, T, V, C), cut to its length. Raises RawFileError."""
     frames = rows.read_row(row)
-    is_used = frames.any(axis=1)
-    num_frames = len(frames) - is_used[::-1].argmax() if is_used.any() else 0
+    used = np.flatnonzero(np.any(frames, axis=1))
+    num_frames = int(used[-1]) + 1 if len(used) else 0
     bodies = frames[:num_frames].reshape(num_frames, -1, NTU_25.num_joints, 3).swapaxes(0, 1)
     return drop_copies(clear_empty(bodies))
 
@@ -250,6 +250,6 @@ def clear_empty(bodies: np.ndarray) -> np.ndarray:
 
 def drop_copies(bodies: np.ndarray) -> np.ndarray:
     """Drop the bodies of (M, T, V, C) that equal the first one: the script for NTU-120 adds one."""
-    is_kept = np.any(bodies != bodies[:1], axis=(1, 2, 3))
+    is_kept = np.not_equal(bodies, bodies[:1]).any(axis=(1, 2, 3))
     is_kept[:1] = True
     return bodies[is_kept]

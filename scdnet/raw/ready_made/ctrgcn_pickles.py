@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scdnet.data.store import MAX_BODIES
 from scdnet.raw.convert import Rejection
 from scdnet.raw.datasets import parse_ntu_name
-from scdnet.raw.normalize import select_bodies
 from scdnet.raw.raw_files import MAX_FRAMES, RawFileError
 from scdnet.raw.ready_made.arrays import StoredArray
 from scdnet.raw.ready_made.entries import Entry
@@ -20,8 +20,6 @@ from scdnet.raw.ready_made.sources import Source
 from scdnet.skeletons import NTU_25
 
 BODY_WIDTH = NTU_25.num_joints * 3
-# Bodies times frames of a recording; a damaged file may claim any number.
-MAX_BODY_FRAMES = 4 * MAX_FRAMES
 PROCESSING = {
     "raw": "CTR-GCN: frames without a body dropped; bodies followed by their id",
     "denoised": (
@@ -137,8 +135,6 @@ def parse_raw(item: Any) -> Recording:
     data = item.get("data")
     if type(data) is not dict:
         raise ValueError(f"{name}: expected a dict of bodies as data, found {describe(data)}")
-    if num_frames * len(data) > MAX_BODY_FRAMES:
-        raise ValueError(f"{name}: {len(data)} bodies in {num_frames} frames are too many")
     tracks = [parse_track(body, name, num_frames) for body in data.values()]
     return Recording(name, partial(read_raw, tracks, num_frames))
 
@@ -156,6 +152,7 @@ def parse_track(body: Any, name: str, num_frames: int) -> Track:
         )
     if (
         type(frames) is not list
+        or not frames
         or shape[0] != len(frames) * NTU_25.num_joints
         or not all(type(frame) is int and 0 <= frame < num_frames for frame in frames)
     ):
@@ -166,14 +163,23 @@ def parse_track(body: Any, name: str, num_frames: int) -> Track:
 
 
 def read_raw(tracks: Sequence[Track], num_frames: int) -> np.ndarray:
-    """Read the bodies of a recording, and select the two of largest energy: (2, T, V, C).
+    """Read a recording as two bodies (2, T, V, C). Raises RawFileError.
 
-    Raises RawFileError.
+    Beginning with that of largest energy, each track belongs to the first body that has none of its
+    frames: a person whose id changes is one body. A track for which neither has room is left out.
     """
-    bodies = np.zeros((len(tracks), num_frames, NTU_25.num_joints, 3), np.float32)
-    for body, track in zip(bodies, tracks, strict=True):
-        body[track.frames] = track.joints.read().reshape(-1, NTU_25.num_joints, 3)
-    return select_bodies(bodies)
+    bodies = np.zeros((MAX_BODIES, num_frames, NTU_25.num_joints, 3), np.float32)
+    is_present = np.zeros((MAX_BODIES, num_frames), bool)
+    moving = [(track, track.joints.read().reshape(-1, NTU_25.num_joints, 3)) for track in tracks]
+    # Of equal ones, the first in the file comes first.
+    moving.sort(key=lambda pair: -float(pair[1].reshape(-1, 3).std(axis=0).sum()))
+    for track, joints in moving:
+        has_room = np.logical_not(is_present[:, track.frames].any(axis=1))
+        if has_room.any():
+            body = has_room.argmax()
+            bodies[body, track.frames] = joints
+            is_present[body, track.frames] = True
+    return bodies
 
 
 def describe(item: Any) -> str:

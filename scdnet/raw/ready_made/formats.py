@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from scdnet.raw.ready_made import ctrgcn, pyskl
+from scdnet.raw.ready_made import agcn, crosclr, ctrgcn, pyskl, txt2npy
 from scdnet.raw.ready_made.entries import ReadyMade
 from scdnet.raw.ready_made.scratch import Scratch
 
@@ -13,4 +13,7 @@ Opener = Callable[[Sequence[Path], Path | None, Scratch], ReadyMade]
 FORMATS: Mapping[str, Opener] = {
     "pyskl": pyskl.open_files,
     "ctrgcn": ctrgcn.open_files,
+    "agcn": agcn.open_files,
+    "crosclr": crosclr.open_files,
+    "txt2npy": txt2npy.open_files,
 }

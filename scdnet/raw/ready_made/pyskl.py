@@ -18,7 +18,7 @@ from scdnet.raw.convert import Rejection
 from scdnet.raw.datasets import NTU_DATASETS, class_names
 from scdnet.raw.raw_files import RawFileError, quote
 from scdnet.raw.ready_made.arrays import StoredArray
-from scdnet.raw.ready_made.entries import Entry, ReadyMade
+from scdnet.raw.ready_made.entries import Entry, ReadyMade, finish_by_energy
 from scdnet.raw.ready_made.pickles import read_pickle
 from scdnet.raw.ready_made.scratch import Scratch
 from scdnet.raw.ready_made.sequence_names import SUFFIX, parse_sequence_name
@@ -102,6 +102,7 @@ def open_files(roots: Sequence[Path], names: Path | None, scratch: Scratch) -> R
         class_names=classes,
         entries=entries,
         rejected=rejected,
+        finish=finish_by_energy,
         source_processing=describe_processing(everything, skeleton),
     )
 
