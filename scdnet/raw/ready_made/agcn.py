@@ -11,20 +11,27 @@ import numpy as np
 from scdnet.data.normalized import check_normalized
 from scdnet.data.store import MAX_BODIES
 from scdnet.errors import ScdnetError
-from scdnet.raw.raw_files import RawFileError
+from scdnet.raw.normalize import normalize
+from scdnet.raw.raw_files import MAX_COORDINATE, RawFileError
 from scdnet.raw.ready_made.arrays import ArrayFile
 from scdnet.raw.ready_made.entries import ReadyMade
 from scdnet.raw.ready_made.padded import count_frames, find_parts, make_ready_made, read_row
 from scdnet.raw.ready_made.scratch import Scratch
-from scdnet.skeleton import Skeleton
+from scdnet.skeleton import Skeleton, mean_joint
 from scdnet.skeletons import NTU_25
 
 SUFFIX = "_data_joint.npy"
+# Rows of an array that are looked at to find out which way is up.
+NUM_SAMPLES = 64
 # Rounding errors of normalized coordinates, in meters, when frames are compared.
 TOLERANCE = 1e-5
 PROCESSING = (
     "normalized by the script that made the files as docs/method.md 1; at most as many frames as "
     "the arrays have"
+)
+LEFT_UPRIGHT = (
+    "centered and turned to the front, but the spine not turned to z, as by early versions of "
+    "HiCo's script; normalized again; at most as many frames as the arrays have"
 )
 LENGTHS_FOUND = (
     "; without *_num_frame.npy the length is that of the loop, so frames without any body at the "
@@ -41,14 +48,43 @@ def open_files(roots: Sequence[Path], names: Path | None, scratch: Scratch) -> R
     if names is not None:
         raise ScdnetError(f"--names {names}: the label files contain the names; omit it")
     parts, rejected = find_parts(roots, (SUFFIX,), scratch)
-    has_lengths = all(-1 not in part.num_frames for part in parts)
+    left_upright = [part for part in parts if is_y_up(part.array)]
+    if 0 < len(left_upright) < len(parts):
+        raise ScdnetError(
+            f"expected arrays of one kind, found {left_upright[0].where}, where y is up, and "
+            f"others, where z is; give --raw only one of them"
+        )
+    processing = LEFT_UPRIGHT if left_upright else PROCESSING
+    if any(-1 in part.num_frames for part in parts):
+        processing += LENGTHS_FOUND
     return make_ready_made(
         parts,
         rejected,
-        read_bodies=read_bodies,
+        read_bodies=read_y_up if left_upright else read_bodies,
         finish=finish,
-        source_processing=PROCESSING if has_lengths else PROCESSING + LENGTHS_FOUND,
+        source_processing=processing,
     )
+
+
+def is_y_up(array: ArrayFile) -> bool:
+    """Check whether the spine of body 0 points along y rather than z in frame 0 of most rows.
+
+    Single rows do not tell, since the shoulders are turned last. Source: HiCo before b7e6037,
+    data_gen/preprocess.py.
+    """
+    rows = np.unique(np.linspace(0, array.shape[0] - 1, NUM_SAMPLES, dtype=int))
+    first = array.map()[rows, :, 0, :, 0].swapaxes(1, 2).astype(np.float64)
+    lower, upper = NTU_25.spine
+    spines = mean_joint(first, upper) - mean_joint(first, lower)
+    # Damaged rows have NaN or absurd numbers.
+    spines = spines[(np.abs(spines) < MAX_COORDINATE).all(axis=1) & spines.any(axis=1)]
+    directions = spines / np.linalg.norm(spines, axis=1, keepdims=True)
+    return bool(directions[:, 1].sum() > directions[:, 2].sum())
+
+
+def read_y_up(array: ArrayFile, row: int, num_frames: int) -> np.ndarray:
+    """Read a sequence where y is up, and turn its spine to z. Raises as `read_bodies` does."""
+    return normalize(read_bodies(array, row, num_frames), NTU_25).swapaxes(0, 1)
 
 
 def finish(bodies: np.ndarray, skeleton: Skeleton) -> np.ndarray:

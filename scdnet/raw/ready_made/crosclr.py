@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from scdnet.errors import ScdnetError
-from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.raw_files import RawFile, RawFileError
 from scdnet.raw.ready_made.arrays import ArrayFile
-from scdnet.raw.ready_made.entries import ReadyMade, finish_by_energy
+from scdnet.raw.ready_made.entries import ReadyMade, finish_by_energy, finish_in_order
 from scdnet.raw.ready_made.ntu_names import SUFFIX, find_dataset, official_splits
 from scdnet.raw.ready_made.padded import (
     Part,
@@ -120,8 +119,11 @@ def _from_zero(labels: Iterable[int]) -> list[int]:
 def read_bodies(array: ArrayFile, row: int, num_frames: int) -> np.ndarray:
     """Read a sequence up to its last frame that is not zero: (M, T, V, 3). Raises RawFileError."""
     bodies = read_row(array, row)
-    bodies = bodies[:, : count_frames(bodies)]
-    if not mean_joint(bodies[0], NTU_25.center).any():
+    length = count_frames(bodies)
+    if not length:
+        raise RawFileError(array.where, 0, f"no body in any of {bodies.shape[1]} frames")
+    bodies = bodies[:, :length]
+    if bodies[0].any() and not mean_joint(bodies[0], NTU_25.center).any():
         raise RawFileError(
             array.where,
             0,
@@ -140,9 +142,9 @@ def finish_resized(bodies: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     """Normalize bodies (M, T, V, 3) of which each has a joint at 0, 0, 0: float32 (T, 2, V, 3).
 
     They are centered first, since normalization takes a joint at 0, 0, 0 for that of an absent
-    body.
+    body. Their order is that of the file, as their energy in space is lost.
     """
-    bodies = select_bodies(bodies)
+    bodies = bodies[bodies.any(axis=(1, 2, 3))]
     center = mean_joint(bodies[0], skeleton.center)[:, None]
     is_present = bodies.any(axis=(2, 3), keepdims=True)
-    return normalize(np.where(is_present, bodies - center, 0), skeleton)
+    return finish_in_order(np.where(is_present, bodies - center, 0), skeleton)

@@ -13,7 +13,6 @@ import numpy as np
 from scdnet.errors import ScdnetError
 from scdnet.files import DAMAGED_FILE_ERRORS
 from scdnet.raw.convert import Rejection, duplicate_rejection, find_all
-from scdnet.raw.custom_files import check_finite
 from scdnet.raw.custom_frames import normalize_facing
 from scdnet.raw.normalize import select_bodies
 from scdnet.raw.raw_files import MAX_FRAMES, RawFile, RawFileError, check_at_most, quote
@@ -171,7 +170,6 @@ def read_skeletons(file: RawFile) -> np.ndarray:
         )
     check_at_most(MAX_FRAMES, len(joints), "frames", file.where)
     joints = joints.astype(np.float64)
-    check_finite(joints[None], file.where, KINECT_V1_20)
     never = is_untracked(joints).all(axis=0)
     if never.any():
         lost = ", ".join(np.array(KINECT_V1_20.joints)[never])

@@ -121,7 +121,7 @@ def open_part(files: PartFiles) -> Part:
     shape = array.shape
     v = NTU_25.num_joints
     is_valid = len(shape) == 5 and shape[1] == 3 and shape[3] == v and shape[4] <= MAX_BODIES
-    if array.dtype.kind != "f" or not is_valid or not shape[2] or not shape[4]:
+    if array.dtype.kind != "f" or not is_valid or 0 in shape:
         raise RawFileError(
             array.where,
             0,
