@@ -16,6 +16,7 @@ from scdnet.raw.raw_files import MAX_FRAMES, RawFileError
 from scdnet.raw.ready_made.arrays import StoredArray
 from scdnet.raw.ready_made.entries import Entry
 from scdnet.raw.ready_made.ntu_names import find_dataset, official_splits, parse_numbers
+from scdnet.raw.ready_made.pickles import describe
 from scdnet.raw.ready_made.sources import Source
 from scdnet.skeletons import NTU_25
 
@@ -180,12 +181,3 @@ def read_raw(tracks: Sequence[Track], num_frames: int) -> np.ndarray:
             bodies[body, track.frames] = joints
             is_present[body, track.frames] = True
     return bodies
-
-
-def describe(item: Any) -> str:
-    """Return a value of a pickle as messages show it."""
-    if isinstance(item, StoredArray):
-        return f"{item.code} of shape {item.shape}"
-    if isinstance(item, int | float | str) and item is not True:
-        return repr(item)[:40]
-    return "none" if item is None else f"a {type(item).__name__}"

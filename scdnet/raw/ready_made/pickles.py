@@ -351,3 +351,14 @@ def read_object_npy(source: Source) -> Any:
     if not isinstance(array, StoredArray) or array.items is None or len(array.items) != 1:
         raise RawFileError(source.where, 0, "expected a single pickled object")
     return array.items[0]
+
+
+def describe(value: Any) -> str:
+    """Return a value of a pickle as messages show it: short, and without what is inside it."""
+    if isinstance(value, StoredArray):
+        return f"{value.code} of shape {value.shape}"
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return quote(str(value)).strip("'")
+    return "none" if value is None else f"a {type(value).__name__}"

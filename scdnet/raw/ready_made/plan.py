@@ -19,15 +19,14 @@ from scdnet.raw.ready_made.entries import Entry, ReadyMade
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import NTU_25
 
-# Sequences that a warning names.
-MAX_NAMED = 3
+# The share of the sequences that may be rejected for the sake of one more benchmark.
+MAX_LOST = 0.1
 
 
 def plan_job(ready_made: ReadyMade, *, to: str | None = None) -> Job:
     """Return the conversion of all entries, those of the same name united.
 
-    `to` may be "ntu25", to which the joints are then mapped. A benchmark that does not have all
-    sequences is left out, with a warning. Raises ScdnetError if the joints cannot be mapped.
+    `to` may be "ntu25", to which the joints are then mapped. Raises ScdnetError if they cannot be.
     """
     target = find_target(ready_made.skeleton, to)
     usable, rejected = check_entries(ready_made.entries, len(ready_made.class_names))
@@ -127,11 +126,12 @@ def _contradiction(first: Entry, other: Entry) -> str | None:
 def select_benchmarks(
     entries: Sequence[Entry],
 ) -> tuple[list[Entry], dict[str, frozenset[str]], list[Rejection]]:
-    """Select the benchmarks that have all entries, as a store needs a side for each.
+    """Select benchmarks and entries, as each entry of a store needs a side of each benchmark.
 
-    Rejects entries that no benchmark has. If every benchmark lacks some of the others, the largest
-    one is used and what it lacks rejected; else those that lack some are left out, with a warning.
-    Returns the entries, benchmark -> names of the training split, and the rejections.
+    The benchmark of most entries is always used; from a larger to a smaller one, another is used if
+    it has nearly all of those that are left, and left out with a warning otherwise. What a used one
+    lacks is rejected. Returns the entries, benchmark -> names of the training split, and the
+    rejections.
     """
     sizes: dict[str, int] = {}
     for entry in entries:
@@ -139,34 +139,27 @@ def select_benchmarks(
             sizes[benchmark] = sizes.get(benchmark, 0) + 1
     if not sizes:
         print("warning: the files have no training and test split", file=sys.stderr)
-        return list(entries), {}, []
-    covered = [entry for entry in entries if entry.is_train]
-    complete = [benchmark for benchmark, size in sizes.items() if size == len(covered)]
-    # Of equal ones the first.
-    complete = complete or [max(sizes, key=lambda benchmark: sizes[benchmark])]
-    usable = [entry for entry in covered if complete[0] in entry.is_train]
-    lost = [entry for entry in entries if complete[0] not in entry.is_train]
-    for benchmark in (benchmark for benchmark in sizes if benchmark not in complete):
-        _warn_of_incomplete(benchmark, usable)
+    usable = list(entries)
+    selected: list[str] = []
+    rejected = []
+    # Of equal ones, the first comes first.
+    for benchmark in sorted(sizes, key=lambda benchmark: -sizes[benchmark]):
+        lost = [entry for entry in usable if benchmark not in entry.is_train]
+        if selected and len(lost) > MAX_LOST * len(usable):
+            print(
+                f"warning: benchmark {benchmark} is left out: {len(lost)} of {len(usable)} "
+                f"sequences are on no side of it, such as {lost[0].name}",
+                file=sys.stderr,
+            )
+            continue
+        selected.append(benchmark)
+        rejected += [_rejection(entry, f"is on no side of {benchmark}") for entry in lost]
+        usable = [entry for entry in usable if benchmark in entry.is_train]
     splits = {
         benchmark: frozenset(entry.name for entry in usable if entry.is_train[benchmark])
-        for benchmark in complete
+        for benchmark in selected
     }
-    rejected = [
-        _rejection(entry, f"is on no side of {complete[0] if entry.is_train else 'a benchmark'}")
-        for entry in lost
-    ]
     return usable, splits, rejected
-
-
-def _warn_of_incomplete(benchmark: str, entries: Sequence[Entry]) -> None:
-    missing = [entry.name for entry in entries if benchmark not in entry.is_train]
-    named = ", ".join(missing[:MAX_NAMED]) + (", ..." if len(missing) > MAX_NAMED else "")
-    print(
-        f"warning: benchmark {benchmark} is left out: {len(missing)} of {len(entries)} sequences "
-        f"are on no side of it ({named}); import the files of {benchmark} alone to use it",
-        file=sys.stderr,
-    )
 
 
 def _is_among(table: SequenceTable, names: frozenset[str]) -> np.ndarray:

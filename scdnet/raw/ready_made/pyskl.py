@@ -16,10 +16,10 @@ import numpy as np
 from scdnet.errors import ScdnetError
 from scdnet.raw.convert import Rejection
 from scdnet.raw.datasets import NTU_DATASETS, class_names
-from scdnet.raw.raw_files import RawFileError, quote
+from scdnet.raw.raw_files import RawFileError
 from scdnet.raw.ready_made.arrays import StoredArray
 from scdnet.raw.ready_made.entries import Entry, ReadyMade, finish_by_energy
-from scdnet.raw.ready_made.pickles import read_pickle
+from scdnet.raw.ready_made.pickles import describe, read_pickle
 from scdnet.raw.ready_made.scratch import Scratch
 from scdnet.raw.ready_made.sequence_names import SUFFIX, parse_sequence_name
 from scdnet.raw.ready_made.sources import Source, find_sources
@@ -159,20 +159,20 @@ def read_annotations(content: Any, source: Source) -> tuple[list[Annotation], li
 def parse_annotation(item: Any, where: str) -> Annotation:
     """Check the fields of one annotation. Raises ValueError."""
     if not isinstance(item, dict):
-        raise ValueError(f"expected a dict, found a {type(item).__name__}")
+        raise ValueError(f"expected a dict, found {describe(item)}")
     name = item.get("frame_dir")
     if not isinstance(name, str):
-        raise ValueError(f"expected a name as frame_dir, found {_describe(item, 'frame_dir')}")
+        raise ValueError(f"expected a name as frame_dir, found {describe(item.get('frame_dir'))}")
     label = item.get("label")
     if type(label) is not int:
-        raise ValueError(f"{name}: expected an int as label, found {_describe(item, 'label')}")
+        raise ValueError(f"{name}: expected an int as label, found {describe(item.get('label'))}")
     keypoint = item.get("keypoint")
     shape = keypoint.shape if isinstance(keypoint, StoredArray) else ()
     skeleton = SKELETONS.get(shape[2:]) if len(shape) == 4 else None
     if skeleton is None or not isinstance(keypoint, StoredArray) or keypoint.kind not in "fiu":
         raise ValueError(
             f"{name}: expected numbers of shape (bodies, frames, 25, 3) or (bodies, frames, 17, 2) "
-            f"as keypoint, found {_describe(item, 'keypoint')}"
+            f"as keypoint, found {describe(item.get('keypoint'))}"
         )
     num_frames = item.get("total_frames", shape[1])
     if num_frames != shape[1]:
@@ -181,20 +181,11 @@ def parse_annotation(item: Any, where: str) -> Annotation:
     if skeleton.dims == 3:
         score = None
     elif not isinstance(score, StoredArray) or score.shape != shape[:3] or score.kind != "f":
-        found = _describe(item, "keypoint_score")
+        found = describe(item.get("keypoint_score"))
         raise ValueError(
             f"{name}: expected scores of shape {shape[:3]} as keypoint_score, found {found}"
         )
     return Annotation(name.removesuffix(SUFFIX), label, where, skeleton, keypoint, score)
-
-
-def _describe(item: Mapping[str, Any], key: str) -> str:
-    if key not in item:
-        return "none"
-    value = item[key]
-    if isinstance(value, StoredArray):
-        return f"{value.code} of shape {value.shape}"
-    return quote(str(value)) if isinstance(value, int | float | str) else type(value).__name__
 
 
 def find_skeleton(annotations: Sequence[Annotation]) -> Skeleton:
