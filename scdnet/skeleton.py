@@ -59,9 +59,9 @@ class Skeleton:
         """Build a skeleton from the result of `to_dict`. Raises ValueError if it is not one."""
         try:
             skeleton = cls(**{key: _to_tuples(value) for key, value in fields.items()})
-        except TypeError as error:
+            check_skeleton(skeleton)
+        except (TypeError, AttributeError) as error:
             raise ValueError(f"not the fields of a skeleton ({error})") from None
-        check_skeleton(skeleton)
         return skeleton
 
 
@@ -80,7 +80,8 @@ def check_skeleton(skeleton: Skeleton) -> None:
         raise ValueError("joints: expected two or more names")
     if len(set(joints)) < len(joints):
         raise ValueError("joints: expected distinct names")
-    if skeleton.dims not in (2, 3):
+    # 2.0 equals 2 but cuts no axis.
+    if not isinstance(skeleton.dims, int) or skeleton.dims not in (2, 3):
         raise ValueError(f"dims: expected 2 or 3, found {skeleton.dims}")
     _check_numbers(skeleton)
     roots = [joint for joint, parent in enumerate(skeleton.parents) if joint == parent]

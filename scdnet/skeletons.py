@@ -249,7 +249,8 @@ def read_skeleton(path: Path) -> Skeleton:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ScdnetError(f"{path}: no such skeleton file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    # A date that is none raises ValueError, as text that is not UTF-8 does.
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ScdnetError(f"{path}: not a readable YAML file ({error})") from None
     if not isinstance(content, dict) or set(content) != set(KEYS):
         found = ", ".join(map(str, content)) if isinstance(content, dict) else repr(content)
