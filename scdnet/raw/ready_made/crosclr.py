@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from scdnet.errors import ScdnetError
-from scdnet.raw.raw_files import RawFile, RawFileError
+from scdnet.raw.datasets import NTU_DATASETS
+from scdnet.raw.raw_files import RawFileError
+from scdnet.raw.ready_made import ntu_names
 from scdnet.raw.ready_made.arrays import ArrayFile
+from scdnet.raw.ready_made.ctrgcn import read_names
 from scdnet.raw.ready_made.entries import ReadyMade, finish_by_energy, finish_in_order
-from scdnet.raw.ready_made.ntu_names import SUFFIX, find_dataset, official_splits
 from scdnet.raw.ready_made.padded import (
     Part,
     benchmark_of,
     count_frames,
+    find_dataset,
     find_parts,
     make_ready_made,
     read_row,
@@ -61,7 +64,8 @@ def open_files(roots: Sequence[Path], names: Path | None, scratch: Scratch) -> R
             parts,
             rejected,
             read_bodies=read_bodies,
-            finish=finish_by_energy,
+            # Our own converter of PKU-MMD keeps the order of the bodies, as these files do.
+            finish=finish_by_energy if find_dataset(parts) in NTU_DATASETS else finish_in_order,
             source_processing=RAW_PROCESSING,
         )
     lengths = sorted({part.array.shape[2] for part in resized})
@@ -83,16 +87,15 @@ def add_names(parts: Sequence[Part], path: Path) -> list[Part]:
     """Name the rows of parts that have no names, in the order in which CrosSCLR writes them.
 
     This is the sorted order of the recordings on each side. `path` lists all of them, of NTU RGB+D.
-    Raises ScdnetError if that does not fit.
+    Raises RawFileError if the list cannot be read, ScdnetError if it does not fit.
     """
-    words = RawFile(str(path)).read().decode("utf-8", errors="replace").split()
-    names = sorted({word.removesuffix(SUFFIX) for word in words})
-    dataset = find_dataset(names)
+    names = sorted(read_names(path))
+    dataset = ntu_names.find_dataset(names)
     if dataset is None:
-        raise ScdnetError(f"--names {path}: expected names of the form SxxxCxxxPxxxRxxxAxxx")
+        raise ScdnetError(f"--names {path}: expected setups and classes of NTU RGB+D")
     if all(part.names is not None for part in parts):
         raise ScdnetError(f"--names {path}: all files have names; omit it")
-    splits = official_splits(names, dataset)
+    splits = ntu_names.official_splits(names, dataset)
     named = []
     for part in parts:
         benchmark = benchmark_of(part, dataset)

@@ -1,6 +1,5 @@
 """NW-UCLA as the users of CTR-GCN have it: a folder or zip `all_sqe` of json files."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,9 +10,9 @@ import h5py
 import numpy as np
 
 from scdnet.errors import ScdnetError
-from scdnet.files import DAMAGED_FILE_ERRORS
 from scdnet.raw.convert import Rejection, duplicate_rejection, find_all
 from scdnet.raw.custom_frames import normalize_facing
+from scdnet.raw.json_text import parse_json, to_numbers
 from scdnet.raw.normalize import select_bodies
 from scdnet.raw.raw_files import MAX_FRAMES, RawFile, RawFileError, check_at_most, quote
 from scdnet.raw.ready_made.entries import Entry, ReadyMade
@@ -152,24 +151,17 @@ def read_bodies(file: RawFile) -> np.ndarray:
 
 def read_skeletons(file: RawFile) -> np.ndarray:
     """Read a recording as it is: float64 (T, V, 3) meters, y up. Raises RawFileError."""
-    fields = parse_json(file)
+    fields = read_fields(file)
     check_facts(fields, file)
-    try:
-        joints = np.array(fields["skeletons"])
-    except DAMAGED_FILE_ERRORS:
-        # Lists of different lengths.
-        joints = np.array(None)
+    joints = to_numbers(fields["skeletons"], file.where, "'skeletons'")
     v = KINECT_V1_20.num_joints
-    is_valid = joints.dtype.kind in "fiu" and joints.ndim == 3 and joints.shape[1:] == (v, 3)
-    if not is_valid or not len(joints):
-        found = f"an array of {joints.dtype} of shape {joints.shape}" if joints.ndim else "others"
+    if joints.ndim != 3 or joints.shape[1:] != (v, 3) or not len(joints):
         raise RawFileError(
             file.where,
             0,
-            f"expected 'skeletons' as lists of numbers (frames, {v}, 3), found {found}",
+            f"expected 'skeletons' of shape (frames, {v}, 3), found {joints.shape}",
         )
     check_at_most(MAX_FRAMES, len(joints), "frames", file.where)
-    joints = joints.astype(np.float64)
     never = is_untracked(joints).all(axis=0)
     if never.any():
         lost = ", ".join(np.array(KINECT_V1_20.joints)[never])
@@ -177,14 +169,11 @@ def read_skeletons(file: RawFile) -> np.ndarray:
     return joints
 
 
-def parse_json(file: RawFile) -> dict[str, object]:
-    """Parse a json file that contains an object with 'skeletons'. Raises RawFileError."""
+def read_fields(file: RawFile) -> dict[str, object]:
+    """Read a json file that contains an object with 'skeletons'. Raises RawFileError."""
     data = file.read(MAX_JSON_BYTES + 1)
     check_at_most(MAX_JSON_BYTES, len(data), "bytes", file.where)
-    try:
-        fields = json.loads(data)
-    except DAMAGED_FILE_ERRORS as error:
-        raise RawFileError(file.where, 0, f"expected a json file ({error})") from error
+    fields = parse_json(data, file.where)
     if not isinstance(fields, dict) or "skeletons" not in fields:
         raise RawFileError(file.where, 0, "expected an object with 'skeletons'")
     return fields

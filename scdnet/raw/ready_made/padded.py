@@ -203,8 +203,12 @@ def make_ready_made(
     finish: Callable[[np.ndarray, Skeleton], np.ndarray],
     source_processing: str,
 ) -> ReadyMade:
-    """Unite parts of one dataset. Raises RawFileError if they are of several."""
+    """Unite parts of one dataset.
+
+    Raises RawFileError if they are of several, or those of different benchmarks have no names.
+    """
     dataset = find_dataset(parts)
+    check_names(parts, dataset)
     entries: list[Entry] = []
     rejected = list(rejected)
     for part in parts:
@@ -220,6 +224,19 @@ def make_ready_made(
         source_processing=source_processing,
         finish=finish,
     )
+
+
+def check_names(parts: Sequence[Part], dataset: str) -> None:
+    """Raise RawFileError if sequences of two benchmarks could not be told to be the same."""
+    unnamed = [part for part in parts if part.names is None]
+    benchmarks = sorted({benchmark_of(part, dataset) for part in parts})
+    if unnamed and len(benchmarks) > 1:
+        raise RawFileError(
+            unnamed[0].where,
+            0,
+            f"contains no names, so that the sequences of {', '.join(benchmarks)} cannot be "
+            f"united; give --names, or import each alone",
+        )
 
 
 def make_entries(

@@ -13,6 +13,7 @@ import pytest
 from scdnet.errors import ScdnetError
 from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.ready_made import crosclr
+from scdnet.raw.ready_made.plan import plan_job
 from scdnet.skeletons import NTU_25
 from tests.raw.ready_made.importing import (
     NUM_BROKEN,
@@ -228,7 +229,8 @@ def test_names_restore_labels_that_were_counted_from_the_smallest(resized_folder
         ("\n".join(NAMES[:2]), "expected the 3 recordings .* found 2"),
         ("\n".join(name.replace("A003", "A004") for name in NAMES), "or others"),
         ("one\ntwo\nthree", "SxxxCxxxPxxxRxxxAxxx"),
-        ("", "SxxxCxxxPxxxRxxxAxxx"),
+        ("", "expected names of recordings"),
+        ("S001C001P001R001A121", "classes of NTU RGB"),
     ],
 )
 def test_names_that_do_not_fit_are_refused(resized_folder, tmp_path, text, reason):
@@ -250,6 +252,24 @@ def test_raw_and_resampled_arrays_are_not_mixed(folder, tmp_path):
         (folder / name).write_bytes(data)
     with pytest.raises(ScdnetError, match="expected arrays of one kind"):
         import_folder(folder, tmp_path)
+
+
+def test_numbered_sequences_of_two_benchmarks_are_not_united(resized_folder, tmp_path):
+    other = write_all(tmp_path / "xview", resized_files())
+    with pytest.raises(ScdnetError, match="of xsub, xview cannot be united"):
+        open_ready_made(crosclr.open_files, [resized_folder, other], tmp_path)
+
+
+def test_named_sequences_of_two_benchmarks_are_united(folder, tmp_path):
+    other = write_all(
+        tmp_path / "xview",
+        {name.replace("train", "val"): data for name, data in sound_files().items()},
+    )
+    job = plan_job(open_ready_made(crosclr.open_files, [folder, other], tmp_path))
+    assert [item.name for item in job.items] == NAMES
+    assert job.rejected == []
+    assert sorted(job.split_rules) == ["xsub", "xview"]
+    assert all(item.is_train == {"xsub": True, "xview": False} for item in job.items)
 
 
 def test_arrays_of_several_datasets_are_refused(folder, tmp_path):
@@ -303,7 +323,9 @@ def break_files(seed: int) -> dict[str, bytes]:
             shape = [rng.choice((0, 1, 2, 3, 25, 300)) for _ in range(rng.randrange(7))]
             size = min(int(np.prod(shape)), 10**5)
             kind = rng.choice(["f2", "f4", "f8", "i8", "U3", "c8", "?"])
-            array = np.resize(np.arange(size + 1).astype(kind), shape if size < 10**5 else (size,))
+            array = np.resize(
+                np.arange(size + 1).clip(0, 999).astype(kind), shape if size < 10**5 else (size,)
+            )
             files[rng.choice([key for key in files if key.endswith("npy")])] = npy_bytes(array)
         case _:
             files[name] = break_bytes(files[name], seed)
