@@ -235,8 +235,13 @@ def read_row(rows: ArrayFile, row: int) -> np.ndarray:
     frames = rows.read_row(row)
     used = np.flatnonzero(np.any(frames, axis=1))
     num_frames = int(used[-1]) + 1 if len(used) else 0
-    bodies = frames[:num_frames].reshape(num_frames, -1, NTU_25.num_joints, 3).swapaxes(0, 1)
-    return drop_copies(clear_empty(bodies))
+    return drop_copies(clear_empty(split_bodies(frames[:num_frames])))
+
+
+def split_bodies(frames: np.ndarray) -> np.ndarray:
+    """Split frames (T, M * 75) into bodies (M, T, V, C)."""
+    num_bodies = frames.shape[1] // BODY_WIDTH
+    return frames.reshape(len(frames), num_bodies, NTU_25.num_joints, 3).swapaxes(0, 1)
 
 
 def clear_empty(bodies: np.ndarray) -> np.ndarray:

@@ -14,13 +14,13 @@ from scdnet.raw.convert import Rejection
 from scdnet.raw.datasets import parse_ntu_name
 from scdnet.raw.raw_files import MAX_FRAMES, RawFileError
 from scdnet.raw.ready_made.arrays import StoredArray
+from scdnet.raw.ready_made.ctrgcn_npz import BODY_WIDTH, split_bodies
 from scdnet.raw.ready_made.entries import Entry
 from scdnet.raw.ready_made.ntu_names import find_dataset, official_splits, parse_numbers
 from scdnet.raw.ready_made.pickles import describe
 from scdnet.raw.ready_made.sources import Source
 from scdnet.skeletons import NTU_25
 
-BODY_WIDTH = NTU_25.num_joints * 3
 PROCESSING = {
     "raw": "CTR-GCN: frames without a body dropped; bodies followed by their id",
     "denoised": (
@@ -119,8 +119,7 @@ def parse_denoised(name: str, item: Any) -> Recording:
 
 def read_denoised(item: StoredArray) -> np.ndarray:
     """Read the bodies (M, T, V, C) of a recording. Raises RawFileError."""
-    frames = item.read()
-    return frames.reshape(len(frames), -1, NTU_25.num_joints, 3).swapaxes(0, 1)
+    return split_bodies(item.read())
 
 
 def parse_raw(item: Any) -> Recording:
