@@ -15,7 +15,8 @@ from scdnet.raw.normalize import normalize
 from scdnet.raw.raw_files import MAX_COORDINATE, RawFileError
 from scdnet.raw.ready_made.arrays import ArrayFile
 from scdnet.raw.ready_made.entries import ReadyMade
-from scdnet.raw.ready_made.padded import count_frames, find_parts, make_ready_made, read_row
+from scdnet.raw.ready_made.padded import count_frames, find_parts, read_row
+from scdnet.raw.ready_made.padded_entries import make_ready_made
 from scdnet.raw.ready_made.scratch import Scratch
 from scdnet.skeleton import Skeleton, mean_joint
 from scdnet.skeletons import NTU_25

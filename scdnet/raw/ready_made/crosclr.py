@@ -15,15 +15,8 @@ from scdnet.raw.ready_made import ntu_names
 from scdnet.raw.ready_made.arrays import ArrayFile
 from scdnet.raw.ready_made.ctrgcn import read_names
 from scdnet.raw.ready_made.entries import ReadyMade, finish_by_energy, finish_in_order
-from scdnet.raw.ready_made.padded import (
-    Part,
-    benchmark_of,
-    count_frames,
-    find_dataset,
-    find_parts,
-    make_ready_made,
-    read_row,
-)
+from scdnet.raw.ready_made.padded import Part, count_frames, find_parts, read_row
+from scdnet.raw.ready_made.padded_entries import benchmark_of, find_dataset, make_ready_made
 from scdnet.raw.ready_made.scratch import Scratch
 from scdnet.raw.ready_made.sequence_names import parse_sequence_name
 from scdnet.skeleton import Skeleton, mean_joint

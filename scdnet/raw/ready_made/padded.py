@@ -1,51 +1,32 @@
 """Padded arrays (N, 3, T, V, M) with labels beside them, as 2s-AGCN, CrosSCLR and others write."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from scdnet.raw.convert import Rejection
-from scdnet.raw.datasets import CLASSES, NTU_DATASETS, class_names
 from scdnet.raw.raw_files import MAX_FRAMES, RawFileError, check_at_most, quote
 from scdnet.raw.ready_made.arrays import ArrayFile, open_npy
-from scdnet.raw.ready_made.entries import Entry, ReadyMade
 from scdnet.raw.ready_made.labels import MAX_SEQUENCES, read_integers, read_label_pickle
-from scdnet.raw.ready_made.ntu_names import official_splits
 from scdnet.raw.ready_made.scratch import Scratch
 from scdnet.raw.ready_made.sequence_names import (
     SequenceName,
-    find_benchmark,
     parse_sequence_name,
 )
 from scdnet.raw.ready_made.sources import Source, find_sources
-from scdnet.skeleton import Skeleton
 from scdnet.skeletons import NTU_25
 
 LABELS = "_label.pkl"
 LABEL_ARRAY = "_label.npy"
 NUM_FRAMES = "_num_frame.npy"
 COMPANIONS = (LABELS, LABEL_ARRAY, NUM_FRAMES)
-# What precedes the suffix of an array: the side of its split.
+# The side of the split is named before the suffix of an array.
 TRAIN = re.compile(r"(.*[^a-z])?train(ing)?", re.IGNORECASE)
 TEST = re.compile(r"(.*[^a-z])?(val|valid|validation|test|eval)", re.IGNORECASE)
 MAX_BODIES = 8
-# Where nothing tells the benchmark.
-UNKNOWN_BENCHMARK = "custom"
-UNKNOWN_DATASET = "unknown"
-# A number in the path -> dataset.
-DATASETS = {
-    "ntu120": re.compile(r"ntu.*120", re.IGNORECASE),
-    "ntu60": re.compile(r"ntu", re.IGNORECASE),
-    "pku2": re.compile(r"pku.*(2|ii)", re.IGNORECASE),
-    "pku1": re.compile(r"pku", re.IGNORECASE),
-}
-
-# The array of a part, a row of it, and its number of frames or -1 -> bodies (M, T, V, C).
-RowReader = Callable[[ArrayFile, int, int], np.ndarray]
 
 
 class Part(NamedTuple):
@@ -156,133 +137,6 @@ def read_labels(files: PartFiles) -> tuple[list[str] | None, list[int]]:
         0,
         f"expected a file of labels beside it, *{LABELS} or *{LABEL_ARRAY}, found none",
     )
-
-
-def find_dataset(parts: Iterable[Part]) -> str:
-    """Return the dataset that all parts are of. Raises RawFileError if they differ."""
-    parts = list(parts)
-    found = {name.dataset for part in parts for name in part.names or ()} - {""}
-    if "ntu120" in found:
-        # The recordings of NTU-60 are a part of it.
-        found.discard("ntu60")
-    if len(found) > 1:
-        raise RawFileError(
-            parts[0].where,
-            0,
-            f"expected sequences of one dataset, found {', '.join(sorted(found))}; "
-            f"import them one by one",
-        )
-    if found:
-        return found.pop()
-    return _dataset_of_paths([part.where for part in parts])
-
-
-def _dataset_of_paths(paths: Sequence[str]) -> str:
-    for path in paths:
-        for folder in reversed(path.replace("\\", "/").split("/")):
-            for dataset, pattern in DATASETS.items():
-                if pattern.search(folder):
-                    return dataset
-    return UNKNOWN_DATASET
-
-
-def find_classes(dataset: str, parts: Iterable[Part]) -> tuple[str, ...]:
-    """Return the class names of a dataset; numbers if it is unknown."""
-    if dataset in CLASSES:
-        return class_names(dataset)
-    return tuple(
-        map(str, range(max((max(part.labels, default=0) for part in parts), default=0) + 1))
-    )
-
-
-def make_ready_made(
-    parts: Sequence[Part],
-    rejected: Sequence[Rejection],
-    *,
-    read_bodies: RowReader,
-    finish: Callable[[np.ndarray, Skeleton], np.ndarray],
-    source_processing: str,
-) -> ReadyMade:
-    """Unite parts of one dataset.
-
-    Raises RawFileError if they are of several, or those of different benchmarks have no names.
-    """
-    dataset = find_dataset(parts)
-    check_names(parts, dataset)
-    entries: list[Entry] = []
-    rejected = list(rejected)
-    for part in parts:
-        found, faults = make_entries(part, read_bodies, dataset=dataset)
-        entries += found
-        rejected += faults
-    return ReadyMade(
-        dataset=dataset,
-        skeleton=NTU_25,
-        class_names=find_classes(dataset, parts),
-        entries=entries,
-        rejected=rejected,
-        source_processing=source_processing,
-        finish=finish,
-    )
-
-
-def check_names(parts: Sequence[Part], dataset: str) -> None:
-    """Raise RawFileError if sequences of two benchmarks could not be told to be the same."""
-    unnamed = [part for part in parts if part.names is None]
-    benchmarks = sorted({benchmark_of(part, dataset) for part in parts})
-    if unnamed and len(benchmarks) > 1:
-        raise RawFileError(
-            unnamed[0].where,
-            0,
-            f"contains no names, so that the sequences of {', '.join(benchmarks)} cannot be "
-            f"united; give --names, or import each alone",
-        )
-
-
-def make_entries(
-    part: Part, read_bodies: RowReader, *, dataset: str
-) -> tuple[list[Entry], list[Rejection]]:
-    """Describe the sequences of a part, and reject those whose name and label differ."""
-    benchmark = benchmark_of(part, dataset)
-    names = part.names or number_sequences(part, benchmark)
-    entries = []
-    rejected = []
-    for row, (name, label) in enumerate(zip(names, part.labels, strict=True)):
-        if name.label not in (None, label):
-            reason = f"{name.name}: expected label {name.label}, as in the name, found {label}"
-            rejected.append(Rejection(part.where, 0, reason))
-            continue
-        entry = Entry(
-            name=name.name,
-            label=label,
-            where=part.where,
-            read_bodies=partial(read_bodies, part.array, row, part.num_frames[row]),
-            numbers=name.numbers,
-            is_train={benchmark: part.is_train},
-        )
-        entries.append(entry)
-    return entries, rejected
-
-
-def number_sequences(part: Part, benchmark: str) -> list[SequenceName]:
-    """Return names for the rows of a part that has none: benchmark, side and number."""
-    stem = f"{benchmark}_{'train' if part.is_train else 'test'}"
-    width = len(str(len(part.labels)))
-    return [SequenceName(f"{stem}_{row:0{width}}", "", None, {}) for row in range(len(part.labels))]
-
-
-def benchmark_of(part: Part, dataset: str) -> str:
-    """Return the benchmark that the path of a part names, or whose rule its names obey."""
-    benchmark = find_benchmark(part.where)
-    if benchmark is None and part.names and dataset in NTU_DATASETS:
-        splits = official_splits([name.name for name in part.names], dataset).values()
-        obeyed = [
-            key
-            for key in NTU_DATASETS[dataset].rules
-            if all(is_train[key] == part.is_train for is_train in splits)
-        ]
-        benchmark = obeyed[0] if len(obeyed) == 1 else None
-    return benchmark or UNKNOWN_BENCHMARK
 
 
 def read_row(array: ArrayFile, row: int) -> np.ndarray:

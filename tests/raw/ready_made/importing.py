@@ -100,6 +100,15 @@ def npy_bytes(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def odd_array(rng: random.Random) -> np.ndarray:
+    """Draw an array of any type and shape, of 100 kB at most."""
+    shape = [rng.choice((0, 1, 2, 3, 25, 300)) for _ in range(rng.randrange(7))]
+    size = min(int(np.prod(shape)), 10**5)
+    kind = rng.choice(("f2", "f4", "f8", "i8", "U3", "c8", "?"))
+    numbers = np.arange(size + 1).clip(0, 999).astype(kind)
+    return np.resize(numbers, shape if size < 10**5 else size)
+
+
 def write_all(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Write files to a folder from which all others are removed."""
     folder.mkdir(exist_ok=True)

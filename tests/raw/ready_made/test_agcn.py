@@ -21,6 +21,7 @@ from tests.raw.ready_made.importing import (
     import_files,
     make_walk,
     npy_bytes,
+    odd_array,
     open_ready_made,
     read_raw_files,
     write_all,
@@ -285,12 +286,7 @@ def break_files(seed: int) -> dict[str, bytes]:
             part[rng.randrange(len(part))] = rng.choice(BROKEN_VALUES)
             files["train_label.pkl"] = pickle.dumps(tuple(labels), rng.randrange(2, 6))
         case 1:
-            shape = [rng.choice((0, 1, 2, 3, 25, 300)) for _ in range(rng.randrange(7))]
-            size = min(int(np.prod(shape)), 10**5)
-            kind = rng.choice(["f2", "f4", "f8", "i8", "U3", "c8", "?"])
-            array = np.resize(
-                np.arange(size + 1).clip(0, 999).astype(kind), shape if size < 10**5 else (size,)
-            )
+            array = odd_array(rng)
             files[rng.choice(["train_data_joint.npy", "train_num_frame.npy"])] = npy_bytes(array)
         case _:
             files[name] = break_bytes(files[name], seed)
