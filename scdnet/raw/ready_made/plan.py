@@ -182,11 +182,13 @@ def convert_entry(
     Raises RawFileError.
     """
     try:
-        bodies = entry.read_bodies()
-        check_bodies(bodies, skeleton)
-        if target != skeleton:
-            bodies = joint_matrix(skeleton) @ bodies
-        frames = finish(bodies, target)
+        # Numbers that overflow are found below.
+        with np.errstate(all="ignore"):
+            bodies = entry.read_bodies()
+            check_bodies(bodies, skeleton)
+            if target != skeleton:
+                bodies = joint_matrix(skeleton) @ bodies
+            frames = finish(bodies, target)
         if not np.isfinite(frames).all():
             raise NormalizeError("the numbers are too large")
     except RawFileError as error:

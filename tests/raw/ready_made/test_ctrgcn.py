@@ -315,7 +315,7 @@ def test_a_file_of_another_form_is_refused(tmp_path, reason, save):
         ([name[:-1] + "9" for name in NAMES], "the labels of 3 of 3 rows of y_train are not"),
         (
             ["one", *NAMES],
-            r"names.txt:1: expected a name SxxxCxxxPxxxRxxxAxxx, found 'one.skeleton'",
+            r"names.txt:1: expected a name Sxxx.*, found 'one.skeleton'",
         ),
         ([*NAMES, NAMES[1]], r"names.txt:5: S001C002P002R001A002 is already in line 2"),
         ([], "expected names of recordings, one a line, found none"),
@@ -349,9 +349,7 @@ def test_several_files_without_names_are_refused_before_anything_is_unpacked(tmp
         write_npz(tmp_path, np.savez_compressed, name, **make_arrays())
         for name in ("NTU60_CS.npz", "NTU60_CV.npz")
     ]
-    with pytest.raises(
-        ScdnetError, match=r"contains no names, .* give --names skes_available_name"
-    ):
+    with pytest.raises(ScdnetError, match=r"contains no names, .* give --names skes_avail"):
         imported(paths, tmp_path)
     assert capsys.readouterr().out == ""
 
@@ -362,9 +360,7 @@ def test_files_of_several_datasets_are_refused(tmp_path, names_file):
         other[f"y_{side}"][:, :60] = make_arrays()[f"y_{side}"]
     write_npz(tmp_path, **make_arrays())
     write_npz(tmp_path, name="NTU120_CSub.npz", **other)
-    with pytest.raises(
-        ScdnetError, match=r"expected files of one dataset, found ntu120 in .*ntu60"
-    ):
+    with pytest.raises(ScdnetError, match=r"expected files of one dataset, found .* in .*ntu60"):
         imported(tmp_path / "raw", tmp_path, names_file)
 
 
