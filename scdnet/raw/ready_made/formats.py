@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from scdnet.raw.ready_made import agcn, crosclr, ctrgcn, pyskl, txt2npy
+from scdnet.raw.ready_made import agcn, crosclr, ctrgcn, nwucla, pyskl, txt2npy
 from scdnet.raw.ready_made.entries import ReadyMade
 from scdnet.raw.ready_made.scratch import Scratch
 
@@ -15,5 +15,6 @@ FORMATS: Mapping[str, Opener] = {
     "ctrgcn": ctrgcn.open_files,
     "agcn": agcn.open_files,
     "crosclr": crosclr.open_files,
+    "nwucla": nwucla.open_files,
     "txt2npy": txt2npy.open_files,
 }
