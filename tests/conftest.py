@@ -10,6 +10,8 @@ import torch
 from scdnet.config import Config
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
+from scdnet.raw.normalize import normalize
+from scdnet.skeleton import Skeleton
 from scdnet.skeletons import NTU_25
 
 pytest_plugins = ["tests.raw_trees"]
@@ -28,15 +30,27 @@ def shared() -> Path:
 
 
 def write_synthetic_store(
-    path: Path, *, per_split: int = 8, classes: int = 2, frames: int = 70, seed: int = 0
+    path: Path,
+    *,
+    skeleton: Skeleton = NTU_25,
+    per_split: int = 8,
+    classes: int = 2,
+    frames: int = 70,
+    seed: int = 0,
 ) -> Path:
-    """Write random motion around a pose of each class; subject 1 trains (x-sub), 3 tests."""
+    """Write random motion around a pose of each class; subject 1 trains (x-sub), 3 tests.
+
+    All sequences of the benchmark `nobody` are in its test split, those of `everybody` in its
+    training split.
+    """
     rng = np.random.default_rng(seed)
-    poses = rng.normal(size=(classes, 1, 2, 25, 3))
+    poses = rng.normal(size=(classes, 2, 1, skeleton.num_joints, 3))
+    # The origin is in the middle of the joints, as in a body.
+    poses[:, :, :, list(skeleton.center)] = 0
     names = tuple(f"class {number}" for number in range(classes))
     with StoreWriter(
         path,
-        skeleton=NTU_25,
+        skeleton=skeleton,
         dataset="ntu60",
         class_names=names,
         created_by="a test",
@@ -44,14 +58,18 @@ def write_synthetic_store(
         for subject in (1, 3):
             for i in range(per_split):
                 label = i % classes
-                motion = poses[label] + 0.3 * rng.normal(size=(frames + i, 2, 25, 3))
+                shape = (2, frames + i, skeleton.num_joints, 3)
+                motion = poses[label] + 0.3 * rng.normal(size=shape)
+                if skeleton.dims == 2:
+                    # A score is positive.
+                    motion[..., 2] = abs(motion[..., 2])
                 name = f"S001C001P{subject:03}R{i + 1:03}A{label + 1:03}"
                 writer.append(
-                    SkeletonSequence(motion.astype(np.float32), name, label, subject, 1, 1, i + 1)
+                    SkeletonSequence(normalize(motion, skeleton), name, label, subject, 1, 1, i + 1)
                 )
-        writer.finish(
-            {"xsub": writer.table().subject == 1, "nobody": np.zeros(2 * per_split, dtype=bool)}
-        )
+        nobody = np.zeros(2 * per_split, dtype=bool)
+        splits = {"xsub": writer.table().subject == 1, "nobody": nobody, "everybody": ~nobody}
+        writer.finish(splits)
     return path
 
 

@@ -13,12 +13,14 @@ ROOT = Path(__file__).parents[1]
 # these import nothing of ours but one another
 BASE = {
     "scdnet.__version__", "scdnet.version", "scdnet.errors", "scdnet.files", "scdnet.config",
-    "scdnet.config_file", "scdnet.skeleton", "scdnet.losses", "scdnet.cli",
+    "scdnet.config_file", "scdnet.skeleton", "scdnet.skeletons", "scdnet.losses", "scdnet.cli",
 }  # fmt: skip
 BELOW = {  # who may import whom, besides the base and its own package
     "scdnet.data": set(),
     "scdnet.models": set(),
-    "scdnet.raw": {"scdnet.data.store", "scdnet.data.store_writer"},
+    "scdnet.raw": {
+        "scdnet.data.store", "scdnet.data.store_writer", "scdnet.data.normalized",
+    },
     "scdnet.synthetic": {"scdnet.raw"},
     "scdnet.results": set(),
     "scdnet.engine": {"scdnet.data", "scdnet.models"},

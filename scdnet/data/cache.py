@@ -173,15 +173,20 @@ def _next_of(loaded: Iterator[Tensor | StoreError]) -> Tensor:
 class StoreReader(Dataset[Tensor | StoreError]):
     """Reader of the frames of sequences (N,), end to end: `reader[index]` -> (C, F, M, V).
 
-    Each process opens the file for itself.
+    Each process opens the file for itself, which must still have the content `content_sha256`.
     """
 
-    def __init__(self, config: DataConfig) -> None:
+    def __init__(self, config: DataConfig, content_sha256: str) -> None:
         self._config = config
+        self._content_sha256 = content_sha256
 
     @cached_property
     def _store(self) -> SequenceStore:
-        return open_sequences(self._config.store)
+        store = open_sequences(self._config.store)
+        if store.content_sha256 != self._content_sha256:
+            store.close()
+            raise StoreError(f"{store.path}: replaced by another store while it was being read")
+        return store
 
     def __getitem__(self, index: np.ndarray) -> Tensor | StoreError:
         try:
@@ -216,7 +221,10 @@ def open_frames(
     if cache == NONE:
         return (
             StreamedSequences(
-                StoreReader(config), length, num_workers=config.num_workers, device=device
+                StoreReader(config, store.content_sha256),
+                length,
+                num_workers=config.num_workers,
+                device=device,
             ),
             f"{summary} read from {store.path} by {config.num_workers} workers",
         )

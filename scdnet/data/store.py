@@ -116,12 +116,13 @@ class SequenceStore:
             attributes = self._member("skeleton", h5py.Group).attrs
             fields = {key: attributes.get(key) for key in SKELETON_ATTRIBUTES}
             name = self._file.attrs.get("skeleton")
+        self._check(_is_text(name), "attribute skeleton is text", name)
         joints, shape, dtype = self._dataset("skeleton/joint_names")
         self._check(h5py.check_string_dtype(dtype) is not None, "joint_names of text", dtype)
         self._check(len(shape) == 1, "joint_names of one axis", shape)
         with self._reading("skeleton/joint_names"):
             names = [str(joint) for joint in joints.asstr()[:]]
-        self._check(_is_text(name) and all(map(_is_text, names)), "joints named in UTF-8", names)
+        self._check(all(map(_is_text, names)), "joints named in UTF-8", names)
         columns = {
             key: self._read_column(f"skeleton/{key}", np.int64, len(names)).tolist()
             for key in ("parents", "mirror")
@@ -132,7 +133,7 @@ class SequenceStore:
                 {"name": name, "joints": names, "dims": int(fields["dims"]), **columns, **sets}
             )
         except (TypeError, ValueError) as error:
-            self._check(False, "a skeleton of one tree", error)
+            raise StoreError(f"{self.path}: group skeleton: {_one_line(error)}") from None
 
     def _read_tables(self) -> None:
         self._frames, shape, dtype = self._dataset("frames")

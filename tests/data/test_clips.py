@@ -67,16 +67,37 @@ def test_one_body_is_the_first_of_two(small_config: Config):
     assert torch.equal(evaluation_views(one)[..., 0], evaluation_views(two)[..., 0])
 
 
-def test_an_empty_split_is_refused(small_config: Config):
-    data = small_config.data.model_copy(update={"benchmark": "nobody"})
-    with pytest.raises(StoreError, match="the training split of benchmark 'nobody' is empty"):
-        load_clips(data, "joint", CPU)
+@pytest.mark.parametrize(
+    ("benchmark", "train", "message"),
+    [
+        ("nobody", True, "the training split of benchmark 'nobody' is empty"),
+        ("everybody", False, "the test split of benchmark 'everybody' is empty"),
+        ("xset", True, "no benchmark 'xset'; it contains everybody, nobody, xsub"),
+        ("xset", False, "no benchmark 'xset'; it contains everybody, nobody, xsub"),
+    ],
+)
+def test_a_split_that_is_empty_or_absent_is_refused_when_it_is_asked_for(
+    small_config: Config, benchmark: str, train: bool, message: str
+):
+    clips = with_data(small_config, benchmark=benchmark)
+    with pytest.raises(StoreError, match=rf"synthetic\.h5: {message}"):
+        clips.split(train=train)
 
 
-def test_a_benchmark_that_the_store_lacks_is_refused(small_config: Config):
-    data = small_config.data.model_copy(update={"benchmark": "xset"})
-    with pytest.raises(StoreError, match="no benchmark 'xset'; it contains nobody, xsub"):
-        load_clips(data, "joint", CPU)
+@pytest.mark.parametrize(
+    ("benchmark", "expected"),
+    [("xsub", True), ("nobody", True), ("everybody", False), ("xset", False)],
+)
+def test_a_benchmark_has_a_test_split_if_a_sequence_is_in_it(
+    small_config: Config, benchmark: str, expected: bool
+):
+    assert with_data(small_config, benchmark=benchmark).has_test_split is expected
+
+
+@pytest.mark.parametrize("benchmark", ["nobody", "everybody", "xset"])
+def test_views_need_no_split(small_config: Config, benchmark: str):
+    own = with_data(small_config, benchmark=benchmark)
+    assert torch.equal(evaluation_views(own), evaluation_views(with_data(small_config)))
 
 
 def with_data(config: Config, **values) -> Clips:

@@ -5,6 +5,11 @@ import numpy as np
 import pytest
 
 from scdnet.data.store import StoreError, open_sequences
+from scdnet.data.store_writer import StoreWriter
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import COCO_17, SKELETONS
+from tests.conftest import write_synthetic_store
+from tests.stores import rehash
 
 TEXT = h5py.string_dtype()
 
@@ -70,14 +75,12 @@ def make_group(key):
             lambda file: file.attrs.update(format=["scdnet-sequences"] * 2),
             "attribute format is 'scdnet-sequences'",
         ),
-        (lambda file: file.attrs.update(version=2), "version 1, found 2"),
-        (lambda file: file.attrs.update(version=[1, 1]), "version 1, found [1 1]"),
-        (lambda file: file.attrs.update(version=h5py.Empty("i8")), "version 1, found Empty"),
-        (
-            lambda file: file.attrs.update(skeleton="coco17"),
-            "attribute skeleton is 'ntu25', found coco17",
-        ),
-        (lambda file: file.attrs.pop("skeleton"), "attribute skeleton is 'ntu25', found None"),
+        (lambda file: file.attrs.update(version=3), "version 2, found 3"),
+        (lambda file: file.attrs.update(version=[1, 1]), "version 2, found [1 1]"),
+        (lambda file: file.attrs.update(version=h5py.Empty("i8")), "version 2, found Empty"),
+        (lambda file: file.attrs.pop("skeleton"), "attribute skeleton is text, found None"),
+        (lambda file: file.attrs.pop("frames_sha256"), "attribute frames_sha256 is text"),
+        (lambda file: file.attrs.pop("content_sha256"), "attribute content_sha256 is text"),
         (lambda file: file.attrs.pop("dataset"), "attribute dataset is text, found None"),
         (
             lambda file: file.attrs.create("dataset", b"\xff", dtype=TEXT),
@@ -165,6 +168,7 @@ def test_names_are_sorted_by_code_points_rather_than_utf_16(path):
     names = ["a", "\uffff", "\U0001f600"]
     with h5py.File(path, "r+") as file:
         put("name", names)(file)
+    rehash(path)
     with open_sequences(path) as store:
         assert store.table.name.tolist() == names
 
@@ -212,3 +216,172 @@ def test_files_that_are_not_stores_are_refused(path, tmp_path):
 def test_an_unknown_benchmark_is_refused_with_the_known_ones(path):
     with pytest.raises(StoreError, match="no benchmark 'xview'; it contains xsub"):
         open_sequences(path).is_train("xview")
+
+
+def own_skeleton() -> Skeleton:
+    """Return a chain of four joints, without sides, whose sets of joints differ in size."""
+    return Skeleton(
+        name="crane é",
+        joints=("foot", "boom", "hook", "weight"),
+        parents=(0, 0, 1, 2),
+        mirror=(0, 1, 3, 2),
+        center=(1, 2),
+        spine=((0,), (1, 2, 3)),
+        shoulders=((2,), (3,)),
+    )
+
+
+@pytest.mark.parametrize("skeleton", [*SKELETONS.values(), own_skeleton()], ids=lambda s: s.name)
+def test_a_store_carries_its_skeleton(tmp_path, skeleton):
+    path = write_synthetic_store(tmp_path / "store.h5", skeleton=skeleton, per_split=1, frames=3)
+    with open_sequences(path) as store:
+        assert store.skeleton == skeleton
+        assert store[0].frames.shape == (3, 2, skeleton.num_joints, 3)
+    with h5py.File(path) as file:
+        assert file.attrs["skeleton"] == skeleton.name
+        assert file["skeleton/joint_names"].asstr()[:].tolist() == list(skeleton.joints)
+        assert file["skeleton"].attrs["root"] == skeleton.root
+
+
+def set_skeleton(**attributes):
+    return lambda file: file["skeleton"].attrs.update(attributes)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda file: file.pop("skeleton"), "a group skeleton, found nothing"),
+        (put("skeleton", [1]), "a group skeleton, found <HDF5 dataset"),
+        (lambda file: file.pop("skeleton/mirror"), "a dataset skeleton/mirror, found nothing"),
+        (make_group("skeleton/parents"), "a dataset skeleton/parents, found <HDF5 group"),
+        (put("skeleton/joint_names", [1, 2]), "joint_names of text, found int64"),
+        (put("skeleton/joint_names", "head"), "joint_names of one axis, found ()"),
+        (put("skeleton/joint_names", ["a"] * 25), "group skeleton: joints: expected distinct"),
+        (put("skeleton/joint_names", ["a", "b"]), "skeleton/parents of 2 rows, found (25,)"),
+        (
+            put("skeleton/joint_names", [b"\xff"] * 25, dtype=TEXT),
+            "cannot read skeleton/joint_names ('utf-8' codec",
+        ),
+        (put("skeleton/mirror", np.arange(24)), "skeleton/mirror of 25 rows, found (24,)"),
+        (put("skeleton/mirror", np.arange(25.0)), "skeleton/mirror of int64, found float64"),
+        (put("skeleton/mirror", np.arange(25) + 1), "expected joints as numbers in 0..24"),
+        (put("skeleton/parents", np.arange(25)), "parents: expected one root"),
+        (put("skeleton/parents", (np.arange(25) + 1) % 25), "parents: expected one root"),
+        (set_skeleton(dims=4), "dims: expected 2 or 3, found 4"),
+        (set_skeleton(dims="three"), "group skeleton: invalid literal"),
+        (set_skeleton(dims=[3, 3]), "group skeleton: "),
+        (set_skeleton(center="no JSON"), "group skeleton: Expecting value"),
+        (set_skeleton(center="[]"), "expected one or more joints each as center, spine and"),
+        (set_skeleton(center="1"), "group skeleton: not the fields of a skeleton"),
+        (set_skeleton(center="[25]"), "expected joints as numbers in 0..24"),
+        (set_skeleton(center="[1.5]"), "expected joints as numbers in 0..24"),
+        (set_skeleton(center="null"), "expected one or more joints each as center"),
+        (set_skeleton(spine="[[0]]"), "spine: expected two sets of joints"),
+        (set_skeleton(spine="7"), "group skeleton: not the fields of a skeleton"),
+        (set_skeleton(shoulders='[["left"], ["right"]]'), "expected joints as numbers"),
+        (lambda file: file["skeleton"].attrs.pop("shoulders"), "group skeleton: the JSON"),
+        (set_skeleton(spine=h5py.Empty("f4")), "group skeleton: the JSON object must be"),
+        # These are skeletons, but not the one that the store was written with.
+        (set_skeleton(center="[2]"), "tables that match content_sha256"),
+        (set_skeleton(dims=2), "tables that match content_sha256"),
+        (lambda file: file.attrs.update(skeleton="openpose25"), "tables that match content_sha256"),
+        (
+            put("frames", np.zeros((9, 2, 17, 3), np.float32)),
+            "frames of shape (F, (2, 25, 3)), found (9, 2, 17, 3)",
+        ),
+    ],
+)
+def test_a_damaged_skeleton_is_one_clear_error(path, damage, message):
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with pytest.raises(StoreError) as caught:
+        open_sequences(path)
+    assert str(caught.value).startswith(f"{path}: ") and message in str(caught.value)
+
+
+def content_of(path) -> str:
+    with open_sequences(path) as store:
+        return store.content_sha256
+
+
+def test_content_does_not_depend_on_path_and_writer(path, make_sequences, tmp_path):
+    other = tmp_path / "elsewhere" / "other.h5"
+    with StoreWriter(
+        other,
+        skeleton=SKELETONS["ntu25"],
+        dataset="synthetic",
+        class_names=("a", "b", "ü"),
+        created_by="another version, on another day",
+        attributes={"source_processing": "denoised"},
+    ) as writer:
+        for sequence in make_sequences():
+            writer.append(sequence)
+        writer.finish({"xsub": writer.table().subject < 12})
+    assert content_of(other) == content_of(path)
+    assert other.read_bytes() != path.read_bytes()
+
+
+def change_value(key, row, value):
+    def change(file):
+        file[key][row] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_value("frames", (8, 1, 24, 2), 1e-30),
+        change_value("label", 0, 2),
+        change_value("subject", 2, 99),
+        change_value("camera", 1, 7),
+        change_value("setup", 0, 7),
+        change_value("replication", 0, 7),
+        change_value("name", 0, "seq000"),
+        change_value("offset", 1, 2),
+        change_value("split/xsub", 2, True),
+        lambda file: file.create_dataset("split/more", data=[True, False, True]),
+        lambda file: file.move("split/xsub", "split/xset"),
+        lambda file: file.pop("split/xsub"),
+        lambda file: file.attrs.update(dataset="other"),
+        lambda file: file.attrs.update(class_names=["a", "b", "c"]),
+        lambda file: file.attrs.update(skeleton="other"),
+        change_value("skeleton/joint_names", 3, "hat"),
+        change_value("skeleton/mirror", slice(4, 12), np.arange(4, 12)),
+        set_skeleton(spine="[[0], [20]]"),
+    ],
+)
+def test_content_changes_with_whatever_a_reader_uses(path, change):
+    before = content_of(path)
+    with h5py.File(path, "r+") as file:
+        change(file)
+    # The change is found, unless the hashes were changed along with it.
+    with pytest.raises(StoreError, match=r"match (content|frames)_sha256, found "):
+        list(open_sequences(path).frame_blocks())
+    assert rehash(path) == content_of(path) != before
+
+
+def test_blocks_of_frames_are_all_frames_and_are_verified(path, make_sequences, monkeypatch):
+    monkeypatch.setattr("scdnet.data.store.BLOCK_FRAMES", 4)
+    with open_sequences(path) as store:
+        blocks = list(store.frame_blocks())
+    assert [len(block) for block in blocks] == [4, 4, 1]
+    frames = np.concatenate([s.frames for s in make_sequences()])
+    np.testing.assert_array_equal(np.concatenate(blocks), frames)
+    with h5py.File(path, "r+") as file:
+        file["frames"][5, 0, 0, 0] += 1
+    with (
+        open_sequences(path) as store,
+        pytest.raises(StoreError, match=r"expected frames that match frames_sha256, found \w+$"),
+    ):
+        list(store.frame_blocks())
+
+
+def test_joints_of_two_skeletons_are_not_mixed_up_for_their_number(tmp_path):
+    """OpenPose's 25 joints are not those of Kinect v2."""
+    stores = [
+        write_synthetic_store(tmp_path / f"{name}.h5", skeleton=SKELETONS[name], per_split=1)
+        for name in ("ntu25", "openpose25")
+    ]
+    first, second = (open_sequences(path).skeleton for path in stores)
+    assert first.num_joints == second.num_joints and first != second != COCO_17

@@ -21,6 +21,7 @@ def saved(small_config: Config, tmp_path: Path) -> Path:
     model = build_model(small_config.model, small_config.data, Objective(), NTU_25)
     state = {key: kind() for key, kind in CONTENT.items()}
     state |= {"config": dump_config(small_config), "epoch": 3, "model": model.state_dict()}
+    state["skeleton"] = NTU_25.to_dict()
     save_checkpoint(tmp_path / "some.pt", state)
     return tmp_path / "some.pt"
 
@@ -102,7 +103,7 @@ def test_the_hash_is_that_of_the_bytes(saved: Path):
         ),
         (lambda state: state["model"].update({INPUT_NORM: torch.zeros(2, 2)}), "do not fit"),
         (lambda state: state["model"].update({FIRST_NORM: torch.zeros(0)}), "do not fit"),
-        (lambda state: state.update(version=9), "expected version 1, found 9"),
+        (lambda state: state.update(version=9), "expected version 2, found 9"),
         (
             lambda state: state["model"].pop("query.encoder.spatial_path.project.0.bias"),
             "do not fit.*project.0.bias",

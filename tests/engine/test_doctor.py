@@ -81,7 +81,8 @@ def test_the_estimate_is_the_size_of_a_checkpoint(
     for parameter in training.model.query.parameters():
         parameter.grad = torch.zeros_like(parameter)
     training.optimizer.step()
-    state = {"config": {}, **training.state_dict()}
+    origin = {"config": {}, "skeleton": {}, "store_sha256": ""}
+    state = {**origin, **training.state_dict()}
     path = RunCheckpoints(tmp_path, keep=1).save(state)
     assert estimate == pytest.approx(path.stat().st_size, rel=0.1)
 

@@ -107,7 +107,7 @@ def put(file: h5py.File, key: str, value: object) -> None:
     [
         (
             lambda file: file.attrs.update(version=9),
-            "expected scdnet-features of version 1, found scdnet-features of 9",
+            "expected scdnet-features of version 2, found scdnet-features of 9",
         ),
         (
             lambda file: put(file, "label", np.zeros(3, int)),

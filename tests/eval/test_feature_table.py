@@ -18,7 +18,9 @@ def test_the_rows_of_both_splits_are_all_rows_once(table: FeatureTable):
     assert sorted(torch.cat([train, test]).tolist()) == list(range(16))
     assert table.is_train["xsub"][train].all() and not table.is_train["xsub"][test].any()
     assert torch.equal(table.features(test).x, table.x[test])
-    with pytest.raises(ScdnetError, match="no benchmark 'xview'; it has nobody, xsub"):
+    with pytest.raises(
+        ScdnetError, match="no benchmark 'xview'; it contains everybody, nobody, xsub"
+    ):
         table.rows("xview", train=True)
     with pytest.raises(ScdnetError, match="the training split of benchmark 'nobody' is empty"):
         table.rows("nobody", train=True)

@@ -13,7 +13,7 @@ from scdnet.models.encoder import DualPathEncoder
 from scdnet.models.heads import ClassifiedEncoder
 from scdnet.results.scores import BEST_ON_TEST, Outcome
 
-OPTIM = {"epochs": 6, "milestones": (4,), "lr": 0.05}
+OPTIM = {"epochs": 12, "milestones": (8,), "lr": 0.05}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.protocols import Context, evaluate_knn, evaluate_linear
 from scdnet.results.record import EncoderRecord
 from scdnet.results.results_file import RESULTS, read_results
+from scdnet.skeletons import NTU_25
 from tests.eval.points import synthetic
 
 ENCODER = EncoderRecord(
@@ -28,6 +29,7 @@ def table() -> FeatureTable:
     return FeatureTable(
         store="data/synthetic.h5",
         store_sha256="cd",
+        skeleton=NTU_25,
         dataset="ntu60",
         class_names=("a", "b", "c"),
         name=torch.arange(10, 40).numpy().astype(str),

@@ -17,10 +17,12 @@ from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
 
 CONFIG = "config.yaml"
+# The hash of the content of the store, for a run that has no checkpoint yet.
+STORE = "store.sha256"
 # Names of what evaluations of baselines leave in the directory before the training.
 MAY_COME_FIRST = (LOCK, "results.jsonl", "features.h5", "*_random-init.*", "*_raw.*", "*.tmp")
 # Names of what a run has before its first checkpoint.
-OF_A_START = (CONFIG, "metrics.jsonl", "tensorboard")
+OF_A_START = (CONFIG, STORE, "metrics.jsonl", "tensorboard")
 # Keys that a resumed run may change, and sections that training does not read.
 FREE_TO_CHANGE = {
     "runs_dir",
@@ -101,13 +103,31 @@ def check_same_run(config: Config) -> None:
     check_resumable(saved, config, path)
 
 
-def prepare_run_dir(config: Config, *, fresh: bool, overwrite: bool = False) -> None:
-    """Make the directory and write the resolved config to it.
+def check_same_store(saved_sha256: str, store_sha256: str, config: Config, path: Path) -> None:
+    """Raise RunDirError if the run in whose file `path` a hash is saved read another content.
+
+    `store_sha256` is the hash of what the store of `config` contains now.
+    """
+    if saved_sha256 != store_sha256:
+        raise RunDirError(
+            f"{path}: cannot resume: {config.data.store} has another content than the store that "
+            "this run was started with; restore that one, or start a new run under another name="
+        )
+
+
+def prepare_run_dir(
+    config: Config, store_sha256: str, *, fresh: bool, overwrite: bool = False
+) -> None:
+    """Make the directory; write the resolved config and the hash of the store's content to it.
 
     If the run starts `fresh`, what an earlier start left goes; with `overwrite` everything does.
+    Raises RunDirError if that earlier start read a store of another content.
     """
     folder = config.run_dir
     names = _names_in(folder)
+    if fresh and STORE in names and not overwrite:
+        saved_sha256 = (folder / STORE).read_text(encoding="utf-8", errors="replace").strip()
+        check_same_store(saved_sha256, store_sha256, config, folder / STORE)
     if fresh and CONFIG in names:
         doomed = names if overwrite else [name for name in names if _matches(name, OF_A_START)]
         # Checkpoints go first and the config last: a kill in between leaves a run without
@@ -121,6 +141,9 @@ def prepare_run_dir(config: Config, *, fresh: bool, overwrite: bool = False) -> 
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / CONFIG) as partial:
         partial.write_text(yaml.safe_dump(dump_config(config), sort_keys=False), encoding="utf-8")
+    # Without the config, the hash would not make the directory that of a run.
+    with atomic_write(folder / STORE) as partial:
+        partial.write_text(f"{store_sha256}\n", encoding="utf-8")
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -36,9 +36,9 @@ from scdnet.engine.logs import log
 from scdnet.engine.optim import make_optimizer, make_schedule
 from scdnet.engine.run.checkpoints import LAST, RunCheckpoints, progress_of
 from scdnet.engine.run.directory import (
-    RunDirError,
     check_resumable,
     check_run_dir,
+    check_same_store,
     prepare_run_dir,
 )
 from scdnet.engine.run.lock import locked
@@ -96,23 +96,15 @@ def pretrain(
         checkpoints = RunCheckpoints(config.run_dir, keep=config.keep_checkpoints)
         if resuming:
             _load_newest(training, checkpoints, clips, config=config, ranks=ranks)
-        run_on_main(lambda: prepare_run_dir(config, fresh=not resuming, overwrite=overwrite))
-        plan = Plan(
-            seed=config.seed,
-            batch_size=config.data.batch_size,
-            epochs=config.optim.epochs,
-            eval_every=config.eval_every,
-            save_every=config.save_every,
-            origin={
-                "config": dump_config(config),
-                "skeleton": clips.skeleton.to_dict(),
-                "store_sha256": clips.store_sha256,
-            },
+        run_on_main(
+            lambda: prepare_run_dir(
+                config, clips.store_sha256, fresh=not resuming, overwrite=overwrite
+            )
         )
-        if score is not None and config.eval_every and not clips.has_test_split:
-            log("warning: the benchmark has no test split, so eval_every has no effect")
-            score = None
-        Run(plan, training, clips, checkpoints, score, stop or StopRequest()).train(config.run_dir)
+        score = _check_score(score, config, clips)
+        stop = stop or StopRequest()
+        plan = _make_plan(config, clips)
+        Run(plan, training, clips, checkpoints, score, stop).train(config.run_dir)
     return config.run_dir / LAST
 
 
@@ -149,6 +141,35 @@ def start_training(
     if ranks.world_size > 1:
         seed_everything(derive_seed(config.seed, ranks.rank))
     return Training(model, optimizer, make_schedule(optimizer, config.optim), step)
+
+
+def _make_plan(config: Config, clips: Clips) -> Plan:
+    return Plan(
+        seed=config.seed,
+        batch_size=config.data.batch_size,
+        epochs=config.optim.epochs,
+        eval_every=config.eval_every,
+        save_every=config.save_every,
+        origin={
+            "config": dump_config(config),
+            "skeleton": clips.skeleton.to_dict(),
+            "store_sha256": clips.store_sha256,
+        },
+    )
+
+
+def _check_score(score: Score | None, config: Config, clips: Clips) -> Score | None:
+    """Return `score`, or None with a warning if the sequences cannot be evaluated."""
+    if score is None or not config.eval_every:
+        return None
+    if not clips.has_test_split:
+        missing = f"benchmark {config.data.benchmark!r} has no test split"
+    elif len(clips.label.unique()) < 2:
+        missing = f"all sequences have the class {clips.class_names[int(clips.label[0])]!r}"
+    else:
+        return score
+    log(f"warning: {clips.store}: {missing}, so eval_every has no effect")
+    return None
 
 
 def _check_sizes(config: Config, num_train: int, ranks: RankInfo) -> None:
@@ -199,11 +220,7 @@ def _load_newest(
             "use a file system that all ranks share"
         )
     check_resumable(checkpoint.state["config"], config, path)
-    if checkpoint.state["store_sha256"] != clips.store_sha256:
-        raise RunDirError(
-            f"{path}: cannot resume: {clips.store} has another content than the store that this "
-            "run was started with; restore that one, or start a new run under another name="
-        )
+    check_same_store(checkpoint.state["store_sha256"], clips.store_sha256, config, path)
     training.load_checkpoint(checkpoint, seed=config.seed, ranks=ranks)
     epochs, steps = progress_of(checkpoint.state)
     step = f", step {steps}" if steps else ""

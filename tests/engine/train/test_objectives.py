@@ -112,7 +112,7 @@ def test_hdc_of_one_level_and_subtask_on_plain_views_trains_as_plain_moco(
     batches = torch.arange(8).split(4) * 2
     one_level = {"subtasks": (path,), "levels": (4,), "loss_weights": "invariance"}
     hdc = start_training(changed(config, objective="hdc", hdc=one_level), NTU_25, CPU)
-    moco = start_training(changed(config, scd={"pairs": ((path, path),)}), CPU)
+    moco = start_training(changed(config, scd={"pairs": ((path, path),)}), NTU_25, CPU)
     before = named_as_moco(hdc)
     moco.model.load_state_dict(before)
     # The average is not 1, yet the weight of a single level is.

@@ -275,7 +275,7 @@ def test_a_rank_that_reads_another_checkpoint_than_the_first_is_ended(
     )
     checkpoints = RunCheckpoints(finished.run_dir, keep=2)
     with pytest.raises(CheckpointError, match="differs from the one that the first rank"):
-        pretraining._load_newest(None, checkpoints, finished, None)
+        pretraining._load_newest(None, checkpoints, None, config=finished, ranks=None)
 
 
 def test_overwrite_spares_a_directory_that_is_no_run(small_config: Config):

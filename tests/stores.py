@@ -1,0 +1,45 @@
+"""Changes to stores that their hashes do not give away."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from scdnet.data.store import INTEGER_COLUMNS, SequenceTable, hash_content
+from scdnet.skeleton import Skeleton
+
+
+def rehash(path: Path) -> str:
+    """Write the hashes of what a store contains now; return that of its content."""
+    with h5py.File(path, "r+") as file:
+        frames_sha256 = hashlib.sha256(np.ascontiguousarray(file["frames"][:]).data).hexdigest()
+        columns = {key: file[key][:] for key in INTEGER_COLUMNS}
+        content_sha256 = hash_content(
+            dataset=file.attrs["dataset"],
+            class_names=tuple(file.attrs["class_names"]),
+            skeleton=read_skeleton_group(file),
+            offset=file["offset"][:],
+            table=SequenceTable(np.array(file["name"].asstr()[:], dtype=str), **columns),
+            splits={key: split[:] for key, split in file["split"].items()},
+            frames_sha256=frames_sha256,
+        )
+        file.attrs.update(frames_sha256=frames_sha256, content_sha256=content_sha256)
+    return content_sha256
+
+
+def read_skeleton_group(file: h5py.File) -> Skeleton:
+    """Read the group `skeleton`, as docs/data/store.md describes it."""
+    group = file["skeleton"]
+    sets = {key: json.loads(group.attrs[key]) for key in ("center", "spine", "shoulders")}
+    columns = {key: group[key][:].tolist() for key in ("parents", "mirror")}
+    return Skeleton.from_dict(
+        {
+            "name": file.attrs["skeleton"],
+            "joints": group["joint_names"].asstr()[:].tolist(),
+            "dims": int(group.attrs["dims"]),
+            **columns,
+            **sets,
+        }
+    )
