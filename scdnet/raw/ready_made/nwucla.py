@@ -92,10 +92,11 @@ def report_untracked(num_untracked: Mapping[str, int]) -> dict[str, object]:
     """
     found = {name: number for name, number in sorted(num_untracked.items()) if number}
     total = sum(found.values())
-    print(
-        f"Interpolated {total} joints that were not tracked (0, 0, 0), "
-        f"in {len(found)} of {len(num_untracked)} recordings."
-    )
+    if total:
+        print(
+            f"Interpolated {total} joints that were not tracked (0, 0, 0), "
+            f"in {len(found)} of {len(num_untracked)} recordings."
+        )
     return {
         "num_interpolated_joints": total,
         "interpolated_recordings": np.array(list(found), dtype=h5py.string_dtype()),
