@@ -12,12 +12,18 @@ from scdnet.raw.custom_frames import make_capture
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Convert `.npz` or `.csv` files of 3-D joint positions of your own to a sequence store."""
+    """Convert files of joint positions of your own to a sequence store."""
     parser = command_parser("prepare custom", main.__doc__)
     add_arguments(parser)
     add_capture_arguments(parser, is_required=True)
-    parser.add_argument(
+    labels = parser.add_mutually_exclusive_group()
+    labels.add_argument(
         "--table", type=Path, help=".csv of labels, subjects, splits; without it, all are one class"
+    )
+    labels.add_argument(
+        "--labels-from",
+        choices=("folder",),
+        help="the folder that contains a recording is its class",
     )
     parser.add_argument(
         "--dataset", default="custom", help="dataset name in the store (default %(default)s)"
@@ -31,5 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             layout=args.layout, skeleton=args.skeleton, unit=args.unit, up=args.up, to=args.to
         ),
         table_path=args.table,
+        has_class_folders=args.labels_from == "folder",
     )
     return convert(job, args.out, num_workers=args.workers)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -17,13 +18,22 @@ from scdnet.data.store_writer import StoreWriter
 from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
 from scdnet.raw.datasets import SplitRule
-from scdnet.raw.raw_files import RawFile, RawFileError, find_raw_files
+from scdnet.raw.raw_files import RawFile, RawFileError, find_archives, find_raw_files
+from scdnet.raw.ready_made.guess import describe_guess
 from scdnet.raw.worker_pool import CHUNK_SIZE, default_workers, map_ordered
 from scdnet.skeleton import Skeleton
 from scdnet.version import __version__
 
 # File names may contain these characters, which would break the rows of the rejected list.
 _ESCAPES = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+# Classes or files that a warning names.
+MAX_NAMED = 5
+# Files of a folder whose content is guessed.
+MAX_GUESSED = 100
+# How the reason of the rejection of a duplicate begins.
+DUPLICATE = "has the same name as"
 
 
 class Rejection(NamedTuple):
@@ -39,6 +49,8 @@ class Outcome(NamedTuple):
 
     sequences: list[SkeletonSequence]
     rejected: list[Rejection]
+    # What the user should know about it; the summary counts equal ones.
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,15 +121,32 @@ def find_all(roots: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[RawFi
         found = find_raw_files(root, suffixes)
         if not found:
             print(
-                f"warning: {root}: contains no file that ends in {' or '.join(suffixes)}",
+                f"warning: {root}: contains no file that ends in {' or '.join(suffixes)}"
+                f"{describe_content(root)}",
                 file=sys.stderr,
             )
         yield from found
 
 
+def describe_content(root: Path) -> str:
+    """Return what a folder or zip contains in place of recordings, with what to do about it."""
+    archives = find_archives(root)
+    if archives:
+        more = f" and {len(archives) - MAX_NAMED} more" if len(archives) > MAX_NAMED else ""
+        return (
+            f"; it contains {', '.join(archives[:MAX_NAMED])}{more}: give a zip itself as --raw, "
+            "unpack other archives and those in a zip"
+        )
+    if root.is_dir():
+        for path in sorted(root.iterdir())[:MAX_GUESSED]:
+            if guess := describe_guess(path):
+                return f"; {path.name} seems to be {guess}"
+    return ""
+
+
 def duplicate_rejection(file: RawFile, first: RawFile) -> Rejection:
     """Return the rejection of `file`, which has the same name as `first`."""
-    return Rejection(file.where, 0, f"has the same name as {first.where}, which is used instead")
+    return Rejection(file.where, 0, f"{DUPLICATE} {first.where}, which is used instead")
 
 
 def convert(job: Job, out: Path, *, num_workers: int) -> int:
@@ -128,6 +157,7 @@ def convert(job: Job, out: Path, *, num_workers: int) -> int:
     sequence.
     """
     rejected = list(job.rejected)
+    notes: Counter[str] = Counter()
     outcomes = map_ordered(
         partial(_convert_item, job.convert_item),
         job.items,
@@ -149,6 +179,7 @@ def convert(job: Job, out: Path, *, num_workers: int) -> int:
     ):
         for outcome in progress:
             rejected += outcome.rejected
+            notes.update(outcome.notes)
             for sequence in sorted(outcome.sequences, key=lambda sequence: sequence.name):
                 writer.append(sequence)
         table = writer.table()
@@ -158,12 +189,18 @@ def convert(job: Job, out: Path, *, num_workers: int) -> int:
                 splits = {benchmark: rule(table) for benchmark, rule in job.split_rules.items()}
                 writer.finish(splits)
                 warn_of_empty_splits(splits)
+                warn_of_unseen_classes(splits, table.label, job.class_names)
+    for note, count in notes.items():
+        print(f"{count} of {len(job.items)} recordings: {note}")
+    warn_of_duplicates(rejected)
     print(
         f"Converted {num_converted}, skipped {job.num_skipped} (missing list), "
         f"rejected {len(rejected)}."
     )
     if rejected:
         print(f"Rejected files: {rejected_path(out)}")
+        if not num_converted:
+            print(f"The first: {RawFileError(*rejected[0])}")
     print(f"Sequence store: {out}" if num_converted else "No sequence store written.")
     return 0 if num_converted else 1
 
@@ -201,6 +238,37 @@ def write_rejected(out: Path, rejected: Sequence[Rejection]) -> Iterator[None]:
             "".join(lines), encoding="utf-8", errors="backslashreplace", newline="\n"
         )
         yield
+
+
+def warn_of_duplicates(rejected: Sequence[Rejection]) -> None:
+    """Warn of recordings that are lost because another has the same name."""
+    duplicates = [rejection for rejection in rejected if rejection.reason.startswith(DUPLICATE)]
+    if duplicates:
+        print(
+            f"warning: {len(duplicates)} files were not converted because another has the same "
+            f"name, such as {duplicates[0].file}",
+            file=sys.stderr,
+        )
+
+
+def warn_of_unseen_classes(
+    splits: Mapping[str, np.ndarray], label: np.ndarray, class_names: Sequence[str]
+) -> None:
+    """Warn of classes of the test split that the training split does not contain."""
+    for benchmark, is_train in splits.items():
+        is_unseen = ~is_train & ~np.isin(label, label[is_train])
+        if not is_unseen.any() or not is_train.any():
+            continue
+        unseen = [class_names[number] for number in np.unique(label[is_unseen])]
+        more = f" and {len(unseen) - MAX_NAMED} more" if len(unseen) > MAX_NAMED else ""
+        num_test = (~is_train).sum()
+        percent = 100 * is_unseen.sum() / num_test
+        print(
+            f"warning: benchmark {benchmark}: {is_unseen.sum()} of {num_test} test sequences "
+            f"({percent:.0f} %) are of classes without a training sequence, "
+            f"{', '.join(unseen[:MAX_NAMED])}{more}: no classifier can get them right",
+            file=sys.stderr,
+        )
 
 
 def warn_of_empty_splits(splits: Mapping[str, np.ndarray]) -> None:

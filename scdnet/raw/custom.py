@@ -1,95 +1,78 @@
 """Custom recordings (docs/data/own.md): from files and their table to normalized sequences."""
 
-import csv
-import io
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePosixPath
 
 import h5py
 import numpy as np
 
 from scdnet.data.store import SkeletonSequence
+from scdnet.errors import ScdnetError
 from scdnet.raw.convert import Job, Outcome, Rejection, duplicate_rejection
-from scdnet.raw.custom_files import SUFFIXES
-from scdnet.raw.custom_frames import CaptureSpec, read_frames
+from scdnet.raw.custom_frames import CaptureSpec, read_noted_frames
+from scdnet.raw.custom_table import NOT_STORABLE, Row, number_classes, read_table
 from scdnet.raw.joint_mapping import filled_joints
+from scdnet.raw.openpose import Recording, group_recordings
 from scdnet.raw.raw_files import RawFile, RawFileError
+from scdnet.raw.ready_made.guess import describe_guess
 
-# The columns of a table: those of NUMBERS contain integers from 0, or an empty cell where unknown.
-REQUIRED = ("name", "label")
-NUMBERS = ("subject", "camera", "setup", "replication")
-OPTIONAL = (*NUMBERS, "split")
-
-# Integers that fit the store's int64.
-INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
-
-# HDF5 strings contain neither zeros nor what is not UTF-8.
-NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+# A recording, its name in the store, and its label and numbers.
+Item = tuple[Recording, str, Mapping[str, int]]
 
 
-class Row(NamedTuple):
-    """The facts about a recording besides its frames; `numbers` contains the known NUMBERS."""
-
-    label: str
-    numbers: Mapping[str, int]
-    is_train: bool
-    # The line in the table, counted from 1; 0 without a table.
-    line: int
-
-
-def convert_recording(
-    capture: CaptureSpec, recording: tuple[RawFile, Mapping[str, int]]
-) -> Outcome:
+def convert_recording(capture: CaptureSpec, item: Item) -> Outcome:
     """Read a file and normalize it, to a sequence with the given numbers. Raises RawFileError."""
-    file, numbers = recording
-    frames = read_frames(file.read(), file.where, capture)
-    return Outcome([SkeletonSequence(frames, file.stem, **numbers)], [])
+    file, name, numbers = item
+    try:
+        frames, notes = read_noted_frames(file.read(), file.where, capture)
+    except RawFileError as error:
+        guess = None if file.inner else describe_guess(file.path)
+        if guess is None:
+            raise
+        where, line, reason = error.args
+        raise RawFileError(where, line, f"{reason}; this seems to be {guess}") from error
+    return Outcome([SkeletonSequence(frames, name, **numbers)], [], notes)
 
 
 def plan_job(
-    files: Sequence[RawFile], *, dataset: str, capture: CaptureSpec, table_path: Path | None
+    files: Sequence[RawFile],
+    *,
+    dataset: str,
+    capture: CaptureSpec,
+    table_path: Path | None = None,
+    has_class_folders: bool = False,
 ) -> Job:
-    """Plan the conversion of the files that a table lists, or without one of all, as one class.
+    """Plan the conversion of the files that a table lists, or without one of all.
 
-    Raises RawFileError if the table cannot be read.
+    Without a table all are one class, or the folders are the classes. Raises RawFileError if the
+    table cannot be read.
     """
-    if table_path is None:
-        rows = {file.stem: Row("unlabeled", {}, is_train=True, line=0) for file in files}
-        rejected: list[Rejection] = []
+    # The table may lie among the recordings.
+    table_file = table_path.resolve() if table_path else None
+    files = [file for file in files if file.inner or Path(file.path).resolve() != table_file]
+    named, rejected = name_recordings(group_recordings(files), has_class_folders=has_class_folders)
+    if table_path is not None:
+        rows, bad_lines = match_table(table_path, named)
+        rejected = [*bad_lines, *rejected]
     else:
-        rows, rejected = read_table(table_path)
-        # The table may lie among the recordings.
-        table_file = table_path.resolve()
-        files = [file for file in files if Path(file.path).resolve() != table_file]
+        rows = {
+            name: Row(class_folder(file) if has_class_folders else "unlabeled", {}, True, 0)
+            for name, file in named.items()
+        }
     class_names, class_ids = number_classes(row.label for row in rows.values())
-    recordings: dict[str, tuple[RawFile, Mapping[str, int]]] = {}
-    for file in files:
-        row = rows.get(file.stem)
-        if NOT_STORABLE.search(file.stem):
-            rejected.append(Rejection(file.where, 0, "name is not UTF-8"))
-        elif row is None:
-            rejected.append(Rejection(file.where, 0, f"no usable line in the table {table_path}"))
-        elif file.stem in recordings:
-            rejected.append(duplicate_rejection(file, recordings[file.stem][0]))
-        else:
-            recordings[file.stem] = (file, {"label": class_ids[row.label], **row.numbers})
     filled = () if capture.target == capture.skeleton else filled_joints(capture.skeleton)
-    stems = {file.stem for file in files}
-    rejected += [
-        Rejection(str(table_path), row.line, f"no recording {stem!r}")
-        for stem, row in rows.items()
-        if stem not in stems
-    ]
-    train = [stem for stem, row in rows.items() if row.is_train]
+    train = [name for name, row in rows.items() if row.is_train]
     return Job(
         dataset=dataset,
         skeleton=capture.target,
         class_names=class_names,
         split_rules={"custom": lambda sequences: np.isin(sequences.name, train)},
-        items=[recordings[stem] for stem in sorted(recordings)],
+        items=[
+            (named[name], name, {"label": class_ids[rows[name].label], **rows[name].numbers})
+            for name in sorted(rows)
+        ],
         convert_item=partial(convert_recording, capture),
         rejected=rejected,
         attributes={
@@ -99,86 +82,102 @@ def plan_job(
     )
 
 
-def read_table(path: Path) -> tuple[dict[str, Row], list[Rejection]]:
-    """Read the rows of a table by recording name, and its lines that cannot be used.
+def name_recordings(
+    recordings: Sequence[Recording], *, has_class_folders: bool = False
+) -> tuple[dict[str, Recording], list[Rejection]]:
+    """Return the recordings by their names in the store, and those that cannot have one.
 
-    Raises RawFileError if a column is missing, unknown or repeated.
+    The name is that of the file without suffix, or its relative path where such names repeat.
     """
-    where = str(path)
-    columns, lines = split_table(RawFile(where).read(), where)
-    rows: dict[str, Row] = {}
+    usable = []
     rejected = []
-    for line, cells in lines:
-        try:
-            name, row = parse_row(columns, cells, where, line)
-            if name in rows:
-                raise RawFileError(where, line, f"{name!r} is already in line {rows[name].line}")
-            rows[name] = row
-        except RawFileError as error:
-            rejected.append(Rejection(*error.args))
+    for file in recordings:
+        if NOT_STORABLE.search(file.relative):
+            rejected.append(Rejection(file.where, 0, "name is not UTF-8"))
+        elif has_class_folders and not class_folder(file):
+            rejected.append(Rejection(file.where, 0, "lies in no folder, which would be its class"))
+        else:
+            usable.append(file)
+    relative = {
+        id(file): relative_path(file, has_class_folders=has_class_folders) for file in usable
+    }
+    # The same relative path in two places is the same recording, of which the first is used.
+    counts = Counter(PurePosixPath(path).name for path in set(relative.values()))
+    named: dict[str, Recording] = {}
+    for file in usable:
+        path = relative[id(file)]
+        stem = PurePosixPath(path).name
+        name = path if counts[stem] > 1 else stem
+        if name in named:
+            rejected.append(duplicate_rejection(file, named[name]))
+        else:
+            named[name] = file
+    return named, rejected
+
+
+def relative_path(file: Recording, *, has_class_folders: bool) -> str:
+    """Return the path of a recording without suffix, with its class if that is a folder."""
+    path = file.relative
+    return f"{class_folder(file)}/{path}" if has_class_folders and "/" not in path else path
+
+
+def class_folder(file: Recording) -> str:
+    """Return the name of the folder that contains a recording, empty in the top of a zip."""
+    folder = PurePosixPath(file.relative).parent.name
+    return folder if folder or file.inner else Path(file.path).resolve().parent.name
+
+
+def match_table(
+    path: Path, named: Mapping[str, Recording]
+) -> tuple[dict[str, Row], list[Rejection]]:
+    """Return the rows of a table by the names of the recordings, and what cannot be used.
+
+    Names in the table may have folders in front, of which those that both have must agree. Raises
+    RawFileError as `read_table` does, and if no line fits a recording.
+    """
+    lines, rejected = read_table(path)
+    by_stem: dict[str, list[str]] = {}
+    for name in named:
+        by_stem.setdefault(PurePosixPath(name).name, []).append(name)
+    rows: dict[str, Row] = {}
+    for listed, row in lines.items():
+        fitting = [
+            name
+            for name in by_stem.get(PurePosixPath(listed).name, [])
+            if name == listed or _do_paths_agree(listed, named[name])
+        ]
+        if listed in fitting:
+            fitting = [listed]
+        if len(fitting) != 1 or fitting[0] in rows:
+            rejected.append(Rejection(str(path), row.line, _misfit(listed, fitting)))
+        else:
+            rows[fitting[0]] = row
+    if named and not rows:
+        raise ScdnetError(
+            f"{path}: no line is that of a recording; the first, line "
+            f"{min(row.line for row in lines.values())}, names {next(iter(lines))!r}, "
+            f"the first recording is {next(iter(named))!r}"
+        )
+    rejected += [
+        Rejection(file.where, 0, f"no usable line in the table {path}")
+        for name, file in named.items()
+        if name not in rows
+    ]
     return rows, rejected
 
 
-def split_table(data: bytes, where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Split a table into its column names and (line, cells) of each row below that is not blank.
-
-    Raises as `read_table` does.
-    """
-    try:
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RawFileError(
-            where, 0, f"expected a comma-separated table in UTF-8 ({error})"
-        ) from error
-    columns = lines[0][1] if lines else []
-    is_known = set(REQUIRED) <= set(columns) <= {*REQUIRED, *OPTIONAL}
-    if not is_known or len(set(columns)) < len(columns):
-        raise RawFileError(
-            where,
-            1,
-            f"expected the columns {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}, "
-            f"each once, found {', '.join(columns) or 'none'}",
-        )
-    return columns, lines[1:]
+def _do_paths_agree(listed: str, file: Recording) -> bool:
+    """Check whether a path in a table and that of a recording end in the same folders."""
+    folders = PurePosixPath(listed).parts[::-1]
+    others = PurePosixPath(file.relative).parts[::-1]
+    return all(one == other for one, other in zip(folders, others, strict=False))
 
 
-def parse_row(
-    columns: Sequence[str], cells: Sequence[str], where: str, line: int
-) -> tuple[str, Row]:
-    """Parse a line into the name of a recording, without suffix, and its row.
-
-    Raises RawFileError if the line cannot be used.
-    """
-    if len(cells) != len(columns):
-        raise RawFileError(where, line, f"expected {len(columns)} cells, found {len(cells)}")
-    found = dict(zip(columns, cells, strict=True))
-    for column in REQUIRED:
-        if not found[column] or NOT_STORABLE.search(found[column]):
-            raise RawFileError(where, line, f"expected a {column}, found {found[column]!r}")
-    numbers = {}
-    for column in NUMBERS:
-        if cell := found.get(column):
-            numbers[column] = int(cell) if INTEGER.fullmatch(cell) else -1
-            if numbers[column] < 0:
-                raise RawFileError(
-                    where, line, f"expected an integer from 0 as {column}, found {cell!r}"
-                )
-    side = found.get("split", "train")
-    if side not in ("train", "test"):
-        raise RawFileError(where, line, f"expected train or test as split, found {side!r}")
-    name = found["name"]
-    suffix = Path(name).suffix
-    stem = name.removesuffix(suffix) if suffix in SUFFIXES else name
-    return stem, Row(found["label"], numbers, side == "train", line)
-
-
-def number_classes(labels: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Sort the distinct labels into classes, by value if all are integers.
-
-    Returns the names of the classes and the class id of each label.
-    """
-    distinct = set(labels)
-    value = int if all(INTEGER.fullmatch(label) for label in distinct) else str
-    ids = {name: index for index, name in enumerate(sorted({value(label) for label in distinct}))}
-    return tuple(map(str, ids)), {label: ids[value(label)] for label in distinct}
+def _misfit(listed: str, fitting: Sequence[str]) -> str:
+    """Return why a line of a table has not one recording of its own."""
+    if not fitting:
+        return f"no recording {listed!r}"
+    if len(fitting) == 1:
+        return f"recording {fitting[0]!r} has a line already"
+    named = ", ".join(sorted(fitting)[:3])
+    return f"{listed!r} may be one of {len(fitting)} recordings, such as {named}; write the folder"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from scdnet.errors import ScdnetError
+from scdnet.raw.custom_checks import find_up
 from scdnet.raw.custom_files import read_joints
 from scdnet.raw.joint_mapping import MAPPINGS, joint_matrix
 from scdnet.raw.normalize import NormalizeError, mean_joint, normalize, select_bodies
@@ -89,10 +90,12 @@ def make_capture(
         )
     if to is None:
         return CaptureSpec(skeleton, unit, up, skeleton)
-    if to != NTU_25.name or skeleton.name not in MAPPINGS:
+    if to != NTU_25.name:
+        raise ScdnetError(f"to {to}: expected {NTU_25.name}")
+    # A skeleton of one's own may have the name of a built-in one.
+    if skeleton.name not in MAPPINGS or skeleton != SKELETONS[skeleton.name]:
         raise ScdnetError(
-            f"to {to}: expected {NTU_25.name}, to which {', '.join(MAPPINGS)} can be mapped; "
-            f"found {skeleton.name}"
+            f"to {to}: only {', '.join(MAPPINGS)} can be mapped to it, found {skeleton.name}; omit it"
         )
     return CaptureSpec(skeleton, unit, up, NTU_25)
 
@@ -103,7 +106,19 @@ def read_frames(data: bytes, where: str, capture: CaptureSpec) -> np.ndarray:
     Returns float32 (T, M, V, C) as a store contains them, with the joints of `capture.target`.
     Raises RawFileError for a file that cannot be used or that contradicts `capture`.
     """
-    return normalize_bodies(read_joints(data, where, capture.skeleton), where, capture)
+    return read_noted_frames(data, where, capture)[0]
+
+
+def read_noted_frames(
+    data: bytes, where: str, capture: CaptureSpec
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return what `read_frames` does, and what the user should know about the file."""
+    reading = read_joints(data, where, capture.skeleton)
+    notes = [f"dropped {dropped}" for dropped in reading.dropped]
+    axis = find_up(reading.bodies, capture.skeleton)
+    if axis not in (None, capture.up):
+        notes.append(f"the trunk points along {axis}, not along {capture.up}: is --up right?")
+    return normalize_bodies(reading.bodies, where, capture), tuple(notes)
 
 
 def normalize_bodies(bodies: np.ndarray, where: str, capture: CaptureSpec) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from scdnet.data.store import SkeletonSequence
 from scdnet.raw.convert import Job, Outcome, Rejection, duplicate_rejection
 from scdnet.raw.datasets import NTU_DATASETS, class_names, parse_ntu_name
+from scdnet.raw.file_kinds import describe_bytes
 from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.raw_files import MAX_COORDINATE, MAX_FRAMES, RawFile, RawFileError
 from scdnet.raw.text_numbers import Words, parse_counts, parse_decimals
@@ -55,7 +56,17 @@ def parse_skeleton(data: bytes, where: str) -> np.ndarray:
     Raises RawFileError (`where:line: ...`) if the text is shorter than its counts state, a
     body has not 25 joints of 12 columns, a coordinate is not finite, or no frame has a body.
     """
-    words = Words.tokenize(data, where)
+    try:
+        return _parse_bodies(Words.tokenize(data, where), where)
+    except RawFileError as error:
+        kind = describe_bytes(data)
+        if kind is None:
+            raise
+        raise RawFileError(where, 0, f"expected the text of a skeleton, found {kind}") from error
+
+
+def _parse_bodies(words: Words, where: str) -> np.ndarray:
+    """Parse the words of a `.skeleton` file as `parse_skeleton` does."""
     num_frames, places = find_bodies(words, where)
     frame, position, first_joint = places.T
     joint_lines = (first_joint[:, None] + np.arange(NUM_JOINTS)).ravel()

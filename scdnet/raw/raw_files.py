@@ -5,11 +5,13 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from scdnet.errors import ScdnetError
 from scdnet.files import DAMAGED_FILE_ERRORS
+from scdnet.raw.file_kinds import describe_bytes
+from scdnet.raw.ready_made.guess import describe_guess
 
 # Limits of one raw file, as a damaged or hostile one may claim any size and must not exhaust the
 # memory. A body of a `.skeleton` file takes some 3 kB a frame.
@@ -20,6 +22,10 @@ MAX_WORDS = 2**23
 MAX_FRAMES = 216_000
 # Metres; float32 arithmetic overflows above it.
 MAX_COORDINATE = 1e30
+# Bytes that tell what a file is.
+NUM_PEEKED = 4096
+# Suffixes of files that contain others.
+ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 # Characters of a file that an error message quotes.
 MAX_QUOTED = 40
 
@@ -55,6 +61,8 @@ class RawFile(NamedTuple):
     path: str
     inner: str = ""
     member: int = -1
+    # The folder in which the file was searched for.
+    root: str = ""
 
     @property
     def where(self) -> str:
@@ -66,6 +74,16 @@ class RawFile(NamedTuple):
         """Return the file name without folders and suffix."""
         # Zips made on Windows may contain backslashes.
         return Path(self.inner.replace("\\", "/") or self.path).stem
+
+    @property
+    def relative(self) -> str:
+        """Return the path below the folder or zip that was searched, without suffix."""
+        if self.inner:
+            path = PurePosixPath(self.inner.replace("\\", "/"))
+        else:
+            path = PurePosixPath(self.path)
+            path = path.relative_to(self.root or path.parent)
+        return str(path.with_suffix(""))
 
     def read(self, num_bytes: int = -1) -> bytes:
         """Read the content, or only its first bytes. Raises RawFileError."""
@@ -96,27 +114,65 @@ class RawFile(NamedTuple):
 def find_raw_files(root: Path, suffixes: str | tuple[str, ...]) -> list[RawFile]:
     """Find all files in the folder or zip `root` whose name ends in one of `suffixes`, in any case.
 
-    They are sorted by path. Links to folders are followed; each folder is searched once. `root`
-    may also be such a file itself. Raises RawFileError if it is none of these.
+    They are sorted by path. Links to folders are followed; each folder is searched once. What
+    macOS adds to zips is passed over. `root` may also be such a file itself. Raises RawFileError if
+    it is none of these.
     """
     if root.is_dir():
-        return sorted(RawFile(path) for path in _walk(root) if path.lower().endswith(suffixes))
+        return sorted(
+            RawFile(path, root=str(root))
+            for path in _walk(root)
+            if path.lower().endswith(suffixes) and not _is_of_macos(path)
+        )
     if not root.exists():
         raise RawFileError(str(root), 0, "no such folder or zip")
     if root.name.lower().endswith(suffixes):
         return [RawFile(str(root))]
-    if root.suffix == ".7z":
-        raise RawFileError(str(root), 0, "expected a folder or a zip; unpack a 7z first")
-    try:
-        with zipfile.ZipFile(root) as archive:
-            members = archive.infolist()
-    except DAMAGED_FILE_ERRORS as error:
-        raise RawFileError(str(root), 0, f"expected a folder or a zip ({error})") from error
+    if guess := describe_guess(root):
+        raise RawFileError(str(root), 0, f"expected a folder or a zip, found {guess}")
     return sorted(
         RawFile(str(root), member.filename, number)
-        for number, member in enumerate(members)
-        if member.filename.lower().endswith(suffixes) and not member.is_dir()
+        for number, member in enumerate(_list_zip(root))
+        if member.filename.lower().endswith(suffixes)
+        and not member.is_dir()
+        and not _is_of_macos(member.filename)
     )
+
+
+def find_archives(root: Path) -> list[str]:
+    """List the archives in the folder or zip `root`, which are not searched."""
+    paths = _walk(root) if root.is_dir() else (member.filename for member in _list_zip(root))
+    return sorted(
+        path for path in paths if path.lower().endswith(ARCHIVES) and not _is_of_macos(path)
+    )
+
+
+def _is_of_macos(path: str) -> bool:
+    """Check whether a file is one that macOS adds beside another, with its attributes."""
+    parts = path.replace("\\", "/").split("/")
+    return parts[-1].startswith("._") or "__MACOSX" in parts
+
+
+def _list_zip(root: Path) -> list[zipfile.ZipInfo]:
+    """List the members of a zip. Raises RawFileError that says what the file is instead."""
+    try:
+        with zipfile.ZipFile(root) as archive:
+            return archive.infolist()
+    except DAMAGED_FILE_ERRORS as error:
+        reason = _describe_damage(root) or error
+        raise RawFileError(str(root), 0, f"expected a folder or a zip, found {reason}") from error
+
+
+def _describe_damage(root: Path) -> str | None:
+    """Return what a file that should be a zip is, None if its first bytes do not tell."""
+    try:
+        with root.open("rb") as file:
+            head = file.read(NUM_PEEKED)
+    except OSError:
+        return None
+    if head.startswith(b"PK"):
+        return "an incomplete zip, whose end is missing; download or copy it again"
+    return describe_bytes(head)
 
 
 def _walk(root: Path) -> Iterator[str]:

@@ -158,6 +158,7 @@ def test_where_nothing_is_converted_no_store_is_written_and_the_status_is_1(tmp_
     assert capsys.readouterr().out == (
         "Converted 0, skipped 7 (missing list), rejected 1.\n"
         f"Rejected files: {out}.rejected.tsv\n"
+        "The first: video3:8: ends in the middle\n"
         "No sequence store written.\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["store.h5.rejected.tsv"]

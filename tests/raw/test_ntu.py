@@ -105,7 +105,7 @@ def edit(line: int, new: str):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda lines: [], "x:1: expected the frame count, found the end of the file"),
+        (lambda lines: [], "x: expected the text of a skeleton, found an empty file"),
         (edit(1, "two"), "x:1: expected the frame count, found 'two'"),
         (edit(1, ""), "x:1: expected the frame count, found a blank line"),
         (
@@ -185,7 +185,7 @@ def test_a_recording_becomes_a_sequence_with_the_numbers_of_its_name(tmp_path, s
     path = tmp_path / f"{NAME}.skeleton"
     path.write_text(skeleton_text((1, 2)))
     job = plan_job([RawFile(str(path))], "ntu60", frozenset())
-    ((sequence,), rejected) = convert_recording(*job.items)
+    ((sequence,), rejected, _) = convert_recording(*job.items)
     assert not rejected
     assert (sequence.name, sequence.label) == (NAME, 4)
     assert (sequence.setup, sequence.camera, sequence.subject, sequence.replication) == (1, 2, 3, 4)

@@ -105,7 +105,7 @@ def plan(tree: PkuTree, dataset: str) -> pku.Job:
 
 def test_a_video_becomes_a_sequence_for_each_label(pku2):
     first = plan(pku2, "pku2").items[0]
-    sequences, rejected = convert_recording(first)
+    sequences, rejected, _ = convert_recording(first)
     assert not rejected
     assert [sequence.name for sequence in sequences] == ["A01N01-L_0", "A01N01-L_1"]
     assert [sequence.label for sequence in sequences] == [3, 8]
@@ -147,7 +147,7 @@ def test_an_action_that_cannot_be_cut_out_has_a_reason(start, end, reason):
 def test_the_frames_of_rejected_actions_do_not_count_for_the_limit(pku1, monkeypatch):
     monkeypatch.setattr(pku, "MAX_FRAMES", 20)
     pku1.write({"0002-L": PkuVideo.of((1,) * 8, *["7,1,8,1"] * 3, "7,2,5,1")})
-    sequences, rejected = convert_recording(plan(pku1, "pku1").items[0])
+    sequences, rejected, _ = convert_recording(plan(pku1, "pku1").items[0])
     assert [sequence.name for sequence in sequences] == ["0002-L_0", "0002-L_1", "0002-L_3"]
     reason = "frames 1..8: more than 20 frames in the actions of one video"
     assert [tuple(row) for row in rejected] == [(str(pku1.labels / "0002-L.txt"), 3, reason)]

@@ -95,8 +95,9 @@ def test_only_the_first_bytes_of_a_file_may_be_read(archive):
 
 
 def test_a_7z_must_be_unpacked_first(tmp_path):
-    (tmp_path / "raw.7z").touch()
-    with pytest.raises(RawFileError, match=r"raw\.7z: expected .* a zip; unpack a 7z first"):
+    (tmp_path / "raw.7z").write_bytes(b"7z\xbc\xaf\x27\x1c\0\4")
+    expected = r"raw\.7z: expected a folder or a zip, found a 7z archive, which must be unpacked"
+    with pytest.raises(RawFileError, match=expected):
         find_raw_files(tmp_path / "raw.7z", ".skeleton")
 
 
@@ -104,7 +105,7 @@ def test_a_root_that_is_neither_folder_nor_zip_is_refused(tmp_path):
     with pytest.raises(RawFileError, match="none: no such folder or zip"):
         find_raw_files(tmp_path / "none", ".skeleton")
     (tmp_path / "half.zip").write_bytes(b"PK\x03\x04 cut short")
-    expected = r"half\.zip: expected a folder or a zip \(File is not a zip file\)"
+    expected = r"half\.zip: expected a folder or a zip, found an incomplete zip, whose end is"
     with pytest.raises(RawFileError, match=expected):
         find_raw_files(tmp_path / "half.zip", ".skeleton")
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scdnet.raw.custom import Row, number_classes, read_table, split_table
+from scdnet.raw.custom_table import Row, number_classes, read_table, split_table
 from scdnet.raw.raw_files import RawFileError
 
 
@@ -63,7 +63,7 @@ EXPECTED = (
     "expected the columns name, label and optionally subject, camera, setup, replication, split, "
     "each once"
 )
-NO_TABLE = ": expected a comma-separated table in UTF-8"
+NO_TABLE = ": expected a table separated by commas, semicolons or tabs"
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ NO_TABLE = ": expected a comma-separated table in UTF-8"
     [
         ("", f":1: {EXPECTED}, found none"),
         ("name,class\n", f":1: {EXPECTED}, found name, class"),
-        ("name;label\n", f":1: {EXPECTED}, found name;label"),
+        ("name|label\n", f":1: {EXPECTED}, found name|label"),
         ("name,label,age\n", f":1: {EXPECTED}, found name, label, age"),
         ("name,label,name\n", f":1: {EXPECTED}, found name, label, name"),
-        (b"name,label\na,\xff\n", f"{NO_TABLE} ('utf-8' codec"),
+        (b"name,label\na,\xff\n", ":2: expected UTF-8, found byte 0xff; save it as UTF-8"),
         ("name,label\na," + "x" * 200_000, f"{NO_TABLE} (field larger"),
     ],
 )
@@ -98,13 +98,13 @@ def test_a_missing_table_is_refused(tmp_path):
         ("b,\0,,,test", r"expected a label, found '\x00'"),
         ("b,1,one,,test", "expected an integer from 0 as subject, found 'one'"),
         ("b,1,,-2,test", "expected an integer from 0 as camera, found '-2'"),
-        ("b,1,1.0,,test", "expected an integer from 0 as subject, found '1.0'"),
+        ("b,1,1.5,,test", "expected an integer from 0 as subject, found '1.5'"),
         (
             "b,1,1234567890123456789,,test",
             "expected an integer from 0 as subject, found '1234567890123456789'",
         ),
         ("b,1,,,", "expected train or test as split, found ''"),
-        ("b,1,,,Train", "expected train or test as split, found 'Train'"),
+        ("b,1,,,both", "expected train or test as split, found 'both'"),
         ("a.npz,2,,,test", "'a' is already in line 2"),
     ],
 )
