@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    import numpy.typing as npt
 
     from scdnet.data.store import SequenceStore
     from scdnet.eval.classify import Classifier
@@ -24,6 +25,7 @@ __all__ = [
     "__version__",
     "load_classifier",
     "load_encoder",
+    "normalize_frames",
     "open_sequences",
     "read_recording",
 ]
@@ -65,13 +67,18 @@ def read_recording(
     """Read one recording and normalize it, as a sequence store contains it.
 
     Args:
-        path: A `.skeleton` file of NTU RGB+D, or an `.npz` or `.csv` file of your own.
-        layout: Which joints `.npz` and `.csv` contain, in which order, such as `"kinect_v1_20"`.
-        unit: Unit of their positions: `"m"`, `"cm"` or `"mm"`.
-        up: Their axis that points up: `"y"`, `"z"`, `"-y"` or `"-z"`.
+        path: A `.skeleton` file of NTU RGB+D, without further arguments, or a file of your own:
+            `.npz`, `.npy`, `.csv`, `.tsv`, `.json`, `.bvh` or `.c3d`. Of OpenPose's files, one a
+            frame, the folder or any of them.
+        layout: Which joints a file of your own contains, such as `"kinect_v1_20"`.
+        skeleton: Instead of `layout`, joints of your own: a YAML file or a `Skeleton`.
+        unit: Unit of the positions: `"m"`, `"cm"` or `"mm"`; `"px"` of 2-D joints.
+        up: The axis that points up: `"y"`, `"z"`, `"-y"` or `"-z"`; `"y"` or `"-y"` of 2-D joints.
+        to: `"ntu25"` to map the joints to those of NTU RGB+D.
 
     Returns:
-        float32 (T, M, V, C), meters: what `load_classifier(...)` takes.
+        float32 (T, M, V, C): what `load_classifier(...)` takes. Meters, or of 2-D joints x and y in
+        lengths of the trunk and the score.
 
     Raises:
         ScdnetError: The file cannot be used, or the other arguments do not fit its type.
@@ -83,6 +90,42 @@ def read_recording(
     from scdnet.raw.recording import read_recording
 
     return read_recording(path, layout=layout, skeleton=skeleton, unit=unit, up=up, to=to)
+
+
+def normalize_frames(
+    array: npt.ArrayLike,
+    *,
+    skeleton: str | Path | Skeleton = "ntu25",
+    unit: str | None = None,
+    up: str | None = None,
+    to: str | None = None,
+) -> np.ndarray:
+    """Normalize a recording in memory, as `read_recording` does that of a file.
+
+    Args:
+        array: Positions (T, V, C) of one body or (T, M, V, C) of several, an absent body all zero.
+            C is x, y, z, or of 2-D joints x, y and perhaps the score.
+        skeleton: Which joints they are: the name of a built-in skeleton, a YAML file or a
+            `Skeleton`.
+        unit: As for `read_recording`.
+        up: As for `read_recording`.
+        to: As for `read_recording`.
+
+    Returns:
+        float32 (T, M, V, C), as `read_recording` returns it.
+
+    Raises:
+        ScdnetError: The array has another shape or other numbers, or an argument does not fit; the
+            message names the shape and what fits.
+
+    Example:
+        >>> frames = read_recording("data/demo_raw/S003C001P001R001A007.skeleton")
+        >>> normalize_frames(frames[:, 0], skeleton="ntu25", unit="m", up="z").shape[1:]
+        (2, 25, 3)
+    """
+    from scdnet.raw.recording import normalize_frames
+
+    return normalize_frames(array, skeleton=skeleton, unit=unit, up=up, to=to)
 
 
 def load_encoder(path: str | Path, *, num_heads: int | None = None) -> DualPathEncoder:
@@ -114,7 +157,7 @@ def load_classifier(
     *,
     num_heads: int | None = None,
 ) -> Classifier:
-    """Load a classifier of recordings, based on the features of labeled sequences.
+    """Load a classifier of recordings, based on the features of known sequences.
 
     Args:
         checkpoint: The encoder, as for `load_encoder`.
@@ -123,11 +166,11 @@ def load_classifier(
 
     Returns:
         A function of the frames of one recording, as `read_recording` returns them; its predictions
-        have `.probabilities` and `.neighbours`.
+        have `.probabilities`, empty if the known sequences are unlabeled, and `.neighbours`.
 
     Raises:
         CheckpointError: The checkpoint cannot be loaded.
-        FeatureFileError: The features belong to another checkpoint, or have fewer than two classes.
+        FeatureFileError: The features belong to another checkpoint.
 
     Example:
         >>> classify = load_classifier("runs/demo/last.pt", "features.h5")

@@ -125,7 +125,7 @@ def test_what_is_no_skeleton_file_is_refused(tmp_path, text, reason):
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(ScdnetError, match="x.yaml: no such skeleton file"):
+    with pytest.raises(ScdnetError, match=r"x\.yaml: no such skeleton file"):
         read_skeleton(tmp_path / "x.yaml")
     with pytest.raises(ScdnetError, match="not a readable YAML file"):
         read_skeleton(tmp_path)

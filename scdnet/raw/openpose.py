@@ -29,7 +29,7 @@ NUM_PEEKED = 256
 class FrameFiles(NamedTuple):
     """A recording whose frames are files; it is used as a RawFile is."""
 
-    # In the order of their numbers.
+    # In the order of their numbers, which rise.
     files: tuple[RawFile, ...]
     numbers: tuple[int, ...]
     # What precedes the number in the names; may be empty.
@@ -68,6 +68,11 @@ class FrameFiles(NamedTuple):
         A number between the first and the last that no file has is a frame without people.
         Raises RawFileError, naming the file that cannot be used.
         """
+        for number, following, file in zip(
+            self.numbers, self.numbers[1:], self.files[1:], strict=False
+        ):
+            if number == following:
+                raise RawFileError(file.where, 0, f"a second file of frame {number}; remove one")
         step = math.gcd(*(number - self.numbers[0] for number in self.numbers)) or 1
         num_frames = (self.numbers[-1] - self.numbers[0]) // step + 1
         check_at_most(MAX_FRAMES, num_frames, "frames", self.where)
@@ -90,27 +95,20 @@ def group_recordings(files: Iterable[RawFile]) -> list[Recording]:
     """Unite the files that are frames of one recording; all others stay as they are.
 
     They are JSON files of OpenPose in the same folder whose names differ in a number at the end.
-    Raises RawFileError if two have the same number.
     """
     recordings: list[Recording] = []
-    frames: dict[tuple[str, str, str], dict[int, RawFile]] = {}
+    frames: dict[tuple[str, str, str], list[tuple[int, RawFile]]] = {}
     for file in files:
         folder, name = _split_path(file)
         match = FRAME_NAME.fullmatch(name)
         if not match or not (match["suffix"] or _is_of_openpose(file)):
             recordings.append(file)
             continue
-        numbered = frames.setdefault((file.path if file.inner else "", folder, match[1]), {})
-        number = int(match["number"])
-        if number in numbered:
-            raise RawFileError(
-                file.where, 0, f"is frame {number}, as {numbered[number].where} is; remove one"
-            )
-        numbered[number] = file
+        key = (file.path if file.inner else "", folder, match["recording"])
+        frames.setdefault(key, []).append((int(match["number"]), file))
     for (_, _, prefix), numbered in frames.items():
-        numbers = sorted(numbered)
-        ordered = tuple(numbered[number] for number in numbers)
-        recordings.append(FrameFiles(ordered, tuple(numbers), prefix))
+        numbers, ordered = zip(*sorted(numbered), strict=True)
+        recordings.append(FrameFiles(ordered, numbers, prefix))
     return sorted(recordings, key=lambda recording: (recording.path, recording.inner))
 
 

@@ -90,8 +90,9 @@ def test_numbered_files_of_others_are_recordings_of_their_own(tmp_path):
 
 def test_a_number_that_occurs_twice_is_refused(tmp_path):
     files = {"a_1_keypoints.json": document(POSE), "a_01_keypoints.json": document(POSE)}
-    with pytest.raises(RawFileError, match="is frame 1, as .*; remove one"):
-        write(tmp_path, files)
+    (recording,) = write(tmp_path, files)
+    with pytest.raises(RawFileError, match=r"a_1_.*: a second file of frame 1; remove one"):
+        recording.read()
 
 
 def test_frames_far_apart_are_refused(tmp_path):

@@ -60,6 +60,19 @@ def walking(layout: str, num_frames: int = 12) -> np.ndarray:
         body[f"{side} pinky"] = 3 * hand - wrist - body[f"{side} index"]
         body[f"{side} heel"] = body[f"{side} ankle"] - 0.05 * up + 0.05 * back
         body[f"{side} foot index"] = body[f"{side} foot"]
+        for collar in ("clavicle", "collar"):
+            body[f"{side} {collar}"] = body["spine at shoulders"] + 0.05 * x * right
+    body["pelvis"] = body["base of spine"]
+    body["torso"] = body["middle of spine"]
+    body["thorax"] = body["spine at shoulders"]
+    for height, joint in ((0.1, "spine 1"), (0.2, "navel"), (0.25, "spine 2"), (0.35, "chest")):
+        body[joint] = body["base of spine"] + height * up
+    body["spine 3"] = body["chest"]
+    if layout in ("azure32", "openni15", "smpl24"):
+        body["neck"] = body["spine at shoulders"]
+    if layout == "h36m17":
+        body["neck"] = body["head"] - 0.1 * up - 0.05 * back
+        body["head"] = body["head"] + 0.1 * up + 0.05 * back
     return np.stack([body[joint] for joint in SKELETONS[layout].joints], axis=1)
 
 
