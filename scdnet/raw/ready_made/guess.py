@@ -13,7 +13,7 @@ ONE_AXIS = rb"'shape': \(\d+,( 1)?\)"
 # Pattern of a file name, pattern in its beginning -> format. The first that fits counts.
 PATTERNS: tuple[tuple[str, bytes, str], ...] = (
     # Dumped first are the names of each split, which are longer than what is looked at.
-    (r".*\.(pkl|pickle)", rb"frame_dir|annotations|\Wsplit\W", "pyskl"),
+    (r".*\.(pkl|pickle)", rb"frame_dir|annotations|\x05(\0\0\0)?split", "pyskl"),
     (r"raw_(skes_data|denoised_joints)\.pkl", b"", "ctrgcn"),
     (r".*\.npz", rb"[xy]_(train|test)\.npy", "ctrgcn"),
     (r".*_(data|position)(_motion)?\.npy", FIVE_AXES, "crosclr"),

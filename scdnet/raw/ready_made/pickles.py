@@ -68,7 +68,7 @@ IGNORED = ("PROTO", "FRAME")
 
 
 class PickleError(ValueError):
-    """A pickle that is refused."""
+    """A pickle that needs what is not admitted; damage is any other ValueError."""
 
 
 class _Mark(NamedTuple):
@@ -91,7 +91,7 @@ class _BoundedFile:
     def read(self, num_bytes: int) -> bytes:
         left = self._size - self.tell()
         if num_bytes > MAX_ARRAY_BYTES or num_bytes > left:
-            raise PickleError(f"it needs {num_bytes} bytes more, of which {left} are there")
+            raise ValueError(f"it needs {num_bytes} bytes more, of which {left} are there")
         return self._file.read(num_bytes)
 
     def readline(self) -> bytes:
@@ -142,7 +142,7 @@ class _Machine:
                 raise PickleError(f"it needs the operation {name} at byte {position}")
         value = self._pop()
         if self._stack or value is MARK:
-            raise PickleError("it ends in the middle of a value")
+            raise ValueError("it ends in the middle of a value")
         return value
 
     def _plain(self, name: str, argument: Any, position: int) -> Any:
@@ -154,12 +154,12 @@ class _Machine:
 
     def _pop(self) -> Any:
         if not self._stack:
-            raise PickleError("it takes a value that is not there")
+            raise ValueError("it takes a value that is not there")
         return self._stack.pop()
 
     def _top(self, kind: type, offset: int = -1) -> Any:
         if len(self._stack) < -offset or type(self._stack[offset]) is not kind:
-            raise PickleError(f"it changes a {kind.__name__} that is none")
+            raise ValueError(f"it changes a {kind.__name__} that is none")
         return self._stack[offset]
 
     def _pop_to_mark(self) -> list[Any]:
@@ -168,7 +168,7 @@ class _Machine:
                 items = self._stack[place + 1 :]
                 del self._stack[place:]
                 return items
-        raise PickleError("the beginning of a container is missing")
+        raise ValueError("the beginning of a container is missing")
 
     def mark(self, _: object) -> None:
         self._stack.append(MARK)
@@ -233,7 +233,7 @@ class _Machine:
 
     def put(self, key: int) -> None:
         if not self._stack or self._stack[-1] is MARK:
-            raise PickleError("it remembers a value that is not there")
+            raise ValueError("it remembers a value that is not there")
         self._memo[key] = self._stack[-1]
 
     def memoize(self, _: object) -> None:
@@ -241,7 +241,7 @@ class _Machine:
 
     def get(self, key: int) -> None:
         if key not in self._memo:
-            raise PickleError("it recalls a value that it has not")
+            raise ValueError("it recalls a value that it has not")
         self._stack.append(self._memo[key])
 
     def push_global(self, name: str) -> None:
@@ -261,7 +261,7 @@ class _Machine:
         arguments = self._pop()
         function = self._pop()
         if type(function) is not Known or type(arguments) is not tuple:
-            raise PickleError("it calls what is no function")
+            raise ValueError("it calls what is no function")
         self._stack.append(self._made(function, arguments))
 
     def _made(self, function: Known, arguments: tuple[Any, ...]) -> Any:
