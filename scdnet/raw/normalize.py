@@ -7,7 +7,7 @@ skeletons: docs/data/skeletons.md.
 import numpy as np
 
 from scdnet.data.store import MAX_BODIES
-from scdnet.skeleton import JointSet, Skeleton
+from scdnet.skeleton import JointSet, Skeleton, mean_joint
 
 # Metres or radians; the original does not rotate below it.
 EPSILON = 1e-6
@@ -44,11 +44,6 @@ def normalize(bodies: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     bodies = np.concatenate([bodies.astype(np.float32), absent])
     align = _align_3d if skeleton.dims == 3 else _align_2d
     return align(bodies, skeleton)
-
-
-def mean_joint(joints: np.ndarray, joint_set: JointSet) -> np.ndarray:
-    """Return the mean of some joints of (..., V, C): (..., C)."""
-    return joints[..., list(joint_set), :].mean(axis=-2)
 
 
 def _align_3d(bodies: np.ndarray, skeleton: Skeleton) -> np.ndarray:
