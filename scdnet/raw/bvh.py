@@ -210,7 +210,8 @@ def _place_nodes(nodes: Sequence[Node], values: np.ndarray, positions: np.ndarra
 
 def _rotation(axis: int, angle: np.ndarray) -> np.ndarray:
     """Return the rotations about a coordinate axis by angles (T,) in radians: (T, C, C)."""
-    first, second = (axis + 1) % 3, (axis + 2) % 3
+    first = (axis + 1) % 3
+    second = (axis + 2) % 3
     rotation = np.zeros((len(angle), 3, 3))
     rotation[:, axis, axis] = 1
     rotation[:, first, first] = rotation[:, second, second] = np.cos(angle)

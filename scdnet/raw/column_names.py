@@ -7,36 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from scdnet.raw.joint_names import SIDES, WORD
+from scdnet.raw.joint_names import SIDES, WORD, synonyms_of
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import SKELETONS
 
-# Further names of joints; those of the skeleton itself come first. A name of a left joint is that
-# of the right one with the sides exchanged.
-SYNONYMS: Mapping[str, tuple[str, ...]] = {
-    "base of spine": ("hip center", "pelvis", "mid hip", "hips", "root"),
-    "middle of spine": ("spine", "torso"),
-    "spine at shoulders": ("shoulder center",),
-    "center of hips": ("spine base", "pelvis", "mid hip", "hips", "root"),
-    "spine": ("spine mid", "torso"),
-    "center of shoulders": ("spine shoulder",),
-    # The second is how early versions of the SDK spell it.
-    "navel": ("spine navel", "spine naval"),
-    "chest": ("spine chest",),
-    "pelvis": ("hip center", "spine base", "mid hip", "hips", "root"),
-    "thorax": ("chest", "upper chest", "shoulder center", "spine shoulder"),
-    "torso": ("spine", "spine mid"),
-    "middle of hips": ("hip center", "pelvis", "hips", "root"),
-    "top of head": ("head",),
-    "left ankle": ("left foot",),
-    "left clavicle": ("left collar",),
-    "left collar": ("left clavicle",),
-    "left foot index": ("left toe", "left big toe"),
-    "left index": ("left index finger",),
-    "left pinky": ("left pinky finger", "left little finger"),
-    "left thumb": ("left hand thumb",),
-    "tip of left hand": ("left fingertip",),
-}
 # One word for words that mean the same, and none for those that mean nothing.
 SAME_WORDS = {**SIDES, "middle": "mid", "centre": "center", "shoulders": "shoulder", "hips": "hip"}
 FILLERS = {"of", "at"}
@@ -135,7 +109,7 @@ def joint_names(skeleton: Skeleton) -> Mapping[str, int]:
     """Return the joints by their names: all words joined, in any order, sides also as l and r."""
     found: dict[str, int] = {}
     own = [(joint, name) for joint, name in enumerate(skeleton.joints)]
-    others = [(joint, synonym) for joint, name in own for synonym in _synonyms(name)]
+    others = [(joint, synonym) for joint, name in own for synonym in synonyms_of(name)]
     for joint, name in (*own, *others):
         words = words_of(name)
         for order in itertools.permutations(words):
@@ -143,14 +117,6 @@ def joint_names(skeleton: Skeleton) -> Mapping[str, int]:
             found.setdefault("".join(order), joint)
             found.setdefault("".join(short), joint)
     return found
-
-
-def _synonyms(name: str) -> tuple[str, ...]:
-    """Return further names of a joint."""
-    if "right" not in name:
-        return SYNONYMS.get(name, ())
-    left = SYNONYMS.get(name.replace("right", "left"), ())
-    return tuple(synonym.replace("left", "right") for synonym in left)
 
 
 def parse_column(name: str, skeleton: Skeleton) -> Column:
@@ -311,7 +277,8 @@ def _suggest(names: Sequence[str], skeleton: Skeleton) -> str:
             is_whole = not _missing(_order(columns, other), other)
         except ColumnError:
             continue
-        if is_whole and other != skeleton and any(column.joint >= 0 for column in columns):
+        is_known = all(column.dropped or column.joint >= 0 for column in columns)
+        if is_whole and is_known and other != skeleton:
             fitting.append(other.name)
     return f"the names are those of {' or '.join(fitting)}" if fitting else ""
 

@@ -10,12 +10,39 @@ from scdnet.skeletons import SKELETONS
 # "LeftUpLeg", "left_up_leg" and "LEFT UP LEG" have the same words, "Spine1" two, "LHip" two.
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 SIDES = {"l": "left", "r": "right", "lft": "left", "rgt": "right"}
-# Names of the file that an error lists.
+# An error lists as many names of a file.
 MAX_LISTED = 60
 
-# How files name the joints of a built-in skeleton, where that differs: joint -> the usual names,
-# the first that a file has. A naming fits as a whole or not at all, because the same word means
-# different joints in different ones: LeftShoulder is the collar of Mixamo, not its shoulder.
+# Further names of joints; those of the skeleton itself come first. A name of a left joint is that
+# of the right one with the sides exchanged.
+SYNONYMS: Mapping[str, tuple[str, ...]] = {
+    "base of spine": ("hip center", "pelvis", "mid hip", "hips", "root"),
+    "middle of spine": ("spine", "torso"),
+    "spine at shoulders": ("shoulder center",),
+    "center of hips": ("spine base", "pelvis", "mid hip", "hips", "root"),
+    "spine": ("spine mid", "torso"),
+    "center of shoulders": ("spine shoulder",),
+    # The second is how early versions of the SDK spell it.
+    "navel": ("spine navel", "spine naval"),
+    "chest": ("spine chest",),
+    "pelvis": ("hip center", "spine base", "mid hip", "hips", "root"),
+    "thorax": ("chest", "upper chest", "shoulder center", "spine shoulder"),
+    "torso": ("spine", "spine mid"),
+    "middle of hips": ("hip center", "pelvis", "hips", "root"),
+    "top of head": ("head",),
+    "left ankle": ("left foot",),
+    "left clavicle": ("left collar",),
+    "left collar": ("left clavicle",),
+    "left foot index": ("left toe", "left big toe"),
+    "left index": ("left index finger",),
+    "left pinky": ("left pinky finger", "left little finger"),
+    "left thumb": ("left hand thumb",),
+    "tip of left hand": ("left fingertip", "left handtip"),
+}
+
+# A naming gives the names of all joints of a skeleton in files of a kind: the first that a file
+# has. It fits as a whole or not at all, because the same word means different joints in different
+# ones: LeftShoulder is the collar of Mixamo, not its shoulder.
 Naming = Mapping[str, tuple[str, ...]]
 
 
@@ -27,14 +54,6 @@ def _both_sides(trunk: Naming, left: Naming) -> dict[str, tuple[str, ...]]:
         **{f"right {joint}": tuple(f"right {name}" for name in left[joint]) for joint in left},
     }
 
-
-# Source: the joint names of k4abt_joint_id_t as the offline processor writes them.
-AZURE_NAMES: Naming = {
-    "navel": ("spine navel",),
-    "chest": ("spine chest",),
-    "tip of left hand": ("handtip left", "hand tip left"),
-    "tip of right hand": ("handtip right", "hand tip right"),
-}
 
 # LAFAN1, Mixamo and CMU (cgspeed's BVH). The hand is where the fingers begin, or else the end of
 # the wrist's bone.
@@ -91,9 +110,16 @@ CHEST_NAMES: Naming = _both_sides(
 )
 
 NAMINGS: Mapping[str, tuple[Naming, ...]] = {
-    "azure32": (AZURE_NAMES,),
     "smpl24": ({**ARM_NAMES, **CMU_SPINE}, {**ARM_NAMES, **MIXAMO_SPINE}, CHEST_NAMES),
 }
+
+
+def synonyms_of(name: str) -> tuple[str, ...]:
+    """Return further names of a joint."""
+    if "right" not in name:
+        return SYNONYMS.get(name, ())
+    left = SYNONYMS.get(name.replace("right", "left"), ())
+    return tuple(synonym.replace("left", "right") for synonym in left)
 
 
 def name_key(name: str) -> tuple[str, ...]:
@@ -137,11 +163,10 @@ def match_joints(names: Sequence[str], skeleton: Skeleton, where: str) -> list[i
 
 def _find_all(keys: Sequence[tuple[str, ...]], skeleton: Skeleton) -> list[tuple[int, ...]]:
     """Return the places of each joint in the keys of a file, in the naming that finds most."""
-    # The names of the skeleton itself come first.
-    namings: tuple[Naming, ...] = ({}, *NAMINGS.get(skeleton.name, ()))
+    own = {joint: (joint, *synonyms_of(joint)) for joint in skeleton.joints}
     attempts = [
-        [_find(keys, naming.get(joint, (joint,))) for joint in skeleton.joints]
-        for naming in namings
+        [_find(keys, naming[joint]) for joint in skeleton.joints]
+        for naming in (own, *NAMINGS.get(skeleton.name, ()))
     ]
     return min(attempts, key=lambda found: found.count(()))
 

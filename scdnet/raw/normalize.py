@@ -131,7 +131,7 @@ def _center_2d(body: np.ndarray, is_found: np.ndarray, skeleton: Skeleton) -> np
     Before the first and after the last frame in which they are found it is held. `is_found` is
     (T, V). Raises NormalizeError if it is never found.
     """
-    found = is_found[:, list(skeleton.center)].all(axis=1).nonzero()[0]
+    found = np.flatnonzero(is_found[:, list(skeleton.center)].all(axis=1))
     if not len(found):
         raise NormalizeError(f"no frame in which {_names(skeleton, skeleton.center)} were found")
     center = mean_joint(body[found], skeleton.center)

@@ -29,10 +29,10 @@ NUM_PEEKED = 256
 class FrameFiles(NamedTuple):
     """A recording whose frames are files; it is used as a RawFile is."""
 
-    # In the order of their numbers, which rise.
+    # The order is that of their numbers, which rise.
     files: tuple[RawFile, ...]
     numbers: tuple[int, ...]
-    # What precedes the number in the names; may be empty.
+    # The names begin with it, before the number; it may be empty.
     prefix: str
 
     @property
@@ -87,7 +87,7 @@ class FrameFiles(NamedTuple):
         return f"[{','.join(texts)}]".encode()
 
 
-# What a converter reads as one recording.
+# A converter reads either one as one recording.
 Recording = RawFile | FrameFiles
 
 
@@ -145,7 +145,7 @@ def people_of(document: object, where: str) -> list[np.ndarray]:
             raise RawFileError(
                 where, 0, f"person {number}: expected x, y and score of each joint in {KEY_POINTS}"
             )
-        # Where --body 0 is given, or a person has hands only.
+        # A person may have hands or a face only, or none with --body 0.
         if points.any():
             found.append(points)
     return found

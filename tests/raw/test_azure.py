@@ -65,5 +65,7 @@ def test_other_structures_are_refused(frames, names, reason):
 
 
 def test_another_skeleton_is_refused_with_the_one_that_fits():
-    with pytest.raises(RawFileError, match=r"no joint is named .*, of ntu25; .*use --layout azure32"):
+    with pytest.raises(
+        RawFileError, match=r"no joint is named .*, of ntu25; .*use --layout azure32"
+    ):
         read([{"bodies": [body(1)]}], skeleton=NTU_25)

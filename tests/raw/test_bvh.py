@@ -114,7 +114,11 @@ def test_windows_blank_lines_and_a_mark_change_nothing(newline):
         ("-2 0", "nan 0", "a.bvh:8: expected a finite number, found 'nan'"),
         ("OFFSET 5 5", "OFFSET 5", "a.bvh:5: expected a finite number, found 'CHANNELS'"),
         ("OFFSET 0 -2 0", "", "a.bvh:9: expected OFFSET of 'Left Knee'"),
-        ("CHANNELS 6", "CHANNELS 7", "a.bvh:5: expected CHANNELS of 'Hips' and their number, up to"),
+        (
+            "CHANNELS 6",
+            "CHANNELS 7",
+            "a.bvh:5: expected CHANNELS of 'Hips' and their number, up to",
+        ),
         ("CHANNELS 6", "CHANNELS 5", "a.bvh:5: expected a joint or }, found 'Yrotation'"),
         ("Zposition Z", "Wposition Z", "a.bvh:5: expected channels such as Xposition"),
         ("}\nMOTION", "MOTION", "a.bvh:19: expected more; is the file cut short?"),
@@ -124,7 +128,11 @@ def test_windows_blank_lines_and_a_mark_change_nothing(newline):
         ("Frames: 2", "Frames: 9999999", "expected at most 216000 frames, found 9999999"),
         ("90 0 0", "90 0", "a.bvh:25: expected 13 finite numbers, one for each channel, found"),
         ("90 0 0", "90 0 inf", "a.bvh:25: expected 13 finite numbers"),
-        ("RightKnee", "Other", "a.bvh: no joint is named knee right, of legs; found Hips, Left Kne"),
+        (
+            "RightKnee",
+            "Other",
+            "a.bvh: no joint is named knee right, of legs; found Hips, Left Kne",
+        ),
     ],
 )
 def test_a_damaged_file_is_refused_with_the_line(old, new, reason):

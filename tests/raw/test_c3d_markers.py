@@ -56,7 +56,11 @@ def test_missing_markers_are_refused_with_those_of_the_file():
 
 @pytest.mark.parametrize(
     ("size", "reason"),
-    [(0, "not a readable C3D file"), (600, "not a readable C3D file"), (-512, "is the file cut sho")],
+    [
+        (0, "not a readable C3D file"),
+        (600, "not a readable C3D file"),
+        (-512, "is the file cut sho"),
+    ],
 )
 def test_a_file_that_is_cut_short_is_refused(size, reason):
     data = c3d_file(markers=np.tile(MARKERS, (20, 1, 1)))

@@ -21,7 +21,7 @@ from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.ntu import Body, format_skeleton, parse_skeleton
 from scdnet.raw.raw_files import RawFileError
 from scdnet.skeletons import NTU_25
-from tests.raw.walker import csv, npz, walked, walking
+from tests.raw.walker import csv, known_joints, npz, walked, walking
 
 
 def mapped(layout: str, unit: str, up: str) -> CaptureSpec:
@@ -70,7 +70,8 @@ def test_every_layout_unit_and_axis_gives_the_same_frames(layout, unit, up):
     frames = walking(layout) @ LEAN @ UP_ROTATIONS[up] * UNITS[unit]
     found = read_frames(csv(frames.round(DIGITS[unit])), "x.csv", mapped(layout, unit, up))
     assert found.dtype == np.float32 and found.flags.c_contiguous
-    np.testing.assert_allclose(found, expected, atol=2e-5)
+    known = known_joints(layout)
+    np.testing.assert_allclose(found[:, :, known], expected[:, :, known], atol=2e-5)
 
 
 @pytest.mark.parametrize(

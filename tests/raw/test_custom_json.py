@@ -8,7 +8,9 @@ from scdnet.skeletons import MEDIAPIPE_33, OPENPOSE_25
 @pytest.mark.parametrize("data", [b"{}", b"[]", b"3", b'"people"', b'{"a": [1]}', b"null"])
 @pytest.mark.parametrize("skeleton", [MEDIAPIPE_33, OPENPOSE_25])
 def test_json_of_others_is_refused_with_what_is_read(data, skeleton):
-    with pytest.raises(RawFileError, match="expected JSON of OpenPose .*, of Azure Kinect .*found"):
+    with pytest.raises(
+        RawFileError, match=r"expected JSON of OpenPose .*, of Azure Kinect .*found"
+    ):
         read_json(data, "a.json", skeleton)
 
 

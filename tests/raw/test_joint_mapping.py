@@ -16,7 +16,7 @@ from scdnet.skeletons import (
     SMPL_24,
     mirrored_name,
 )
-from tests.raw.walker import walked, walking
+from tests.raw.walker import known_joints, walked, walking
 
 # The documented errors in meters.
 ERROR = {
@@ -139,13 +139,9 @@ def test_joints_of_the_new_layouts_that_are_no_plain_copies():
     )  # fmt: skip
 
 
-# What a layout lacks is guessed from its limb, which bends in another way in the walk.
-GUESSED = {"h36m17": ("hand", "foot", "thumb"), "openni15": ("wrist", "ankle", "tip", "thumb")}
-
-
 @pytest.mark.parametrize("name", MAPPINGS)
 def test_one_body_in_every_layout_gives_the_same_joints(name):
-    known = [not any(word in joint for word in GUESSED.get(name, ())) for joint in NTU_25.joints]
+    known = known_joints(name)
     found = joint_matrix(SKELETONS[name]) @ walking(name)
     np.testing.assert_allclose(found[:, known], walked()[:, known], atol=1e-12)
 

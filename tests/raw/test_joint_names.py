@@ -6,8 +6,11 @@ from scdnet.raw.joint_names import match_joints, name_key
 from scdnet.raw.raw_files import RawFileError
 from scdnet.skeletons import SKELETONS, SMPL_24
 
-TRUNK = {"LAFAN1": "Hips Spine Spine1 Spine2 Neck Head", "CMU": "Hips LowerBack Spine Spine1 Neck Head",
-         "Xsens": "Hips Chest Chest2 Chest3 Chest4 Neck Head"}  # fmt: skip
+TRUNK = {
+    "LAFAN1": "Hips Spine Spine1 Spine2 Neck Head",
+    "CMU": "Hips LowerBack Spine Spine1 Neck Head",
+    "Xsens": "Hips Chest Chest2 Chest3 Chest4 Neck Head",
+}
 ARMS = "UpLeg Leg Foot {toe} Shoulder Arm ForeArm Hand {fingers}"
 SIDES = {
     "LAFAN1": ARMS.format(toe="Toe", fingers=""),
@@ -77,7 +80,10 @@ def test_a_name_of_its_own_is_not_taken_for_that_of_a_rig():
         ([], "no joint is named pelvis, left hip, "),
         (rig("LAFAN1")[1:], "no joint is named pelvis, of smpl24; found Spine, Spine1, "),
         ([*rig("LAFAN1"), "hips"], "a: expected one joint 'pelvis', found 'Hips' and 'hips'"),
-        (SKELETONS["azure32"].joints, "use --layout azure32, or describe the joints of the file in"),
+        (
+            SKELETONS["azure32"].joints,
+            "use --layout azure32, or describe the joints of the file in",
+        ),
     ],
 )
 def test_a_joint_that_is_missing_or_there_twice_is_refused(names, reason):

@@ -61,17 +61,22 @@ def test_two_people_are_two_bodies():
     np.testing.assert_array_equal(bodies[1, 1], LANDMARKS + 3)
 
 
-@pytest.mark.parametrize("name", ["poseLandmarks", "pose_landmarks", "image_landmarks", "keypoints"])
+@pytest.mark.parametrize(
+    "name", ["poseLandmarks", "pose_landmarks", "image_landmarks", "keypoints"]
+)
 def test_image_landmarks_are_refused_by_their_name(name):
     for content in ([{name: AS_DICTS}], {name: [AS_DICTS]}):
-        with pytest.raises(RawFileError, match="image landmarks .*; keep pose_world_landmarks"):
+        with pytest.raises(RawFileError, match=r"image landmarks .*; keep pose_world_landmarks"):
             read(content)
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ([AS_DICTS[:32]], "frame 1: expected 33 landmarks of x, y, z and perhaps visibility, found 3"),
+        (
+            [AS_DICTS[:32]],
+            "frame 1: expected 33 landmarks of x, y, z and perhaps visibility, found 3",
+        ),
         ([[row[:2] for row in AS_LISTS]], "found numbers of shape (33, 2)"),
         ([[{"x": 1}] * 33], "landmarks: expected lists of finite numbers"),
         ([AS_DICTS, 5], "frame 2: expected a list of landmarks, found 5"),

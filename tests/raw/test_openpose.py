@@ -15,6 +15,11 @@ from scdnet.skeletons import COCO_17, HALPE_26, NTU_25, OPENPOSE_25
 POSE = np.stack([np.arange(25) % 5 * 10, np.arange(25) // 5 * 30, np.full(25, 0.5)], axis=1) + 1
 
 
+def moved(x: float) -> np.ndarray:
+    """Return the pose at another place."""
+    return POSE + np.array([x, 0, 0])
+
+
 def document(*people: np.ndarray) -> bytes:
     """Return a frame as OpenPose writes it."""
     listed = [
@@ -110,8 +115,12 @@ def test_a_broken_frame_is_named(tmp_path):
 
 
 def test_nobody_is_an_absent_frame_and_people_without_a_body_are_nobody(tmp_path):
-    frames = [document(POSE, POSE + [300, 0, 0]), document(), document(np.zeros((25, 3))),
-              document(POSE + [301, 0, 0], POSE + [1, 0, 0])]  # fmt: skip
+    frames = [
+        document(POSE, moved(300)),
+        document(),
+        document(np.zeros((25, 3))),
+        document(moved(301), moved(1)),
+    ]
     (recording,) = write(tmp_path, {f"a_{n}_keypoints.json": d for n, d in enumerate(frames)})
     bodies = read(recording)
     assert bodies[:, :, 0, 0].tolist() == [[1, 0, 0, 2], [301, 0, 0, 302]]
@@ -122,7 +131,7 @@ def test_nobody_is_an_absent_frame_and_people_without_a_body_are_nobody(tmp_path
     [
         (18, OPENPOSE_25, "expected 25 joints of openpose25 in pose_keypoints_2d, found 18; descr"),
         (17, OPENPOSE_25, "found 17; use --layout coco17"),
-        (26, COCO_17, "expected 17 joints of coco17 in pose_keypoints_2d, found 26; use --layout h"),
+        (26, COCO_17, "expected 17 joints of coco17 in pose_keypoints_2d, found 26; use --layo"),
         (25, HALPE_26, "found 25; use --layout openpose25"),
         (25, NTU_25, "2-D, ntu25 is 3-D; use --layout openpose25 --unit px --up -y"),
     ],

@@ -9,7 +9,7 @@ POSE = np.array([[0.0, 0, 1], [3, 4, 1], [1, 2, 1]])
 
 def at(x: float, y: float = 0.0) -> np.ndarray:
     """Return three joints of x, y and score, moved by (x, y)."""
-    return POSE + [x, y, 0]
+    return POSE + np.array([x, y, 0])
 
 
 def listed(*people: np.ndarray) -> np.ndarray:

@@ -76,6 +76,16 @@ def walking(layout: str, num_frames: int = 12) -> np.ndarray:
     return np.stack([body[joint] for joint in SKELETONS[layout].joints], axis=1)
 
 
+# A layout that lacks these joints has them guessed from the limb, which bends otherwise in the walk.
+GUESSED = {"h36m17": ("hand", "foot", "thumb"), "openni15": ("wrist", "ankle", "tip", "thumb")}
+
+
+def known_joints(layout: str) -> list[int]:
+    """Return the joints of NTU_25 that the rules of a layout find in the walk."""
+    words = GUESSED.get(layout, ())
+    return [v for v, joint in enumerate(NTU_25.joints) if not any(word in joint for word in words)]
+
+
 def walked() -> np.ndarray:
     """Return the walk as (T, 25, 3) in the joints of NTU_25."""
     body = walk()
