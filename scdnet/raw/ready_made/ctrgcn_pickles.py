@@ -171,7 +171,7 @@ def read_raw(tracks: Sequence[Track], num_frames: int) -> np.ndarray:
     bodies = np.zeros((MAX_BODIES, num_frames, NTU_25.num_joints, 3), np.float32)
     is_present = np.zeros((MAX_BODIES, num_frames), bool)
     moving = [(track, track.joints.read().reshape(-1, NTU_25.num_joints, 3)) for track in tracks]
-    # Of equal ones, the first in the file comes first.
+    # The sort is stable: equal ones stay in the order of the file.
     moving.sort(key=lambda pair: -float(pair[1].reshape(-1, 3).std(axis=0).sum()))
     for track, joints in moving:
         has_room = np.logical_not(is_present[:, track.frames].any(axis=1))

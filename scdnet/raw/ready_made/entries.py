@@ -58,10 +58,10 @@ class ReadyMade:
     # The joints of the files.
     skeleton: Skeleton
     class_names: tuple[str, ...]
-    # In any order. Entries of different files with the same name are the same sequence.
+    # They come in any order. Entries of different files with the same name are the same sequence.
     entries: list[Entry]
     rejected: list[Rejection]
-    # What had been done to the data already; an attribute of the store.
+    # It tells what had been done to the data already, and becomes an attribute of the store.
     source_processing: str
     # Bodies (M, T, V, 3), with the joints of the skeleton -> normalized float32 (T, 2, V, 3). It is
     # picklable, and gets the skeleton because --to may replace it. Raises NormalizeError.

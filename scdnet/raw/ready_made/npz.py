@@ -50,7 +50,7 @@ class Npz:
                     path = scratch.unpack(content, member.file_size, where)
                     return open_npy(Source(path, where))
                 print(f"Checking {where}: {format_size(member.file_size)}", flush=True)
-                # At the end, the sum of all bytes is compared to that in the archive.
+                # The last read compares the sum of all bytes to that in the archive.
                 while content.read(BLOCK_BYTES):
                     pass
             start = self._find_content(member)

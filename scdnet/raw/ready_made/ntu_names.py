@@ -1,4 +1,4 @@
-"""What the names of NTU RGB+D recordings say about ready-made sequences."""
+"""Facts about ready-made sequences that their NTU RGB+D names contain."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from scdnet.data.store import SequenceTable
 from scdnet.raw.datasets import NTU_DATASETS, NtuName, class_names, parse_ntu_name
 
-# What follows a name in the lists of some scripts.
+# Some lists have it behind each name.
 SUFFIX = ".skeleton"
 
 

@@ -1,4 +1,4 @@
-"""From the entries of ready-made files to a conversion: unite, check, read and normalize them."""
+"""Plan a conversion of the entries of ready-made files: unite, check, read and normalize them."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -142,7 +142,7 @@ def select_benchmarks(
     usable = list(entries)
     selected: list[str] = []
     rejected = []
-    # Of equal ones, the first comes first.
+    # The sort is stable: equal ones stay in the order of the files.
     for benchmark in sorted(sizes, key=lambda benchmark: -sizes[benchmark]):
         lost = [entry for entry in usable if benchmark not in entry.is_train]
         if selected and len(lost) > MAX_LOST * len(usable):

@@ -50,7 +50,7 @@ class Scratch:
             while left and (block := member.read(min(BLOCK_BYTES, left))):
                 file.write(block)
                 left -= len(block)
-        # At its very end, the sum of all bytes is compared to that in the archive.
+        # This read compares the sum of all bytes to that in the archive.
         if left or member.read(1):
             found = "more" if not left else f"{num_bytes - left}"
             raise RawFileError(where, 0, f"expected {num_bytes} bytes, found {found}")

@@ -18,7 +18,7 @@ UNNAMED = "custom"
 
 
 class Side(NamedTuple):
-    """What the name of a split says."""
+    """A side of a benchmark, as the name of a split tells it."""
 
     benchmark: str
     is_train: bool
