@@ -73,9 +73,9 @@ def axes_of(shape: tuple[int, ...], skeleton: Skeleton) -> list[tuple[int, ...]]
 
 def name_axes(order: tuple[int, ...]) -> str:
     """Name the axes of an array that `order` turns into (T, V, 3) or (T, M, V, 3)."""
-    names = ("frames", "joints", "coordinates")
-    if len(order) == 4:
-        names = ("frames", "bodies", "joints", "coordinates")
+    names = ["frames", "bodies", "joints", "coordinates"]
+    if len(order) == 3:
+        names.remove("bodies")
     return ", ".join(names[order.index(axis)] for axis in range(len(order)))
 
 

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -144,7 +144,15 @@ def describe_content(root: Path) -> str:
     return ""
 
 
-def duplicate_rejection(file: RawFile, first: RawFile) -> Rejection:
+class Located(Protocol):
+    """A recording that messages can name."""
+
+    @property
+    def where(self) -> str:
+        """Return the name of its file."""
+
+
+def duplicate_rejection(file: Located, first: Located) -> Rejection:
     """Return the rejection of `file`, which has the same name as `first`."""
     return Rejection(file.where, 0, f"{DUPLICATE} {first.where}, which is used instead")
 

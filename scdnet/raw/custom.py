@@ -54,14 +54,16 @@ def plan_job(
     files = [file for file in files if file.inner or Path(file.path).resolve() != table_file]
     named, rejected = name_recordings(group_recordings(files), has_class_folders=has_class_folders)
     if table_path is not None:
-        rows, bad_lines = match_table(table_path, named)
-        rejected = [*bad_lines, *rejected]
+        lines, bad_lines = read_table(table_path)
+        rows, misfits = match_table(lines, named, str(table_path))
+        rejected = [*bad_lines, *misfits, *rejected]
     else:
-        rows = {
+        lines = rows = {
             name: Row(class_folder(file) if has_class_folders else "unlabeled", {}, True, 0)
             for name, file in named.items()
         }
-    class_names, class_ids = number_classes(row.label for row in rows.values())
+    # The classes are those of the whole table.
+    class_names, class_ids = number_classes(row.label for row in lines.values())
     filled = () if capture.target == capture.skeleton else filled_joints(capture.skeleton)
     train = [name for name, row in rows.items() if row.is_train]
     return Job(
@@ -128,14 +130,14 @@ def class_folder(file: Recording) -> str:
 
 
 def match_table(
-    path: Path, named: Mapping[str, Recording]
+    lines: Mapping[str, Row], named: Mapping[str, Recording], where: str
 ) -> tuple[dict[str, Row], list[Rejection]]:
     """Return the rows of a table by the names of the recordings, and what cannot be used.
 
     Names in the table may have folders in front, of which those that both have must agree. Raises
-    RawFileError as `read_table` does, and if no line fits a recording.
+    ScdnetError if no line fits a recording.
     """
-    lines, rejected = read_table(path)
+    rejected = []
     by_stem: dict[str, list[str]] = {}
     for name in named:
         by_stem.setdefault(PurePosixPath(name).name, []).append(name)
@@ -149,17 +151,16 @@ def match_table(
         if listed in fitting:
             fitting = [listed]
         if len(fitting) != 1 or fitting[0] in rows:
-            rejected.append(Rejection(str(path), row.line, _misfit(listed, fitting)))
+            rejected.append(Rejection(where, row.line, _misfit(listed, fitting)))
         else:
             rows[fitting[0]] = row
-    if named and not rows:
+    if named and lines and not rows:
         raise ScdnetError(
-            f"{path}: no line is that of a recording; the first, line "
-            f"{min(row.line for row in lines.values())}, names {next(iter(lines))!r}, "
-            f"the first recording is {next(iter(named))!r}"
+            f"{where}: no line names a recording; the first line is that of "
+            f"{next(iter(lines))!r}, the first recording is {next(iter(named))!r}"
         )
     rejected += [
-        Rejection(file.where, 0, f"no usable line in the table {path}")
+        Rejection(file.where, 0, f"no usable line in the table {where}")
         for name, file in named.items()
         if name not in rows
     ]

@@ -10,20 +10,28 @@ from scdnet.skeleton import Skeleton, mean_joint
 from scdnet.skeletons import MEDIAPIPE_33, SKELETONS
 
 # A bone of the first frame that is longer than this many times the median of the other frames
-# leads to a joint that was lost.
+# leads to a joint that was lost. Lengths of short ones, measured in trunks, vary more.
 MAX_BONE_RATIO = 2
+MIN_BONE = 0.25
 # The extent along z is 0.09 to 0.6 of the larger of the other two in UI-PRMD, IntelliRehabDS,
 # NW-UCLA and PRECOG.
 MIN_DEPTH_RATIO = 0.02
 # The bones of openpose25 are 1.9 to 4 times as long as those of ntu25, if the joints are ntu25's.
 MAX_BONES_RATIO = 0.8
-# The trunk of a person in a picture, as a share of its height, does not exceed this. In meters it
-# measures 0.4 to 0.7 m in UI-PRMD and IntelliRehabDS.
-MAX_SHARE = 0.35
+# The trunk of a person in a picture, as a share of its height, does not exceed the first of these.
+# In meters it measures 0.4 to 0.7 m in UI-PRMD and IntelliRehabDS, but down to 0.1 m in NW-UCLA.
+# The longest way along bones, such as from a hand to a foot, measures 1.6 m or more in all three.
+MAX_TRUNK_SHARE = 0.35
+MAX_SPAN = 1.3
 # Image landmarks may leave the picture.
 PICTURE = (-0.5, 1.5)
+MIN_INSIDE = 0.9
+# The percentile of the lengths of a bone at which it is taken to be parallel to the picture.
+STRETCHED = 95
 # MediaPipe measures depth from the middle of the hips; this share of the trunk is noise.
 MAX_HIP_DEPTH = 0.15
+# A trunk in pixels. MediaPipe's world landmarks are meters.
+MIN_PIXELS = 20
 # The cosine between the trunk and the axis that points up, and the share of the frames that have
 # more, where people stand or sit.
 MIN_UP_COSINE = 0.8
@@ -34,7 +42,9 @@ def check_reading(reading: Reading, where: str, skeleton: Skeleton) -> None:
     """Raise RawFileError if the numbers of a file cannot be joints of `skeleton`."""
     check_finite(reading, where, skeleton)
     # 2-D joints that were not found are 0 0 0, with a score of 0.
-    if skeleton.dims == 3:
+    if skeleton.dims == 2:
+        check_scores(reading, where, skeleton)
+    else:
         check_tracked(reading, where, skeleton)
         check_depth(reading.bodies, where, skeleton)
 
@@ -91,21 +101,28 @@ def check_tracked(reading: Reading, where: str, skeleton: Skeleton) -> None:
 
 
 def forgive_origin(body: np.ndarray, is_untracked: np.ndarray, skeleton: Skeleton) -> None:
-    """Clear the mark (T, V) of a joint that is the origin in the first frame of a body (T, V, C).
+    """Clear the marks (T, V) of a joint that is the origin in the first frames of a body (T, V, C).
 
-    Its bones are then as long there as in the other frames.
+    These are one frame, and the next ones in which the sensor repeats the position. The bones of
+    the joint are as long there as in the other frames.
     """
-    present = body.any(axis=(1, 2)).nonzero()[0]
+    present = np.flatnonzero(body.any(axis=(1, 2)))
     if len(present) < 2 or is_untracked[present[0]].sum() != 1:
         return
     joint = int(is_untracked[present[0]].argmax())
+    is_alone = is_untracked[present, joint] & (is_untracked[present].sum(axis=1) == 1)
+    is_first = np.cumprod(is_alone).astype(bool)
+    if is_first.all():
+        return
     neighbors = [
         other for bone in skeleton.bones if joint in bone for other in bone if other != joint
     ]
     bones = body[present][:, neighbors] - body[present][:, [joint]]
     lengths = np.linalg.norm(bones, axis=-1)  # (present frames, neighbors)
-    if (lengths[0] <= MAX_BONE_RATIO * np.median(lengths[1:], axis=0)).all():
-        is_untracked[present[0], joint] = False
+    others = np.median(lengths[~is_first], axis=0)
+    size = np.median(np.linalg.norm(trunk(body[present], skeleton), axis=1))
+    if (lengths[is_first] <= MAX_BONE_RATIO * np.maximum(others, MIN_BONE * size)).all():
+        is_untracked[present[is_first], joint] = False
 
 
 def check_depth(bodies: np.ndarray, where: str, skeleton: Skeleton) -> None:
@@ -125,39 +142,68 @@ def check_depth(bodies: np.ndarray, where: str, skeleton: Skeleton) -> None:
                 raise RawFileError(where, 0, reason)
 
 
+def check_scores(reading: Reading, where: str, skeleton: Skeleton) -> None:
+    """Raise RawFileError if the third number of 2-D joints is not a score."""
+    scores = reading.bodies[..., 2]
+    is_negative: np.ndarray = scores < 0
+    if is_negative.any():
+        body, frame = _first(np.any(is_negative, axis=-1))
+        found = scores[body, frame].min()
+        fail(
+            reading,
+            frame,
+            where,
+            f"frame {frame + 1}, body {body + 1}: expected x, y and score of each joint, found a "
+            f"score of {found:g}; {_suggest_3d(skeleton)}",
+        )
+    for body in reading.bodies:
+        present = body[body.any(axis=(1, 2))]
+        other = find_layout(present, skeleton, dims=3) if (present[..., 2] > 1).any() else None
+        if other is not None:
+            raise RawFileError(
+                where,
+                0,
+                "the third number of each joint is not a score in 0..1, and the joints look like "
+                f"those of the 3-D layout {other}",
+            )
+
+
+def _suggest_3d(skeleton: Skeleton) -> str:
+    """Return a sentence on the 3-D layouts that have as many joints."""
+    fitting = [
+        other.name
+        for other in SKELETONS.values()
+        if other.dims == 3 and other.num_joints == skeleton.num_joints
+    ]
+    return f"are these 3-D joints ({' or '.join(fitting)})?" if fitting else "are these 3-D joints?"
+
+
 def find_scores(body: np.ndarray, skeleton: Skeleton) -> str | None:
     """Return what is wrong with (T, V, C) if the third numbers are confidences in 0..1."""
     scores = body[..., 2]
     if not ((scores >= 0) & (scores <= 1)).all():
         return None
-    other = find_2d_layout(body, skeleton)
-    if other is None and not (is_in_picture(body, skeleton) and scores.any()):
+    other = find_layout(body, skeleton, dims=2)
+    if other is None and not (scores.any() and is_small_picture(body, skeleton)):
         return None
-    name = other or " or ".join(_layouts_2d(skeleton.num_joints)) or "of a 2-D skeleton"
+    name = f"use the layout {other}" if other else "use a 2-D layout"
     return (
         "the third number of each joint is a confidence, not a coordinate: joints of a picture; "
-        f"use the layout {name} with --unit px --up -y"
+        f"{name} with --unit px --up -y"
     )
 
 
-def find_2d_layout(body: np.ndarray, skeleton: Skeleton) -> str | None:
-    """Return the 2-D layout to which the joints (T, V, C) belong rather than to `skeleton`.
+def find_layout(body: np.ndarray, skeleton: Skeleton, *, dims: int) -> str | None:
+    """Return the layout to which the joints (T, V, C) belong rather than to `skeleton`, if any.
 
-    Its bones are then far shorter in the picture.
+    Its bones are then far shorter in the plane of x and y.
     """
     length = bone_length(body, skeleton)
-    for name in _layouts_2d(skeleton.num_joints):
-        if bone_length(body, SKELETONS[name]) < MAX_BONES_RATIO * length:
-            return name
+    for other in SKELETONS.values():
+        is_alike = other.dims == dims and other.num_joints == skeleton.num_joints
+        if is_alike and bone_length(body, other) < MAX_BONES_RATIO * length:
+            return other.name
     return None
-
-
-def _layouts_2d(num_joints: int) -> list[str]:
-    return [
-        other.name
-        for other in SKELETONS.values()
-        if other.dims == 2 and other.num_joints == num_joints
-    ]
 
 
 def bone_length(body: np.ndarray, skeleton: Skeleton) -> float:
@@ -167,18 +213,34 @@ def bone_length(body: np.ndarray, skeleton: Skeleton) -> float:
     return float(np.linalg.norm(bones, axis=-1).mean())
 
 
-def is_in_picture(body: np.ndarray, skeleton: Skeleton) -> bool:
-    """Check whether x and y of (T, V, C) are shares of the width and height of a picture."""
+def is_in_picture(body: np.ndarray) -> bool:
+    """Check whether x and y of (T, V, C) may be shares of the width and height of a picture."""
     points = body[..., :2]
     low, high = PICTURE
     # Shares are positive, but for a few.
-    is_share = ((points >= 0) & (points <= 1)).mean() > 0.9
-    return bool(
-        is_share
-        and points.min() >= low
-        and points.max() <= high
-        and np.median(np.linalg.norm(trunk(body, skeleton)[:, :2], axis=1)) < MAX_SHARE
+    is_share = ((points >= 0) & (points <= 1)).mean() > MIN_INSIDE
+    return bool(is_share and points.min() >= low and points.max() <= high)
+
+
+def is_small_picture(body: np.ndarray, skeleton: Skeleton) -> bool:
+    """Check whether (T, V, C) is in a picture, and smaller than people are in meters."""
+    return (
+        is_in_picture(body)
+        and float(np.median(np.linalg.norm(trunk(body, skeleton)[:, :2], axis=1))) < MAX_TRUNK_SHARE
+        and find_span(body, skeleton) < MAX_SPAN
     )
+
+
+def find_span(body: np.ndarray, skeleton: Skeleton) -> float:
+    """Return the longest way along the bones of (T, V, C), stretched, in the plane of x and y."""
+    ways = np.full((skeleton.num_joints, skeleton.num_joints), np.inf)
+    np.fill_diagonal(ways, 0)
+    for child, parent in skeleton.bones:
+        lengths = np.linalg.norm(body[:, child, :2] - body[:, parent, :2], axis=-1)
+        ways[child, parent] = ways[parent, child] = np.percentile(lengths, STRETCHED)
+    for joint in range(skeleton.num_joints):
+        ways = np.minimum(ways, ways[:, [joint]] + ways[[joint]])
+    return float(ways.max())
 
 
 def trunk(body: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -220,8 +282,11 @@ def find_image_landmarks(body: np.ndarray, skeleton: Skeleton) -> str | None:
     is_centered = bool(np.median(np.abs(hips[:, :2]), axis=0).max() <= MAX_HIP_DEPTH * length)
     if is_centered or not is_flat_at_hips:
         return None
-    is_pixels = skeleton.name == MEDIAPIPE_33.name and body[..., :2].min() >= 0 and length > 20
-    if is_in_picture(body, skeleton) or is_pixels:
+    if skeleton.name == MEDIAPIPE_33.name:
+        is_image = is_in_picture(body) or (body[..., :2].min() >= 0 and length > MIN_PIXELS)
+    else:
+        is_image = is_small_picture(body, skeleton)
+    if is_image:
         return (
             "image landmarks: x and y are places in the picture, and z is measured from the hips; "
             "positions in meters are needed, such as MediaPipe's world landmarks "

@@ -167,6 +167,6 @@ def number_classes(labels: Iterable[str]) -> tuple[tuple[str, ...], dict[str, in
     def value(label: str) -> int | str:
         return int(label.partition(".")[0]) if is_integer else label
 
-    values = sorted({value(label) for label in distinct})  # type: ignore[type-var]
+    values = sorted({value(label) for label in distinct})
     ids = {name: index for index, name in enumerate(values)}
     return tuple(map(str, ids)), {label: ids[value(label)] for label in distinct}

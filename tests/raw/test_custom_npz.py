@@ -87,7 +87,7 @@ SHAPE = (
 )
 NUMPY = "expected an array as numpy.savez writes it"
 BYTES = "bytes of float64 in shape"
-HUGE = (216_000, 10**9, 20, 3)
+HUGE = (216_000, 6, 20, 3)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ HUGE = (216_000, 10**9, 20, 3)
         (npz_of(npy_of((-4, 20, 3), 1920)), f"{SHAPE}, found (-4, 20, 3)"),
         (npz_of(npy_of((4, 20, 3), 1919)), f"expected 1920 {BYTES} (4, 20, 3), found 1919"),
         (npz_of(npy_of((4, 20, 3), 1921)), f"expected 1920 {BYTES} (4, 20, 3), found 1921"),
-        (npz_of(npy_of(HUGE, 1920)), f"expected 103680000000000000 {BYTES} {HUGE}, found 1920"),
+        (npz_of(npy_of(HUGE, 1920)), f"expected 622080000 {BYTES} {HUGE}, found 1920"),
         (npz_of(b"no array"), f"{NUMPY} (the magic string is not correct"),
         (npz_of(npy_of((4, 20, 3), 0)[:50]), f"{NUMPY} (EOF: reading array header"),
         (npz_of(b"\x93NUMPY\x03\x00"), f"{NUMPY} (EOF: reading array header length"),
