@@ -32,6 +32,33 @@ DAMAGED_FILE_ERRORS: tuple[type[Exception], ...] = (
     struct.error,
 )
 
+# The first bytes of what often arrives instead of a file, in lower case, and what that is.
+DOWNLOAD_FAULTS = {
+    b"<!doctype html": "a web page, not the file itself; download the file again",
+    b"<html": "a web page, not the file itself; download the file again",
+    b"<?xml": "an XML document, such as the error message of a server; download the file again",
+    b"version https://git-lfs.github.com/spec/": (
+        "a pointer of Git LFS, not the file itself; get the file with `git lfs pull`"
+    ),
+}
+
+
+def find_download_fault(path: Path) -> str | None:
+    """Return what a file is that arrived instead of the one that was asked for, else None.
+
+    Such are web pages, error messages of servers and pointers of Git LFS. Raises OSError if the
+    file cannot be read.
+    """
+    with path.open("rb") as file:
+        return name_download_fault(file.read(512))
+
+
+def name_download_fault(content: bytes) -> str | None:
+    """Return what `find_download_fault` does for the first bytes of a file."""
+    # A page may start with a byte order mark and blank lines.
+    start = content[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((fault for mark, fault in DOWNLOAD_FAULTS.items() if start.startswith(mark)), None)
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from scdnet.errors import ScdnetError
-from scdnet.files import atomic_write
+from scdnet.files import DOWNLOAD_FAULTS, atomic_write, find_download_fault
 
 
 def write(path: Path, text: str, error: BaseException | None = None) -> None:
@@ -62,3 +62,20 @@ def test_a_folder_is_not_replaced(tmp_path):
     with pytest.raises(ScdnetError, match="folder: is a directory, expected the name of a file"):
         write(tmp_path / "folder", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("mark", DOWNLOAD_FAULTS)
+@pytest.mark.parametrize("before", [b"", b"\n\n  ", b"\xef\xbb\xbf"])
+def test_what_arrives_instead_of_a_file_is_named(tmp_path, mark, before):
+    path = tmp_path / "a.h5"
+    for start in (mark, mark.upper()):
+        path.write_bytes(before + start + b" anything" * 100)
+        assert find_download_fault(path) == DOWNLOAD_FAULTS[mark]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"a <html", b"versi"]
+)
+def test_other_files_are_no_failed_downloads(tmp_path, content):
+    (tmp_path / "a.h5").write_bytes(content)
+    assert find_download_fault(tmp_path / "a.h5") is None

@@ -77,26 +77,26 @@ def check_drawing(out: Path, known: FeatureTable, store: Path) -> None:
 
 
 def format_prediction(recording: Path, prediction: Prediction, known: FeatureTable) -> str:
-    """Return the tables that are printed: the likeliest classes and the most similar sequences."""
-    likeliest = list(prediction.probabilities.items())[:MAX_CLASSES]
-    classes = tabulate(
-        [(f"{100 * probability:.1f} %", name) for name, probability in likeliest],
-        headers=("probability", "class"),
-        colalign=("right", "left"),
-        disable_numparse=True,
-    )
-    neighbors = tabulate(
-        [
-            (f"{neighbor.similarity:.3f}", neighbor.class_name, neighbor.name)
-            for neighbor in prediction.neighbours
-        ],
-        headers=("similarity", "class", "sequence"),
-        colalign=("right", "left", "left"),
-        disable_numparse=True,
-    )
+    """Return the tables that are printed: the likeliest classes and the most similar sequences.
+
+    Where the known sequences have a single class, as unlabeled ones do, classes are left out.
+    """
     num_classes = len(prediction.probabilities)
-    title = f"{recording}, compared with {len(known.x)} sequences of {num_classes} classes"
-    return f"{title}\n\n{classes}\n\n{neighbors}"
+    title = f"{recording}, compared with {len(known.x)} sequences"
+    neighbors = [(f"{n.similarity:.3f}", n.class_name, n.name) for n in prediction.neighbours]
+    if not num_classes:
+        unlabeled = [(similarity, name) for similarity, _, name in neighbors]
+        return f"{title}\n\n{_tabulate(unlabeled, ('similarity', 'sequence'))}"
+    likeliest = list(prediction.probabilities.items())[:MAX_CLASSES]
+    percents = [(f"{100 * probability:.1f} %", name) for name, probability in likeliest]
+    classes = _tabulate(percents, ("probability", "class"))
+    similar = _tabulate(neighbors, ("similarity", "class", "sequence"))
+    return f"{title} of {num_classes} classes\n\n{classes}\n\n{similar}"
+
+
+def _tabulate(rows: Sequence[tuple[str, ...]], headers: tuple[str, ...]) -> str:
+    alignment = ("right", *["left"] * (len(headers) - 1))
+    return tabulate(rows, headers=headers, colalign=alignment, disable_numparse=True)
 
 
 def draw_prediction(
@@ -106,8 +106,10 @@ def draw_prediction(
     # Classification without a drawing works without matplotlib.
     from scdnet.viz.render import render
 
-    name, probability = next(iter(prediction.probabilities.items()))
-    title = f"{100 * probability:.0f} % {name}"
+    title = "the recording"
+    if prediction.probabilities:
+        name, probability = next(iter(prediction.probabilities.items()))
+        title = f"{100 * probability:.0f} % {name}"
     drawings = [Drawing(recording.stem, title, frames, store.skeleton, is_marked=True)]
     for neighbor in prediction.neighbours:
         known = store[find_sequence(store, neighbor.name)]
@@ -117,7 +119,10 @@ def draw_prediction(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Classify a recording by a linear probe on known sequences, and list the most similar ones."""
+    """Classify a recording by a linear probe on known sequences, and list the most similar ones.
+
+    Unlabeled sequences are only searched for the most similar ones.
+    """
     args = parse_arguments(argv)
     frames = read_recording(
         args.recording,

@@ -9,6 +9,8 @@ from scdnet.skeleton import Skeleton, mean_joint
 # Rounding moves a center by micrometers; frames that were never centered are decimeters off.
 MAX_OFFSET = 1e-3  # meters
 MIN_SHOULDER_COSINE = 0.999
+# Trunks of people measure 0.4 to 0.7 m; what is in centimeters or millimeters is far beyond.
+TRUNK_RANGE = (0.05, 10.0)  # meters
 # The trunk of 2-D frames has length 1.
 MAX_TRUNK_ERROR = 0.01
 
@@ -18,9 +20,9 @@ ADVICE = "make them with scdnet.read_recording or scdnet.normalize_frames"
 def check_normalized(frames: np.ndarray, skeleton: Skeleton) -> None:
     """Raise ScdnetError if frames (T, M, V, C) cannot be those of a normalized recording.
 
-    Checked are shape and finite numbers; the center of body 0 at the origin in every frame; and in
-    3-D its shoulders along +x in frame 0, in 2-D a trunk of length 1. Its spine is not along z,
-    since the shoulders are turned last.
+    Checked are shape and finite numbers; the center of body 0 at the origin in every frame; in 3-D
+    its shoulders along +x in frame 0 and the length of its trunk, in 2-D a trunk of length 1. Its
+    spine is not along z, since the shoulders are turned last.
     """
     expected = (MAX_BODIES, skeleton.num_joints, COORDINATES)
     if frames.ndim != 4 or frames.shape[1:] != expected or not len(frames):
@@ -30,23 +32,32 @@ def check_normalized(frames: np.ndarray, skeleton: Skeleton) -> None:
         )
     if not np.isfinite(frames).all():
         raise ScdnetError(f"frames contain NaN or Inf, expected finite numbers; {ADVICE}")
-    body = frames[:, 0]
-    if not body[0].any() and skeleton.dims == 3:
-        raise ScdnetError(f"body 0 is absent in frame 0, expected one that is present; {ADVICE}")
-    is_found = (body[..., skeleton.dims - 1 :] != 0).any(axis=-1)  # (T, V)
+    # The squares of large numbers would overflow.
+    body = frames[:, 0].astype(np.float64)
+    _check_center(body, skeleton)
+    if skeleton.dims == 3:
+        _check_shoulders(body, skeleton)
+    _check_trunk(body, skeleton)
+
+
+def _check_center(body: np.ndarray, skeleton: Skeleton) -> None:
+    center = body[:, list(skeleton.center)]  # (T, joints, C)
+    # Joints that were not found are zero, and the mean of several joints is then another one.
+    is_whole = center.any(axis=2).all(axis=1) | (len(skeleton.center) == 1)
     if skeleton.dims == 2:
-        body = body[is_found[:, list(skeleton.center)].all(axis=1), :, :2]
-    offset = np.linalg.norm(mean_joint(body, skeleton.center), axis=-1).max(initial=0)
+        is_whole = (center[..., 2] > 0).all(axis=1)
+    offsets = np.linalg.norm(center[is_whole][..., : skeleton.dims].mean(axis=1), axis=1)
+    offset = offsets.max(initial=0)
     if offset > MAX_OFFSET:
         raise ScdnetError(
             f"the center of body 0 lies up to {offset:.3g} from the origin, expected 0 in every "
             f"frame: the frames are not normalized; {ADVICE}"
         )
-    check_orientation = _check_shoulders if skeleton.dims == 3 else _check_trunk
-    check_orientation(frames[:, 0], skeleton)
 
 
 def _check_shoulders(body: np.ndarray, skeleton: Skeleton) -> None:
+    if not body[0].any():
+        raise ScdnetError(f"body 0 is absent in frame 0, expected one that is present; {ADVICE}")
     left, right = (mean_joint(body[0], side) for side in skeleton.shoulders)
     across = right - left
     length = np.linalg.norm(across)
@@ -58,11 +69,19 @@ def _check_shoulders(body: np.ndarray, skeleton: Skeleton) -> None:
 
 
 def _check_trunk(body: np.ndarray, skeleton: Skeleton) -> None:
+    """Raise ScdnetError if the median length of a trunk (T, V, C) is not that of a person."""
     lower, upper = skeleton.spine
-    body = body[(body[:, [*lower, *upper], 2] > 0).all(axis=1), :, :2]
-    lengths = np.linalg.norm(mean_joint(body, upper) - mean_joint(body, lower), axis=-1)
-    if not len(lengths) or abs(np.median(lengths) - 1) > MAX_TRUNK_ERROR:
-        found = f"{np.median(lengths):.3g}" if len(lengths) else "none"
+    if skeleton.dims == 2:
+        body = body[(body[:, [*lower, *upper], 2] > 0).all(axis=1), :, :2]
+        unit, shortest, longest = "", 1 - MAX_TRUNK_ERROR, 1 + MAX_TRUNK_ERROR
+    else:
+        body = body[body.any(axis=(1, 2))]
+        upper = tuple(joint for side in skeleton.shoulders for joint in side)
+        unit, (shortest, longest) = " m", TRUNK_RANGE
+    lengths = np.linalg.norm(mean_joint(body, upper) - mean_joint(body, lower), axis=1)
+    length = np.median(lengths) if len(lengths) else np.nan
+    if not shortest <= length <= longest:
         raise ScdnetError(
-            f"expected a trunk of length 1, found {found}: the frames are not normalized; {ADVICE}"
+            f"expected a trunk of {shortest:g} to {longest:g}{unit}, found {length:.3g}{unit}: "
+            f"the frames are not normalized; {ADVICE}"
         )

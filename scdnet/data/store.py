@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from scdnet.errors import ScdnetError
-from scdnet.files import DAMAGED_FILE_ERRORS
+from scdnet.files import DAMAGED_FILE_ERRORS, find_download_fault
 from scdnet.skeleton import Skeleton
 
 FORMAT = "scdnet-sequences"
@@ -80,6 +80,9 @@ class SequenceStore:
                 f"{path}: no such sequence store; make one with `scdnet prepare`"
             ) from None
         except DAMAGED_FILE_ERRORS as error:
+            fault = find_download_fault(path)
+            if fault is not None:
+                raise StoreError(f"{path}: expected a sequence store, found {fault}") from None
             raise StoreError(f"{path}: not a readable HDF5 file ({_one_line(error)})") from error
         try:
             self._read_attributes()

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.serialization import get_unsafe_globals_in_checkpoint
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from scdnet.engine import official
 from scdnet.errors import ScdnetError
-from scdnet.files import DAMAGED_FILE_ERRORS, atomic_write
-from scdnet.models.encoder import DualPathEncoder, EncoderSizes
+from scdnet.files import DAMAGED_FILE_ERRORS, atomic_write, name_download_fault
+from scdnet.models.encoder import ADJACENCY, DualPathEncoder, EncoderSizes
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import DEFAULT_SKELETON
 
@@ -39,9 +40,27 @@ CONTENT = {
     # A dict of states for each rank.
     "random": list,
 }
+# Entries of a file without an encoder that are named.
+MAX_NAMES = 3
 # The part of the model that evaluations use.
 ENCODER = "query.encoder."
 
+
+def _numpy_scalar(dtype: np.dtype, content: bytes) -> np.generic:
+    """Build a number of numpy as its pickles do, and nothing but a number."""
+    if dtype.kind not in "biuf" or not isinstance(content, bytes):
+        raise ValueError(f"expected a number, found {dtype}")
+    return np.frombuffer(content, dtype, count=1)[0]
+
+
+# What the pickle of a number of numpy refers to, such as a best accuracy: the names of numpy 1 and
+# 2, and the classes of types of numbers.
+NUMPY_SCALARS: list[Any] = [
+    (_numpy_scalar, "numpy.core.multiarray.scalar"),
+    (_numpy_scalar, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
+]
 
 # Missing memory, and damage of any kind.
 UNREADABLE: tuple[type[Exception], ...] = (MemoryError, *DAMAGED_FILE_ERRORS)
@@ -69,6 +88,12 @@ class Checkpoint(NamedTuple):
     def is_ours(self) -> bool:
         """Check whether `save_checkpoint` wrote it, not the authors' code or another program."""
         return self.state.get("format") == FORMAT
+
+    @property
+    def epoch(self) -> int | None:
+        """Return the number of completed epochs, if the file states it."""
+        epoch = self.state.get("epoch")
+        return int(epoch) if isinstance(epoch, int | np.integer) else None
 
     @property
     def config(self) -> dict[str, Any] | None:
@@ -105,8 +130,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
         content = path.read_bytes()
+        fault = name_download_fault(content)
+        if fault is not None:
+            raise DamagedCheckpointError(f"{path}: expected a checkpoint, found {fault}")
         _verify_checksums(content)
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with safe_globals(NUMPY_SCALARS):
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         # The message of torch advises to run the code in the file.
         raise DamagedCheckpointError(f"{path}: {_explain_refusal(content)}") from None
@@ -141,11 +170,13 @@ def _verify_checksums(content: bytes) -> None:
 def _explain_refusal(content: bytes) -> str:
     """Explain why torch does not load a file, as unsafe or as no checkpoint at all."""
     try:
-        unsafe = get_unsafe_globals_in_checkpoint(io.BytesIO(content))
+        with safe_globals(NUMPY_SCALARS):
+            unsafe = get_unsafe_globals_in_checkpoint(io.BytesIO(content))
     except DAMAGED_FILE_ERRORS:
         unsafe = []
     if unsafe:
-        return f"not a safe checkpoint: it contains {unsafe[0]}, which is not a tensor"
+        names = ", ".join(sorted(unsafe)[:MAX_NAMES])
+        return f"not a safe checkpoint: besides tensors and numbers it contains {names}"
     return "not a readable checkpoint (torch cannot unpickle it)"
 
 
@@ -164,16 +195,23 @@ def _check_content(checkpoint: Checkpoint) -> None:
 
 
 def query_encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Return the query encoder's weights by our names. Raises CheckpointError if there are none."""
-    is_ours = checkpoint.is_ours
-    model = checkpoint.state.get("model" if is_ours else "state_dict")
-    prefix = ENCODER if is_ours else "encoder_q.encoder."
-    weights = official.within(model if isinstance(model, dict) else {}, prefix)
+    """Return the query encoder's weights by our names.
+
+    Raises CheckpointError if there are none, KeyError if some are missing.
+    """
+    if checkpoint.is_ours:
+        weights = official.within(checkpoint.state["model"], ENCODER)
+        found = checkpoint.state["model"]
+    else:
+        found = official.find_state(checkpoint.state)
+        weights = official.find_encoder(found)
     if not weights:
+        names = ", ".join(map(str, [*(found or checkpoint.state)][:MAX_NAMES])) or "nothing"
         raise CheckpointError(
-            f"{checkpoint.path}: it contains no query encoder; is this a pretraining checkpoint?"
+            f"{checkpoint.path}: it contains no query encoder; is this a pretraining checkpoint? "
+            f"Its first entries are {names}"
         )
-    return weights if is_ours else official.encoder_weights(weights)
+    return weights
 
 
 def _read_skeleton(checkpoint: Checkpoint) -> Skeleton:
@@ -205,6 +243,13 @@ def build_encoder(
         )
     try:
         weights = query_encoder_weights(checkpoint)
+        num_joints = weights[ADJACENCY].shape[-1]
+        if num_joints != skeleton.num_joints:
+            raise CheckpointError(
+                f"{path}: weights for {num_joints} joints, but expected {skeleton.num_joints} of "
+                f"{skeleton.name}, as the file states no skeleton; give a checkpoint of "
+                "scdnet train"
+            )
         sizes = EncoderSizes.from_weights(
             weights, num_heads=num_heads, dropout=dropout, pooling=pooling
         )

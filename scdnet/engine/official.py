@@ -1,10 +1,12 @@
 """Conversion of the authors' checkpoints to our names.
 
 Theirs contain one module per subset and branch where ours contain one for all, and convolve over
-(T, V) where ours convolve over (V, T). Source: the SCD-Net release, `checkpoint.pth.tar`.
+(T, V) where ours convolve over (V, T). Source: the SCD-Net release: `checkpoint.pth.tar` of the
+pretraining, and the files of its linear probe and fine-tuning.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -17,6 +19,18 @@ NUM_SUBSETS = 3
 # Our names: their abbreviations.
 PATHS = {"temporal": "t", "spatial": "s"}
 DOMAINS = {**PATHS, "instance": "i"}
+
+
+# What programs put before all names of a model that they wrap.
+WRAPPERS = ("module.", "_orig_mod.")
+# The modules of theirs that are the query encoder: of a pretraining, of the linear probe and
+# fine-tuning (beside it `fc`), and of a file with nothing but the encoder.
+ENCODERS = ("encoder_q.encoder.", "encoder.", "")
+# Ours: of a pretraining, and of a file with nothing but the encoder.
+OUR_ENCODERS = ("query.encoder.", "")
+# A module that each encoder contains, by their name and by ours.
+MARK = "gcn_t."
+OUR_MARK = "temporal_stem."
 
 
 def _subset_convs(*convs: int) -> list[str]:
@@ -76,6 +90,41 @@ def within(weights: Weights, prefix: str) -> dict[str, Tensor]:
     return {
         key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
     }
+
+
+def find_state(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the weights in the content of a checkpoint, without the names of wrappers.
+
+    They are its `state_dict`, or the content is the state dict itself.
+    """
+    state = content.get("state_dict", content)
+    if not isinstance(state, Mapping):
+        return {}
+    return {
+        _unwrap(name): value
+        for name, value in state.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
+
+
+def _unwrap(name: str) -> str:
+    while name.startswith(WRAPPERS):
+        name = name.partition(".")[2]
+    return name
+
+
+def find_encoder(state: Weights) -> dict[str, Tensor]:
+    """Return the query encoder in a state dict, by our names; empty if there is none.
+
+    Raises KeyError where one of their weights is missing.
+    """
+    for prefix in OUR_ENCODERS:
+        if any(name.startswith(prefix + OUR_MARK) for name in state):
+            return within(state, prefix)
+    for prefix in ENCODERS:
+        if any(name.startswith(prefix + MARK) for name in state):
+            return encoder_weights(within(state, prefix))
+    return {}
 
 
 def _add_prefix(weights: Weights, prefix: str) -> dict[str, Tensor]:

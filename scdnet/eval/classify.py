@@ -1,4 +1,4 @@
-"""Classify single recordings by labeled sequences whose features are known."""
+"""Classify single recordings by sequences whose features are known, and find similar ones."""
 
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +35,8 @@ class Neighbor(NamedTuple):
 class Prediction(NamedTuple):
     """The class probabilities of a recording, largest first, and its neighbors, nearest first.
 
-    The probabilities sum to 1; their keys are class names.
+    The probabilities sum to 1; their keys are class names. There are none if the known sequences
+    have a single class, as unlabeled ones do.
     """
 
     probabilities: dict[str, float]
@@ -73,7 +74,10 @@ class Classifier:
                 "the features of the recording became NaN or Inf; "
                 "expected finite coordinates in meters"
             )
-        return Prediction(self._probabilities(x), self._neighbors(x[0], num_neighbors))
+        return Prediction(
+            self._probabilities(x) if self.known.num_occurring > 1 else {},
+            self._neighbors(x[0], num_neighbors),
+        )
 
     @cached_property
     def _probe(self) -> Pipeline:
@@ -106,7 +110,7 @@ def load_classifier(
 
     It learns from all their sequences, of training and test splits. A checkpoint that does not
     state `num_heads` (the authors') has those of the features. Raises CheckpointError, and
-    FeatureFileError if the features have another checkpoint, other heads or a single class.
+    FeatureFileError if the features have another checkpoint or other heads.
     """
     known = read_features(Path(features))
     known_num_heads = known.settings["num_heads"]
@@ -122,7 +126,4 @@ def load_classifier(
             f"{features}: extracted with {source}, whose hash is not that of {checkpoint}; "
             "recreate it with `scdnet extract`"
         )
-    if (known.label == known.label[0]).all():
-        only = known.class_names[known.label[0]]
-        raise FeatureFileError(f"{features}: expected several classes, found only {only!r}")
     return Classifier(encoder, known)

@@ -10,7 +10,7 @@ import torch
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.inputs import Inputs
-from scdnet.files import DAMAGED_FILE_ERRORS
+from scdnet.files import DAMAGED_FILE_ERRORS, find_download_fault
 from scdnet.results.record import EncoderRecord
 from scdnet.skeleton import Skeleton
 
@@ -53,6 +53,9 @@ def read_features(path: Path) -> FeatureTable:
         with h5py.File(path, "r") as file:
             table = _read_table(path, file)
     except DAMAGED_FILE_ERRORS as error:
+        fault = find_download_fault(path)
+        if fault is not None:
+            raise FeatureFileError(f"{path}: expected a features file, found {fault}") from None
         raise FeatureFileError(f"{path}: not a readable features file ({error})") from error
     _check_table(path, table)
     return table

@@ -35,6 +35,21 @@ class StoreTable:
     # The keys are benchmarks.
     is_train: dict[str, Tensor]  # (N,) bool
 
+    @property
+    def num_occurring(self) -> int:
+        """Return the number of classes that have a sequence."""
+        return len(self.label.unique())
+
+    def require_labels(self) -> None:
+        """Raise ScdnetError if all sequences have the same class, as unlabeled ones do."""
+        if self.num_occurring < 2:
+            only = self.class_names[int(self.label[0])]
+            raise ScdnetError(
+                f"{self.store}: all {len(self.label)} sequences have the class {only!r}, but "
+                "evaluations need labels: convert the recordings again, with --table or "
+                "--labels-from folder"
+            )
+
     def rows(self, benchmark: str, *, train: bool) -> Tensor:
         """Return the sorted indices of one split of a benchmark.
 

@@ -85,7 +85,7 @@ def load_encoder_or_baseline(
         checkpoint_sha256=checkpoint.sha256,
         stream=config.stream,
         seed=pretraining.get("seed"),
-        epoch=checkpoint.state.get("epoch"),
+        epoch=checkpoint.epoch,
         pretrained_on=Path(pretraining["data"]["store"]).stem if pretraining else None,
         display_name=pretraining.get("display_name") or None,
     )

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,10 @@ from scdnet.results.results_file import find_evaluation, write_evaluation
 from scdnet.results.scores import Outcome, Scores
 
 
+# Class names that a warning lists.
+MAX_NAMES = 5
+
+
 @dataclass(frozen=True)
 class Context:
     """Settings that all evaluations of one command share."""
@@ -37,6 +41,28 @@ class Context:
     run_dir: Path
     # Whether to skip evaluations that the run directory contains.
     skip: bool
+    # Warnings that were logged, each once.
+    warnings: set[str] = field(default_factory=set)
+
+    def warn(self, text: str) -> None:
+        """Log a warning, unless the same one was logged before."""
+        if text not in self.warnings:
+            self.warnings.add(text)
+            log(f"warning: {text}")
+
+    def test_rows(self, store: StoreTable) -> Tensor:
+        """Return the test sequences (n,) of an evaluation that learns from the training split.
+
+        Warns of those whose class has no training sequence. Raises ScdnetError if a split is empty
+        or the store has no labels.
+        """
+        store.require_labels()
+        rows = store.rows(self.benchmark, train=False)
+        known = store.label[store.rows(self.benchmark, train=True)]
+        is_unknown = ~torch.isin(store.label[rows], known)
+        if is_unknown.any():
+            self.warn(f"{store.store}: {_describe_unknown(store, rows, is_unknown)}")
+        return rows
 
     def record(
         self,
@@ -86,16 +112,38 @@ class Context:
         return outcome.metrics
 
 
+def _describe_unknown(store: StoreTable, rows: Tensor, is_unknown: Tensor) -> str:
+    """Describe the test sequences among `rows` (n,) that no evaluation can recognize."""
+    num = int(is_unknown.sum())
+    labels = store.label[rows[is_unknown]].unique().tolist()
+    names = ", ".join(repr(store.class_names[label]) for label in labels[:MAX_NAMES])
+    more = f" and {len(labels) - MAX_NAMES} more" if len(labels) > MAX_NAMES else ""
+    return (
+        f"{num} of {len(rows)} test sequences ({100 * num / len(rows):.1f} %) have a class without "
+        f"training sequences and cannot be recognized: {names}{more}"
+    )
+
+
 def evaluate_knn(
     table: FeatureTable, context: Context, gallery: FeatureTable | None = None
 ) -> dict[str, float]:
-    """Evaluate kNN retrieval of the test split in the training split, or in another dataset."""
-    rows = table.rows(context.benchmark, train=False)
+    """Evaluate kNN retrieval of the test split in the training split, or in another dataset.
+
+    In another dataset all sequences are retrieved if the benchmark has no test split.
+    """
     keys = {}
     if gallery is None:
+        rows = context.test_rows(table)
         known = table.features(table.rows(context.benchmark, train=True))
     else:
-        known, rows = cross_dataset_gallery(gallery, table, rows)
+        queries = _gallery_queries(table, context)
+        known, rows = cross_dataset_gallery(gallery, table, queries)
+        if len(rows) < len(queries):
+            context.warn(
+                f"{table.store}: {len(queries) - len(rows)} of {len(queries)} queries "
+                f"({100 - 100 * len(rows) / len(queries):.1f} %) have a class that "
+                f"{gallery.store} lacks and are left out"
+            )
         keys = {"gallery": Path(gallery.store).stem, "gallery_sha256": gallery.store_sha256}
     record = context.record("knn", table.encoder, table, rows, table.settings, **keys)
     compute = partial(
@@ -108,11 +156,21 @@ def evaluate_knn(
     return context.run(record, table, rows, compute)
 
 
+def _gallery_queries(table: FeatureTable, context: Context) -> Tensor:
+    """Return the sequences (n,) to retrieve in another dataset: the test split, or all."""
+    table.require_labels()
+    is_train = table.is_train.get(context.benchmark)
+    if table.is_train and (is_train is None or not is_train.all()):
+        return table.rows(context.benchmark, train=False)
+    log(f"{table.store}: no test split, so all {len(table.name)} sequences are queries")
+    return torch.arange(len(table.name))
+
+
 def evaluate_linear(
     table: FeatureTable, context: Context, config: LinearConfig
 ) -> dict[str, float]:
     """Evaluate the linear probe on frozen features."""
-    rows = table.rows(context.benchmark, train=False)
+    rows = context.test_rows(table)
     settings = {**table.settings, "linear": config.model_dump(mode="json")}
     keys = {"probe": config.probe, "eval_seed": context.seed}
     record = context.record("linear", table.encoder, table, rows, settings, **keys)
@@ -138,7 +196,7 @@ def evaluate_finetuning(
     encoder = inputs.encoder
     assert isinstance(encoder, DualPathEncoder), "the commands refuse raw views"
     store = inputs.store
-    rows = store.rows(context.benchmark, train=False)
+    rows = context.test_rows(store)
     # The fraction has a key of its own, and a subset does not depend on how many there are.
     section = config.model_dump(mode="json", exclude={"label_fraction", "num_subsets"})
     settings = {**inputs.settings, "finetune": section, "views": views.model_dump(mode="json")}

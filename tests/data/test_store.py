@@ -6,6 +6,7 @@ import pytest
 
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.data.store_writer import StoreWriter
+from scdnet.files import DOWNLOAD_FAULTS
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import COCO_17, SKELETONS
 from tests.conftest import write_synthetic_store
@@ -210,6 +211,15 @@ def test_files_that_are_not_stores_are_refused(path, tmp_path):
         open_sequences(tmp_path / "text.h5")
     path.write_bytes(path.read_bytes()[:-4000])
     with pytest.raises(StoreError, match=r"store\.h5: not a readable HDF5 file"):
+        open_sequences(path)
+
+
+@pytest.mark.parametrize("kind", DOWNLOAD_FAULTS)
+def test_what_a_failed_download_leaves_is_named(tmp_path, kind):
+    path = tmp_path / "ntu60.h5"
+    path.write_bytes(b"\n" + kind.upper() + b" and more")
+    fault = re.escape(DOWNLOAD_FAULTS[kind])
+    with pytest.raises(StoreError, match=rf"ntu60\.h5: expected a sequence store, found {fault}"):
         open_sequences(path)
 
 

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.build import build_model
 from scdnet.engine.checkpoint import CONTENT, CheckpointError, read_checkpoint, save_checkpoint
-from scdnet.files import file_sha256
+from scdnet.files import DOWNLOAD_FAULTS, file_sha256
 from scdnet.models.objective import Objective
 from scdnet.skeletons import NTU_25
 
@@ -73,7 +74,7 @@ def test_missing_and_torn_files_are_named(saved: Path, tmp_path: Path):
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path):
     path = tmp_path / "bad.pt"
     torch.save({"format": pytest.raises}, path)
-    message = r"bad\.pt: not a safe checkpoint: it contains \S*raises, which is not a tensor"
+    message = r"bad\.pt: not a safe checkpoint: besides tensors and numbers it contains \S*raises$"
     with pytest.raises(CheckpointError, match=message) as error:
         load_encoder(path)
     # torch advises to switch the protection off.
@@ -122,3 +123,12 @@ def test_weights_that_do_not_fit_are_refused(saved: Path, change, message: str):
     rewrite(saved, change)
     with pytest.raises(CheckpointError, match=message):
         load_encoder(saved)
+
+
+@pytest.mark.parametrize("kind", DOWNLOAD_FAULTS)
+def test_what_a_failed_download_leaves_is_named(tmp_path: Path, kind: bytes):
+    path = tmp_path / "checkpoint.pth.tar"
+    path.write_bytes(kind + b" and more")
+    fault = re.escape(DOWNLOAD_FAULTS[kind])
+    with pytest.raises(CheckpointError, match=rf"tar: expected a checkpoint, found {fault}"):
+        load_encoder(path, num_heads=2)

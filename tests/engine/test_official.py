@@ -4,6 +4,8 @@ See golden/README.md beside the numbers.
 """
 
 import copy
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,12 +19,13 @@ from scdnet import load_encoder
 from scdnet.engine.checkpoint import CheckpointError, read_checkpoint
 from scdnet.engine.official import scdnet_weights
 from scdnet.losses import CROSS_DOMAIN_PAIRS, contrast_losses
-from scdnet.models.encoder import EncoderSizes
+from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.scdnet import SCDNet
-from scdnet.skeletons import NTU_25
+from scdnet.skeletons import KINECT_V1_20, NTU_25
 from tests.reference import encoder as reference
 
+SMALL = EncoderSizes(base_channels=8, embed_dim=16, num_heads=2, num_frames=16)
 CHECKPOINT = "golden/official_small.pth.tar"
 NUMBERS = "golden/official_small.npz"
 LETTERS = {"temporal": "t", "spatial": "s", "instance": "i"}
@@ -138,3 +141,160 @@ def test_the_reference_implementation_gives_the_authors_losses(
     with torch.no_grad():
         losses = model.losses(golden["q_input"], golden["k_input"])
     assert torch.allclose(losses, golden["step1_losses"], rtol=1e-3, atol=0)
+
+
+Weights = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def small_weights() -> Weights:
+    """Weights of a small model under the authors' names."""
+    torch.manual_seed(0)
+    return reference.SCDNet(SMALL, projection_dim=8, queue_size=4, momentum=0.99).state_dict()
+
+
+def downstream(weights: Weights, prefix: str = "encoder.") -> Weights:
+    """Return the weights as the authors' linear probe and fine-tuning write them."""
+    start = "encoder_q.encoder."
+    own = {prefix + k.removeprefix(start): x for k, x in weights.items() if k.startswith(start)}
+    return {**own, "fc.weight": torch.zeros(60, 32), "fc.bias": torch.zeros(60)}
+
+
+def wrapped(weights: Weights, prefix: str) -> Weights:
+    return {prefix + name: value for name, value in weights.items()}
+
+
+# How a file contains the weights: a function of the weights of a pretraining.
+FILES: dict[str, Callable[[Weights], object]] = {
+    "pretraining": lambda w: {"epoch": 451, "state_dict": w, "optimizer": {}},
+    "pretraining, bare": lambda w: w,
+    "pretraining of several GPUs": lambda w: {"state_dict": wrapped(w, "module.")},
+    "pretraining of several GPUs, bare": lambda w: wrapped(w, "module."),
+    "wrapped twice": lambda w: {"state_dict": wrapped(w, "module.module.")},
+    "compiled": lambda w: {"state_dict": wrapped(w, "module._orig_mod.")},
+    "downstream": lambda w: {"epoch": 80, "state_dict": downstream(w), "best_acc1": 86.6},
+    "downstream, bare": downstream,
+    "downstream of several GPUs": lambda w: {"state_dict": wrapped(downstream(w), "module.")},
+    "downstream of several GPUs, bare": lambda w: wrapped(downstream(w), "module."),
+    "encoder alone": lambda w: downstream(w, prefix=""),
+    "encoder alone of several GPUs": lambda w: wrapped(downstream(w, prefix=""), "module."),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("content", FILES.values(), ids=FILES)
+def test_the_authors_files_load_however_they_contain_the_encoder(
+    small_weights: Weights, tmp_path: Path, content: Callable[[Weights], object]
+):
+    torch.save(content(small_weights), tmp_path / "foreign.pth.tar")
+    encoder = load_encoder(tmp_path / "foreign.pth.tar", num_heads=2)
+    slow = reference.Encoder(SMALL)
+    slow.load_state_dict(
+        {
+            k.removeprefix("encoder."): x
+            for k, x in downstream(small_weights).items()
+            if "fc" not in k
+        }
+    )
+    clips = torch.randn(3, 3, 16, 25, 2, generator=torch.Generator().manual_seed(0))
+    for own, expected in zip(encoder(clips), slow.eval()(clips), strict=True):
+        assert torch.allclose(own, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "query.encoder.", "module.query.encoder."])
+def test_our_weights_load_without_our_checkpoint_around_them(tmp_path: Path, prefix: str):
+    encoder = DualPathEncoder(SMALL, NTU_25)
+    torch.save(wrapped(encoder.state_dict(), prefix), tmp_path / "bare.pt")
+    loaded = load_encoder(tmp_path / "bare.pt", num_heads=2)
+    assert loaded.sizes == SMALL
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value)
+
+
+def test_bare_weights_of_other_joints_state_no_skeleton(tmp_path: Path):
+    torch.save(DualPathEncoder(SMALL, KINECT_V1_20).state_dict(), tmp_path / "bare.pt")
+    message = r"bare\.pt: weights for 20 joints, but expected 25 of ntu25, as the file states no"
+    with pytest.raises(CheckpointError, match=message):
+        load_encoder(tmp_path / "bare.pt", num_heads=2)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"state_dict": {"conv1.weight": torch.zeros(1)}}, "Its first entries are conv1.weight"),
+        ({"state_dict": 3, "epoch": 1}, "Its first entries are state_dict, epoch"),
+        ({"net": {}, "loss": 1.0}, "Its first entries are net, loss"),
+        ({}, "Its first entries are nothing"),
+        ([1, 2], "Its first entries are nothing"),
+        ({"encoder.gcn_t.data_bn.weight": torch.zeros(1)}, "do not fit an encoder with 2 heads"),
+        ({"encoder_k.encoder.gcn_t.data_bn.weight": torch.zeros(1)}, "no query encoder"),
+    ],
+)
+def test_files_without_a_query_encoder_are_refused_by_what_they_contain(
+    tmp_path: Path, content: object, message: str
+):
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=rf"other\.pth: .*{message}"):
+        load_encoder(tmp_path / "other.pth", num_heads=2)
+
+
+NUMBERS_OF_NUMPY = [
+    np.float64(86.6),
+    np.float32(0.5),
+    np.float16(0.25),
+    np.int64(-3),
+    np.int32(7),
+    np.uint8(200),
+    np.bool_(True),
+]
+
+
+@pytest.mark.parametrize("number", NUMBERS_OF_NUMPY, ids=lambda number: number.dtype.name)
+@pytest.mark.parametrize("module", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
+def test_numbers_of_numpy_are_read(tmp_path: Path, number: np.generic, module: bytes):
+    """As files contain them in which somebody kept a best accuracy; in torch's older format."""
+    path = tmp_path / "best.pth"
+    state = {"epoch": number, "state_dict": {"x": torch.ones(2)}}
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    written = path.read_bytes()
+    found = next(m for m in (b"numpy._core.multiarray", b"numpy.core.multiarray") if m in written)
+    path.write_bytes(written.replace(found, module))
+    read = read_checkpoint(path).state
+    assert read["epoch"] == number and read["epoch"].dtype == number.dtype
+    assert torch.equal(read["state_dict"]["x"], torch.ones(2))
+
+
+def test_the_epoch_is_a_plain_number(tmp_path: Path):
+    torch.save({"epoch": np.int64(451)}, tmp_path / "a.pth")
+    assert type(read_checkpoint(tmp_path / "a.pth").epoch) is int
+    torch.save({"epoch": "last"}, tmp_path / "a.pth")
+    assert read_checkpoint(tmp_path / "a.pth").epoch is None
+
+
+class Attack:
+    def __reduce__(self) -> tuple:
+        return (print, ("run",))
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (np.arange(3), "numpy._core.multiarray._reconstruct"),
+        ({"a": np.array([Attack()], dtype=object)}, "numpy._core.multiarray._reconstruct"),
+        ({"best": np.float64(1), "hook": Attack()}, "builtins.print"),
+        ({"day": np.datetime64("2026-01-01")}, ""),
+    ],
+)
+def test_other_content_is_refused_by_its_name(tmp_path: Path, content: object, name: str):
+    torch.save(content, tmp_path / "bad.pth")
+    with pytest.raises(CheckpointError) as error:
+        load_encoder(tmp_path / "bad.pth", num_heads=2)
+    assert name in str(error.value) and "weights_only" not in str(error.value)
+    assert "safe checkpoint" in str(error.value) or "not a readable checkpoint" in str(error.value)
+
+
+def test_admitting_numbers_of_numpy_is_over_after_reading(tmp_path: Path):
+    torch.save({"epoch": np.float64(1)}, tmp_path / "a.pth")
+    read_checkpoint(tmp_path / "a.pth")
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / "a.pth", weights_only=True)

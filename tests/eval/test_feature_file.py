@@ -1,5 +1,6 @@
 """Features files: read as written, and refused if damaged or of another origin."""
 
+import re
 from pathlib import Path
 
 import h5py
@@ -16,6 +17,7 @@ from scdnet.eval.feature_file import (
 from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.features import extraction_settings
 from scdnet.eval.inputs import Inputs
+from scdnet.files import DOWNLOAD_FAULTS
 from tests.engine.runs import changed
 from tests.eval.points import inputs_of
 
@@ -34,7 +36,15 @@ def test_what_is_read_is_what_was_written(random_table: FeatureTable, path: Path
     assert {key: value.tolist() for key, value in read.is_train.items()} == {
         key: value.tolist() for key, value in table.is_train.items()
     }
-    for key in ("class_names", "dataset", "store", "store_sha256", "encoder", "settings"):
+    for key in (
+        "class_names",
+        "dataset",
+        "store",
+        "store_sha256",
+        "encoder",
+        "settings",
+        "skeleton",
+    ):
         assert getattr(read, key) == getattr(table, key)
 
 
@@ -141,4 +151,13 @@ def test_a_missing_or_truncated_file_is_an_error(path: Path, tmp_path: Path):
         read_features(tmp_path / "none.h5")
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(FeatureFileError, match="not a readable features file"):
+        read_features(path)
+
+
+@pytest.mark.parametrize("kind", DOWNLOAD_FAULTS)
+def test_what_a_failed_download_leaves_is_named(tmp_path: Path, kind: bytes):
+    path = tmp_path / "features.h5"
+    path.write_bytes(b"\xef\xbb\xbf" + kind + b" and more")
+    fault = re.escape(DOWNLOAD_FAULTS[kind])
+    with pytest.raises(FeatureFileError, match=f"expected a features file, found {fault}"):
         read_features(path)
