@@ -133,11 +133,15 @@ def name_key(name: str) -> tuple[str, ...]:
 
 
 def match_joints(names: Sequence[str], skeleton: Skeleton, where: str) -> list[int]:
-    """Return where each joint of `skeleton` is in `names`, those of a file.
+    """Return where each joint of `skeleton` is in `names`, those of a file of 3-D positions.
 
-    Raises RawFileError, listing the names, if a joint is missing or two have its name.
+    Raises RawFileError, listing the names, if a joint is missing or two have its name, and if the
+    skeleton is 2-D.
     """
     keys = [name_key(name) for name in names]
+    if skeleton.dims != 3:
+        # The names alone may fit, and z would be taken for the score.
+        raise RawFileError(where, 0, f"positions are 3-D, {skeleton.name} is 2-D; {_suggest(keys)}")
     best = _find_all(keys, skeleton)
     for joint, found in zip(skeleton.joints, best, strict=True):
         if len(found) > 1:
@@ -146,19 +150,22 @@ def match_joints(names: Sequence[str], skeleton: Skeleton, where: str) -> list[i
     missing = [joint for joint, found in zip(skeleton.joints, best, strict=True) if not found]
     if missing:
         listed = ", ".join(names[:MAX_LISTED]) or "none"
-        fitting = [
-            name
-            for name, other in SKELETONS.items()
-            if other.dims == 3 and all(_find_all(keys, other))
-        ]
-        way_out = f"use --layout {' or '.join(fitting)}, or " if fitting else ""
         raise RawFileError(
             where,
             0,
             f"no joint is named {', '.join(missing)}, of {skeleton.name}; found {listed}; "
-            f"{way_out}describe the joints of the file in a YAML file (--skeleton)",
+            f"{_suggest(keys)}",
         )
     return [found[0] for found in best]
+
+
+def _suggest(keys: Sequence[tuple[str, ...]]) -> str:
+    """Return what to do with a file whose joints are others."""
+    fitting = [
+        name for name, other in SKELETONS.items() if other.dims == 3 and all(_find_all(keys, other))
+    ]
+    way_out = f"use --layout {' or '.join(fitting)}, or " if fitting else ""
+    return f"{way_out}describe the joints of the file in a YAML file (--skeleton)"
 
 
 def _find_all(keys: Sequence[tuple[str, ...]], skeleton: Skeleton) -> list[tuple[int, ...]]:

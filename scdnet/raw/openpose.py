@@ -22,6 +22,8 @@ FRAME_NAME = re.compile(
 )
 PEOPLE = "people"
 KEY_POINTS = "pose_keypoints_2d"
+# A member of a zip may have a longer name than any file, over which the search would take long.
+MAX_NAME = 255
 # The first bytes of a file, of which one of OpenPose contains the key PEOPLE.
 NUM_PEEKED = 256
 
@@ -100,7 +102,7 @@ def group_recordings(files: Iterable[RawFile]) -> list[Recording]:
     frames: dict[tuple[str, str, str], list[tuple[int, RawFile]]] = {}
     for file in files:
         folder, name = _split_path(file)
-        match = FRAME_NAME.fullmatch(name)
+        match = FRAME_NAME.fullmatch(name[:MAX_NAME])
         if not match or not (match["suffix"] or _is_of_openpose(file)):
             recordings.append(file)
             continue

@@ -1,4 +1,5 @@
 import argparse
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from scdnet.cli import command_parser
 from scdnet.commands.capture import add_capture_arguments
 from scdnet.commands.prepare_custom import main
 from scdnet.data.store import open_sequences
+from scdnet.errors import ScdnetError
 from scdnet.skeletons import SKELETONS
 from tests.raw.test_openpose import POSE, document
 from tests.raw.walker import npz, walking
@@ -92,6 +94,16 @@ def test_recordings_of_openpose_become_a_2d_store(tmp_path, capsys):
         assert store[0].frames.shape == (3, 2, 25, 3)
     rejected = (tmp_path / "a.h5.rejected.tsv").read_text()
     assert "b_000000000001_keypoints.json\t1\tnot JSON" in rejected
+
+
+def test_a_missing_package_ends_the_conversion_in_one_error(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "c3d", None)
+    (tmp_path / "raw").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "raw" / f"{name}.c3d").touch()
+    with pytest.raises(ScdnetError, match=r"a\.c3d: .*; pip install 'scdnet\[mocap\]'"):
+        convert(tmp_path, "--layout", "smpl24", "--unit", "mm", "--up", "z")
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
 @pytest.mark.parametrize("layout", ["azure32", "h36m17", "openni15", "smpl24"])

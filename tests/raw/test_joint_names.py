@@ -50,7 +50,15 @@ def test_mixamo_has_its_hand_where_the_middle_finger_begins():
     assert [names[found[joint]] for joint in (22, 23)] == ["LeftHandMiddle1", "RightHandMiddle1"]
 
 
-@pytest.mark.parametrize("name", SKELETONS)
+def test_a_2d_skeleton_is_refused_though_its_names_fit():
+    names = SKELETONS["azure32"].joints
+    with pytest.raises(
+        RawFileError, match="positions are 3-D, coco17 is 2-D; use --layout azure32"
+    ):
+        match_joints(names, SKELETONS["coco17"], "a")
+
+
+@pytest.mark.parametrize("name", [n for n, skeleton in SKELETONS.items() if skeleton.dims == 3])
 @pytest.mark.parametrize(
     "write",
     [

@@ -4,9 +4,11 @@ import re
 import numpy as np
 import pytest
 
+from scdnet.raw.custom_files import read_joints
 from scdnet.raw.custom_json import read_json
 from scdnet.raw.raw_files import RawFileError
 from scdnet.skeletons import MEDIAPIPE_33, NTU_25
+from tests.raw.walker import walking
 
 LANDMARKS = 0.01 * (1 + np.arange(99.0).reshape(33, 3))
 AS_DICTS = [{"x": x, "y": y, "z": z, "visibility": 0.9} for x, y, z in LANDMARKS.tolist()]
@@ -52,6 +54,19 @@ def test_the_usual_shapes_of_a_frame_are_read(frame, nobody):
 
 def test_all_frames_may_stand_under_the_name_of_what_they_contain():
     np.testing.assert_array_equal(read({"pose_world_landmarks": [AS_LISTS]})[0, 0], LANDMARKS)
+
+
+@pytest.mark.parametrize("wrap", [lambda frame: frame, lambda frame: {"landmarks": frame}])
+def test_image_landmarks_are_refused_by_their_numbers(wrap):
+    # A person of a third of the picture; depth is measured from the hips.
+    body = walking("mediapipe33") * [1, -1, 1]
+    body[..., 2] -= body[:, [23, 24], 2].mean(axis=1)[:, None]
+    picture = body * 0.2 + [0.5, 0.5, 0]
+    data = json.dumps([wrap(frame) for frame in picture.tolist()]).encode()
+    with pytest.raises(RawFileError, match=r"image landmarks: .*pose_world_landmarks"):
+        read_joints(data, "a.json", MEDIAPIPE_33)
+    world = json.dumps([wrap(frame) for frame in body.tolist()]).encode()
+    assert read_joints(world, "a.json", MEDIAPIPE_33).bodies.any()
 
 
 def test_two_people_are_two_bodies():

@@ -61,6 +61,12 @@ def test_a_file_a_frame_is_one_recording_named_by_what_precedes_the_number(tmp_p
     assert bodies[0, :, 0, 0].tolist() == [1, 2, 3, 0, 0, 0, 0, 0, 9, 10, 11]
 
 
+def test_a_long_name_in_a_zip_takes_no_time(tmp_path):
+    with zipfile.ZipFile(tmp_path / "r.zip", "w") as archive:
+        archive.writestr("_" * 60_000 + ".json", document(POSE))
+    assert len(group_recordings(find_raw_files(tmp_path / "r.zip", (".json",)))) == 1
+
+
 def test_every_fifth_frame_is_a_frame(tmp_path):
     files = {f"a_{number}_keypoints.json": document(POSE + number) for number in (0, 5, 15)}
     (recording,) = write(tmp_path, files)

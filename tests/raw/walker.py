@@ -76,7 +76,7 @@ def walking(layout: str, num_frames: int = 12) -> np.ndarray:
     return np.stack([body[joint] for joint in SKELETONS[layout].joints], axis=1)
 
 
-# A layout that lacks these joints has them guessed from the limb, which bends otherwise in the walk.
+# A layout that lacks these joints has them guessed from the limb, which bends in another way.
 GUESSED = {"h36m17": ("hand", "foot", "thumb"), "openni15": ("wrist", "ankle", "tip", "thumb")}
 
 
