@@ -10,6 +10,7 @@ from scdnet.raw.datasets import NTU_DATASETS, class_names, parse_ntu_name
 from scdnet.raw.raw_files import RawFile, RawFileError, quote
 from scdnet.raw.ready_made import ctrgcn_npz, ctrgcn_pickles
 from scdnet.raw.ready_made.entries import Entry, ReadyMade, finish_by_energy, finish_in_order
+from scdnet.raw.ready_made.guess import hint_other_format
 from scdnet.raw.ready_made.ntu_names import SUFFIX
 from scdnet.raw.ready_made.pickles import describe, read_pickle
 from scdnet.raw.ready_made.scratch import Scratch
@@ -87,7 +88,7 @@ def open_file(source: Source, names: Sequence[str] | None, scratch: Scratch) -> 
             source.where,
             0,
             "expected the content of raw_skes_data.pkl or raw_denoised_joints.pkl: a list of dicts "
-            f"or of arrays, found {describe(content)}",
+            f"or of arrays, found {describe(content)}{hint_other_format(source.path, 'ctrgcn')}",
         )
     dataset, entries = ctrgcn_pickles.make_entries(content, source, names)
     return File(source.where, dataset, entries, ctrgcn_pickles.PROCESSING[kind])

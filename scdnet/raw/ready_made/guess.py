@@ -69,3 +69,12 @@ def describe_guess(path: str | Path) -> str | None:
         f"{CONTENTS[ready_made]}; import it with "
         f"`scdnet prepare import --format {ready_made} --raw {path} --out STORE`"
     )
+
+
+def hint_other_format(path: str | Path, expected: str) -> str:
+    """Return the end of a message about a file that seems to be of another format than expected.
+
+    It is empty if the file does not.
+    """
+    found = guess_format(path)
+    return "" if found in (None, expected) else f"; this seems to be {describe_guess(path)}"

@@ -137,7 +137,7 @@ def select_benchmarks(
     for entry in entries:
         for benchmark in entry.is_train:
             sizes[benchmark] = sizes.get(benchmark, 0) + 1
-    if not sizes:
+    if entries and not sizes:
         print("warning: the files have no training and test split", file=sys.stderr)
     usable = list(entries)
     selected: list[str] = []

@@ -19,6 +19,7 @@ from scdnet.raw.datasets import NTU_DATASETS, class_names
 from scdnet.raw.raw_files import RawFileError
 from scdnet.raw.ready_made.arrays import StoredArray
 from scdnet.raw.ready_made.entries import Entry, ReadyMade, finish_by_energy
+from scdnet.raw.ready_made.guess import hint_other_format
 from scdnet.raw.ready_made.pickles import describe, read_pickle
 from scdnet.raw.ready_made.scratch import Scratch
 from scdnet.raw.ready_made.sequence_names import SUFFIX, parse_sequence_name
@@ -141,7 +142,10 @@ def read_annotations(content: Any, source: Source) -> tuple[list[Annotation], li
     items = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(items, list):
         raise RawFileError(
-            source.where, 0, "expected pyskl's annotations: a dict of 'split' and 'annotations'"
+            source.where,
+            0,
+            "expected pyskl's annotations: a dict of 'split' and 'annotations'"
+            + hint_other_format(source.path, "pyskl"),
         )
     annotations = []
     rejected = []
@@ -152,7 +156,8 @@ def read_annotations(content: Any, source: Source) -> tuple[list[Annotation], li
             rejected.append(Rejection(source.where, 0, f"annotation {number}: {error}"))
     if not annotations:
         reason = rejected[0].reason if rejected else "contains no annotation"
-        raise RawFileError(source.where, 0, reason)
+        hint = hint_other_format(source.path, "pyskl")
+        raise RawFileError(source.where, 0, reason + hint)
     return annotations, rejected
 
 

@@ -261,3 +261,9 @@ def test_broken_files_end_in_a_rejected_line_or_one_error(tmp_path, names_file, 
         assert sequences.keys() <= set(NAMES) or file == "raw_skes_data.pkl"
         reasons.add(reason)
     assert len(reasons) > count / 10, "expected many kinds of damage"
+
+
+def test_a_pickle_of_another_project_leads_to_its_format(shared, tmp_path):
+    path = shared / "data" / "ready_made" / "pyskl" / "ntu60_3danno.pkl"
+    with pytest.raises(ScdnetError, match=r"found a dict; this seems .* --format pyskl --raw"):
+        imported(path, tmp_path)

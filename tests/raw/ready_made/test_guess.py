@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from scdnet.raw.ready_made.formats import FORMATS
-from scdnet.raw.ready_made.guess import CONTENTS, PATTERNS, describe_guess, guess_format
+from scdnet.raw.ready_made.guess import (
+    CONTENTS,
+    PATTERNS,
+    describe_guess,
+    guess_format,
+    hint_other_format,
+)
 
 EXAMPLES = {
     "pyskl": ["pyskl/ntu60_3danno.pkl", "pyskl/ntu60_hrnet.pkl"],
@@ -75,3 +81,10 @@ def test_a_guess_names_the_command(tmp_path):
 
 def test_each_guess_is_a_format():
     assert {ready_made for _, _, ready_made in PATTERNS} == set(FORMATS) == set(CONTENTS)
+
+
+def test_a_file_of_another_format_is_hinted_at(tmp_path):
+    path = tmp_path / "NTU60_CS.npz"
+    np.savez(path, x_train=np.zeros(3), y_train=np.zeros(3))
+    assert "; this seems to be arrays as CTR-GCN's" in hint_other_format(path, "pyskl")
+    assert hint_other_format(path, "ctrgcn") == hint_other_format(tmp_path, "pyskl") == ""

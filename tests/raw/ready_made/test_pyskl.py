@@ -315,3 +315,9 @@ def test_wrong_values_end_in_a_rejected_line_or_one_error(tmp_path_factory, chan
     folder = tmp_path_factory.mktemp("a")
     root = write_all(folder / "raw", {"ntu60_3danno.pkl": pickle.dumps(made)})
     import_broken(pyskl.open_files, root, folder)
+
+
+def test_a_pickle_of_another_project_leads_to_its_format(shared, tmp_path):
+    path = shared / "data/ready_made/ctrgcn/ntu/raw_data/raw_skes_data.pkl"
+    with pytest.raises(ScdnetError, match=r"expected a name as frame_dir.* --format ctrgcn --raw"):
+        open_ready_made(pyskl.open_files, path, tmp_path)
