@@ -12,7 +12,7 @@ from scdnet.skeletons import MEDIAPIPE_33, SKELETONS
 # A bone of the first frame that is longer than this many times the median of the other frames
 # leads to a joint that was lost. Lengths of short ones, measured in trunks, vary more.
 MAX_BONE_RATIO = 2
-MIN_BONE = 0.25
+MIN_BONE = 0.6
 # The extent along z is 0.09 to 0.6 of the larger of the other two in UI-PRMD, IntelliRehabDS,
 # NW-UCLA and PRECOG.
 MIN_DEPTH_RATIO = 0.02
