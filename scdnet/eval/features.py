@@ -119,8 +119,7 @@ def _check_fits(
     if encoder.skeleton != skeleton:
         raise CheckpointError(
             f"{path}: trained on the joints of {encoder.skeleton.name}, but {config.data.store} "
-            f"has those of {skeleton.name}; convert the recordings again, to the same joints "
-            f"(scdnet prepare ... --to {DEFAULT_SKELETON.name} maps 3-D joints)"
+            f"has those of {skeleton.name}; {_way_out(encoder.skeleton, skeleton)}"
         )
     found = vars(encoder.sizes)
     for name, wanted in vars(encoder_sizes(config.model, config.data)).items():
@@ -133,6 +132,16 @@ def _check_fits(
         raise CheckpointError(
             f"{path}: trained on stream {stream}, but the config states {config.stream}"
         )
+
+
+def _way_out(trained: Skeleton, stored: Skeleton) -> str:
+    """Return how an encoder and a store of different skeletons can be brought together."""
+    again = f"pretrain an encoder on the joints of {stored.name}"
+    if trained.dims == 2 or stored.dims == 2:
+        return f"{again}, since 2-D joints cannot be mapped"
+    target = DEFAULT_SKELETON.name
+    whose = "the recordings" if trained == DEFAULT_SKELETON else "both sets of recordings"
+    return f"convert {whose} with scdnet prepare ... --to {target}, or {again}"
 
 
 def extraction_settings(config: Config) -> dict[str, Any]:

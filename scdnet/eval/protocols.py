@@ -24,7 +24,6 @@ from scdnet.results.record import EncoderRecord, EvaluationRecord, Protocol, has
 from scdnet.results.results_file import find_evaluation, write_evaluation
 from scdnet.results.scores import Outcome, Scores
 
-
 # Class names that a warning lists.
 MAX_NAMES = 5
 

@@ -170,7 +170,6 @@ def changed(features: Path, out: Path, *, label: int | None = None, **attributes
     ("attributes", "message"),
     [
         ({"checkpoint_sha256": "of another"}, "whose hash is not that of"),
-        ({"label": 0}, "expected several classes, found only 'drink water'"),
         ({"format": "else"}, "expected scdnet-features of version 2"),
     ],
 )
@@ -180,6 +179,22 @@ def test_features_that_cannot_be_used_are_one_line_and_status_2(
     features = changed(known.features, tmp_path / "changed.h5", **attributes)
     done = classify(known.raw / f"{QUERY}.skeleton", features=features)
     assert done.status == 2 and not done.out and message in done.err and done.err.count("\n") == 1
+
+
+def test_unlabeled_features_are_searched_by_example(classify, known, tmp_path, monkeypatch):
+    drawn = []
+    project = render.project
+    monkeypatch.setattr(render, "project", lambda one: drawn.append(one) or project(one))
+    features = changed(known.features, tmp_path / "a.h5", label=0, class_names=["unlabeled"])
+    recording = known.raw / f"{QUERY}.skeleton"
+    done = classify(recording, "--render", tmp_path / "a.png", features=features)
+    assert done.status == 0, done.err
+    title, _, header, _, *rows = done.out.splitlines()[:9]
+    assert title == f"{recording}, compared with 12 sequences"
+    assert header.split() == ["similarity", "sequence"]
+    assert rows[0].split() == ["1.000", QUERY] and len(rows) == 5
+    assert " unlabeled" not in done.out and "probability" not in done.out
+    assert drawn[0].is_marked and drawn[0].class_name == "the recording"
 
 
 def test_a_drawing_needs_the_very_store_of_the_features_wherever_it_is(

@@ -11,12 +11,17 @@ import yaml
 from torch.nn import functional as F
 
 from scdnet.config_file import dump_config
+from scdnet.data.store import SkeletonSequence
+from scdnet.data.store_writer import StoreWriter
 from scdnet.eval.feature_file import read_features
 from scdnet.files import file_sha256
+from scdnet.raw.normalize import normalize
 from scdnet.results.results_file import read_results
 from scdnet.results.scores import read_scores
+from scdnet.skeletons import KINECT_V1_20, NTU_25, OPENPOSE_25
 from tests.conftest import write_synthetic_store
 from tests.engine.runs import changed
+from tests.stores import rehash
 
 QUICK = (
     "linear.optim.epochs=3",
@@ -361,3 +366,95 @@ SOURCES = "expected one of --checkpoint, --baseline and --features"
 def test_bad_input_is_one_clear_line_and_status_2(run, config_path, tool, arguments, message):
     done = run(f"tools/{tool}.py", "-c", config_path, *arguments)
     assert done.status == 2 and message in done.err and "Traceback" not in done.err
+
+
+@pytest.mark.end_to_end
+def test_sequences_without_labels_and_splits_are_embedded_but_not_evaluated(
+    run, config_path, trained, tmp_path
+):
+    store = write_store_without_table(tmp_path / "mine.h5")
+    given = ("-c", config_path, f"data.store={store}", "data.benchmark=custom")
+    out = tmp_path / "mine_features.h5"
+    done = run("tools/extract_features.py", *given, "--checkpoint", trained, "--out", out)
+    assert done.status == 0, done.err
+    assert read_features(out).x.shape == (6, 32)
+    # A benchmark that the store lacks is not in the way of features.
+    other = (*given[:3], "data.benchmark=xsub", "--checkpoint", trained, "--out", out)
+    assert run("tools/extract_features.py", *other).status == 0
+    for tool, source in (
+        ("eval_knn", ("--features", out)),
+        ("eval_linear", ("--features", out)),
+        ("eval_finetune", ("--checkpoint", trained)),
+        ("evaluate", ("--checkpoint", trained)),
+        ("eval_knn", ("--features", out, "--gallery", out)),
+    ):
+        done = run(f"tools/{tool}.py", *given, *source)
+        assert done.status == 2 and done.err.count("\n") == 1 + done.err.count("cached on"), tool
+        assert f"{store}: all 6 sequences have the class 'unlabeled', but evaluations" in done.err
+
+
+def write_store_without_table(path: Path) -> Path:
+    """Write a store as the converter does without a table: one class, all in the training split."""
+    rng = np.random.default_rng(3)
+    with StoreWriter(
+        path, skeleton=NTU_25, dataset="mine", class_names=("unlabeled",), created_by="a test"
+    ) as writer:
+        for number in range(6):
+            frames = normalize(rng.normal(size=(2, 40, 25, 3)), NTU_25)
+            writer.append(SkeletonSequence(frames, f"take {number}", 0))
+        writer.finish({"custom": np.ones(6, dtype=bool)})
+    return path
+
+
+def test_an_unlabeled_store_trains(run, config_path, tmp_path):
+    store = write_store_without_table(tmp_path / "mine.h5")
+    done = run(
+        "tools/train.py",
+        *("-c", config_path, f"data.store={store}", "data.benchmark=custom", "model.queue_size=3"),
+        *("data.batch_size=3", "optim.epochs=1", "eval_every=1", "name=mine"),
+    )
+    assert done.status == 0, done.err
+    assert "6 training sequences" in done.err
+    assert "benchmark 'custom' has no test split, so eval_every has no effect" in done.err
+    examined = run("tools/doctor.py", "-c", config_path, f"data.store={store}", *CUSTOM)
+    assert examined.status == 0 and "custom: 6 training and 0 test sequences" in examined.out
+
+
+CUSTOM = ("data.benchmark=custom", "data.batch_size=3", "model.queue_size=3")
+
+
+def test_an_encoder_is_not_evaluated_on_the_joints_of_another_skeleton(
+    run, config_path, trained, tmp_path
+):
+    for skeleton, way_out in ((KINECT_V1_20, True), (OPENPOSE_25, False)):
+        store = write_synthetic_store(tmp_path / f"{skeleton.name}.h5", skeleton=skeleton)
+        for tool in ("eval_knn", "eval_linear", "eval_finetune", "evaluate"):
+            done = run(
+                f"tools/{tool}.py",
+                "-c",
+                config_path,
+                f"data.store={store}",
+                "--checkpoint",
+                trained,
+            )
+            assert done.status == 2 and done.err.count("\n") == 1
+            assert "trained on the joints of ntu25, but" in done.err
+            assert f"has those of {skeleton.name}; " in done.err
+            assert f"pretrain an encoder on the joints of {skeleton.name}" in done.err
+            assert ("--to ntu25" in done.err) == way_out
+
+
+@pytest.mark.end_to_end
+def test_classes_that_occur_in_the_test_split_alone_are_said_once_by_a_command(
+    run, config_path, small_config, tmp_path
+):
+    store = write_synthetic_store(tmp_path / "some.h5", classes=3, per_split=9)
+    with h5py.File(store, "r+") as file:
+        # The third class has no training sequence.
+        file["label"][:9] = [0, 1] * 4 + [0]
+    rehash(store)
+    given = ("-c", config_path, f"data.store={store}", "--baseline", "random-init", *QUICK)
+    done = run("tools/evaluate.py", *given, "protocols=[knn, linear, finetune]")
+    assert done.status == 0, done.err
+    assert done.err.count("3 of 9 test sequences (33.3 %) have a class without training") == 1
+    assert "cannot be recognized: 'class 2'" in done.err

@@ -11,6 +11,7 @@ from scdnet.data.cache import CachedSequences, StoreReader
 from scdnet.data.clips import Clips, RankInfo, contiguous_ranks, load_clips, sample_batches
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.errors import ScdnetError
+from tests.conftest import write_synthetic_store
 
 CPU = torch.device("cpu")
 
@@ -145,6 +146,16 @@ def test_a_store_that_is_damaged_while_it_is_streamed_is_one_line(
     with pytest.raises(StoreError, match=r"synthetic\.h5: not a readable HDF5 file") as caught:
         evaluation_views(clips)
     assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_store_that_is_replaced_while_it_is_streamed_is_found(
+    small_config: Config, store_path: Path, workers: int
+):
+    clips = with_data(small_config, cache="none", num_workers=workers)
+    write_synthetic_store(store_path, seed=1)
+    with pytest.raises(StoreError, match=r"synthetic\.h5: replaced by another store while it was"):
+        evaluation_views(clips)
 
 
 @pytest.mark.skipif(

@@ -191,10 +191,35 @@ def test_features_without_this_checkpoint_are_refused(classifier, checkpoint, tm
         load_classifier(checkpoint, baseline)
 
 
-def test_features_of_a_single_class_are_refused(checkpoint, table, tmp_path):
-    unlabeled = replace(table, label=0 * table.label, class_names=("unlabeled",))
-    with pytest.raises(FeatureFileError, match=r"expected several classes, found only 'unlabeled'"):
-        load_classifier(checkpoint, written(unlabeled, tmp_path / "c.h5"))
+def test_unlabeled_sequences_are_searched_and_give_no_probabilities(
+    sequences, checkpoint, table, tmp_path
+):
+    unlabeled = replace(table, label=0 * table.label, class_names=("unlabeled",), is_train={})
+    classify = load_classifier(checkpoint, written(unlabeled, tmp_path / "c.h5"))
+    prediction = classify(sequences[9].frames, num_neighbors=3)
+    assert prediction.probabilities == {}
+    labeled = load_classifier(checkpoint, written(table, tmp_path / "d.h5"))
+    expected = labeled(sequences[9].frames, num_neighbors=3).neighbours
+    assert [neighbor.name for neighbor in prediction.neighbours] == [n.name for n in expected]
+    assert {neighbor.class_name for neighbor in prediction.neighbours} == {"unlabeled"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frames: frames + 0.5,
+        lambda frames: 1000 * frames,
+        lambda frames: frames[..., [1, 2, 0]],
+        lambda frames: frames[:, :1],
+    ],
+    ids=["off the origin", "millimeters", "other axes", "one body"],
+)
+def test_a_loaded_classifier_refuses_what_was_not_normalized(
+    sequences, checkpoint, table, tmp_path, change
+):
+    classify = load_classifier(checkpoint, written(table, tmp_path / "a.h5"))
+    with pytest.raises(ScdnetError, match=r"make them with scdnet\.read_recording or"):
+        classify(change(sequences[9].frames))
 
 
 def test_a_recording_is_encoded_at_the_level_of_the_features(

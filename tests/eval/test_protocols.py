@@ -1,11 +1,13 @@
 """What protocols record and skip, on features without an encoder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from scdnet.config import LinearConfig
+from scdnet.errors import ScdnetError
 from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.protocols import Context, evaluate_knn, evaluate_linear
 from scdnet.results.record import EncoderRecord
@@ -75,3 +77,106 @@ def test_streams_have_the_same_settings(table: FeatureTable, context: Context):
     results = read_results(context.run_dir / RESULTS)
     assert {result.stream for result in results} == {"joint", "bone"}
     assert len({result.settings for result in results}) == 1
+
+
+def relabeled(table: FeatureTable, label: list[int]) -> FeatureTable:
+    """Return the table with classes of its 20 training and then its 10 test sequences."""
+    return replace(table, label=torch.tensor(label))
+
+
+# One test sequence in ten has the class c, two the class b; neither occurs in the training split.
+UNKNOWN = [0] * 19 + [3] + [0] * 5 + [3] * 2 + [1] * 2 + [2]
+
+
+@pytest.mark.parametrize(
+    "evaluate",
+    [evaluate_knn, lambda *args: evaluate_linear(*args, LinearConfig(optim={"epochs": 1}))],
+)
+def test_classes_without_training_sequences_are_said_once_with_their_share(
+    table: FeatureTable, context: Context, capsys: pytest.CaptureFixture, evaluate
+):
+    table = relabeled(replace(table, class_names=("a", "b", "c", "d")), UNKNOWN)
+    for _ in range(2):
+        evaluate(table, context)
+    assert capsys.readouterr().err.count("warning: ") == 1
+    evaluate(table, replace(context, warnings=set()))
+    assert (
+        "warning: data/synthetic.h5: 3 of 10 test sequences (30.0 %) have a class without training "
+        "sequences and cannot be recognized: 'b', 'c'\n"
+    ) in capsys.readouterr().err
+
+
+def test_of_many_classes_without_training_sequences_five_are_named(
+    table: FeatureTable, context: Context, capsys: pytest.CaptureFixture
+):
+    names = tuple(f"class {number}" for number in range(12))
+    evaluate_knn(
+        relabeled(replace(table, class_names=names), [0, 1] * 10 + list(range(2, 12))), context
+    )
+    listed = "'class 2', 'class 3', 'class 4', 'class 5', 'class 6' and 5 more"
+    err = capsys.readouterr().err
+    assert "10 of 10 test sequences (100.0 %) have a class" in err and listed in err
+
+
+def test_nothing_is_said_if_all_classes_are_known(
+    table: FeatureTable, context: Context, capsys: pytest.CaptureFixture
+):
+    evaluate_knn(table, context)
+    # A class that occurs only in the training split harms nobody.
+    evaluate_knn(relabeled(table, [0, 1] * 9 + [2, 2] + [0, 1] * 5), context)
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("evaluate", [evaluate_knn, evaluate_linear])
+def test_evaluations_of_unlabeled_sequences_say_that_they_need_labels(
+    table: FeatureTable, context: Context, evaluate
+):
+    unlabeled = relabeled(replace(table, class_names=("unlabeled",)), [0] * 30)
+    message = (
+        "data/synthetic.h5: all 30 sequences have the class 'unlabeled', but evaluations need "
+        "labels: convert the recordings again, with --table or --labels-from folder"
+    )
+    config = (LinearConfig(),) if evaluate is evaluate_linear else ()
+    with pytest.raises(ScdnetError, match=message):
+        evaluate(unlabeled, context, *config)
+    with pytest.raises(ScdnetError, match=message):
+        evaluate_knn(unlabeled, context, replace(table, x=table.x + 1))
+
+
+@pytest.mark.parametrize(
+    ("splits", "num_queries"),
+    [
+        # All sequences are in the test split, some are, none is, and there is no benchmark.
+        ({"xsub": torch.zeros(30, dtype=torch.bool)}, 30),
+        ({"xsub": torch.arange(30) < 20}, 10),
+        ({"xsub": torch.ones(30, dtype=torch.bool)}, 30),
+        ({}, 30),
+    ],
+)
+def test_a_gallery_replaces_the_training_split(
+    table: FeatureTable, context: Context, capsys: pytest.CaptureFixture, splits, num_queries: int
+):
+    gallery = replace(table, x=table.x + 1, store="other.h5")
+    evaluate_knn(replace(table, is_train=splits), context, gallery)
+    assert {result.num_test for result in read_results(context.run_dir / RESULTS)} == {num_queries}
+    are_all = "no test split, so all 30 sequences are queries" in capsys.readouterr().err
+    assert are_all == (not splits or bool(splits["xsub"].all()))
+
+
+def test_a_benchmark_that_is_misspelled_is_refused_with_a_gallery_too(
+    table: FeatureTable, context: Context
+):
+    with pytest.raises(ScdnetError, match="no benchmark 'xset'; it contains xsub"):
+        evaluate_knn(table, replace(context, benchmark="xset"), replace(table, x=table.x + 1))
+
+
+def test_queries_that_the_gallery_cannot_answer_are_said_with_their_share(
+    table: FeatureTable, context: Context, capsys: pytest.CaptureFixture
+):
+    table = relabeled(table, [0, 1] * 10 + [0, 1, 1, 1, 2] * 2)
+    gallery = replace(table, x=table.x + 1, store="other.h5", class_names=("a", "x", "c"))
+    evaluate_knn(table, context, gallery)
+    assert (
+        "warning: data/synthetic.h5: 6 of 10 queries (60.0 %) have a class that other.h5 lacks and "
+        "are left out\n"
+    ) in capsys.readouterr().err

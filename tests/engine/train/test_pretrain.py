@@ -21,6 +21,7 @@ from scdnet.errors import ScdnetError
 from scdnet.eval.knn import score_1nn
 from scdnet.models.objective import Objective
 from scdnet.skeletons import NTU_25
+from tests.conftest import write_synthetic_store
 from tests.engine.runs import assert_same_weights, changed, metrics_of, weights_of
 
 METRICS = metric_names(Objective())
@@ -315,3 +316,44 @@ def test_a_checkpoint_without_its_optimizer_cannot_be_resumed(finished: Config):
     torch.save(state, path)
     with pytest.raises(CheckpointError, match=r"last\.pt: cannot resume from it"):
         pretrain(changed(finished, optim={"epochs": 3}), resume=True)
+
+
+@pytest.mark.parametrize("cache", ["auto", "none"])
+@pytest.mark.usefixtures("no_training")
+def test_a_benchmark_without_a_test_split_trains_on_all_and_scores_nothing(
+    small_config: Config, capsys: pytest.CaptureFixture, cache: str
+):
+    data = {"benchmark": "everybody", "cache": cache}
+    config = changed(small_config, eval_every=1, data=data)
+    pretrain(config, score=score_1nn)
+    err = capsys.readouterr().err
+    assert "benchmark 'everybody' has no test split, so eval_every has no effect" in err
+    assert "16 training sequences" in err
+    assert not any("knn@1" in line for line in metrics_of(config))
+    assert not (config.run_dir / "best.pt").exists()
+
+
+@pytest.mark.usefixtures("no_training")
+def test_nothing_is_said_of_a_test_split_that_nobody_asked_for(
+    small_config: Config, capsys: pytest.CaptureFixture
+):
+    pretrain(changed(small_config, data={"benchmark": "everybody"}), score=score_1nn)
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_training")
+def test_unlabeled_sequences_are_not_scored(
+    small_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    store = write_synthetic_store(tmp_path / "unlabeled.h5", classes=1)
+    config = changed(small_config, eval_every=1, data={"store": store})
+    pretrain(config, score=score_1nn)
+    message = "all sequences have the class 'class 0', so eval_every has no effect"
+    assert message in capsys.readouterr().err
+    assert not any("knn@1" in line for line in metrics_of(config))
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_training_split_is_needed(small_config: Config):
+    with pytest.raises(ScdnetError, match="the training split of benchmark 'nobody' is empty"):
+        pretrain(changed(small_config, data={"benchmark": "nobody"}))
