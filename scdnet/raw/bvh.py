@@ -180,8 +180,10 @@ def compute_positions(nodes: Sequence[Node], values: np.ndarray) -> np.ndarray:
     the first.
     """
     positions = np.zeros((len(values), len(nodes), 3))
-    for start in range(0, len(values), CHUNK):
-        _place_nodes(nodes, values[start : start + CHUNK], positions[start : start + CHUNK])
+    # Numbers beyond any body become infinite, which is refused later.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(values), CHUNK):
+            _place_nodes(nodes, values[start : start + CHUNK], positions[start : start + CHUNK])
     return positions
 
 

@@ -139,3 +139,9 @@ def test_a_damaged_file_is_refused_with_the_line(old, new, reason):
     assert TEXT.count(old) >= 1
     with pytest.raises(RawFileError, match=re.escape(reason)):
         read_bvh(TEXT.replace(old, new, 1).encode(), "a.bvh", SKELETON)
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_any_body_are_left_to_the_check_of_what_is_finite():
+    text = TEXT.replace("OFFSET 0 -2 0", "OFFSET 0 -1e308 0").replace("1 2 3 90", "1 -1e308 3 0")
+    assert not np.isfinite(read_bvh(text.encode(), "a.bvh", SKELETON).bodies).all()
