@@ -248,6 +248,18 @@ BREAKABLE = {
 }
 
 
+def break_member(data: bytes, seed: int) -> bytes:
+    """Break an array inside a `.npz`, whose checksums then fit all the same."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(file, "w") as archive:
+        members = source.namelist()
+        for number, member in enumerate(members):
+            content = source.read(member)
+            is_broken = number == seed // 2 % len(members)
+            archive.writestr(member, break_bytes(content, seed) if is_broken else content)
+    return file.getvalue()
+
+
 @pytest.mark.parametrize("count", [50, pytest.param(500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("file", BREAKABLE)
 def test_broken_files_end_in_a_rejected_line_or_one_error(tmp_path, names_file, file, count):
@@ -256,11 +268,12 @@ def test_broken_files_end_in_a_rejected_line_or_one_error(tmp_path, names_file, 
 
     reasons = set()
     for seed in range(count):
-        root = write_all(tmp_path / "raw", {file: break_bytes(BREAKABLE[file], seed)})
+        break_file = break_member if file.endswith(".npz") and seed % 2 else break_bytes
+        root = write_all(tmp_path / "raw", {file: break_file(BREAKABLE[file], seed)})
         sequences, reason = import_broken(opener, root, tmp_path)
         assert sequences.keys() <= set(NAMES) or file == "raw_skes_data.pkl"
         reasons.add(reason)
-    assert len(reasons) > count / 10, "expected many kinds of damage"
+    assert len(reasons) > 10, "expected many kinds of damage"
 
 
 def test_a_pickle_of_another_project_leads_to_its_format(shared, tmp_path):
