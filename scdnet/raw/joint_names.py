@@ -149,7 +149,8 @@ def match_joints(names: Sequence[str], skeleton: Skeleton, where: str) -> list[i
             raise RawFileError(where, 0, f"expected one joint {joint!r}, found {both}")
     missing = [joint for joint, found in zip(skeleton.joints, best, strict=True) if not found]
     if missing:
-        listed = ", ".join(names[:MAX_LISTED]) or "none"
+        # A damaged file may name joints in any way: escaped and short.
+        listed = ", ".join(quote(name)[1:-1] for name in names[:MAX_LISTED]) or "none"
         raise RawFileError(
             where,
             0,

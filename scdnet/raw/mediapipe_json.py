@@ -81,7 +81,7 @@ def _find_landmarks(frame: object, where: str) -> list[object] | None:
                 "image landmarks are shares of a picture, not positions; keep pose_world_landmarks",
             )
         frame = named[name] if name else None
-        # As MessageToDict writes the landmarks of one person.
+        # MessageToDict wraps the landmarks of a person like this.
         if isinstance(frame, dict) and "landmark" in frame:
             frame = frame["landmark"]
         if isinstance(frame, dict):
@@ -117,6 +117,6 @@ def _read_person(landmarks: object, where: str) -> np.ndarray:
     numbers = to_numbers(rows, where, "landmarks")
     if numbers.ndim != 2 or not 3 <= numbers.shape[1] <= 6:
         raise RawFileError(where, 0, f"{expected}, found numbers of shape {numbers.shape}")
-    # As in many examples, the number of a landmark stands before its position.
+    # Many examples write the number of a landmark before its position.
     is_numbered = np.array_equal(numbers[:, 0], np.arange(len(numbers)))
     return numbers[:, 1:4] if is_numbered else numbers[:, :3]

@@ -86,6 +86,10 @@ def test_a_name_of_its_own_is_not_taken_for_that_of_a_rig():
     ("names", "reason"),
     [
         ([], "no joint is named pelvis, left hip, "),
+        (
+            ["a\n\0b", "x" * 900],
+            "found a\\n\\x00b, xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...; describe",
+        ),
         (rig("LAFAN1")[1:], "no joint is named pelvis, of smpl24; found Spine, Spine1, "),
         ([*rig("LAFAN1"), "hips"], "a: expected one joint 'pelvis', found 'Hips' and 'hips'"),
         (
