@@ -10,6 +10,17 @@ import numpy as np
 from scdnet.data.store import INTEGER_COLUMNS, SequenceTable, hash_content
 from scdnet.skeleton import Skeleton
 
+# A skeleton of one's own: a chain without sides, whose sets of joints differ in size.
+CRANE = Skeleton(
+    name="crane é",
+    joints=("foot", "boom", "hook", "weight"),
+    parents=(0, 0, 1, 2),
+    mirror=(0, 1, 3, 2),
+    center=(1, 2),
+    spine=((0,), (1, 2, 3)),
+    shoulders=((2,), (3,)),
+)
+
 
 def rehash(path: Path) -> str:
     """Write the hashes of what a store contains now; return that of its content."""

@@ -99,6 +99,56 @@ def test_only_one_file_speaks_of_a_part_of_the_machine(word: str, home: str):
     assert speaking <= {home}
 
 
+# The only modules that know of a certain skeleton: their files, demo or layouts have its joints.
+KNOW_A_SKELETON = (
+    "scdnet.skeletons", "scdnet.raw.ntu", "scdnet.raw.pku", "scdnet.raw.pku_tree",
+    "scdnet.raw.joint_mapping", "scdnet.raw.ready_made", "scdnet.raw.datasets", "scdnet.synthetic",
+)  # fmt: skip
+# What others may say: they offer the mapping to ntu25 by its name, or count something else.
+MAY_SAY = {
+    "scdnet.__init__": {"ntu25"},
+    "scdnet.raw.recording": {"ntu25"},
+    "scdnet.raw.custom_frames": {"NTU_25"},
+    "scdnet.commands.capture": {"NTU_25"},
+    "scdnet.commands.prepare_import": {"NTU_25"},
+    # A percentile.
+    "scdnet.commands.store_report": {25},
+}
+
+
+def words_of_a_skeleton(source: str) -> set[object]:
+    """Return the names of NTU's skeleton and the counts of its joints in a program."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    imports = (node for node in nodes if isinstance(node, ast.ImportFrom))
+    names |= {alias.name for node in imports for alias in node.names}
+    constants = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return {name for name in names if "NTU_25" in name} | (constants & {25, "ntu25"})
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from scdnet.skeletons import NTU_25", {"NTU_25"}),
+        ("from scdnet import skeletons\nskeletons.NTU_25.bones", {"NTU_25"}),
+        ("frames.reshape(-1, 25, 3)", {25}),
+        ("name == 'ntu25'", {"ntu25"}),
+        ("'Map to ntu25, of 25 joints.'\n# NTU_25\nx = [250, 2.5]", set()),
+    ],
+)
+def test_words_of_a_skeleton_are_found(source: str, expected: set[object]):
+    assert words_of_a_skeleton(source) == expected
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("scdnet/**/*.py")), ids=module_name)
+def test_joints_come_from_the_store(path: Path):
+    module = module_name(path)
+    if not any(is_within(module, package) for package in KNOW_A_SKELETON):
+        found = words_of_a_skeleton(path.read_text())
+        assert found <= MAY_SAY.get(module, set())
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_functions_stay_short(path: Path):
     for node in ast.walk(ast.parse(path.read_text())):

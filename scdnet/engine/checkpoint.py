@@ -244,7 +244,7 @@ def build_encoder(
     try:
         weights = query_encoder_weights(checkpoint)
         num_joints = weights[ADJACENCY].shape[-1]
-        if num_joints != skeleton.num_joints:
+        if not checkpoint.is_ours and num_joints != skeleton.num_joints:
             raise CheckpointError(
                 f"{path}: weights for {num_joints} joints, but expected {skeleton.num_joints} of "
                 f"{skeleton.name}, as the file states no skeleton; give a checkpoint of "

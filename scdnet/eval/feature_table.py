@@ -110,6 +110,12 @@ def cross_dataset_gallery(
     pair = f"{other.store} and {table.store}"
     if other.x.shape[1:] != table.x.shape[1:] or other.encoder_identity != table.encoder_identity:
         raise ScdnetError(f"{pair}: expected features of the same encoder")
+    if other.skeleton != table.skeleton:
+        # Without an encoder, nothing else would tell 25 joints from 25 others.
+        raise ScdnetError(
+            f"{pair}: expected the same joints, found those of {other.skeleton.name} and "
+            f"{table.skeleton.name}"
+        )
     _check_disjoint(other, table, queries)
     own = {name: number for number, name in enumerate(table.class_names)}
     translated = torch.tensor([own.get(name, -1) for name in other.class_names])[other.label]

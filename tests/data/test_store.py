@@ -7,10 +7,9 @@ import pytest
 from scdnet.data.store import StoreError, open_sequences
 from scdnet.data.store_writer import StoreWriter
 from scdnet.files import DOWNLOAD_FAULTS
-from scdnet.skeleton import Skeleton
 from scdnet.skeletons import COCO_17, SKELETONS
 from tests.conftest import write_synthetic_store
-from tests.stores import rehash
+from tests.stores import CRANE, rehash
 
 TEXT = h5py.string_dtype()
 
@@ -228,20 +227,7 @@ def test_an_unknown_benchmark_is_refused_with_the_known_ones(path):
         open_sequences(path).is_train("xview")
 
 
-def own_skeleton() -> Skeleton:
-    """Return a chain of four joints, without sides, whose sets of joints differ in size."""
-    return Skeleton(
-        name="crane é",
-        joints=("foot", "boom", "hook", "weight"),
-        parents=(0, 0, 1, 2),
-        mirror=(0, 1, 3, 2),
-        center=(1, 2),
-        spine=((0,), (1, 2, 3)),
-        shoulders=((2,), (3,)),
-    )
-
-
-@pytest.mark.parametrize("skeleton", [*SKELETONS.values(), own_skeleton()], ids=lambda s: s.name)
+@pytest.mark.parametrize("skeleton", [*SKELETONS.values(), CRANE], ids=lambda s: s.name)
 def test_a_store_carries_its_skeleton(tmp_path, skeleton):
     path = write_synthetic_store(tmp_path / "store.h5", skeleton=skeleton, per_split=1, frames=3)
     with open_sequences(path) as store:

@@ -25,8 +25,8 @@ from scdnet.data.views import (
     to_motion,
     training_crop,
 )
-from scdnet.skeleton import neighbor_matrix
-from scdnet.skeletons import NTU_25
+from scdnet.skeleton import Skeleton, neighbor_matrix
+from scdnet.skeletons import NTU_25, SKELETONS, mirrored_name
 from tests.reference import views as reference
 
 ALWAYS = ViewsConfig(rotate_prob=1, flip_prob=1, shear_prob=1, joint_mask_prob=1, frame_mask_prob=1)
@@ -357,3 +357,147 @@ def test_motion_is_the_step_to_the_next_frame_and_zero_at_the_end():
 def test_streams_keep_the_shape(stream: str):
     x = torch.randn(2, 3, 5, 25, 1)
     assert STREAMS[stream](x, NTU_25).shape == x.shape
+
+
+PLANAR = [skeleton for skeleton in SKELETONS.values() if skeleton.dims == 2]
+in_all = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
+in_2d = pytest.mark.parametrize("skeleton", PLANAR, ids=lambda s: s.name)
+
+
+def clips_of(skeleton: Skeleton, n: int = 20) -> torch.Tensor:
+    """Return clips (N, C, T, V, M) of random joints; scores of 2-D ones are in 0..1."""
+    x = torch.randn(n, 3, 16, skeleton.num_joints, 2, generator=generator())
+    if skeleton.dims == 2:
+        x[:, 2] = x[:, 2].abs().clamp(max=1)
+    return x
+
+
+def params_of(skeleton: Skeleton, views: ViewsConfig, n: int = 20) -> AugmentParams:
+    return sample_augment_params(n, 16, views=views, skeleton=skeleton, generator=generator())
+
+
+@in_all
+@pytest.mark.parametrize("views", [ALWAYS, ViewsConfig()], ids=["always", "as usual"])
+def test_augmentation_equals_the_reference_for_any_skeleton(skeleton: Skeleton, views: ViewsConfig):
+    x = clips_of(skeleton)
+    params = params_of(skeleton, views)
+    own = augment(x, params, skeleton)
+    for i, clip in enumerate(x):
+        expected = reference.augment(
+            clip.numpy(),
+            rotation=params.rotation[i].numpy(),
+            flip=bool(params.flip[i]),
+            shear=params.shear[i].numpy(),
+            keep_joints=params.keep_joints[i].numpy(),
+            keep_frames=params.keep_frames[i].numpy(),
+            skeleton=skeleton,
+        )
+        assert torch.allclose(own[i], torch.from_numpy(expected), atol=1e-5)
+
+
+@in_2d
+def test_2d_joints_are_rotated_in_their_plane_alone(skeleton: Skeleton):
+    rotation = params_of(skeleton, ALWAYS, n=3000).rotation
+    flat = torch.tensor([[1.0, 1, 0], [1, 1, 0], [0, 0, 1]]) > 0
+    assert (rotation[:, ~flat] == 0).all() and (rotation[:, 2, 2] == 1).all()
+    angle_deg = torch.rad2deg(torch.atan2(rotation[:, 0, 1], rotation[:, 0, 0]))
+    # The large angle of 3-D, drawn evenly.
+    assert angle_deg.min() >= 0 and angle_deg.max() <= 30.001
+    assert angle_deg.mean().item() == pytest.approx(15, abs=0.6)
+    c, s = torch.deg2rad(angle_deg).cos(), torch.deg2rad(angle_deg).sin()
+    about_z = torch.stack([torch.stack([c, s], dim=1), torch.stack([-s, c], dim=1)], dim=1)
+    assert torch.allclose(rotation[:, :2, :2], about_z, atol=1e-5)
+
+
+@in_2d
+def test_2d_joints_are_sheared_in_x_and_y_alone(skeleton: Skeleton, monkeypatch):
+    numbers = torch.rand(3000, 3, 3, generator=generator())
+    rand = torch.rand
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            torch,
+            "rand",
+            lambda *shape, **how: numbers if shape == (3000, 3, 3) else rand(*shape, **how),
+        )
+        shear = params_of(skeleton, ALWAYS, n=3000).shear
+    for own, drawn in zip(shear[:50], numbers, strict=False):
+        expected = reference.shear_of(drawn.numpy(), ALWAYS.max_shear, skeleton.dims)
+        np.testing.assert_allclose(own.numpy(), expected, atol=1e-6)
+    # Where there is nothing to shear is where the score would take part.
+    assert (shear[:, 2] == torch.tensor([0.0, 0, 1])).all()
+    assert (shear[:, :2, 2] == 0).all() and (shear[:, [0, 1], [1, 0]] != 0).all()
+
+
+@in_2d
+def test_augmentation_moves_scores_with_their_joints_and_changes_none(skeleton: Skeleton):
+    x = clips_of(skeleton)
+    unmasked = ViewsConfig(
+        rotate_prob=1, flip_prob=0, shear_prob=1, joint_mask_prob=0, frame_mask_prob=0
+    )
+    y = augment(x, params_of(skeleton, unmasked), skeleton)
+    # Equal but for the rounding of a product of matrices with 0 and 1 in it.
+    assert torch.equal(y[:, 2], x[:, 2]) and not torch.allclose(y[:, :2], x[:, :2], atol=0.01)
+    flipped = unmasked.model_copy(update={"flip_prob": 1})
+    y = augment(x, params_of(skeleton, flipped), skeleton)
+    assert torch.equal(y[:, 2], x[:, 2][:, :, list(skeleton.mirror)])
+
+
+@in_all
+def test_a_flip_exchanges_left_and_right_joints(skeleton: Skeleton):
+    x = clips_of(skeleton)
+    flip = ViewsConfig(
+        rotate_prob=0, flip_prob=1, shear_prob=0, joint_mask_prob=0, frame_mask_prob=0
+    )
+    y = augment(x, params_of(skeleton, flip), skeleton)
+    for joint, name in enumerate(skeleton.joints):
+        other = skeleton.joints.index(mirrored_name(name))
+        assert torch.equal(y[:, :, :, joint], x[:, :, :, other]), name
+
+
+@in_all
+@pytest.mark.parametrize("name", ["bone", "motion"])
+def test_bone_and_motion_equal_the_reference_for_any_skeleton(skeleton: Skeleton, name: str):
+    x = clips_of(skeleton, n=2)
+    own = STREAMS[name](x, skeleton)
+    for i, clip in enumerate(x):
+        expected = torch.from_numpy(reference.stream(clip.numpy(), name, skeleton))
+        assert torch.allclose(own[i], expected, atol=1e-6)
+
+
+@in_2d
+def test_scores_of_differences_are_scores(skeleton: Skeleton):
+    x = clips_of(skeleton)
+    for name in ("bone", "motion"):
+        score = STREAMS[name](x, skeleton)[:, 2]
+        assert (score >= 0).all() and (score <= 1).all()
+    # The root is its own parent, and the last frame its own successor.
+    assert torch.equal(to_bone(x, skeleton)[:, 2, :, skeleton.root], x[:, 2, :, skeleton.root])
+    assert torch.equal(to_motion(x, skeleton)[:, 2, -1], x[:, 2, -1])
+
+
+# 0.32 and 0.2 of V, rounded to the nearest.
+MASKED = {15: 5, 17: 5, 20: 6, 24: 8, 25: 8, 26: 8, 32: 10, 33: 11}
+SEEDS = {15: 3, 17: 3, 20: 4, 24: 5, 25: 5, 26: 5, 32: 6, 33: 7}
+
+
+@in_all
+@pytest.mark.parametrize("kind", ["structured", "random"])
+def test_masks_hide_the_same_fraction_of_any_skeleton(skeleton: Skeleton, kind: str):
+    keep = JOINT_MASKS[kind](200, ViewsConfig(), skeleton, generator())
+    assert keep.shape == (200, skeleton.num_joints)
+    assert (~keep).sum(dim=1).tolist() == [MASKED[skeleton.num_joints]] * 200
+    # Every joint is hidden at times.
+    assert not keep.all(dim=0).any()
+
+
+@in_all
+def test_structured_masks_grow_from_a_fraction_of_the_joints(skeleton: Skeleton, monkeypatch):
+    shapes = []
+    randint = torch.randint
+    monkeypatch.setattr(
+        torch,
+        "randint",
+        lambda high, shape, **how: shapes.append(shape) or randint(high, shape, **how),
+    )
+    JOINT_MASKS["structured"](7, ViewsConfig(), skeleton, generator())
+    assert shapes == [(7, SEEDS[skeleton.num_joints])]

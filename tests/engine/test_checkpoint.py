@@ -11,7 +11,9 @@ from scdnet.engine.build import build_model
 from scdnet.engine.checkpoint import CONTENT, CheckpointError, read_checkpoint, save_checkpoint
 from scdnet.files import DOWNLOAD_FAULTS, file_sha256
 from scdnet.models.objective import Objective
-from scdnet.skeletons import NTU_25
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import KINECT_V1_20, NTU_25, SKELETONS
+from tests.stores import CRANE
 
 INPUT_NORM = "query.encoder.temporal_stem.input_norm.weight"
 FIRST_NORM = "query.encoder.temporal_stem.units.0.gcn.norm.weight"
@@ -132,3 +134,37 @@ def test_what_a_failed_download_leaves_is_named(tmp_path: Path, kind: bytes):
     fault = re.escape(DOWNLOAD_FAULTS[kind])
     with pytest.raises(CheckpointError, match=rf"tar: expected a checkpoint, found {fault}"):
         load_encoder(path, num_heads=2)
+
+
+@pytest.mark.parametrize("skeleton", [*SKELETONS.values(), CRANE], ids=lambda s: s.name)
+def test_a_checkpoint_keeps_the_skeleton(small_config: Config, tmp_path: Path, skeleton: Skeleton):
+    model = build_model(small_config.model, small_config.data, Objective(), skeleton)
+    state = {key: kind() for key, kind in CONTENT.items()}
+    state |= {"config": dump_config(small_config), "model": model.state_dict()}
+    save_checkpoint(tmp_path / "a.pt", {**state, "skeleton": skeleton.to_dict()})
+    encoder = load_encoder(tmp_path / "a.pt")
+    assert encoder.skeleton == skeleton
+    clips = torch.randn(2, 3, 16, skeleton.num_joints, 2)
+    own, expected = encoder(clips), model.query.encoder.eval()(clips)
+    assert torch.equal(own.temporal, expected.temporal)
+    assert torch.equal(own.spatial, expected.spatial)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda fields: fields.clear(), "skeleton: not the fields of a skeleton"),
+        (lambda fields: fields.pop("mirror"), "skeleton: not the fields of a skeleton"),
+        (lambda fields: fields.update(more=1), "skeleton: not the fields of a skeleton"),
+        (lambda fields: fields.update(joints=7), "skeleton: not the fields of a skeleton"),
+        (lambda fields: fields.update(parents=[0] * 24), "parents: expected one for each of 25"),
+        (lambda fields: fields.update(parents=list(range(25))), "parents: expected one root"),
+        (lambda fields: fields.update(center=[25]), "expected joints as numbers in 0..24"),
+        (lambda fields: fields.update(dims=4), "dims: expected 2 or 3, found 4"),
+        (lambda fields: fields.update(KINECT_V1_20.to_dict()), "the weights do not fit"),
+    ],
+)
+def test_a_damaged_skeleton_of_a_checkpoint_is_one_clear_error(saved: Path, change, message: str):
+    rewrite(saved, lambda state: change(state["skeleton"]))
+    with pytest.raises(CheckpointError, match=rf"some\.pt: .*{message}"):
+        load_encoder(saved)

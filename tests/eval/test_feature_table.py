@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from scdnet.errors import ScdnetError
+from scdnet.skeletons import OPENPOSE_25
 from scdnet.eval.feature_table import FeatureTable, cross_dataset_gallery
 
 
@@ -81,3 +82,12 @@ def test_galleries_of_other_settings_or_without_a_common_class_are_refused(table
         cross_dataset_gallery(other, table, rows)
     with pytest.raises(ScdnetError, match="no class name in common"):
         cross_dataset_gallery(other_table(table, class_names=("x", "y")), table, rows)
+
+
+def test_joints_of_two_skeletons_are_not_compared(table: FeatureTable):
+    raw = table.encoder.model_copy(update={"baseline": "raw"})
+    table = replace(table, encoder=raw)
+    other = other_table(table, skeleton=OPENPOSE_25)
+    message = "elsewhere.h5 and .*: expected the same joints, found those of openpose25 and ntu25"
+    with pytest.raises(ScdnetError, match=message):
+        cross_dataset_gallery(other, table, table.rows("xsub", train=False))

@@ -8,7 +8,8 @@ from scdnet.models.ctrgcn import find_distinct_bodies
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes, TokenPath
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.objective import Objective
-from scdnet.skeletons import NTU_25
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import NTU_25, SKELETONS
 
 SMALL = EncoderSizes(
     base_channels=8, embed_dim=16, num_heads=2, num_layers=2, num_frames=12, num_bodies=1
@@ -37,6 +38,24 @@ def test_features_have_one_row_a_clip_and_path():
 def test_sizes_are_read_from_the_weights():
     weights = DualPathEncoder(SMALL, NTU_25).state_dict()
     assert EncoderSizes.from_weights(weights, num_heads=2) == SMALL
+
+
+@pytest.mark.parametrize("num_bodies", [1, 2])
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
+def test_sizes_are_read_from_the_weights_of_any_skeleton(skeleton: Skeleton, num_bodies: int):
+    sizes = replace(SMALL, num_bodies=num_bodies, num_frames=10)
+    weights = DualPathEncoder(sizes, skeleton).state_dict()
+    assert EncoderSizes.from_weights(weights, num_heads=2) == sizes
+    assert weights["temporal_stem.units.0.gcn.adjacency"].shape[-1] == skeleton.num_joints
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
+def test_features_depend_on_every_joint_and_coordinate_of_any_skeleton(skeleton: Skeleton):
+    torch.manual_seed(0)
+    encoder = DualPathEncoder(SMALL, skeleton).eval()
+    clips = torch.randn(1, 3, 12, skeleton.num_joints, 1, requires_grad=True)
+    sum(x.square().sum() for x in encoder(clips)).backward()
+    assert (clips.grad.abs().amax(dim=(0, 2, 4)) > 0).all()
 
 
 def test_eval_features_do_not_depend_on_the_rest_of_the_batch():

@@ -14,7 +14,8 @@ from scdnet.engine.official import scdnet_weights
 from scdnet.losses import CROSS_DOMAIN_PAIRS, contrast_losses
 from scdnet.models.encoder import EncoderSizes
 from scdnet.models.scdnet import SCDNet
-from scdnet.skeletons import NTU_25
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import COCO_17, KINECT_V1_20, MEDIAPIPE_33, NTU_25, OPENNI_15
 from tests.reference import encoder as reference
 
 SIZES = EncoderSizes(
@@ -33,21 +34,25 @@ def randomized(module: nn.Module) -> nn.Module:
     return module.double()
 
 
-def synthetic_views(*, bodies: int, empty: int) -> tuple[Tensor, Tensor]:
+def synthetic_views(
+    *, bodies: int, empty: int, skeleton: Skeleton = NTU_25
+) -> tuple[Tensor, Tensor]:
     """Draw two views of 5 clips, the first `empty` of one person; some frames are masked."""
     generator = torch.Generator().manual_seed(1)
-    views = torch.randn(2, 5, 3, 12, 25, bodies, generator=generator, dtype=torch.float64)
+    shape = (2, 5, 3, 12, skeleton.num_joints, bodies)
+    views = torch.randn(shape, generator=generator, dtype=torch.float64)
     views[:, 1, :, 4:8] = 0
     if bodies == 2:
         views[:, :empty, ..., 1] = 0
     return tuple(views)
 
 
-def make_both(bodies: int = 2) -> tuple[reference.SCDNet, SCDNet]:
+def make_both(bodies: int = 2, skeleton: Skeleton = NTU_25) -> tuple[reference.SCDNet, SCDNet]:
     """Return the reference implementation and the model, with the same weights."""
     sizes = replace(SIZES, num_bodies=bodies)
-    slow = randomized(reference.SCDNet(sizes, projection_dim=4, queue_size=32, momentum=0.9))
-    model = SCDNet(sizes, NTU_25, projection_dim=4, queue_size=32, momentum=0.9).double()
+    dims = {"projection_dim": 4, "queue_size": 32, "momentum": 0.9}
+    slow = randomized(reference.SCDNet(sizes, skeleton, **dims))
+    model = SCDNet(sizes, skeleton, **dims).double()
     model.load_state_dict(scdnet_weights(slow.state_dict()))
     return slow.train(), model.train()
 
@@ -72,7 +77,19 @@ def test_a_training_step_is_that_of_the_reference(
     slow, model = make_both(bodies)
     for side in (model.query, model.key):
         side.encoder.share_empty_bodies = share_empty_bodies
-    views = synthetic_views(bodies=bodies, empty=empty)
+    check_step(slow, model, synthetic_views(bodies=bodies, empty=empty))
+
+
+@pytest.mark.parametrize(
+    "skeleton", [OPENNI_15, KINECT_V1_20, COCO_17, MEDIAPIPE_33], ids=lambda s: s.name
+)
+def test_a_training_step_is_that_of_the_reference_for_any_skeleton(skeleton: Skeleton):
+    slow, model = make_both(2, skeleton)
+    check_step(slow, model, synthetic_views(bodies=2, empty=2, skeleton=skeleton))
+
+
+def check_step(slow: reference.SCDNet, model: SCDNet, views: tuple[Tensor, Tensor]) -> None:
+    """Compare losses, gradients and the state after a training step."""
     expected = slow.losses(*views)
     expected.sum().backward()
 

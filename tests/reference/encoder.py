@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scdnet.models.encoder import EncoderSizes
-from scdnet.skeleton import partition_graph
+from scdnet.skeleton import Skeleton, partition_graph
 from scdnet.skeletons import NTU_25
-
-JOINTS = NTU_25.num_joints
 
 
 class Relation(nn.Module):
@@ -39,9 +37,9 @@ class Relation(nn.Module):
 class GraphConv(nn.Module):
     """Graph convolution over three subsets, with a skip connection."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, skeleton: Skeleton) -> None:
         super().__init__()
-        self.PA = nn.Parameter(torch.from_numpy(partition_graph(NTU_25)))
+        self.PA = nn.Parameter(torch.from_numpy(partition_graph(skeleton)))
         self.alpha = nn.Parameter(torch.zeros(1))
         self.convs = nn.ModuleList(Relation(in_channels, out_channels) for _ in range(3))
         self.bn = nn.BatchNorm2d(out_channels)
@@ -103,9 +101,9 @@ class TemporalConv(nn.Module):
 class Unit(nn.Module):
     """y = relu(tcn(gcn(x)) + residual(x))."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, skeleton: Skeleton) -> None:
         super().__init__()
-        self.gcn1 = GraphConv(in_channels, out_channels)
+        self.gcn1 = GraphConv(in_channels, out_channels, skeleton)
         self.tcn1 = TemporalConv(out_channels)
         self.residual = (
             None if in_channels == 3 else ConvNorm(nn.Conv2d(in_channels, out_channels, 1))
@@ -119,13 +117,13 @@ class Unit(nn.Module):
 class Stem(nn.Module):
     """Batch norm, then three units."""
 
-    def __init__(self, sizes: EncoderSizes) -> None:
+    def __init__(self, sizes: EncoderSizes, skeleton: Skeleton) -> None:
         super().__init__()
         b = sizes.base_channels
-        self.data_bn = nn.BatchNorm1d(sizes.num_bodies * JOINTS * 3)
-        self.l1 = Unit(3, b)
-        self.l2 = Unit(b, 4 * b)
-        self.l3 = Unit(4 * b, b)
+        self.data_bn = nn.BatchNorm1d(sizes.num_bodies * skeleton.num_joints * 3)
+        self.l1 = Unit(3, b, skeleton)
+        self.l2 = Unit(b, 4 * b, skeleton)
+        self.l3 = Unit(4 * b, b, skeleton)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, T, V, M) to (N, M, b, T, V)."""
@@ -138,7 +136,7 @@ class Stem(nn.Module):
 class Encoder(nn.Module):
     """Both paths: (N, C, T, V, M) to v_t, v_s, (N, D) each."""
 
-    def __init__(self, sizes: EncoderSizes) -> None:
+    def __init__(self, sizes: EncoderSizes, skeleton: Skeleton = NTU_25) -> None:
         super().__init__()
         d = sizes.embed_dim
         b = sizes.base_channels
@@ -152,9 +150,9 @@ class Encoder(nn.Module):
             )
             return nn.TransformerEncoder(layer, sizes.num_layers, enable_nested_tensor=False)
 
-        self.gcn_t = Stem(sizes)
-        self.gcn_s = Stem(sizes)
-        self.channel_t = project(sizes.num_bodies * JOINTS * b)
+        self.gcn_t = Stem(sizes, skeleton)
+        self.gcn_s = Stem(sizes, skeleton)
+        self.channel_t = project(sizes.num_bodies * skeleton.num_joints * b)
         self.channel_s = project(sizes.num_frames * b)
         self.t_encoder = transformer()
         self.s_encoder = transformer()
@@ -170,14 +168,14 @@ class Encoder(nn.Module):
 class Side(nn.Module):
     """The encoder with its three heads: z_t, z_s, z_i of unit length."""
 
-    def __init__(self, sizes: EncoderSizes, projection_dim: int) -> None:
+    def __init__(self, sizes: EncoderSizes, projection_dim: int, skeleton: Skeleton) -> None:
         super().__init__()
         d = sizes.embed_dim
 
         def head(width: int) -> nn.Module:
             return nn.Sequential(nn.Linear(width, d), nn.ReLU(), nn.Linear(d, projection_dim))
 
-        self.encoder = Encoder(sizes)
+        self.encoder = Encoder(sizes, skeleton)
         self.t_proj = head(d)
         self.s_proj = head(d)
         self.i_proj = head(2 * d)
@@ -192,11 +190,17 @@ class SCDNet(nn.Module):
     """Pretraining: both sides and the queues (D, K)."""
 
     def __init__(
-        self, sizes: EncoderSizes, *, projection_dim: int, queue_size: int, momentum: float
+        self,
+        sizes: EncoderSizes,
+        skeleton: Skeleton = NTU_25,
+        *,
+        projection_dim: int,
+        queue_size: int,
+        momentum: float,
     ) -> None:
         super().__init__()
         self.momentum = momentum
-        self.encoder_q = Side(sizes, projection_dim)
+        self.encoder_q = Side(sizes, projection_dim, skeleton)
         self.encoder_k = copy.deepcopy(self.encoder_q).requires_grad_(False)
         for letter in "tsi":
             self.register_buffer(
