@@ -60,7 +60,7 @@ def describe_shape(shape: tuple[int, ...], skeleton: Skeleton) -> str:
     return meaning or describe_joints(shape, skeleton)
 
 
-def axes_of(shape: tuple[int, ...], skeleton: Skeleton) -> list[tuple[int, ...]]:
+def find_orders(shape: tuple[int, ...], skeleton: Skeleton) -> list[tuple[int, ...]]:
     """List the orders of axes that turn `shape` into (T, V, 3) or (T, M, V, 3)."""
     return [
         order
@@ -81,7 +81,7 @@ def name_axes(order: tuple[int, ...]) -> str:
 
 def describe_transposed(shape: tuple[int, ...], skeleton: Skeleton) -> str:
     """Return the meaning of the axes if another order of them fits, else nothing."""
-    orders = axes_of(shape, skeleton)
+    orders = find_orders(shape, skeleton)
     if not orders:
         return ""
     order = orders[0]
@@ -90,7 +90,7 @@ def describe_transposed(shape: tuple[int, ...], skeleton: Skeleton) -> str:
 
 def describe_recordings(shape: tuple[int, ...], skeleton: Skeleton) -> str:
     """Return the meaning of the axes of several recordings if some order fits, else nothing."""
-    orders = axes_of(shape[1:], skeleton)
+    orders = find_orders(shape[1:], skeleton)
     if not orders:
         return ""
     line = f"joints[0].transpose{orders[0]}"

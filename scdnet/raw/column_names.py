@@ -54,10 +54,14 @@ TIME_WORDS = {
     "filename", "name", "label", "class", "action", "activity", "image", "timestampms",
     "timestampusec", "frameid", "frameno", "framenumber", "frameindex", "framenum",
 }  # fmt: skip
-# Words of columns that tell people apart: their values must not change within a file.
+# Words of columns that tell people apart.
 PERSON_WORDS = {
     "body", "user", "person", "player", "skeleton", "tracking", "track", "bodyid", "userid",
     "personid", "trackingid", "trackid", "skeletonid", "playerid", "subject",
+}  # fmt: skip
+KEY_WORDS = PERSON_WORDS | {
+    "id", "index", "idx", "frame", "frames", "frameid", "frameno", "framenumber", "frameindex",
+    "framenum",
 }  # fmt: skip
 # Names that an error lists.
 MAX_LISTED = 8
@@ -78,8 +82,8 @@ class Column(NamedTuple):
     # The joint has no name but this number.
     number: int = -1
     dropped: str = ""
-    # Whether its values must be equal.
-    is_person: bool = False
+    # Whether it tells frames or people apart.
+    is_key: bool = False
 
 
 class Columns(NamedTuple):
@@ -89,8 +93,6 @@ class Columns(NamedTuple):
     # of a joint there is one column a joint.
     order: list[list[list[int]]]
     dropped: tuple[str, ...]
-    # Columns whose values must be equal.
-    persons: tuple[int, ...]
 
 
 def axes_of(skeleton: Skeleton) -> tuple[str, str, str]:
@@ -116,6 +118,10 @@ def joint_names(skeleton: Skeleton) -> Mapping[str, int]:
             short = [word[0] if word in ("left", "right") else word for word in order]
             found.setdefault("".join(order), joint)
             found.setdefault("".join(short), joint)
+        # Words without anything between them cannot be told apart.
+        plain = [word.lower() for word in WORD.findall(name)]
+        found.setdefault("".join(plain), joint)
+        found.setdefault("".join(word for word in plain if word not in FILLERS), joint)
     return found
 
 
@@ -123,10 +129,10 @@ def parse_column(name: str, skeleton: Skeleton) -> Column:
     """Tell what a column contains by its name."""
     words = words_of(name)
     plain = [word for word in words if not word.isdigit()]
-    if not plain or set(plain) <= TIME_WORDS:
-        return Column(dropped=f"column {name.strip() or '(unnamed)'}") if plain else Column()
-    if set(plain) <= TIME_WORDS | PERSON_WORDS and set(plain) & PERSON_WORDS:
-        return Column(dropped=f"column {name.strip()}", is_person=True)
+    if not plain:
+        return Column()
+    if set(plain) <= TIME_WORDS | PERSON_WORDS:
+        return Column(dropped=f"column {name.strip()}", is_key=bool(set(plain) & KEY_WORDS))
     axis, rest = _split_axis(words, skeleton)
     # A joint may be called C7, or be marked W.
     if "".join(rest) in joint_names(skeleton):
@@ -196,7 +202,7 @@ def match_columns(names: Sequence[str], skeleton: Skeleton) -> Columns:
     if problems:
         problems.append(_suggest(names, skeleton) or f"expected those of {skeleton.name}")
         raise ColumnError("; ".join(problems))
-    return Columns(_bodies(order, skeleton), _dropped(columns), _persons(columns))
+    return Columns(_bodies(order, skeleton), _dropped(columns))
 
 
 # Body and joint -> axis -> the number of the column.
@@ -262,10 +268,6 @@ def _dropped(columns: Sequence[Column]) -> tuple[str, ...]:
         name if name.startswith("column ") else f"{count} columns of {name}"
         for name, count in counts.items()
     )
-
-
-def _persons(columns: Sequence[Column]) -> tuple[int, ...]:
-    return tuple(index for index, column in enumerate(columns) if column.is_person)
 
 
 def _suggest(names: Sequence[str], skeleton: Skeleton) -> str:

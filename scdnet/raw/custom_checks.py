@@ -16,8 +16,9 @@ MIN_BONE = 0.6
 # The extent along z is 0.09 to 0.6 of the larger of the other two in UI-PRMD, IntelliRehabDS,
 # NW-UCLA and PRECOG.
 MIN_DEPTH_RATIO = 0.02
-# The bones of openpose25 are 1.9 to 4 times as long as those of ntu25, if the joints are ntu25's.
-MAX_BONES_RATIO = 0.8
+# The bones of a 2-D layout, if the joints are those of a 3-D one with as many, are 1.6 to 4 times
+# as long as its own. If they are the 2-D ones, 0.3 to 0.9 times.
+BONES_RATIO = 1.3
 # The trunk of a person in a picture, as a share of its height, does not exceed the first of these.
 # In meters it measures 0.4 to 0.7 m in UI-PRMD and IntelliRehabDS, but down to 0.1 m in NW-UCLA.
 # The longest way along bones, such as from a hand to a foot, measures 1.6 m or more in all three.
@@ -135,8 +136,8 @@ def check_depth(bodies: np.ndarray, where: str, skeleton: Skeleton) -> None:
         if len(present):
             reason = (
                 find_scores(present, skeleton)
-                or find_image_landmarks(present, skeleton)
                 or find_flatness(present)
+                or find_image_landmarks(present, skeleton)
             )
             if reason:
                 raise RawFileError(where, 0, reason)
@@ -194,14 +195,16 @@ def find_scores(body: np.ndarray, skeleton: Skeleton) -> str | None:
 
 
 def find_layout(body: np.ndarray, skeleton: Skeleton, *, dims: int) -> str | None:
-    """Return the layout to which the joints (T, V, C) belong rather than to `skeleton`, if any.
+    """Return the layout of other dimensions to which the joints (T, V, C) belong, if any.
 
-    Its bones are then far shorter in the plane of x and y.
+    The bones in the plane of x and y tell it.
     """
     length = bone_length(body, skeleton)
+    # A 2-D skeleton has longer bones.
+    ratio = BONES_RATIO if dims == 2 else 1 / BONES_RATIO
     for other in SKELETONS.values():
         is_alike = other.dims == dims and other.num_joints == skeleton.num_joints
-        if is_alike and bone_length(body, other) < MAX_BONES_RATIO * length:
+        if is_alike and bone_length(body, other) < ratio * length:
             return other.name
     return None
 
@@ -224,11 +227,11 @@ def is_in_picture(body: np.ndarray) -> bool:
 
 def is_small_picture(body: np.ndarray, skeleton: Skeleton) -> bool:
     """Check whether (T, V, C) is in a picture, and smaller than people are in meters."""
-    return (
-        is_in_picture(body)
-        and float(np.median(np.linalg.norm(trunk(body, skeleton)[:, :2], axis=1))) < MAX_TRUNK_SHARE
-        and find_span(body, skeleton) < MAX_SPAN
-    )
+    length = np.median(np.linalg.norm(trunk(body, skeleton)[:, :2], axis=1))
+    if not is_in_picture(body) or not length < MAX_TRUNK_SHARE:
+        return False
+    # The bones of MediaPipe run by way of the nose. Its positions in meters are not all positive.
+    return skeleton.name == MEDIAPIPE_33.name or find_span(body, skeleton) < MAX_SPAN
 
 
 def find_span(body: np.ndarray, skeleton: Skeleton) -> float:

@@ -27,17 +27,31 @@ def read_csv(data: bytes, where: str, skeleton: Skeleton) -> Reading:
     cells = split_text(data, where)
     if not cells.rows:
         raise RawFileError(where, 0, "expected a line for each frame, found none")
-    known = [bool(parse_column(name, skeleton).dropped) for name in cells.header]
+    known = find_known(cells, where, skeleton)
     named = [name for name, is_known in zip(cells.header, known, strict=True) if not is_known]
-    # The first column of a table of pandas, its index, has no name.
-    if cells.header and not cells.header[0]:
-        known[0] = True
-        named = named[1:]
     if named and not is_counted(named):
         bodies, dropped = read_named(cells, where, skeleton)
     else:
         bodies, dropped = read_unnamed(cells, known, where, skeleton)
     return Reading(add_score(bodies), dropped, cells.first_line)
+
+
+def find_known(cells: Cells, where: str, skeleton: Skeleton) -> list[bool]:
+    """Tell which columns of a header contain no joints, such as times.
+
+    Raises RawFileError if one of them tells that the lines are those of several people.
+    """
+    # The first column of a table of pandas, its index, has no name.
+    has_index = bool(cells.header) and not cells.header[0]
+    if is_counted(cells.header[has_index:]):
+        return [has_index and column == 0 for column in range(len(cells.header))]
+    known = []
+    for index, name in enumerate(cells.header):
+        column = parse_column(name, skeleton)
+        if column.is_key:
+            check_key(cells, index, where)
+        known.append(bool(column.dropped) or (has_index and index == 0))
+    return known
 
 
 def read_named(cells: Cells, where: str, skeleton: Skeleton) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -54,8 +68,6 @@ def read_named(cells: Cells, where: str, skeleton: Skeleton) -> tuple[np.ndarray
         width += 1
         dropped = (*dropped, "last column, which has no name")
     check_widths(cells, width, where)
-    for column in columns.persons:
-        check_person(cells, column, where)
     order = np.array(columns.order)
     values = parse_cells(
         cells, order.ravel().tolist(), where, size=NUM_AXES if has_joint_cells else 1
@@ -159,17 +171,25 @@ def _meaning(num_numbers: int, skeleton: Skeleton) -> str:
     return meanings.get(num_numbers, "")
 
 
-def check_person(cells: Cells, column: int, where: str) -> None:
-    """Raise RawFileError if the lines of a file are those of several people."""
-    first = cells.rows[0][column]
-    for line, row in enumerate(cells.rows, start=cells.first_line):
-        if row[column] != first:
+def check_key(cells: Cells, column: int, where: str) -> None:
+    """Raise RawFileError if a column tells that the lines are those of several people.
+
+    It is right if it numbers the frames, or has the same value in all lines.
+    """
+    values = [row[column] if column < len(row) else "" for row in cells.rows]
+    if len(set(values)) in (1, len(values)):
+        return
+    lines: dict[str, int] = {}
+    for line, value in enumerate(values, start=cells.first_line):
+        if value in lines:
             raise RawFileError(
                 where,
                 line,
-                f"column {cells.header[column]}: expected one person in a file, found "
-                f"{quote(first)} and {quote(row[column])}; write a file for each",
+                f"column {cells.header[column]}: expected a line for each frame, found "
+                f"{quote(value)} in line {lines[value]} as well; are the lines those of several "
+                "people? Write a file for each",
             )
+        lines[value] = line
 
 
 def check_quality(quality: np.ndarray, num_numbers: int, where: str, cells: Cells) -> None:

@@ -5,10 +5,11 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scdnet.raw import custom_npz
+from scdnet.raw.custom_files import read_joints
 from scdnet.raw.custom_npz import read_npz
 from scdnet.raw.raw_files import RawFileError
 from scdnet.skeletons import KINECT_V1_20
@@ -146,3 +147,38 @@ def test_arrays_with_damaged_headers_are_read_or_refused(changes):
         npy[at] = byte
     with suppress(RawFileError):
         assert from_npz(npz_of(bytes(npy))).shape[2:] == (20, 3)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+@settings(max_examples=500, deadline=None)
+@given(
+    changes=st.lists(
+        st.tuples(st.floats(0, 1), st.integers(0, 3), st.binary(max_size=3)), min_size=1, max_size=4
+    )
+)
+def test_broken_files_are_read_or_refused_with_one_reason(name, changes):
+    file = io.BytesIO()
+    np.save(file, FRAMES)
+    data = npz(FRAMES) if name == "x.npz" else file.getvalue()
+    for share, num_lost, piece in changes:
+        # Half of the changes concern the header.
+        at = int((share % 0.5) * 2 * (len(data) if share < 0.5 else 200))
+        data = data[:at] + piece + data[at + num_lost :]
+    with suppress(RawFileError):
+        bodies = read_joints(data, name, KINECT_V1_20).bodies
+        assert bodies.shape[2:] == (20, 3) and np.isfinite(bodies).all()
+
+
+def test_a_single_array_is_not_taken_for_several():
+    file = io.BytesIO()
+    np.save(file, FRAMES)
+    with pytest.raises(RawFileError, match=r"a single array, whose name must end in \.npy"):
+        from_npz(file.getvalue())
+    with pytest.raises(RawFileError, match=r"expected an array as numpy.savez writes it \(a zip"):
+        read_joints(npz(FRAMES), "x.npy", KINECT_V1_20)
+
+
+def test_an_annotation_of_pyskl_leads_to_the_importer():
+    for names in (("keypoint", "label"), ("frame_dir", "keypoint"), ("x", "total_frames")):
+        with pytest.raises(RawFileError, match="scdnet prepare import --format pyskl"):
+            from_npz(npz(**dict.fromkeys(names, FRAMES)))
