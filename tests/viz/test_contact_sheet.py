@@ -5,21 +5,25 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from scdnet.data.store import SequenceStore, SkeletonSequence
-from scdnet.skeletons import NTU_25
+from scdnet.data.store import SequenceStore, SkeletonSequence, open_sequences
+from scdnet.skeletons import NTU_25, SKELETONS
 from scdnet.viz import contact_sheet
 from scdnet.viz.contact_sheet import (
     CELL,
+    FEET,
     choose_example,
     draw_contact_sheet,
     draw_sheet,
     line_up,
+    uprightness,
 )
 from scdnet.viz.drawing import Drawing
 from scdnet.viz.render import to_image
+from tests.conftest import write_synthetic_store
+from tests.stores import CRANE
 
 # Ankles and feet of left and right.
-FEET = [14, 15, 18, 19]
+LOWEST = [14, 15, 18, 19]
 MakeStore = Callable[..., SequenceStore]
 
 
@@ -36,7 +40,7 @@ def standing(
     """Return bodies that stand and lean back by `lean` meters from foot to head."""
     values = np.zeros((frames, 2, 25, 3), dtype=np.float32)
     values[:, : 1 + two, :, 2] = np.linspace(1, 1.7, 25)
-    values[:, : 1 + two, FEET, 2] = 0.1
+    values[:, : 1 + two, LOWEST, 2] = 0.1
     values[..., 1] = lean * values[..., 2]
     return SkeletonSequence(values, name, label)
 
@@ -176,3 +180,28 @@ def test_letters_with_a_meaning_to_matplotlib_are_drawn_as_they_are():
     canvas = draw_sheet([Drawing("1", "$\\frac$ and\na line", frames, NTU_25)])
     canvas.draw()
     assert titles(canvas) == ["1: $\\frac$ and a line"]
+
+
+@pytest.mark.parametrize("skeleton", [*SKELETONS.values(), CRANE], ids=lambda s: s.name)
+def test_a_sheet_of_any_skeleton_has_its_bones(tmp_path, drawn, skeleton):
+    path = write_synthetic_store(tmp_path / "a.h5", skeleton=skeleton, per_split=2, frames=9)
+    with open_sequences(path) as store:
+        assert draw_contact_sheet(store, tmp_path / "sheet.png") == 2
+    segments = [lines.get_segments() for lines in drawn[0].figure.axes[0].collections]
+    assert {len(bones) for bones in segments} == {skeleton.num_joints - 1}
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.format == "PNG"
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
+def test_whoever_stands_is_upright_and_whoever_lies_is_not(skeleton):
+    up = skeleton.dims - 1
+    frames = np.zeros((5, 2, skeleton.num_joints, 3))
+    for joint, name in enumerate(skeleton.joints):
+        # Of what is not named, the spine alone is looked at.
+        frames[:, 0, joint, up] = -1 if any(part in name for part in FEET) else 0.5
+    frames[:, 0, list(skeleton.spine[0]), up] = 0
+    assert uprightness(frames, skeleton) == pytest.approx(1)
+    assert uprightness(-frames, skeleton) == pytest.approx(-1)
+    lying = np.roll(frames[..., : skeleton.dims], 1, axis=-1)
+    assert uprightness(lying, skeleton) == pytest.approx(0)

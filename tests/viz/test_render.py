@@ -5,9 +5,12 @@ import pytest
 from PIL import Image
 
 from scdnet.errors import ScdnetError
-from scdnet.skeletons import NTU_25
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import NTU_25, SKELETONS
 from scdnet.viz.drawing import Drawing
-from scdnet.viz.render import bone_colors, project, render
+from scdnet.viz.render import COLORS, bone_colors, project, render
+
+PLANAR = [skeleton for skeleton in SKELETONS.values() if skeleton.dims == 2]
 
 
 def upright_bodies(num_bodies: int, num_frames: int = 2) -> np.ndarray:
@@ -115,3 +118,54 @@ def test_path_of_a_picture_may_have_no_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     render([Drawing("a", "bow", upright_bodies(1), NTU_25)], Path("plain.png"))
     assert Path("plain.png").is_file()
+
+
+def upright(skeleton: Skeleton, num_frames: int = 3) -> np.ndarray:
+    """Return frames (T, M, V, C) of one body whose joints rise in their order, to the right."""
+    height = np.linspace(-0.8, 0.9, skeleton.num_joints)
+    frames = np.zeros((num_frames, 2, skeleton.num_joints, 3), np.float32)
+    # Up is the last coordinate of a position.
+    frames[:, 0, :, skeleton.dims - 1] = height
+    frames[:, 0, :, 0] = 0.1 * height
+    if skeleton.dims == 2:
+        frames[:, 0, :, 2] = 0.9
+    return frames
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+def test_any_skeleton_is_drawn_upright(tmp_path, skeleton, suffix):
+    drawing = Drawing("a", "bow", upright(skeleton), skeleton)
+    points = project(drawing).points
+    assert points.shape == (3, 2, skeleton.num_joints, 2)
+    assert (np.diff(points[0, 0, :, 1]) > 0).all() and np.isnan(points[:, 1]).all()
+    render([drawing], tmp_path / f"a{suffix}")
+    assert_is_a_picture_on_white(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize("skeleton", PLANAR, ids=lambda s: s.name)
+def test_2d_joints_are_drawn_where_they_are_and_missing_ones_not_at_all(skeleton):
+    frames = upright(skeleton)
+    frames[1, 0, 3] = 0
+    picture = project(Drawing("a", "bow", frames, skeleton))
+    is_missing = np.isnan(picture.points).any(axis=-1)
+    assert is_missing[1, 0, 3] and is_missing[:, 0].sum() == 1 and is_missing[:, 1].all()
+    # A trunk of length 1 is drawn half a meter long; x is to the right.
+    expected = 0.5 * frames[0, 0, :, :2]
+    np.testing.assert_allclose(picture.points[0, 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
+def test_sides_of_any_skeleton_have_colors_that_mirror_each_other(skeleton):
+    children = [child for child, _ in skeleton.bones]
+    colors = dict(zip(children, bone_colors(skeleton, 0), strict=True))
+    for child in children:
+        name = skeleton.joints[child]
+        side = 1 if "left" in name else 2 if "right" in name else 0
+        assert colors[child] == COLORS[0][side]
+
+
+def test_sequences_of_several_skeletons_are_drawn_together(tmp_path):
+    drawings = [Drawing(s.name, "bow", upright(s), s) for s in SKELETONS.values()]
+    render(drawings, tmp_path / "a.png")
+    assert_is_a_picture_on_white(tmp_path / "a.png")
