@@ -43,9 +43,10 @@ def check_normalized(frames: np.ndarray, skeleton: Skeleton) -> None:
 def _check_center(body: np.ndarray, skeleton: Skeleton) -> None:
     center = body[:, list(skeleton.center)]  # (T, joints, C)
     # Joints that were not found are zero, and the mean of several joints is then another one.
-    is_whole = center.any(axis=2).all(axis=1) | (len(skeleton.center) == 1)
+    is_found = np.any(center, axis=2) | (len(skeleton.center) == 1)
     if skeleton.dims == 2:
-        is_whole = (center[..., 2] > 0).all(axis=1)
+        is_found = center[..., 2] > 0
+    is_whole = np.all(is_found, axis=1)
     offsets = np.linalg.norm(center[is_whole][..., : skeleton.dims].mean(axis=1), axis=1)
     offset = offsets.max(initial=0)
     if offset > MAX_OFFSET:
@@ -72,12 +73,15 @@ def _check_trunk(body: np.ndarray, skeleton: Skeleton) -> None:
     """Raise ScdnetError if the median length of a trunk (T, V, C) is not that of a person."""
     lower, upper = skeleton.spine
     if skeleton.dims == 2:
-        body = body[(body[:, [*lower, *upper], 2] > 0).all(axis=1), :, :2]
-        unit, shortest, longest = "", 1 - MAX_TRUNK_ERROR, 1 + MAX_TRUNK_ERROR
+        body = body[np.all(body[:, [*lower, *upper], 2] > 0, axis=1), :, :2]
+        unit = ""
+        trunk_range = (1 - MAX_TRUNK_ERROR, 1 + MAX_TRUNK_ERROR)
     else:
-        body = body[body.any(axis=(1, 2))]
+        body = body[np.any(body, axis=(1, 2))]
         upper = tuple(joint for side in skeleton.shoulders for joint in side)
-        unit, (shortest, longest) = " m", TRUNK_RANGE
+        unit = " m"
+        trunk_range = TRUNK_RANGE
+    shortest, longest = trunk_range
     lengths = np.linalg.norm(mean_joint(body, upper) - mean_joint(body, lower), axis=1)
     length = np.median(lengths) if len(lengths) else np.nan
     if not shortest <= length <= longest:

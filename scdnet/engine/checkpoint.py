@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from scdnet.engine import official
+from scdnet.engine.numpy_scalars import NUMPY_SCALARS
 from scdnet.errors import ScdnetError
 from scdnet.files import DAMAGED_FILE_ERRORS, atomic_write, name_download_fault
 from scdnet.models.encoder import ADJACENCY, DualPathEncoder, EncoderSizes
@@ -45,22 +46,6 @@ MAX_NAMES = 3
 # The part of the model that evaluations use.
 ENCODER = "query.encoder."
 
-
-def _numpy_scalar(dtype: np.dtype, content: bytes) -> np.generic:
-    """Build a number of numpy as its pickles do, and nothing but a number."""
-    if dtype.kind not in "biuf" or not isinstance(content, bytes):
-        raise ValueError(f"expected a number, found {dtype}")
-    return np.frombuffer(content, dtype, count=1)[0]
-
-
-# What the pickle of a number of numpy refers to, such as a best accuracy: the names of numpy 1 and
-# 2, and the classes of types of numbers.
-NUMPY_SCALARS: list[Any] = [
-    (_numpy_scalar, "numpy.core.multiarray.scalar"),
-    (_numpy_scalar, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
-]
 
 # Missing memory, and damage of any kind.
 UNREADABLE: tuple[type[Exception], ...] = (MemoryError, *DAMAGED_FILE_ERRORS)

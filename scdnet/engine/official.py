@@ -21,7 +21,7 @@ PATHS = {"temporal": "t", "spatial": "s"}
 DOMAINS = {**PATHS, "instance": "i"}
 
 
-# What programs put before all names of a model that they wrap.
+# Prefixes that programs put before the names of all weights of a model that they wrap.
 WRAPPERS = ("module.", "_orig_mod.")
 # The modules of theirs that are the query encoder: of a pretraining, of the linear probe and
 # fine-tuning (beside it `fc`), and of a file with nothing but the encoder.

@@ -111,7 +111,7 @@ def cross_dataset_gallery(
     if other.x.shape[1:] != table.x.shape[1:] or other.encoder_identity != table.encoder_identity:
         raise ScdnetError(f"{pair}: expected features of the same encoder")
     if other.skeleton != table.skeleton:
-        # Without an encoder, nothing else would tell 25 joints from 25 others.
+        # Raw views have no encoder, so nothing else tells 25 joints from 25 others.
         raise ScdnetError(
             f"{pair}: expected the same joints, found those of {other.skeleton.name} and "
             f"{table.skeleton.name}"

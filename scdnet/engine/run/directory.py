@@ -141,7 +141,7 @@ def prepare_run_dir(
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / CONFIG) as partial:
         partial.write_text(yaml.safe_dump(dump_config(config), sort_keys=False), encoding="utf-8")
-    # Without the config, the hash would not make the directory that of a run.
+    # The config comes first: the hash alone would not make the directory that of a run.
     with atomic_write(folder / STORE) as partial:
         partial.write_text(f"{store_sha256}\n", encoding="utf-8")
 

@@ -42,7 +42,7 @@ class Plan(NamedTuple):
     epochs: int
     eval_every: int
     save_every: int
-    # What checkpoints state besides the training: config, skeleton, store_sha256.
+    # Values that checkpoints state besides the training: config, skeleton, store_sha256.
     origin: dict[str, Any]
 
 
