@@ -15,10 +15,11 @@ from scdnet.raw.convert import (
     add_arguments,
     check_output,
     convert,
+    duplicate_rejection,
     find_all,
     write_rejected,
 )
-from scdnet.raw.raw_files import RawFileError
+from scdnet.raw.raw_files import RawFile, RawFileError
 from scdnet.raw.worker_pool import WorkerError
 from scdnet.skeletons import NTU_25
 
@@ -209,3 +210,44 @@ def test_the_number_of_workers_is_a_positive_integer(number, capsys):
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args(["--raw", "a", "--out", "b", "--workers", number])
     assert "--workers" in capsys.readouterr().err
+
+
+def convert_noted(video: int) -> Outcome:
+    notes = ("dropped column time",) if video < 3 else ()
+    return Outcome([SkeletonSequence(FRAMES, f"v{video}", label=video % 2)], [], notes)
+
+
+def test_equal_notes_are_counted_in_the_summary(tmp_path, capsys):
+    convert(make_job(range(1, 6), convert_noted), tmp_path / "store.h5", num_workers=1)
+    expected = "2 of 5 recordings: dropped column time\nConverted 5, "
+    assert capsys.readouterr().out.startswith(expected)
+
+
+def test_classes_of_the_test_split_alone_are_warned_of_with_their_share(tmp_path, capsys):
+    job = make_job([1, 2], convert_without_fault)
+    unseen = Job(**{**vars(job), "convert_item": convert_noted, "items": [1, 2, 3]})
+    is_train = {"custom": lambda table: table.label == 0, "all": lambda table: table.label < 2}
+    unseen = Job(**{**vars(unseen), "split_rules": is_train})
+    convert(unseen, tmp_path / "store.h5", num_workers=1)
+    err = capsys.readouterr().err
+    assert "benchmark custom: 2 of 2 test sequences (100 %) are of classes without a" in err
+    assert "training sequence, b: no classifier" in err and "benchmark all: " not in err
+
+
+def test_duplicates_are_warned_of(tmp_path, capsys):
+    job = make_job([1], convert_without_fault)
+    job.rejected.append(duplicate_rejection(RawFile("b/1.npz"), RawFile("a/1.npz")))
+    convert(job, tmp_path / "store.h5", num_workers=1)
+    expected = "warning: 1 files were not converted because another has the same name, such as b/1"
+    assert expected in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_says_what(tmp_path, capsys):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.zip").touch()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "NTU60_CS.npz").write_bytes(b"PK\3\4 x_train.npy")
+    assert list(find_all([tmp_path / "a", tmp_path / "b"], (".skeleton",))) == []
+    first, second = capsys.readouterr().err.splitlines()
+    assert "x.zip: give a zip itself as --raw" in first
+    assert "NTU60_CS.npz seems to be" in second and "prepare import --format ctrgcn" in second

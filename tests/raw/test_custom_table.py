@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scdnet.raw.custom_table import Row, number_classes, read_table, split_table
+from scdnet.raw.custom_table import Row, number_classes, read_table, split_table, strip_name
 from scdnet.raw.raw_files import RawFileError
 
 
@@ -146,3 +146,75 @@ CHARACTERS = "\0\n\r\t \v\x1c\x85\u2028\ufeff,;\"'\\ab1-\u00e9\u0660\U0001f600"
 def test_any_table_is_read_or_refused(data):
     with suppress(RawFileError):
         split_table(data, "x.csv")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_tables_in_any_form_are_read(table, separator, encoding, line_end):
+    lines = [["Name", "LABEL", "Split"], ["a", "ä", "Train"], ["b", "2", "TEST"]]
+    text = line_end.join(separator.join(cells) for cells in lines)
+    rows, rejected = table(text.encode(encoding))
+    assert [(name, row.label, row.is_train) for name, row in rows.items()] == [
+        ("a", "ä", True),
+        ("b", "2", False),
+    ]
+    assert not rejected
+
+
+@pytest.mark.parametrize("name", ["index", "Unnamed: 0", "", "idx"])
+def test_a_column_that_numbers_the_rows_is_ignored(table, name):
+    rows, _ = table(f"{name},name,label\n0,a,1\n1,b,2\n")
+    assert list(rows) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train", "test"), ("Training", "val"), ("TRAIN", "validation"), ("train", "dev")],
+)
+def test_splits_have_their_usual_names(table, train, test):
+    rows, rejected = table(f"name,label,split\na,1,{train}\nb,1,{test}\n")
+    assert [row.is_train for row in rows.values()] == [True, False] and not rejected
+
+
+@pytest.mark.parametrize("third", ["val", "Valid", "dev"])
+def test_a_third_split_is_refused_and_named(table, third):
+    with pytest.raises(RawFileError, match=rf"labels\.csv:3: .*, found '{third.lower()}' as well"):
+        table(f"name,label,split\na,1,train\nb,1,{third}\nc,1,test\n")
+
+
+def test_where_no_line_can_be_used_the_reason_of_the_first_comes_first(table):
+    with pytest.raises(RawFileError, match=r"labels\.csv:2: expected train or test as split, fou"):
+        table("name,label,split\na,1,A\nb,1,B\n")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["1.0", "10.0", "2.0"], ("1", "2", "10")),
+        (["1.0", "1", "3."], ("1", "3")),
+        (["-1.0", "0.0"], ("-1", "0")),
+        (["1.0", "sit down"], ("1", "sit down")),
+        (["1.5", "1.0"], ("1", "1.5")),
+    ],
+)
+def test_labels_that_pandas_wrote_as_floats_are_integers(table, labels, names):
+    lines = [f"r{number},{label}\n" for number, label in enumerate(labels)]
+    rows, _ = table("name,label\n" + "".join(lines))
+    assert number_classes(row.label for row in rows.values())[0] == names
+
+
+def test_numbers_that_pandas_wrote_as_floats_are_integers(table):
+    rows, _ = table("name,label,subject,camera\na,1,3.0,\nb,1,,2.0\n")
+    assert [row.numbers for row in rows.values()] == [{"subject": 3}, {"camera": 2}]
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("a.npz", "a"), ("a.NPY", "a"), ("x/y/a.csv", "x/y/a"), ("x\\y\\a.npz", "x/y/a"),
+        ("a.v2", "a.v2"), ("x.y/a", "x.y/a"),
+    ],
+)  # fmt: skip
+def test_names_may_have_folders_and_suffixes(name, stem):
+    assert strip_name(name) == stem

@@ -1,10 +1,11 @@
 import multiprocessing
 import os
+import re
 import zipfile
 
 import pytest
 
-from scdnet.raw.raw_files import RawFile, RawFileError, find_raw_files
+from scdnet.raw.raw_files import RawFile, RawFileError, find_archives, find_raw_files
 
 
 @pytest.fixture
@@ -113,3 +114,50 @@ def test_a_root_that_is_neither_folder_nor_zip_is_refused(tmp_path):
 def test_an_error_shows_the_line_where_there_is_one():
     assert str(RawFileError("a.txt", 3, "bad")) == "a.txt:3: bad"
     assert str(RawFileError("a.txt", 0, "bad")) == "a.txt: bad"
+
+
+def test_what_macos_adds_to_a_zip_is_passed_over(tmp_path):
+    names = ("a.skeleton", "__MACOSX/._a.skeleton", "x/._b.skeleton", "__MACOSX/x/c.skeleton")
+    with zipfile.ZipFile(tmp_path / "raw.zip", "w") as file:
+        for name in names:
+            file.writestr(name, name)
+            (tmp_path / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "raw" / name).write_text(name)
+    for root in (tmp_path / "raw.zip", tmp_path / "raw"):
+        assert [file.relative for file in find_raw_files(root, ".skeleton")] == ["a"]
+
+
+def test_a_file_knows_its_path_below_what_was_searched(tmp_path):
+    (tmp_path / "x" / "y").mkdir(parents=True)
+    (tmp_path / "x" / "y" / "a.b.npz").touch()
+    assert find_raw_files(tmp_path, ".npz")[0].relative == "x/y/a.b"
+    assert find_raw_files(tmp_path / "x", ".npz")[0].relative == "y/a.b"
+    assert find_raw_files(tmp_path / "x" / "y" / "a.b.npz", ".npz")[0].relative == "a.b"
+    assert RawFile("raw.zip", "x\\y/a.npz", 0).relative == "x/y/a"
+
+
+def test_archives_in_folders_and_zips_are_listed(tmp_path):
+    for name in ("a.7z", "x/b.ZIP", "x/c.tar.gz", "x/d.npz", "._e.zip"):
+        (tmp_path / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "raw" / name).touch()
+    names = [path[len(str(tmp_path)) + 5 :] for path in find_archives(tmp_path / "raw")]
+    assert names == ["a.7z", "x/b.ZIP", "x/c.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "an empty file"),
+        (bytes(50), "50 NUL bytes"),
+        (b"<html>sign in", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
+        (b"PK\3\4", "an incomplete zip, whose end is missing"),
+        (b"Rar!", "a rar archive, which must be unpacked first"),
+        (b"1 2 3", "File is not a zip file"),
+    ],
+)
+def test_a_root_of_another_kind_is_called_that(tmp_path, content, kind):
+    (tmp_path / "raw.zip").write_bytes(content)
+    expected = f"raw.zip: expected a folder or a zip, found {kind}"
+    with pytest.raises(RawFileError, match=re.escape(expected)):
+        find_raw_files(tmp_path / "raw.zip", ".skeleton")
