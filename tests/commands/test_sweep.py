@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -16,11 +17,15 @@ import yaml
 from scdnet.commands import evaluate, train
 from scdnet.commands.sweep import Job, Runner, make_jobs, read_sweep
 from scdnet.config import Config
+from scdnet.data.store import open_sequences
 from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.device import seed_everything
+from scdnet.engine.run.directory import prepare_run_dir
 from scdnet.engine.train.pretrain import start_training
+from scdnet.errors import ScdnetError
 from scdnet.results.results_file import RESULTS, read_results
 from scdnet.skeletons import NTU_25
+from tests.conftest import write_synthetic_store
 from tests.engine.runs import changed
 
 CPU = torch.device("cpu")
@@ -189,6 +194,24 @@ def test_a_row_that_is_not_that_of_its_run_is_refused(run, sweep, tmp_path: Path
     (folder / "config.yaml").write_text((tmp_path / "small.yaml").read_text())
     done = run("tools/sweep.py", sweep())
     assert done.status == 2 and "cannot resume: " in done.err and "scd.pairs" in done.err
+
+
+def test_runs_on_other_data_are_not_taken_for_complete(
+    sweep, jobs_of, small_config: Config, tmp_path: Path
+):
+    path = sweep(seeds=[0])
+    (job, _) = jobs_of(path)
+    with open_sequences(small_config.data.store) as store:
+        prepare_run_dir(job.config, store.content_sha256, fresh=True)
+    copied = tmp_path / "copied.h5"
+    shutil.copy(small_config.data.store, copied)
+    jobs_of(sweep(seeds=[0], overrides=[f"data.store={copied}", "optim.epochs=1"]))
+    write_synthetic_store(copied, seed=7)
+    with pytest.raises(ScdnetError, match=r"copied\.h5 has another content than the store that"):
+        jobs_of(path)
+    # What is complete needs no data.
+    copied.unlink()
+    assert len(jobs_of(path)) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import yaml
 
 from scdnet.config import Config
 from scdnet.config_file import changed_keys, dump_config
+from scdnet.data.store import open_sequences
 from scdnet.engine.logs import log
 from scdnet.engine.run.checkpoints import find_checkpoints
 from scdnet.engine.run.lock import LOCK
@@ -90,7 +91,11 @@ def _check_start(content: list[str], config: Config) -> None:
 
 
 def check_same_run(config: Config) -> None:
-    """Raise RunDirError if the run directory contains a run of another config, by its CONFIG."""
+    """Raise RunDirError if the run directory contains a run of another config or other data.
+
+    CONFIG and STORE tell. Data that are gone are not compared. Raises StoreError if the store is
+    damaged.
+    """
     path = config.run_dir / CONFIG
     try:
         saved = yaml.safe_load(path.read_bytes())
@@ -101,6 +106,11 @@ def check_same_run(config: Config) -> None:
             f"{path}: not a config ({error}); remove the run, or replace it with --overwrite"
         ) from None
     check_resumable(saved, config, path)
+    path = config.run_dir / STORE
+    if path.is_file() and config.data.store.is_file():
+        saved_sha256 = path.read_text(encoding="utf-8", errors="replace").strip()
+        with open_sequences(config.data.store) as store:
+            check_same_store(saved_sha256, store.content_sha256, config, path)
 
 
 def check_same_store(saved_sha256: str, store_sha256: str, config: Config, path: Path) -> None:
@@ -121,13 +131,9 @@ def prepare_run_dir(
     """Make the directory; write the resolved config and the hash of the store's content to it.
 
     If the run starts `fresh`, what an earlier start left goes; with `overwrite` everything does.
-    Raises RunDirError if that earlier start read a store of another content.
     """
     folder = config.run_dir
     names = _names_in(folder)
-    if fresh and STORE in names and not overwrite:
-        saved_sha256 = (folder / STORE).read_text(encoding="utf-8", errors="replace").strip()
-        check_same_store(saved_sha256, store_sha256, config, folder / STORE)
     if fresh and CONFIG in names:
         doomed = names if overwrite else [name for name in names if _matches(name, OF_A_START)]
         # Checkpoints go first and the config last: a kill in between leaves a run without
