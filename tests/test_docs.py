@@ -30,6 +30,9 @@ OLD_WORDS = re.compile(
     r"data\.(resident|workers|storage|shard))\b"
 )
 
+# An option and a key that scripts rely on.
+CONTRACTS = ("--labels-from folder", "centre: ")
+
 
 class Command(NamedTuple):
     """A command line of `scdnet` in the docs."""
@@ -124,6 +127,8 @@ def test_options_in_the_docs_exist(parsers: dict[str, Any]):
     unknown = []
     for page, line, verb, arguments in ALL_COMMANDS:
         known = {name for action in parsers[verb]._actions for name in action.option_strings}
+        # The value of --up may begin with a minus.
+        arguments = re.sub(r"--up -[yz]", "--up", arguments)
         options = re.findall(r"(?:^|(?<=[\s\[(]))(--?[a-z][\w-]*)", arguments)
         unknown += [(page, line, option) for option in options if option not in known]
     assert not unknown
@@ -276,8 +281,10 @@ def test_python_in_the_docs_compiles_and_imports_what_exists(path: Path):
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_docs_use_the_words_of_the_field(path: Path):
-    found = [match[0] for match in OLD_WORDS.finditer(path.read_text(encoding="utf-8"))]
-    assert not found
+    text = path.read_text(encoding="utf-8")
+    for contract in CONTRACTS:
+        text = text.replace(contract, "")
+    assert not [match[0] for match in OLD_WORDS.finditer(text)]
 
 
 def test_the_citation_file_states_the_version_and_the_paper():
