@@ -32,14 +32,14 @@ DAMAGED_FILE_ERRORS: tuple[type[Exception], ...] = (
     struct.error,
 )
 
-# The first bytes of what often arrives instead of a file, in lower case, and what that is.
+WEB_PAGE = "a web page (HTML): the download was refused or needs a login"
+# The first bytes, in lower case, of what often arrives instead of a file, and what that is.
 DOWNLOAD_FAULTS = {
-    b"<!doctype html": "a web page, not the file itself; download the file again",
-    b"<html": "a web page, not the file itself; download the file again",
-    b"<?xml": "an XML document, such as the error message of a server; download the file again",
-    b"version https://git-lfs.github.com/spec/": (
-        "a pointer of Git LFS, not the file itself; get the file with `git lfs pull`"
-    ),
+    b"<!doctype html": WEB_PAGE,
+    b"<html": WEB_PAGE,
+    b"<head": WEB_PAGE,
+    b"<?xml": "an XML document, such as the error message of a server: download the file again",
+    b"version https://git-lfs": "a Git LFS pointer: fetch the file itself with `git lfs pull`",
 }
 
 

@@ -1,7 +1,8 @@
 """Kinds of files by their first bytes, for messages."""
 
 import codecs
-import re
+
+from scdnet.files import name_download_fault
 
 # What a file is that begins with these bytes, and what to do with it.
 BEGINNINGS: tuple[tuple[bytes, str], ...] = (
@@ -18,9 +19,7 @@ BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\x80\x03", "a Python pickle"),
     (b"\x80\x04", "a Python pickle"),
     (b"\x80\x05", "a Python pickle"),
-    (b"version https://git-lfs", "a Git LFS pointer: fetch the file itself with `git lfs pull`"),
 )
-HTML = re.compile(rb"\s*<(!doctype html|html|head|\?xml)", re.IGNORECASE)
 
 # The longest mark comes first: that of UTF-32 begins with that of UTF-16.
 BYTE_ORDER_MARKS: tuple[tuple[bytes, str], ...] = (
@@ -42,8 +41,9 @@ def describe_bytes(data: bytes) -> str | None:
         return "an empty file"
     if not data.strip(b"\0"):
         return f"{len(data)} NUL bytes: a copy or download that was not completed"
-    if HTML.match(data):
-        return "a web page (HTML): the download was refused or needs a login"
+    fault = name_download_fault(data)
+    if fault is not None:
+        return fault
     for beginning, kind in BEGINNINGS:
         if data.startswith(beginning):
             return kind
@@ -59,7 +59,8 @@ def find_encoding(data: bytes) -> str | None:
         if data.startswith(mark):
             return encoding
     # Every second byte of ASCII text in UTF-16 is zero, and no other.
-    first, second = data[:NUM_PEEKED:2], data[1:NUM_PEEKED:2]
+    first = data[:NUM_PEEKED:2]
+    second = data[1:NUM_PEEKED:2]
     if len(data) > 1 and not second.strip(b"\0") and first.count(0) == 0:
         return "utf-16-le"
     if len(data) > 1 and not first.strip(b"\0") and second.count(0) == 0:
