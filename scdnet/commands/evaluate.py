@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_finetuning(args.source, config.feature_level)
     device = resolve_device(config.device)
     (inputs,) = build_inputs([args.source], config, device, rank_info())
+    # An error comes before the work.
+    inputs.store.require_labels()
     path = args.features or config.run_dir / "features.h5"
     if path.exists():
         table = read_features(path)

@@ -93,13 +93,19 @@ def evaluate_features(
     if args.sources:
         with process_group(device):
             all_inputs = build_inputs(args.sources, config, device, rank_info())
-            extracted = (inputs.extract() for inputs in all_inputs)
+            extracted = (extract_labeled(inputs) for inputs in all_inputs)
             tables |= zip(map(str, args.sources), extracted, strict=True)
     # Several ranks extract features together; one is enough for the rest.
     if is_main():
         context = make_context(args, config, device, skip=False)
         rows = {name: evaluate(table, context, config) for name, table in tables.items()}
         print_rows(config, next(iter(tables.values())).dataset, rows)
+
+
+def extract_labeled(inputs: Inputs) -> FeatureTable:
+    """Extract features for an evaluation. Raises ScdnetError at once if there are no labels."""
+    inputs.store.require_labels()
+    return inputs.extract()
 
 
 def read_table(path: Path, config: Config) -> FeatureTable:

@@ -151,7 +151,7 @@ def check_kills(
     drawn = random.Random(seed)
     num_resumed = 0
     for _ in range(kills):
-        event = drawn.randint(4, 10)
+        event = drawn.randint(5, 11)
         status, said = start(config, "--resume", act=die_at(event)).finish()
         assert status == -signal.SIGKILL, said
         num_resumed += "Resuming from epoch" in said
@@ -176,8 +176,9 @@ def test_a_signal_to_all_processes_of_a_job_stops_it_with_a_checkpoint(
     """As SLURM and terminals send them; meanwhile the run directory is refused to others."""
     streamed = {"cache": "none", "num_workers": 2}
     config = changed(small_config, data=streamed)
-    # The config and the metrics are renamed first, so the event is the third and second step.
-    lives = ((signal.SIGTERM, [], 5, (1, 1)), (signal.SIGINT, ["--resume"], 3, (1, 2)))
+    # Config, hash of the store and metrics are renamed first: the event is the third step and the
+    # one after it.
+    lives = ((signal.SIGTERM, [], 6, (1, 1)), (signal.SIGINT, ["--resume"], 4, (1, 2)))
     for number, arguments, event, progress in lives:
         program = start(config, *arguments, act=wait_for_signal_at(event, announce))
         program.read_until("waiting for a signal")

@@ -213,3 +213,12 @@ def test_an_overwritten_run_starts_with_the_content_of_now(moved: Config):
     with open_sequences(moved.data.store) as store:
         state = read_checkpoint(moved.run_dir / "last.pt").state
         assert state["store_sha256"] == store.content_sha256
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_start_that_was_killed_before_it_noted_its_data_is_resumed(moved: Config):
+    for name in ("last.pt", "store.sha256"):
+        (moved.run_dir / name).unlink()
+    write_synthetic_store(moved.data.store, seed=5)
+    pretrain(moved, resume=True)
+    assert (moved.run_dir / "store.sha256").is_file()
