@@ -72,7 +72,7 @@ class ColumnError(ValueError):
 
 
 class Column(NamedTuple):
-    """What a column contains: an axis of a joint, or what `dropped` says, or neither."""
+    """The content of a column: an axis of a joint, or what `dropped` says, or neither."""
 
     joint: int = -1
     # x, y, z or score; empty for a column that contains all of them.
@@ -87,7 +87,7 @@ class Column(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Where each coordinate of each joint is, and which columns are not used."""
+    """The places of all coordinates of all joints, and the columns that are not used."""
 
     # The numbers of the columns: bodies of joints of axes. In a table whose cells contain all axes
     # of a joint there is one column a joint.

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 from tqdm import tqdm
 
 from scdnet.data.store import SkeletonSequence
@@ -20,6 +19,7 @@ from scdnet.files import atomic_write
 from scdnet.raw.datasets import SplitRule
 from scdnet.raw.raw_files import RawFile, RawFileError, find_archives, find_raw_files
 from scdnet.raw.ready_made.guess import describe_guess
+from scdnet.raw.split_warnings import warn_of_empty_splits, warn_of_unseen_classes
 from scdnet.raw.worker_pool import CHUNK_SIZE, default_workers, map_ordered
 from scdnet.skeleton import Skeleton
 from scdnet.version import __version__
@@ -28,7 +28,7 @@ from scdnet.version import __version__
 _ESCAPES = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-# Classes or files that a warning names.
+# Files that a warning names.
 MAX_NAMED = 5
 # Files of a folder whose content is guessed.
 MAX_GUESSED = 100
@@ -257,31 +257,3 @@ def warn_of_duplicates(rejected: Sequence[Rejection]) -> None:
             f"name, such as {duplicates[0].file}",
             file=sys.stderr,
         )
-
-
-def warn_of_unseen_classes(
-    splits: Mapping[str, np.ndarray], label: np.ndarray, class_names: Sequence[str]
-) -> None:
-    """Warn of classes of the test split that the training split does not contain."""
-    for benchmark, is_train in splits.items():
-        is_unseen = ~is_train & ~np.isin(label, label[is_train])
-        if not is_unseen.any() or not is_train.any():
-            continue
-        unseen = [class_names[number] for number in np.unique(label[is_unseen])]
-        more = f" and {len(unseen) - MAX_NAMED} more" if len(unseen) > MAX_NAMED else ""
-        num_test = (~is_train).sum()
-        percent = 100 * is_unseen.sum() / num_test
-        print(
-            f"warning: benchmark {benchmark}: {is_unseen.sum()} of {num_test} test sequences "
-            f"({percent:.0f} %) are of classes without a training sequence, "
-            f"{', '.join(unseen[:MAX_NAMED])}{more}: no classifier can get them right",
-            file=sys.stderr,
-        )
-
-
-def warn_of_empty_splits(splits: Mapping[str, np.ndarray]) -> None:
-    """Warn of benchmarks that cannot be used because all sequences are in the same split."""
-    for benchmark, is_train in splits.items():
-        if is_train.all() or not is_train.any():
-            side = "test" if is_train.all() else "training"
-            print(f"warning: benchmark {benchmark} has an empty {side} split", file=sys.stderr)
