@@ -14,6 +14,8 @@ from scdnet.skeletons import SKELETONS
 # leads to a joint that was lost. Lengths of short ones, measured in trunks, vary more.
 MAX_BONE_RATIO = 2
 MIN_BONE = 0.6
+# The way of a joint from one frame to the next, measured in trunks, within which it is near.
+MAX_STEP = 0.1
 # The cosine between the trunk and the axis that points up, and the share of the frames that have
 # more, where people stand or sit.
 MIN_UP_COSINE = 0.8
@@ -85,26 +87,28 @@ def check_tracked(reading: Reading, where: str, skeleton: Skeleton) -> None:
 def forgive_origin(body: np.ndarray, is_untracked: np.ndarray, skeleton: Skeleton) -> None:
     """Clear the marks (T, V) of a joint that is the origin in the first frames of a body (T, V, C).
 
-    These are one frame, and the next ones in which the sensor repeats the position. The bones of
-    the joint are as long there as in the other frames.
+    These are one frame, the next ones in which the sensor repeats the position, and others between
+    frames in which the joint is near. Its bones are as long there as in the other frames.
     """
     present = np.flatnonzero(body.any(axis=(1, 2)))
     if len(present) < 2 or is_untracked[present[0]].sum() != 1:
         return
     joint = int(is_untracked[present[0]].argmax())
     is_alone = is_untracked[present, joint] & (is_untracked[present].sum(axis=1) == 1)
-    is_first = np.cumprod(is_alone).astype(bool)
-    if is_first.all():
+    if is_alone.all():
         return
     neighbors = [
         other for bone in skeleton.bones if joint in bone for other in bone if other != joint
     ]
     bones = body[present][:, neighbors] - body[present][:, [joint]]
     lengths = np.linalg.norm(bones, axis=-1)  # (present frames, neighbors)
-    others = np.median(lengths[~is_first], axis=0)
+    others = np.median(lengths[~is_alone], axis=0)
     size = np.median(np.linalg.norm(trunk(body[present], skeleton), axis=1))
-    if (lengths[is_first] <= MAX_BONE_RATIO * np.maximum(others, MIN_BONE * size)).all():
-        is_untracked[present[is_first], joint] = False
+    is_near = np.linalg.norm(body[present, joint], axis=-1) < MAX_STEP * size
+    is_first = np.cumprod(is_alone).astype(bool)
+    is_origin = is_first | (is_alone & np.roll(is_near, 1) & np.roll(is_near, -1))
+    if (lengths[is_origin] <= MAX_BONE_RATIO * np.maximum(others, MIN_BONE * size)).all():
+        is_untracked[present[is_origin], joint] = False
 
 
 def check_scores(reading: Reading, where: str, skeleton: Skeleton) -> None:

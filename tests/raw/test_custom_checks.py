@@ -70,3 +70,15 @@ def test_3d_joints_are_refused_as_2d_ones(skeleton):
     with pytest.raises(RawFileError, match=r"found a score of -.*are these 3-D joints"):
         check_reading(Reading(-BODIES[layout][None]), "x", skeleton)
     check_reading(Reading(with_scores(in_picture(of_2d_layout(skeleton)))[None]), "x", skeleton)
+
+
+@in_any_layout
+def test_a_sensor_may_repeat_the_origin_but_not_return_to_it_from_afar(layout):
+    frames = BODIES[layout] - BODIES[layout][:1, :1]
+    # The joint moves away by 1 cm a frame from frame 3 on.
+    frames += np.maximum(np.arange(20) - 2, 0)[:, None, None] * [0.01, 0, 0]
+    frames[[1, 2, 4], 0] = 0
+    check(frames, layout)
+    frames[15, 0] = 0
+    with pytest.raises(RawFileError, match=r"frame 16, body 1: .* not tracked"):
+        check(frames, layout)
