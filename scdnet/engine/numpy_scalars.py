@@ -12,8 +12,8 @@ def build_scalar(dtype: np.dtype, content: bytes) -> np.generic:
     return np.frombuffer(content, dtype, count=1)[0]
 
 
-# What the pickle of a number refers to, for `torch.serialization.safe_globals`: a function, under
-# its names in numpy 1 and 2, and the classes of types of numbers.
+# The pickle of a number refers to these, so `torch.serialization.safe_globals` takes them: a
+# function, under its names in numpy 1 and 2, and the classes of types of numbers.
 NUMPY_SCALARS: list[Any] = [
     (build_scalar, "numpy.core.multiarray.scalar"),
     (build_scalar, "numpy._core.multiarray.scalar"),

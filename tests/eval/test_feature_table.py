@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from scdnet.errors import ScdnetError
-from scdnet.skeletons import OPENPOSE_25
 from scdnet.eval.feature_table import FeatureTable, cross_dataset_gallery
+from scdnet.skeletons import OPENPOSE_25
 
 
 @pytest.fixture
