@@ -108,7 +108,7 @@ KNOW_A_SKELETON = (
 MAY_SAY = {
     "scdnet.__init__": {"ntu25"},
     "scdnet.raw.recording": {"ntu25"},
-    "scdnet.raw.custom_frames": {"NTU_25"},
+    "scdnet.raw.custom.frames": {"NTU_25"},
     "scdnet.commands.capture": {"NTU_25"},
     "scdnet.commands.prepare_import": {"NTU_25"},
     # A percentile.

@@ -2,7 +2,7 @@
 
 import argparse
 
-from scdnet.raw.custom_frames import UNITS, UP_ROTATIONS
+from scdnet.raw.custom.frames import UNITS, UP_ROTATIONS
 from scdnet.skeletons import NTU_25, SKELETONS
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from scdnet.cli import command_parser
 from scdnet.commands.capture import add_capture_arguments
 from scdnet.raw.convert import add_arguments, check_output, convert, find_all
-from scdnet.raw.custom import plan_job
-from scdnet.raw.custom_files import SUFFIXES
-from scdnet.raw.custom_frames import make_capture
+from scdnet.raw.custom.frames import make_capture
+from scdnet.raw.custom.job import plan_job
+from scdnet.raw.custom.readers import SUFFIXES
 
 
 def main(argv: Sequence[str] | None = None) -> int:

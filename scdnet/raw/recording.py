@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from scdnet.errors import ScdnetError
-from scdnet.raw import custom_frames, ntu
-from scdnet.raw.custom_checks import check_reading
-from scdnet.raw.custom_files import SUFFIXES
-from scdnet.raw.custom_npz import read_array
-from scdnet.raw.openpose import FrameFiles, Recording, group_recordings
+from scdnet.raw import ntu
+from scdnet.raw.custom import frames as custom_frames
+from scdnet.raw.custom.arrays import read_array
+from scdnet.raw.custom.checks import check_reading
+from scdnet.raw.custom.openpose import FrameFiles, Recording, group_recordings
+from scdnet.raw.custom.readers import SUFFIXES
 from scdnet.raw.raw_files import RawFile, find_raw_files
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import SKELETONS

@@ -15,7 +15,7 @@ from scdnet.viz.render import COLORS, TITLE_COLOR, bone_colors
 # Heights of the pose and of a line of names, as a fraction of the chart.
 POSE_HEIGHT = 0.9
 MIN_LINE = 0.05
-# Horizontal places of names and of the ends of their lines, from the middle, in heights of the pose.
+# Distance of the names from the middle, in heights of the chart.
 LABEL_X = 0.52
 SIZE_INCHES = (7, 5.2)
 
@@ -36,9 +36,11 @@ def draw_skeleton(skeleton: Skeleton, pose: np.ndarray, out: Path) -> None:
     trunk, left, right = COLORS[0]
     names = [name.lower() for name in skeleton.joints]
     colors = [left if "left" in name else right if "right" in name else trunk for name in names]
-    axes.scatter(*points.T, c=colors, s=14, zorder=3)
+    axes.scatter(points[:, 0], points[:, 1], c=colors, s=14, zorder=3)
     center = points[list(skeleton.center)]
-    axes.scatter(*center.T, s=70, facecolors="none", edgecolors=TITLE_COLOR, zorder=4)
+    axes.scatter(
+        center[:, 0], center[:, 1], s=70, facecolors="none", edgecolors=TITLE_COLOR, zorder=4
+    )
     _draw_names(axes, skeleton, points, colors)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(out) as partial:

@@ -11,7 +11,7 @@ from scdnet.commands.prepare_custom import main
 from scdnet.data.store import open_sequences
 from scdnet.errors import ScdnetError
 from scdnet.skeletons import SKELETONS
-from tests.raw.test_openpose import POSE, document
+from tests.raw.custom.test_openpose import POSE, document
 from tests.raw.walker import npz, walking
 
 # A skeleton of one's own: the limbs of ntu25.

@@ -11,7 +11,7 @@ import pytest
 from scdnet.data.normalized import check_normalized
 from scdnet.errors import ScdnetError
 from scdnet.raw import ntu
-from scdnet.raw.custom_frames import normalize_facing
+from scdnet.raw.custom.frames import normalize_facing
 from scdnet.raw.normalize import normalize
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import KINECT_V1_20, NTU_25, SKELETONS

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scdnet.raw.custom_frames import make_capture, read_frames
-from scdnet.raw.openpose import group_recordings
+from scdnet.raw.custom.frames import make_capture, read_frames
+from scdnet.raw.custom.openpose import group_recordings
 from scdnet.raw.raw_files import RawFileError, find_raw_files
-from tests.raw.test_azure import NAMES
-from tests.raw.test_bvh import SKELETON, TEXT
-from tests.raw.test_c3d_markers import c3d_file
-from tests.raw.test_openpose import POSE, document
+from tests.raw.custom.test_azure import NAMES
+from tests.raw.custom.test_bvh import SKELETON, TEXT
+from tests.raw.custom.test_c3d_markers import c3d_file
+from tests.raw.custom.test_openpose import POSE, document
 from tests.raw.walker import walking
 
 NUM_EXAMPLES = 500

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scdnet.raw.bvh import compute_positions, parse_bvh
-from scdnet.raw.custom_files import read_joints
+from scdnet.raw.custom.bvh import compute_positions, parse_bvh
+from scdnet.raw.custom.openpose import group_recordings
+from scdnet.raw.custom.readers import read_joints
 from scdnet.raw.joint_mapping import joint_matrix
-from scdnet.raw.openpose import group_recordings
 from scdnet.raw.raw_files import RawFile, find_raw_files
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import COCO_17, NTU_25, SKELETONS

@@ -6,12 +6,12 @@ import pytest
 
 import scdnet
 from scdnet.errors import ScdnetError
-from scdnet.raw.custom_frames import make_capture, read_frames
+from scdnet.raw.custom.frames import make_capture, read_frames
 from scdnet.raw.joint_mapping import MAPPINGS
 from scdnet.raw.ntu import Body, format_skeleton
 from scdnet.raw.ntu import read_frames as read_skeleton_frames
 from scdnet.skeletons import SKELETONS
-from tests.raw.test_openpose import POSE, document
+from tests.raw.custom.test_openpose import POSE, document
 from tests.raw.walker import csv, npz, walked, walking
 
 CAPTURE = {"layout": "ntu25", "unit": "mm", "up": "y"}

@@ -17,7 +17,7 @@ from scdnet.engine.train.pretrain import pretrain
 from scdnet.eval.features import extract_features, load_encoder_or_baseline
 from scdnet.eval.knn import accuracy_1nn, split_features
 from scdnet.raw.convert import Job, Outcome, convert, find_all
-from scdnet.raw.custom_frames import CaptureSpec, normalize_bodies
+from scdnet.raw.custom.frames import CaptureSpec, normalize_bodies
 from scdnet.raw.datasets import NTU_DATASETS, class_names, parse_ntu_name
 from scdnet.raw.normalize import select_bodies
 from scdnet.raw.ntu import SUFFIX, parse_skeleton

@@ -11,8 +11,8 @@ import numpy as np
 
 from scdnet.errors import ScdnetError
 from scdnet.raw.convert import Rejection, duplicate_rejection, find_all
-from scdnet.raw.custom_frames import normalize_facing
-from scdnet.raw.json_text import parse_json, to_numbers
+from scdnet.raw.custom.frames import normalize_facing
+from scdnet.raw.custom.json_text import parse_json, to_numbers
 from scdnet.raw.normalize import select_bodies
 from scdnet.raw.raw_files import MAX_FRAMES, RawFile, RawFileError, check_at_most, quote
 from scdnet.raw.ready_made.entries import Entry, ReadyMade

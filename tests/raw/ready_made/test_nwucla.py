@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from scdnet.errors import ScdnetError
-from scdnet.raw.custom_frames import normalize_facing
+from scdnet.raw.custom.frames import normalize_facing
 from scdnet.raw.joint_mapping import joint_matrix
 from scdnet.raw.ready_made import nwucla
 from scdnet.raw.ready_made.plan import plan_job
