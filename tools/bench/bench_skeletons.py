@@ -3,6 +3,7 @@ import json
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from tabulate import tabulate
@@ -27,7 +28,7 @@ from scdnet.skeleton import Skeleton
 from scdnet.skeletons import COCO_17, H36M_17, KINECT_V1_20, NTU_25
 
 SEEDS = (0, 1, 2)
-BASELINES: tuple[Baseline, ...] = ("raw", "random-init")
+ENCODERS: tuple[Baseline | Literal["trained"], ...] = ("raw", "random-init", "trained")
 # A camera like that of Kinect v2: focal length and middle of the image in pixels.
 FOCAL = 1081
 MIDDLE = (960, 540)
@@ -117,19 +118,20 @@ def evaluate(name: str, config: Config, out: Path) -> dict[str, list[float]]:
         done = {(row["encoder"], row["seed"]): row["knn@1"] for row in rows}
     clips = load_clips(config.data, config.stream, resolve_device(config.device))
     for seed in SEEDS:
-        for encoder in (*BASELINES, "trained"):
+        for encoder in ENCODERS:
             if (encoder, seed) in done:
                 continue
             seeded = config.model_copy(
                 update={"seed": seed, "name": f"{name}_{seed}", "runs_dir": out / "runs"}
             )
+            source: Path | Baseline
             source = pretrain(seeded, resume=True) if encoder == "trained" else encoder
             done[encoder, seed] = score(source, seeded, clips)
             row = {"set": name, "encoder": encoder, "seed": seed, "knn@1": done[encoder, seed]}
             row |= {"epochs": config.optim.epochs, "joints": clips.skeleton.name}
             with rows_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
-    return {encoder: [done[encoder, seed] for seed in SEEDS] for encoder in (*BASELINES, "trained")}
+    return {encoder: [done[encoder, seed] for seed in SEEDS] for encoder in ENCODERS}
 
 
 def format_row(name: str, scores: Mapping[str, list[float]]) -> list[str]:
