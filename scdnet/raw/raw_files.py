@@ -26,8 +26,9 @@ MAX_COORDINATE = 1e30
 NUM_PEEKED = 4096
 # Suffixes of files that contain others.
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
-# Characters of a file that an error message quotes.
+# Characters of a file, and of another error, that an error message quotes.
 MAX_QUOTED = 40
+MAX_REASON = 200
 
 
 class RawFileError(ScdnetError):
@@ -45,6 +46,16 @@ def check_at_most(limit: int, found: int, what: str, where: str) -> None:
     """Raise RawFileError if a raw file contains more of something than it may."""
     if found > limit:
         raise RawFileError(where, 0, f"expected at most {limit} {what}, found {found}")
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error tells, as a message shows it: on one line and short."""
+    return " ".join(str(error).split())[:MAX_REASON] or type(error).__name__
+
+
+def unreadable(where: str, error: Exception) -> RawFileError:
+    """Return the error over a file whose reading has failed."""
+    return RawFileError(where, 0, f"cannot be read: {reason_of(error)}")
 
 
 def quote(text: str) -> str:
@@ -94,9 +105,7 @@ class RawFile(NamedTuple):
                     check_at_most(MAX_BYTES, size, "bytes", self.where)
                 return file.read(num_bytes)
         except DAMAGED_FILE_ERRORS as error:
-            raise RawFileError(
-                self.where, 0, f"cannot be read: {error or type(error).__name__}"
-            ) from error
+            raise unreadable(self.where, error) from error
 
     def _open(self) -> tuple[IO[bytes], int]:
         """Open the file and return it with its size in bytes."""

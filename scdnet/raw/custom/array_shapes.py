@@ -4,14 +4,13 @@ import itertools
 
 import numpy as np
 
+from scdnet.raw.npy import IMPORTER
 from scdnet.raw.raw_files import MAX_FRAMES, RawFileError
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import SKELETONS
 
 # No sensor lists more people in a frame. A longer axis is not that of the bodies.
 MAX_LISTED = 6
-
-IMPORTER = "`scdnet prepare import --format {}`"
 
 
 def check_shape(shape: tuple[int, ...], where: str, skeleton: Skeleton) -> None:

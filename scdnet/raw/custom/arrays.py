@@ -1,21 +1,19 @@
 """Custom recordings as `.npz` and `.npy`: from bytes to positions (docs/data/own.md)."""
 
 import io
-import math
 import zipfile
 from collections.abc import Iterable
 
 import numpy as np
 
 from scdnet.files import DAMAGED_FILE_ERRORS
-from scdnet.raw.custom.array_shapes import IMPORTER, add_score, check_shape
+from scdnet.raw.custom.array_shapes import add_score, check_shape
 from scdnet.raw.custom.reading import Reading
 from scdnet.raw.file_kinds import describe_bytes
-from scdnet.raw.raw_files import MAX_BYTES, RawFileError, check_at_most
+from scdnet.raw.npy import IMPORTER, MAGIC, parse_npy
+from scdnet.raw.raw_files import MAX_BYTES, RawFileError, check_at_most, unreadable
 from scdnet.skeleton import Skeleton
 
-# The first bytes of a `.npy`.
-MAGIC = b"\x93NUMPY"
 # The array of a `.npz` that contains several.
 MEMBER = "joints"
 # The arrays of an annotation of pyskl.
@@ -35,20 +33,7 @@ def read_npy(data: bytes, where: str, skeleton: Skeleton) -> Reading:
     2-D skeletons may lack the score: (..., V, 2). Raises RawFileError for a damaged file and for an
     array of another shape or type.
     """
-    file = io.BytesIO(data)
-    try:
-        check_header(file, where, skeleton)
-        file.seek(0)
-        joints = np.lib.format.read_array(file, allow_pickle=False)
-    except RawFileError:
-        raise
-    except Exception as error:
-        # numpy parses the header as a Python expression: a damaged one raises errors of any kind.
-        found = None if data.startswith(MAGIC) else describe_bytes(data)
-        raise RawFileError(
-            where, 0, f"expected an array as numpy.savez writes it ({found or error})"
-        ) from error
-    return read_array(joints, where, skeleton)
+    return read_array(parse_npy(data, where), where, skeleton)
 
 
 def read_array(joints: np.ndarray, where: str, skeleton: Skeleton) -> Reading:
@@ -59,7 +44,7 @@ def read_array(joints: np.ndarray, where: str, skeleton: Skeleton) -> Reading:
         )
     check_shape(joints.shape, where, skeleton)
     check_transposed(joints, where, skeleton)
-    # Without bodies there is one.
+    # An array without an axis of bodies has one body.
     bodies = joints.reshape(len(joints), -1, *joints.shape[-2:]).swapaxes(0, 1)
     return Reading(add_score(bodies))
 
@@ -79,7 +64,7 @@ def read_member(data: bytes, where: str) -> bytes:
     except zipfile.BadZipFile as error:
         raise RawFileError(where, 0, describe_damage(data, str(error))) from error
     except DAMAGED_FILE_ERRORS as error:
-        raise RawFileError(where, 0, f"cannot be read: {error or type(error).__name__}") from error
+        raise unreadable(where, error) from error
 
 
 def describe_damage(data: bytes, reason: str) -> str:
@@ -104,35 +89,6 @@ def describe_members(names: Iterable[str]) -> str:
             f"{IMPORTER.format('pyskl')}, or save keypoint.transpose(1, 0, 2, 3) as {MEMBER!r}"
         )
     return reason
-
-
-def check_header(file: io.BytesIO, where: str, skeleton: Skeleton) -> None:
-    """Raise RawFileError if a `.npy` file states a wrong type or shape, or its size does not fit.
-
-    numpy allocates the stated shape before it reads: a damaged header could exhaust the memory.
-    """
-    if np.lib.format.read_magic(file) == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    else:
-        # The headers of later versions differ only in the characters that names of fields may have.
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
-    if dtype.kind == "O":
-        raise RawFileError(
-            where,
-            0,
-            "expected an array of real numbers, found one of Python objects, which are not read; "
-            f"annotations of pyskl go to {IMPORTER.format('pyskl')}, files of NTU's txt2npy.py to "
-            f"{IMPORTER.format('txt2npy')}",
-        )
-    if dtype.kind not in "fiu":
-        raise RawFileError(where, 0, f"expected an array of real numbers, found one of {dtype}")
-    check_shape(shape, where, skeleton)
-    num_bytes = math.prod(shape) * dtype.itemsize
-    num_found = file.getbuffer().nbytes - file.tell()
-    if num_found != num_bytes:
-        raise RawFileError(
-            where, 0, f"expected {num_bytes} bytes of {dtype} in shape {shape}, found {num_found}"
-        )
 
 
 def check_transposed(joints: np.ndarray, where: str, skeleton: Skeleton) -> None:

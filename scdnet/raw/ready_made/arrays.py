@@ -1,20 +1,19 @@
 """Arrays that stay in a file until they are needed: of pickles, and of `.npy` files and members."""
 
-import io
 import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from scdnet.raw.raw_files import RawFileError
+from scdnet.raw.npy import MAX_AXES, read_header
+from scdnet.raw.raw_files import RawFileError, unreadable
 from scdnet.raw.ready_made.sources import Source
 
 # One array of a pickle: an hour of two bodies at 30 Hz takes 130 MB. A damaged one may claim more.
 MAX_ARRAY_BYTES = 2**28
-MAX_AXES = 8
 # The types of numpy that a pickle may contain: numbers, texts, and objects of other admitted kinds.
 TYPE_CODE = re.compile(r"b1|[iu][1248]|f[248]|[US]\d{1,5}|O[48]?")
 OBJECTS = "O"
@@ -156,7 +155,7 @@ class ArrayFile:
                 order="F" if self.is_fortran else "C",
             )
         except (OSError, ValueError) as error:
-            raise RawFileError(self.where, 0, f"cannot be read ({error})") from error
+            raise unreadable(self.where, error) from error
 
     def read_row(self, index: int) -> np.ndarray:
         """Read one row along the first axis. Raises RawFileError."""
@@ -176,45 +175,5 @@ def open_npy(source: Source, *, start: int = 0, size: int | None = None) -> Arra
             shape, is_fortran, dtype = read_header(file, size, source.where)
             offset = file.tell()
     except OSError as error:
-        raise RawFileError(source.where, 0, f"cannot be read ({error})") from error
+        raise unreadable(source.where, error) from error
     return ArrayFile(source.path, source.where, offset, shape, dtype, is_fortran)
-
-
-def parse_npy(data: bytes, where: str) -> np.ndarray:
-    """Return the array of numbers in the content of a `.npy` file. Raises RawFileError."""
-    file = io.BytesIO(data)
-    shape, is_fortran, dtype = read_header(file, len(data), where)
-    if dtype.hasobject:
-        raise RawFileError(where, 0, "expected an array of numbers, found one of objects")
-    array = np.frombuffer(data, dtype, offset=file.tell())
-    return array.reshape(shape, order="F" if is_fortran else "C")
-
-
-def read_header(
-    file: IO[bytes], size: int, where: str
-) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read shape, whether the order is Fortran's, and type of a `.npy` file of `size` bytes.
-
-    Raises RawFileError if it is none, or shape and size do not fit.
-    """
-    start = file.tell()
-    try:
-        if np.lib.format.read_magic(file) == (1, 0):
-            shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        else:
-            # Headers of later versions differ only in the characters of names of fields.
-            shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(file)
-    except Exception as error:
-        # numpy parses the header as a Python expression: a damaged one raises errors of any kind.
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise RawFileError(
-            where, 0, f"expected an array as numpy.save writes it ({reason})"
-        ) from error
-    found = start + size - file.tell()
-    expected = math.prod(shape) * dtype.itemsize
-    is_possible = len(shape) <= MAX_AXES and min(shape, default=0) >= 0
-    if not is_possible or (found != expected and not dtype.hasobject):
-        raise RawFileError(
-            where, 0, f"expected {expected} bytes of {dtype} in shape {shape}, found {found}"
-        )
-    return shape, is_fortran, dtype

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from scdnet.files import DAMAGED_FILE_ERRORS
-from scdnet.raw.raw_files import RawFileError, check_at_most
-from scdnet.raw.ready_made.arrays import ArrayFile, open_npy, parse_npy
+from scdnet.raw.npy import parse_npy
+from scdnet.raw.raw_files import RawFileError, check_at_most, unreadable
+from scdnet.raw.ready_made.arrays import ArrayFile, open_npy
 from scdnet.raw.ready_made.scratch import BLOCK_BYTES, Scratch, format_size
 from scdnet.raw.ready_made.sources import Source
 
@@ -31,7 +32,7 @@ class Npz:
                     member.filename.removesuffix(".npy"): member for member in archive.infolist()
                 }
         except DAMAGED_FILE_ERRORS as error:
-            raise self._damaged(error) from error
+            raise unreadable(self._source.where, error) from error
 
     def open_rows(self, name: str, scratch: Scratch) -> ArrayFile:
         """Return a member as an array that is read row by row.
@@ -57,7 +58,7 @@ class Npz:
         except RawFileError:
             raise
         except DAMAGED_FILE_ERRORS as error:
-            raise self._damaged(error) from error
+            raise unreadable(self._source.where, error) from error
         return open_npy(Source(self._source.path, where), start=start, size=member.file_size)
 
     def read_whole(self, name: str) -> np.ndarray:
@@ -73,7 +74,7 @@ class Npz:
                 # The stated size is not trusted: it may be a damaged one.
                 data = content.read(MAX_WHOLE_BYTES + 1)
         except DAMAGED_FILE_ERRORS as error:
-            raise self._damaged(error) from error
+            raise unreadable(self._source.where, error) from error
         return parse_npy(data, where)
 
     def _find_content(self, member: zipfile.ZipInfo) -> int:
@@ -85,7 +86,3 @@ class Npz:
         if signature != SIGNATURE:
             raise RawFileError(self._source.where, 0, "a damaged zip: no header before a member")
         return member.header_offset + LOCAL_HEADER.size + name_length + extra_length
-
-    def _damaged(self, error: Exception) -> RawFileError:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        return RawFileError(self._source.where, 0, f"cannot be read: {reason}")

@@ -8,7 +8,7 @@ read.
 from typing import Any
 
 from scdnet.files import DAMAGED_FILE_ERRORS
-from scdnet.raw.raw_files import RawFileError, quote
+from scdnet.raw.raw_files import RawFileError, quote, reason_of
 from scdnet.raw.ready_made.arrays import StoredArray, open_npy
 from scdnet.raw.ready_made.pickle_machine import BoundedFile, PickleError, PickleMachine
 from scdnet.raw.ready_made.scratch import format_size
@@ -37,8 +37,9 @@ def read_pickle(source: Source, *, start: int = 0) -> Any:
     except PickleError as error:
         raise RawFileError(source.where, 0, f"refused as a pickle: {error}") from error
     except DAMAGED_FILE_ERRORS as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise RawFileError(source.where, 0, f"not a readable pickle ({reason[:200]})") from error
+        raise RawFileError(
+            source.where, 0, f"not a readable pickle ({reason_of(error)})"
+        ) from error
 
 
 def read_object_npy(source: Source) -> Any:

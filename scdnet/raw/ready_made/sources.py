@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from scdnet.files import DAMAGED_FILE_ERRORS
 from scdnet.raw.convert import find_all
-from scdnet.raw.raw_files import RawFile, RawFileError
+from scdnet.raw.raw_files import RawFile, RawFileError, unreadable
 from scdnet.raw.ready_made.scratch import Scratch
 
 
@@ -48,6 +48,4 @@ def _unpacked(file: RawFile, scratch: Scratch) -> Source:
     except RawFileError:
         raise
     except DAMAGED_FILE_ERRORS as error:
-        raise RawFileError(
-            file.where, 0, f"cannot be read: {error or type(error).__name__}"
-        ) from error
+        raise unreadable(file.where, error) from error

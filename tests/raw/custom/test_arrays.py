@@ -86,7 +86,7 @@ def test_arrays_of_all_versions_of_the_format_are_read(version):
 SHAPE = (
     "expected an array of shape (frames, 20, 3) or (frames, bodies, 20, 3) with 1 to 216000 frames"
 )
-NUMPY = "expected an array as numpy.savez writes it"
+NUMPY = "expected an array as numpy.save writes it"
 BYTES = "bytes of float64 in shape"
 HUGE = (216_000, 6, 20, 3)
 
@@ -98,7 +98,7 @@ HUGE = (216_000, 6, 20, 3)
         (npz(FRAMES)[:-30], "cannot be read: an incomplete file, its end is missing"),
         (npz(FRAMES.astype(complex)), "expected an array of real numbers, found one of complex"),
         (npz(FRAMES.astype(str)), "expected an array of real numbers, found one of <U"),
-        (npz(FRAMES.astype(object)), "expected an array of real numbers, found one of Python obj"),
+        (npz(FRAMES.astype(object)), "expected an array of numbers, found one of Python objects"),
         (npz(FRAMES > 0), "expected an array of real numbers, found one of bool"),
         (npz(FRAMES[0]), f"{SHAPE}, found (20, 3)"),
         (npz(FRAMES[:, :19]), f"{SHAPE}, found (4, 19, 3)"),
@@ -106,15 +106,15 @@ HUGE = (216_000, 6, 20, 3)
         (npz(TWO[None]), f"{SHAPE}, found (1, 4, 2, 20, 3)"),
         (npz(FRAMES[:0]), f"{SHAPE}, found (0, 20, 3)"),
         (npz(TWO[:, :0]), f"{SHAPE}, found (4, 0, 20, 3)"),
-        (npz_of(npy_of((216_001, 20, 3), 9)), f"{SHAPE}, found (216001, 20, 3)"),
-        (npz_of(npy_of((-4, 20, 3), 1920)), f"{SHAPE}, found (-4, 20, 3)"),
+        (npz_of(npy_of((216_001, 20, 3), 12_960_060, "|i1")), f"{SHAPE}, found (216001, 20, 3)"),
+        (npz_of(npy_of((-4, 20, 3), 1920)), f"expected -1920 {BYTES} (-4, 20, 3), found 1920"),
         (npz_of(npy_of((4, 20, 3), 1919)), f"expected 1920 {BYTES} (4, 20, 3), found 1919"),
         (npz_of(npy_of((4, 20, 3), 1921)), f"expected 1920 {BYTES} (4, 20, 3), found 1921"),
         (npz_of(npy_of(HUGE, 1920)), f"expected 622080000 {BYTES} {HUGE}, found 1920"),
         (npz_of(b"no array"), f"{NUMPY} (the magic string is not correct"),
         (npz_of(npy_of((4, 20, 3), 0)[:50]), f"{NUMPY} (EOF: reading array header"),
         (npz_of(b"\x93NUMPY\x03\x00"), f"{NUMPY} (EOF: reading array header length"),
-        (npz_of(with_version((9, 0))), f"{NUMPY} (we only support format version"),
+        (npz_of(with_version((9, 0))), f"{NUMPY} (an unknown version (9, 0)"),
     ],
 )  # fmt: skip
 def test_a_file_without_an_array_of_joints_is_refused(data, reason):
@@ -174,7 +174,7 @@ def test_a_single_array_is_not_taken_for_several():
     np.save(file, FRAMES)
     with pytest.raises(RawFileError, match=r"a single array, whose name must end in \.npy"):
         from_npz(file.getvalue())
-    with pytest.raises(RawFileError, match=r"expected an array as numpy.savez writes it \(a zip"):
+    with pytest.raises(RawFileError, match=r"expected an array as numpy.save writes it \(a zip"):
         read_joints(npz(FRAMES), "x.npy", KINECT_V1_20)
 
 

@@ -2,11 +2,9 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from scdnet.raw.raw_files import RawFileError
-from scdnet.raw.ready_made.arrays import StoredArray, TypeCode, open_npy, parse_npy
+from scdnet.raw.ready_made.arrays import StoredArray, TypeCode, open_npy
 from scdnet.raw.ready_made.sources import Source
 from tests.raw.ready_made.importing import npy_bytes
 
@@ -45,34 +43,6 @@ def test_a_file_that_became_shorter_is_one_error(tmp_path):
     source.path.write_bytes(b"short")
     with pytest.raises(RawFileError, match=r"a\.npy: cannot be read"):
         rows.read_row(2)
-
-
-def test_the_content_of_a_file_is_an_array():
-    array = np.asfortranarray(np.arange(6).reshape(2, 3))
-    np.testing.assert_array_equal(parse_npy(npy_bytes(array), "a"), array)
-    with pytest.raises(RawFileError, match="found one of objects"):
-        parse_npy(npy_bytes(np.array([None])), "a")
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x05\x00{}   ", b"text", npy_bytes(np.zeros(3))[:-1]],
-)
-def test_what_is_no_array_is_one_error(tmp_path, data):
-    with pytest.raises(RawFileError, match=r"^a\.npy: expected "):
-        open_npy(save(tmp_path, data))
-
-
-@settings(max_examples=200, deadline=None)
-@given(place=st.integers(0, 127), byte=st.integers(0, 255))
-def test_any_damage_of_a_header_is_an_error_or_another_array(place, byte):
-    data = bytearray(npy_bytes(np.zeros((2, 3), "f4")))
-    data[place] = byte
-    try:
-        array = parse_npy(bytes(data), "a.npy")
-    except RawFileError:
-        return
-    assert array.nbytes == 24
 
 
 @pytest.mark.parametrize("code", ["m8", "V8", "c8", "f16", "O16", "x", "", "U", "f4,f4"])

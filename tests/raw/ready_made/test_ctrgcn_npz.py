@@ -98,7 +98,7 @@ FORMS = {
     | {"x_train": make_arrays()["x_train"][:, 0]},
     r"found float32 of shape \(3, 0, 150\)": make_arrays()
     | {"x_train": make_arrays()["x_train"][:, :0]},
-    "found one of objects": make_arrays() | {"y_train": np.array([[None]])},
+    "found one of Python objects": make_arrays() | {"y_train": np.array([[None]])},
 }
 
 
