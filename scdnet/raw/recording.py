@@ -1,5 +1,7 @@
 """Read a single recording of any supported format, without a dataset around it."""
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,14 @@ from scdnet.errors import ScdnetError
 from scdnet.raw import ntu
 from scdnet.raw.custom import frames as custom_frames
 from scdnet.raw.custom.arrays import read_array
-from scdnet.raw.custom.checks import check_reading
 from scdnet.raw.custom.openpose import FrameFiles, Recording, group_recordings
-from scdnet.raw.custom.readers import SUFFIXES
+from scdnet.raw.custom.readers import SUFFIXES, finish_reading
 from scdnet.raw.raw_files import RawFile, find_raw_files
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import SKELETONS
 
 JSON = ".json"
-# What messages call an array in memory.
+# The name of an array in memory in messages.
 ARRAY = "array"
 
 
@@ -55,7 +56,16 @@ def read_recording(
     except ScdnetError as error:
         raise ScdnetError(f"{path}: {error}") from None
     recording = _find_recording(path) if suffix == JSON else RawFile(str(path))
-    return custom_frames.read_frames(recording.read(), recording.where, capture)
+    frames, notes = custom_frames.read_frames(recording.read(), recording.where, capture)
+    _warn(str(path), notes)
+    return frames
+
+
+def _warn(where: str, notes: Sequence[str]) -> None:
+    """Warn of what the user should know about a recording."""
+    for note in notes:
+        # The line that is shown is the one that calls the function of the package.
+        warnings.warn(f"{where}: {note}", stacklevel=4)
 
 
 def _find_recording(path: Path) -> Recording:
@@ -107,6 +117,7 @@ def normalize_frames(
     except (ValueError, TypeError) as error:
         raise ScdnetError(f"{ARRAY}: expected an array of numbers ({error})") from None
     reading = read_array(joints, ARRAY, capture.skeleton)
-    reading = reading._replace(bodies=reading.bodies.astype(np.float64))
-    check_reading(reading, ARRAY, capture.skeleton)
-    return custom_frames.normalize_bodies(reading.bodies, ARRAY, capture)
+    reading = finish_reading(reading, ARRAY, capture.skeleton)
+    frames, notes = custom_frames.normalize_reading(reading, ARRAY, capture)
+    _warn(ARRAY, notes)
+    return frames

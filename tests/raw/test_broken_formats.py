@@ -67,7 +67,7 @@ def check(data: bytes, where: str, **options: object) -> None:
     """Read a file, which gives finite frames or an error of one line that names it."""
     refusal = ""
     try:
-        frames = read_frames(data, where, make_capture(**options))
+        frames, _ = read_frames(data, where, make_capture(**options))
         assert np.isfinite(frames).all() and frames.any()
     except RawFileError as error:
         refusal = str(error)
@@ -121,7 +121,7 @@ def break_bytes(data: bytes, rng: random.Random) -> bytes:
 @each_format
 def test_the_unbroken_file_is_read(name):
     build, options = JSON_FORMATS[name]
-    assert read_frames(json.dumps(build()).encode(), "a.json", make_capture(**options)).any()
+    assert read_frames(json.dumps(build()).encode(), "a.json", make_capture(**options))[0].any()
 
 
 @each_format
@@ -184,7 +184,7 @@ def test_broken_motion_capture(name, seed):
 @pytest.mark.parametrize("name", BINARY_FORMATS)
 def test_the_unbroken_motion_is_read(name):
     build, options = BINARY_FORMATS[name]
-    assert read_frames(build(), f"a.{name}", make_capture(**options)).any()
+    assert read_frames(build(), f"a.{name}", make_capture(**options))[0].any()
 
 
 @given(seed=st.integers(0, 2**32))
@@ -202,7 +202,7 @@ def test_broken_frames_of_openpose(tmp_path_factory, seed):
     for recording in group_recordings(find_raw_files(folder, (".json",))):
         refusal = str(folder)
         try:
-            frames = read_frames(recording.read(), recording.where, capture)
+            frames, _ = read_frames(recording.read(), recording.where, capture)
             assert np.isfinite(frames).all()
         except RawFileError as error:
             refusal = str(error)

@@ -25,7 +25,7 @@ def test_a_custom_recording_is_read_as_a_store_contains_it(tmp_path, write, as_p
     path.write_bytes(write(MILLIMETERS))
     found = scdnet.read_recording(as_path(path), **CAPTURE)
     assert found.shape == (12, 2, 25, 3) and found.dtype == np.float32
-    expected = read_frames(write(MILLIMETERS), str(path), make_capture(**CAPTURE))
+    expected, _ = read_frames(write(MILLIMETERS), str(path), make_capture(**CAPTURE))
     np.testing.assert_array_equal(found, expected)
 
 
@@ -168,3 +168,27 @@ def test_arrays_that_cannot_be_normalized_are_refused(array, given, reason):
 def test_arguments_that_do_not_fit_the_file_are_refused(tmp_path, name, given, reason):
     with pytest.raises(ScdnetError, match=re.escape(f"{tmp_path / name}: {reason}")):
         scdnet.read_recording(tmp_path / name, **given)
+
+
+def test_what_is_dropped_from_a_file_is_warned_of(tmp_path):
+    path = tmp_path / "a.csv"
+    rows = [f"{number},{line}" for number, line in enumerate(csv(MILLIMETERS).decode().split())]
+    path.write_text("\n".join(rows))
+    with pytest.warns(UserWarning, match=r"a\.csv: dropped first column, which counts the frames"):
+        found = scdnet.read_recording(path, **CAPTURE)
+    np.testing.assert_array_equal(
+        found, scdnet.normalize_frames(MILLIMETERS, **NTU | {"unit": "mm"})
+    )
+
+
+@pytest.mark.parametrize(("up", "axis"), [("z", "y"), ("-y", "y")])
+def test_another_axis_that_points_up_is_warned_of(tmp_path, up, axis):
+    path = tmp_path / "a.npz"
+    path.write_bytes(npz(MILLIMETERS))
+    reason = f"the trunk points along {axis}, not along {up}"
+    with pytest.warns(UserWarning, match=f"a.npz: {reason}") as warned:
+        scdnet.read_recording(path, **CAPTURE | {"up": up})
+    # The line that is shown is that of the caller.
+    assert [warning.filename for warning in warned] == [__file__]
+    with pytest.warns(UserWarning, match=f"array: {reason}"):
+        scdnet.normalize_frames(MILLIMETERS, unit="mm", up=up)

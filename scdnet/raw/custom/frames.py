@@ -7,7 +7,9 @@ import numpy as np
 
 from scdnet.errors import ScdnetError
 from scdnet.raw.custom.checks import find_up
+from scdnet.raw.custom.picture_checks import trunk
 from scdnet.raw.custom.readers import read_joints
+from scdnet.raw.custom.reading import Reading
 from scdnet.raw.joint_mapping import MAPPINGS, joint_matrix
 from scdnet.raw.normalize import NormalizeError, mean_joint, normalize, select_bodies
 from scdnet.raw.raw_files import RawFileError
@@ -101,29 +103,33 @@ def make_capture(
     return CaptureSpec(skeleton, unit, up, NTU_25)
 
 
-def read_frames(data: bytes, where: str, capture: CaptureSpec) -> np.ndarray:
-    """Normalize the content of one recording, of the format that the suffix of `where` tells.
-
-    Returns float32 (T, M, V, C) as a store contains them, with the joints of `capture.target`.
-    Raises RawFileError for a file that cannot be used or that contradicts `capture`.
-    """
-    return read_noted_frames(data, where, capture)[0]
-
-
-def read_noted_frames(
+def read_frames(
     data: bytes, where: str, capture: CaptureSpec
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return what `read_frames` does, and what the user should know about the file."""
-    reading = read_joints(data, where, capture.skeleton)
+    """Normalize the content of one recording, of the format that the suffix of `where` tells.
+
+    Returns and raises what `normalize_reading` does.
+    """
+    return normalize_reading(read_joints(data, where, capture.skeleton), where, capture)
+
+
+def normalize_reading(
+    reading: Reading, where: str, capture: CaptureSpec
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Normalize the positions of a recording that have been checked.
+
+    Returns float32 (T, M, V, C) as a store contains them, with the joints of `capture.target`, and
+    what the user should know about the recording. Raises RawFileError if it contradicts `capture`.
+    """
     notes = [f"dropped {dropped}" for dropped in reading.dropped]
     axis = find_up(reading.bodies, capture.skeleton)
     if axis not in (None, capture.up):
-        notes.append(f"the trunk points along {axis}, not along {capture.up}: is --up right?")
+        notes.append(f"the trunk points along {axis}, not along {capture.up}: is 'up' right?")
     return normalize_bodies(reading.bodies, where, capture), tuple(notes)
 
 
 def normalize_bodies(bodies: np.ndarray, where: str, capture: CaptureSpec) -> np.ndarray:
-    """Normalize checked positions (any M, T, V, C) as `read_frames` does."""
+    """Normalize checked positions (any M, T, V, C) as `normalize_reading` does."""
     bodies = select_bodies(bodies, capture.skeleton.dims)
     try:
         if capture.skeleton.dims == 2:
@@ -178,8 +184,8 @@ def check_body(body: np.ndarray, where: str, skeleton: Skeleton) -> None:
     """
     body = body[body.any(axis=(1, 2))]
     left, right = (mean_joint(body, side) for side in skeleton.shoulders)
-    trunk = (left + right) / 2 - mean_joint(body, skeleton.spine[0])
-    length = np.median(np.linalg.norm(trunk, axis=1))
+    upward = trunk(body, skeleton)
+    length = np.median(np.linalg.norm(upward, axis=1))
     # The trunk measures 0.4 to 0.7 m in IntelliRehabDS and UI-PRMD.
     if not 0.1 <= length <= 1.5:
         raise RawFileError(
@@ -190,7 +196,7 @@ def check_body(body: np.ndarray, where: str, skeleton: Skeleton) -> None:
         return
     ankle = skeleton.joints.index(ANKLE)
     toe = skeleton.joints.index(toe_joint)
-    forward = np.cross(trunk, right - left)
+    forward = np.cross(upward, right - left)
     toes = sum(
         body[:, end] - body[:, start]
         for start, end in ((ankle, toe), (skeleton.mirror[ankle], skeleton.mirror[toe]))

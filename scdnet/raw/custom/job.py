@@ -11,7 +11,7 @@ import numpy as np
 from scdnet.data.store import SkeletonSequence
 from scdnet.errors import ScdnetError
 from scdnet.raw.convert import Job, Outcome, Rejection, duplicate_rejection
-from scdnet.raw.custom.frames import CaptureSpec, read_noted_frames
+from scdnet.raw.custom.frames import CaptureSpec, read_frames
 from scdnet.raw.custom.openpose import Recording, group_recordings
 from scdnet.raw.custom.table import NOT_STORABLE, Row, number_classes, read_table
 from scdnet.raw.joint_mapping import filled_joints
@@ -26,7 +26,7 @@ def convert_recording(capture: CaptureSpec, item: Item) -> Outcome:
     """Read a file and normalize it, to a sequence with the given numbers. Raises RawFileError."""
     file, name, numbers = item
     try:
-        frames, notes = read_noted_frames(file.read(), file.where, capture)
+        frames, notes = read_frames(file.read(), file.where, capture)
     except RawFileError as error:
         guess = None if file.inner else describe_guess(file.path)
         if guess is None:

@@ -39,7 +39,11 @@ def read_joints(data: bytes, where: str, skeleton: Skeleton) -> Reading:
     reader = READERS.get(Path(where).suffix.lower())
     if reader is None:
         raise RawFileError(where, 0, f"expected a name that ends in {' or '.join(SUFFIXES)}")
-    reading = reader(data, where, skeleton)
-    reading = reading._replace(bodies=reading.bodies.astype(np.float64))
+    return finish_reading(reader(data, where, skeleton), where, skeleton)
+
+
+def finish_reading(reading: Reading, where: str, skeleton: Skeleton) -> Reading:
+    """Check what a reader returns and convert it to float64. Raises RawFileError."""
+    reading = reading._replace(bodies=reading.bodies.astype(np.float64, copy=False))
     check_reading(reading, where, skeleton)
     return reading
