@@ -25,7 +25,7 @@ def read_csv(data: bytes, where: str, skeleton: Skeleton) -> Reading:
     number.
     """
     cells = split_text(data, where)
-    if not cells.rows:
+    if not cells.lines:
         raise RawFileError(where, 0, "expected a line for each frame, found none")
     known = find_known(cells, where, skeleton)
     named = [name for name, is_known in zip(cells.header, known, strict=True) if not is_known]
@@ -64,7 +64,7 @@ def read_named(cells: Cells, where: str, skeleton: Skeleton) -> tuple[np.ndarray
     width = len(cells.header)
     dropped = columns.dropped
     # The last column of PRECOG has no name. Each other cell contains a joint.
-    if has_joint_cells and all(len(row) == width + 1 for row in cells.rows):
+    if has_joint_cells and all(found == width + 1 for found in cells.widths):
         width += 1
         dropped = (*dropped, "last column, which has no name")
     check_widths(cells, width, where)
@@ -83,8 +83,9 @@ def read_unnamed(
 
     Returns (M, T, V, C) and what was dropped. Raises RawFileError.
     """
-    width = len(cells.header or cells.rows[0])
-    size = NUM_AXES if all(len(cell.split()) == NUM_AXES for cell in cells.rows[0]) else 1
+    first = next(cells.rows)
+    width = len(cells.header or first)
+    size = NUM_AXES if all(len(cell.split()) == NUM_AXES for cell in first) else 1
     is_known = [*known, *[False] * (width - len(known))]
     dropped = [
         f"column {name or '(unnamed)'}"
@@ -125,7 +126,7 @@ def body_counts(skeleton: Skeleton) -> dict[int, tuple[int, int]]:
 def has_index(cells: Cells, num_numbers: int, skeleton: Skeleton) -> bool:
     """Check whether the first of the unnamed columns is one too many and counts the frames."""
     counts = body_counts(skeleton)
-    if num_numbers in counts or num_numbers - 1 not in counts or len(cells.rows) < 2:
+    if num_numbers in counts or num_numbers - 1 not in counts or len(cells.lines) < 2:
         return False
     first = [row[0] for row in cells.rows]
     return is_counted([number.removesuffix(".0") for number in first])
@@ -134,8 +135,7 @@ def has_index(cells: Cells, num_numbers: int, skeleton: Skeleton) -> bool:
 def check_widths(cells: Cells, width: int, where: str) -> None:
     """Raise RawFileError for the first line that has not `width` cells."""
     name = SEPARATOR_NAMES[cells.separator]
-    for line, row in enumerate(cells.rows, start=cells.first_line):
-        found = len(row) if row != [""] else 0
+    for line, found in enumerate(cells.widths, start=cells.first_line):
         if found != width:
             raise RawFileError(
                 where, line, f"expected {width} {name}-separated numbers, found {found}"
@@ -210,7 +210,7 @@ def parse_cells(cells: Cells, used: Sequence[int], where: str, *, size: int) -> 
 
     Raises RawFileError for the first cell that does not contain finite numbers.
     """
-    rows = np.empty((len(cells.rows), len(used) * size))
+    rows = np.empty((len(cells.lines), len(used) * size))
     for frame, row in enumerate(cells.rows):
         for place, column in enumerate(used):
             numbers = cells.numbers(row[column])

@@ -1,7 +1,7 @@
 """Text of numbers in columns: separators, decimal commas, header, cells (docs/data/own.md)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from scdnet.raw.raw_files import MAX_FRAMES, RawFileError, check_at_most
@@ -10,26 +10,43 @@ from scdnet.raw.text_files import decode_text
 BLANKS = " \t"
 # The numbers of a joint.
 NUM_AXES = 3
-# Cells of a file; each takes some 60 bytes.
+# Cells of a file and characters of a line, as a hostile one could take any time and memory.
 MAX_CELLS = 2**23
+MAX_CHARACTERS = 2**17
 # Separators of cells by preference; else they are separated by blanks.
 SEPARATORS = (";", "\t", ",")
 SEPARATOR_NAMES = {";": "semicolon", "\t": "tab", ",": "comma", " ": "blank"}
 COUNTED = re.compile(r"(?P<prefix>\D*?)0*(?P<number>\d{1,9})", re.ASCII)
-# How programs write that there is no number.
+# Words that programs write where there is no number.
 NO_NUMBERS = {"nan", "na", "n/a", "null", "none", "inf", "-inf", "-nan", "", "-", "#n/a"}
 
 
 class Cells(NamedTuple):
-    """The cells of a text, and how they are separated."""
+    """The lines of a text, and how they are split into cells."""
 
     # Empty without a header.
     header: list[str]
-    rows: list[list[str]]
-    # The line of the first row, from 1.
+    # The lines below the header. Their cells take ten times the memory, so that each line is split
+    # where it is used.
+    lines: list[str]
+    # The number of the first of these lines, from 1.
     first_line: int
     separator: str
     has_decimal_comma: bool
+
+    @property
+    def rows(self) -> Iterator[list[str]]:
+        """Yield the cells of each line."""
+        return (split_line(line, self.separator) for line in self.lines)
+
+    @property
+    def widths(self) -> Iterator[int]:
+        """Yield the number of cells of each line, 0 for a blank one."""
+        for line in self.lines:
+            if self.separator == " " or not line.strip():
+                yield len(line.split())
+            else:
+                yield line.count(self.separator) + 1
 
     def numbers(self, cell: str) -> list[float | None]:
         """Return the numbers in a cell, None for each word that is none."""
@@ -41,28 +58,31 @@ class Cells(NamedTuple):
 def split_text(data: bytes, where: str) -> Cells:
     """Split the content of a file into its header and its rows of cells.
 
-    Raises RawFileError if it is no text or has too many lines.
+    Raises RawFileError if it is no text or too large.
     """
-    # In latin-1 every byte is a character: names that do not matter may have any encoding.
+    # Every byte is a character of latin-1: names that do not matter may have any encoding.
     text = decode_text(data, where, fallback="latin-1").rstrip()
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if text else []
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text:
+        raise RawFileError(where, 0, "expected a line for each frame, found none")
+    # One of them may be a header.
+    check_at_most(MAX_FRAMES + 1, text.count("\n") + 1, "lines", where)
+    lines = text.split("\n")
+    check_at_most(MAX_CHARACTERS, max(map(len, lines)), "characters in a line", where)
     separator = find_separator(lines[1] if len(lines) > 1 else text)
-    # Lists of cells take far more memory than their text.
     check_at_most(MAX_CELLS, text.count(separator), f"{SEPARATOR_NAMES[separator]}s", where)
-    rows = [split_line(line, separator) for line in lines]
+    header = split_line(lines[0], separator)
     # A single line of numbers may count by chance.
-    is_alone = len(rows) == 1 and all(map(is_number, rows[0]))
-    header = rows.pop(0) if rows and is_header(rows[0]) and not is_alone else []
-    if len(header) == 1:
+    is_alone = len(lines) == 1 and all(map(is_number, header))
+    if is_alone or not is_header(header):
+        header = []
+    elif len(header) == 1:
         # Only the rows have blanks, tabs, ... between their cells.
         header = split_line(lines[0], find_separator(lines[0]))
-    if len(rows) > MAX_FRAMES:
-        line = MAX_FRAMES + 1 + bool(header)
-        raise RawFileError(where, line, f"expected at most {MAX_FRAMES} frames")
     body = lines[1:] if header else lines
     has_comma = separator != "," and any("," in line for line in body)
     has_point = any("." in line for line in body)
-    return Cells(header, rows, 2 if header else 1, separator, has_comma and not has_point)
+    return Cells(header, body, 2 if header else 1, separator, has_comma and not has_point)
 
 
 def find_separator(line: str) -> str:

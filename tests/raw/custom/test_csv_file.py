@@ -88,8 +88,17 @@ def test_a_bad_line_is_named_with_what_was_expected_and_found(data, line, reason
 
 
 def test_a_csv_of_too_many_frames_is_refused(monkeypatch):
-    monkeypatch.setattr(csv_text, "MAX_FRAMES", 3)
-    with pytest.raises(RawFileError, match=r"x\.csv:4: expected at most 3 frames"):
+    monkeypatch.setattr(csv_text, "MAX_FRAMES", 2)
+    with pytest.raises(RawFileError, match=r"x\.csv: expected at most 3 lines, found 4"):
+        from_csv(csv(FRAMES))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("CELLS", "commas, found 236"), ("CHARACTERS", "characters in a line")]
+)
+def test_a_csv_of_too_many_cells_or_a_line_without_end_is_refused(monkeypatch, name, reason):
+    monkeypatch.setattr(csv_text, f"MAX_{name}", 200)
+    with pytest.raises(RawFileError, match=f"expected at most 200 {reason}"):
         from_csv(csv(FRAMES))
 
 
