@@ -1,68 +1,13 @@
-"""Columns of a table of positions by their names: which joint, which axis (docs/data/own.md)."""
+"""Columns of a table of positions by their names: all joints, or an error (docs/data/own.md)."""
 
-import itertools
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from scdnet.raw.custom.joint_names import SIDES, WORD, synonyms_of
+from scdnet.raw.custom.column_words import Column, parse_column
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import SKELETONS
 
-# One word for words that mean the same, and none for those that mean nothing.
-SAME_WORDS = {**SIDES, "middle": "mid", "centre": "center", "shoulders": "shoulder", "hips": "hip"}
-FILLERS = {"of", "at"}
-# Words around the name of a joint that do not change what it is.
-NOISE = {
-    "joint", "joints", "jointtype", "type", "position", "positions", "pos", "coord", "coordinate",
-    "coordinates", "location", "loc", "landmark", "landmarks", "lm", "pose", "world", "nui",
-    "skeleton", "kinect", "keypoint", "keypoints", "kp", "kpt", "point", "marker", "person",
-    "body", "p", "j", "m", "cm", "mm", "camera", "global",
-}  # fmt: skip
-PREFIX = re.compile(r"k4abt[ _]*joint[ _]*|mixamorig\d*:", re.IGNORECASE)
-
-# Words of columns that are not read -> what they contain.
-QUALITY = "visibility or tracking"
-QUALIFIERS: Mapping[str, str] = {
-    **dict.fromkeys(
-        (
-            "visibility", "vis", "v", "presence", "confidence", "conf", "score", "c", "state",
-            "trackingstate", "tracking", "tracked", "likelihood", "probability", "prob", "quality",
-        ),
-        QUALITY,
-    ),
-    **dict.fromkeys(
-        (
-            "orientation", "rotation", "quaternion", "quat", "rot", "euler", "roll", "pitch",
-            "yaw", "w", "qw", "qx", "qy", "qz",
-        ),
-        "orientation",
-    ),
-    **dict.fromkeys(
-        ("image", "color", "colour", "depth", "pixel", "pixels", "px", "screen", "u", "rgb", "ir"),
-        "image positions",
-    ),
-    **dict.fromkeys(("velocity", "vel", "speed", "acceleration", "acc"), "motion"),
-}  # fmt: skip
-TIME_WORDS = {
-    "time", "timestamp", "timestamps", "stamp", "t", "frame", "frames", "index", "idx", "id",
-    "number", "num", "no", "nr", "count", "counter", "row", "date", "datetime", "sec", "secs",
-    "second", "seconds", "s", "ms", "msec", "millis", "milliseconds", "us", "usec", "ns",
-    "relative", "elapsed", "system", "unix", "epoch", "unnamed", "line", "sample", "video", "file",
-    "filename", "name", "label", "class", "action", "activity", "image", "timestampms",
-    "timestampusec", "frameid", "frameno", "framenumber", "frameindex", "framenum",
-}  # fmt: skip
-# Words of columns that tell people apart.
-PERSON_WORDS = {
-    "body", "user", "person", "player", "skeleton", "tracking", "track", "bodyid", "userid",
-    "personid", "trackingid", "trackid", "skeletonid", "playerid", "subject",
-}  # fmt: skip
-KEY_WORDS = PERSON_WORDS | {
-    "id", "index", "idx", "frame", "frames", "frameid", "frameno", "framenumber", "frameindex",
-    "framenum",
-}  # fmt: skip
 # Names that an error lists.
 MAX_LISTED = 8
 
@@ -71,26 +16,11 @@ class ColumnError(ValueError):
     """Names of columns that cannot be assigned to joints."""
 
 
-class Column(NamedTuple):
-    """The content of a column: an axis of a joint, or what `dropped` says, or neither."""
-
-    joint: int = -1
-    # x, y, z or score; empty for a column that contains all of them.
-    axis: str = ""
-    # The numbers in the name that tell bodies apart.
-    body: tuple[int, ...] = ()
-    # The joint has no name but this number.
-    number: int = -1
-    dropped: str = ""
-    # Whether it tells frames or people apart.
-    is_key: bool = False
-
-
 class Columns(NamedTuple):
     """The places of all coordinates of all joints, and the columns that are not used."""
 
-    # The numbers of the columns: bodies of joints of axes. In a table whose cells contain all axes
-    # of a joint there is one column a joint.
+    # The numbers of the columns: bodies of joints of axes. A joint has a single column in a table
+    # whose cells contain all axes.
     order: list[list[list[int]]]
     dropped: tuple[str, ...]
 
@@ -100,82 +30,6 @@ def axes_of(skeleton: Skeleton) -> tuple[str, str, str]:
     return ("x", "y", "z") if skeleton.dims == 3 else ("x", "y", "score")
 
 
-def words_of(name: str) -> list[str]:
-    """Return the words of a name in their order, those of the same meaning as one."""
-    words = [word.lower() for word in WORD.findall(PREFIX.sub("", name))]
-    return [SAME_WORDS.get(word, word) for word in words if word not in FILLERS]
-
-
-@lru_cache(maxsize=16)
-def joint_names(skeleton: Skeleton) -> Mapping[str, int]:
-    """Return the joints by their names: all words joined, in any order, sides also as l and r."""
-    found: dict[str, int] = {}
-    own = [(joint, name) for joint, name in enumerate(skeleton.joints)]
-    others = [(joint, synonym) for joint, name in own for synonym in synonyms_of(name)]
-    for joint, name in (*own, *others):
-        words = words_of(name)
-        for order in itertools.permutations(words):
-            short = [word[0] if word in ("left", "right") else word for word in order]
-            found.setdefault("".join(order), joint)
-            found.setdefault("".join(short), joint)
-        # Words without anything between them cannot be told apart.
-        plain = [word.lower() for word in WORD.findall(name)]
-        found.setdefault("".join(plain), joint)
-        found.setdefault("".join(word for word in plain if word not in FILLERS), joint)
-    return found
-
-
-def parse_column(name: str, skeleton: Skeleton) -> Column:
-    """Tell what a column contains by its name."""
-    words = words_of(name)
-    plain = [word for word in words if not word.isdigit()]
-    if not plain:
-        return Column()
-    if set(plain) <= TIME_WORDS | PERSON_WORDS:
-        return Column(dropped=f"column {name.strip()}", is_key=bool(set(plain) & KEY_WORDS))
-    axis, rest = _split_axis(words, skeleton)
-    # A joint may be called C7, or be marked W.
-    if "".join(rest) in joint_names(skeleton):
-        return Column(joint_names(skeleton)["".join(rest)], axis)
-    kinds = [QUALIFIERS[word] for word in rest if word in QUALIFIERS]
-    if kinds:
-        if skeleton.dims == 3 or kinds[0] != QUALITY or axis:
-            return Column(dropped=kinds[0])
-        axis = "score"
-        rest = [word for word in rest if word not in QUALIFIERS]
-    return _find_joint(rest, axis, skeleton) or Column()
-
-
-def _split_axis(words: Sequence[str], skeleton: Skeleton) -> tuple[str, list[str]]:
-    """Return the axis that one of the words names, or the first or last letter of all."""
-    axes = [word for word in words if word in ("x", "y", "z")]
-    if len(axes) == 1:
-        return axes[0], [word for word in words if word != axes[0]]
-    joined = "".join(words)
-    names = joint_names(skeleton)
-    if joined not in names:
-        for axis, rest in ((joined[-1:], joined[:-1]), (joined[:1], joined[1:])):
-            if axis in ("x", "y", "z") and rest in names:
-                return axis, [rest]
-    return "", list(words)
-
-
-def _find_joint(words: Sequence[str], axis: str, skeleton: Skeleton) -> Column | None:
-    """Find the joint that the words of a column name, its axis apart."""
-    names = joint_names(skeleton)
-    heard = [word for word in words if word not in NOISE]
-    for candidate in (words, heard):
-        if "".join(candidate) in names:
-            return Column(names["".join(candidate)], axis)
-    numbers = tuple(int(word) for word in heard if word.isdecimal() and len(word) < 6)
-    spoken = "".join(word for word in heard if not word.isdigit())
-    if spoken in names:
-        return Column(names[spoken], axis, numbers)
-    if not spoken and numbers:
-        return Column(-1, axis, numbers[:-1], numbers[-1])
-    return None
-
-
 def match_columns(names: Sequence[str], skeleton: Skeleton) -> Columns:
     """Find the coordinates of all joints by the names of the columns.
 
@@ -183,7 +37,7 @@ def match_columns(names: Sequence[str], skeleton: Skeleton) -> Columns:
     """
     columns = [parse_column(name, skeleton) for name in names]
     if columns and not names[0].strip():
-        # As pandas writes the index.
+        # It is the index of a table of pandas.
         columns[0] = Column(dropped="column (unnamed)")
     unknown = [
         name.strip() or "(unnamed)"

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from scdnet.raw.custom.array_shapes import add_score, suggest_layouts
-from scdnet.raw.custom.column_names import ColumnError, match_columns, parse_column
+from scdnet.raw.custom.column_names import ColumnError, match_columns
+from scdnet.raw.custom.column_words import parse_column
 from scdnet.raw.custom.csv_text import NUM_AXES, SEPARATOR_NAMES, Cells, is_counted, split_text
 from scdnet.raw.custom.reading import Reading
 from scdnet.raw.raw_files import RawFileError, quote

@@ -9,12 +9,25 @@ from scdnet.skeletons import SKELETONS
 
 # "LeftUpLeg", "left_up_leg" and "LEFT UP LEG" have the same words, "Spine1" two, "LHip" two.
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-SIDES = {"l": "left", "r": "right", "lft": "left", "rgt": "right"}
+# One word for words that mean the same, and none for those that mean nothing.
+SAME_WORDS = {
+    "l": "left",
+    "r": "right",
+    "lft": "left",
+    "rgt": "right",
+    "middle": "mid",
+    "centre": "center",
+    "shoulders": "shoulder",
+    "hips": "hip",
+}
+FILLERS = {"of", "at"}
+# Programs put it before the name of each joint.
+PREFIX = re.compile(r"k4abt[ _]*joint[ _]*|mixamorig\d*:", re.IGNORECASE)
 # An error lists as many names of a file.
 MAX_LISTED = 60
 
-# Further names of joints; those of the skeleton itself come first. A name of a left joint is that
-# of the right one with the sides exchanged.
+# Further names of joints; those of the skeleton itself come first. Names of left joints give those
+# of the right ones.
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "base of spine": ("hip center", "pelvis", "mid hip", "hips", "root"),
     "middle of spine": ("spine", "torso"),
@@ -122,14 +135,24 @@ def synonyms_of(name: str) -> tuple[str, ...]:
     return tuple(synonym.replace("left", "right") for synonym in left)
 
 
+def split_words(name: str) -> list[str]:
+    """Return the words of a name in small letters, in their order."""
+    return [word.lower() for word in WORD.findall(name)]
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words of a name in their order, those of the same meaning as one."""
+    words = split_words(PREFIX.sub("", name))
+    return [SAME_WORDS.get(word, word) for word in words if word not in FILLERS]
+
+
 def name_key(name: str) -> tuple[str, ...]:
     """Return the words of a joint name, by which names are compared.
 
-    Case, blanks, underscores, the order of the words and what precedes a colon ("mixamorig:Hips")
-    do not count; L and R are left and right.
+    Case, blanks, underscores, the order of the words and what precedes a colon ("Actor 1:Hips") do
+    not count; L and R are left and right.
     """
-    words = [word.lower() for word in WORD.findall(name.rsplit(":", 1)[-1])]
-    return tuple(sorted(SIDES.get(word, word) for word in words if word != "of"))
+    return tuple(sorted(words_of(name.rsplit(":", 1)[-1])))
 
 
 def match_joints(names: Sequence[str], skeleton: Skeleton, where: str) -> list[int]:

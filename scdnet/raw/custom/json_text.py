@@ -5,11 +5,17 @@ import json
 import numpy as np
 
 from scdnet.raw.file_kinds import describe_bytes
-from scdnet.raw.raw_files import MAX_COORDINATE, RawFileError
+from scdnet.raw.raw_files import MAX_COORDINATE, RawFileError, check_at_most
+
+# Parsed, an empty list takes thirty times its text, and a short number ten times.
+MAX_BRACKETS = 2**21
+MAX_COMMAS = 2**23
 
 
 def parse_json(data: bytes, where: str) -> object:
     """Parse JSON in any of its encodings. Raises RawFileError, with the line where known."""
+    check_at_most(MAX_BRACKETS, data.count(b"[") + data.count(b"{"), "brackets", where)
+    check_at_most(MAX_COMMAS, data.count(b","), "commas", where)
     try:
         return json.loads(data)
     # Besides errors of JSON: numbers of thousands of digits, brackets in brackets, no text.

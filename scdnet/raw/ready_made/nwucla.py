@@ -40,8 +40,6 @@ ACTIONS: Mapping[int, str] = {
 }
 # Views 1 and 2 train, 3 tests. Source: Wang et al. 2014, sect. 4.1.
 TRAIN_VIEWS = (1, 2)
-# A frame takes some 700 bytes. Parsed, a file takes up to twenty times its size.
-MAX_JSON_BYTES = 2**24
 
 
 class NwuclaName(NamedTuple):
@@ -172,9 +170,7 @@ def read_skeletons(file: RawFile) -> np.ndarray:
 
 def read_fields(file: RawFile) -> dict[str, object]:
     """Read a json file that contains an object with 'skeletons'. Raises RawFileError."""
-    data = file.read(MAX_JSON_BYTES + 1)
-    check_at_most(MAX_JSON_BYTES, len(data), "bytes", file.where)
-    fields = parse_json(data, file.where)
+    fields = parse_json(file.read(), file.where)
     if not isinstance(fields, dict) or "skeletons" not in fields:
         raise RawFileError(file.where, 0, "expected an object with 'skeletons'")
     return fields

@@ -246,12 +246,6 @@ def test_names_that_cannot_be_used_are_rejected(tmp_path, name, reason):
     assert reason in row.reason
 
 
-def test_a_file_beyond_the_limit_is_not_parsed(tmp_path, monkeypatch):
-    monkeypatch.setattr(nwucla, "MAX_JSON_BYTES", 1000)
-    _, (row,) = import_json(tmp_path, recording(walk()))
-    assert "expected at most 1000 bytes" in row.reason
-
-
 def test_names_are_refused_since_the_files_have_them(tmp_path):
     with pytest.raises(ScdnetError, match="omit it"):
         open_ready_made(nwucla.open_files, tmp_path, tmp_path, names=tmp_path / "names.txt")
