@@ -9,6 +9,10 @@ import re
 from collections.abc import Callable
 
 import numpy as np
+import pytest
+
+# Broken variants of a file in the quick run, and with -m slow.
+with_count = pytest.mark.parametrize("num_broken", [50, pytest.param(500, marks=pytest.mark.slow)])
 
 Lines = list[bytes]
 DECIMAL = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")

@@ -8,19 +8,17 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from scdnet.raw.custom.frames import make_capture, read_frames
+from scdnet.raw.custom.frames import CaptureSpec, make_capture, read_frames
 from scdnet.raw.custom.openpose import group_recordings
 from scdnet.raw.raw_files import RawFileError, find_raw_files
+from tests.raw.broken import with_count
 from tests.raw.custom.test_azure import NAMES
 from tests.raw.custom.test_bvh import SKELETON, TEXT
 from tests.raw.custom.test_c3d_markers import c3d_file
 from tests.raw.custom.test_openpose import POSE, document
 from tests.raw.walker import walking
 
-NUM_EXAMPLES = 500
 # What stands in the place of a value.
 VALUES = (
     None, True, -1, 0, 1, 10**30, 10**400, 1.5, float("nan"), float("inf"), "", "x", "people", [],
@@ -60,19 +58,19 @@ JSON_FORMATS: dict[str, tuple[Callable[[], object], dict[str, str]]] = {
     "mediapipe": (mediapipe_frames, {"layout": "mediapipe33", "unit": "m", "up": "y"}),
 }
 each_format = pytest.mark.parametrize("name", JSON_FORMATS)
-many = settings(max_examples=NUM_EXAMPLES, deadline=None)
 
 
-def check(data: bytes, where: str, **options: object) -> None:
-    """Read a file, which gives finite frames or an error of one line that names it."""
+def check(data: bytes, where: str, capture: CaptureSpec) -> str:
+    """Read a file, which gives finite frames or an error of one line that names it; return it."""
     refusal = ""
     try:
-        frames, _ = read_frames(data, where, make_capture(**options))
+        frames, _ = read_frames(data, where, capture)
         assert np.isfinite(frames).all() and frames.any()
     except RawFileError as error:
         refusal = str(error)
     assert not refusal or refusal.startswith(where)
     assert "\n" not in refusal and len(refusal) < 2000
+    return refusal
 
 
 def break_json(content: object, rng: random.Random) -> object:
@@ -124,26 +122,33 @@ def test_the_unbroken_file_is_read(name):
     assert read_frames(json.dumps(build()).encode(), "a.json", make_capture(**options))[0].any()
 
 
+@with_count
 @each_format
-@given(seed=st.integers(0, 2**32))
-@many
-def test_json_of_another_structure(name, seed):
-    rng = random.Random(seed)
+def test_json_of_another_structure(name, num_broken):
     build, options = JSON_FORMATS[name]
-    content = build()
-    for _ in range(rng.choice((1, 1, 2, 5))):
-        if isinstance(content, list | dict) and content:
-            content = break_json(content, rng)
-    check(json.dumps(content).encode(), "a.json", **options)
+    capture = make_capture(**options)
+    refusals = set()
+    for seed in range(num_broken):
+        rng = random.Random(seed)
+        content = build()
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            if isinstance(content, list | dict) and content:
+                content = break_json(content, rng)
+        refusals.add(check(json.dumps(content).encode(), "a.json", capture))
+    assert len(refusals) > num_broken / 10, "expected many kinds of damage"
 
 
+@with_count
 @each_format
-@given(seed=st.integers(0, 2**32))
-@many
-def test_json_with_broken_bytes(name, seed):
-    rng = random.Random(seed)
+def test_json_with_broken_bytes(name, num_broken):
     build, options = JSON_FORMATS[name]
-    check(break_bytes(json.dumps(build()).encode(), rng), "a.json", **options)
+    capture = make_capture(**options)
+    data = json.dumps(build()).encode()
+    refusals = {
+        check(break_bytes(data, random.Random(seed)), "a.json", capture)
+        for seed in range(num_broken)
+    }
+    assert len(refusals) > num_broken / 10, "expected many kinds of damage"
 
 
 @cache
@@ -165,20 +170,23 @@ BINARY_FORMATS: dict[str, tuple[Callable[[], bytes], dict[str, object]]] = {
 }
 
 
+@with_count
 @pytest.mark.parametrize("name", BINARY_FORMATS)
-@given(seed=st.integers(0, 2**32))
-@many
-def test_broken_motion_capture(name, seed):
-    rng = random.Random(seed)
+def test_broken_motion_capture(name, num_broken):
     build, options = BINARY_FORMATS[name]
-    data = build()
-    if name == "c3d" or rng.random() < 0.5:
-        data = break_bytes(data, rng)
-    else:
-        words = data.decode().split(" ")
-        words[rng.randrange(len(words))] = str(rng.choice(VALUES))
-        data = " ".join(words).encode()
-    check(data, f"a.{name}", **options)
+    capture = make_capture(**options)
+    refusals = set()
+    for seed in range(num_broken):
+        rng = random.Random(seed)
+        data = build()
+        if name == "c3d" or rng.random() < 0.5:
+            data = break_bytes(data, rng)
+        else:
+            words = data.decode().split(" ")
+            words[rng.randrange(len(words))] = str(rng.choice(VALUES))
+            data = " ".join(words).encode()
+        refusals.add(check(data, f"a.{name}", capture))
+    assert len(refusals) > num_broken / 10, "expected many kinds of damage"
 
 
 @pytest.mark.parametrize("name", BINARY_FORMATS)
@@ -187,23 +195,25 @@ def test_the_unbroken_motion_is_read(name):
     assert read_frames(build(), f"a.{name}", make_capture(**options))[0].any()
 
 
-@given(seed=st.integers(0, 2**32))
-@settings(max_examples=100, deadline=None)
-def test_broken_frames_of_openpose(tmp_path_factory, seed):
-    rng = random.Random(seed)
-    folder = tmp_path_factory.mktemp("frames")
-    for number in range(3):
-        name = f"a_{number}_keypoints.json"
-        if rng.random() < 0.2:
-            name = rng.choice(("a_1_KEYPOINTS.json", "a_01_keypoints.json", "b.json", "3.json"))
-        data = document(POSE)
-        (folder / name).write_bytes(break_bytes(data, rng) if rng.random() < 0.5 else data)
+@with_count
+def test_broken_frames_of_openpose(tmp_path, num_broken):
     capture = make_capture(layout="openpose25", unit="px", up="-y")
-    for recording in group_recordings(find_raw_files(folder, (".json",))):
-        refusal = str(folder)
-        try:
-            frames, _ = read_frames(recording.read(), recording.where, capture)
-            assert np.isfinite(frames).all()
-        except RawFileError as error:
-            refusal = str(error)
-        assert str(folder) in refusal
+    refusals = set()
+    for seed in range(num_broken):
+        rng = random.Random(seed)
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        for number in range(3):
+            name = f"a_{number}_keypoints.json"
+            if rng.random() < 0.2:
+                name = rng.choice(("a_1_KEYPOINTS.json", "a_01_keypoints.json", "b.json", "3.json"))
+            data = document(POSE)
+            (folder / name).write_bytes(break_bytes(data, rng) if rng.random() < 0.5 else data)
+        for recording in group_recordings(find_raw_files(folder, (".json",))):
+            try:
+                data = recording.read()
+            except RawFileError as error:
+                refusals.add(str(error).removeprefix(str(folder)))
+            else:
+                refusals.add(check(data, recording.where, capture))
+    assert len(refusals) > num_broken / 10, "expected many kinds of damage"

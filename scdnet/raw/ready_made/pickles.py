@@ -49,7 +49,11 @@ def read_object_npy(source: Source) -> Any:
     """
     header = open_npy(source)
     if not header.dtype.hasobject:
-        raise RawFileError(source.where, 0, f"expected a pickled object, found {header.dtype}")
+        raise RawFileError(
+            source.where,
+            0,
+            f"expected a pickled object, found {header.dtype} of shape {header.shape}",
+        )
     array = read_pickle(source, start=header.offset)
     if not isinstance(array, StoredArray) or array.items is None or len(array.items) != 1:
         raise RawFileError(source.where, 0, "expected a single pickled object")

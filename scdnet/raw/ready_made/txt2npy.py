@@ -17,9 +17,9 @@ from scdnet.raw.datasets import class_names, missing_names, parse_ntu_name
 from scdnet.raw.ntu import MAX_LISTED
 from scdnet.raw.raw_files import MAX_FRAMES, RawFile, RawFileError
 from scdnet.raw.ready_made import ntu_names
-from scdnet.raw.ready_made.arrays import StoredArray, open_npy
+from scdnet.raw.ready_made.arrays import StoredArray
 from scdnet.raw.ready_made.entries import Entry, ReadyMade, finish_by_energy
-from scdnet.raw.ready_made.pickles import read_pickle
+from scdnet.raw.ready_made.pickles import read_object_npy
 from scdnet.raw.ready_made.scratch import Scratch
 from scdnet.raw.ready_made.sources import Source
 from scdnet.skeletons import NTU_25
@@ -103,16 +103,7 @@ def read_bodies(file: RawFile) -> np.ndarray:
 
 def read_source(source: Source) -> np.ndarray:
     """Read the bodies of a recording as `read_bodies` does."""
-    array = open_npy(source)
-    if not array.dtype.hasobject or array.shape != ():
-        raise RawFileError(
-            source.where,
-            0,
-            f"expected a dict as txt2npy.py saves it, found {array.dtype} of shape {array.shape}",
-        )
-    content = read_pickle(source, start=array.offset)
-    if isinstance(content, StoredArray) and content.items is not None and len(content.items) == 1:
-        content = content.items[0]
+    content = read_object_npy(source)
     if not isinstance(content, dict):
         raise RawFileError(source.where, 0, "expected a dict as txt2npy.py saves it")
     check_name(content, source)

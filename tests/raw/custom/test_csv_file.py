@@ -10,6 +10,7 @@ from scdnet.raw.custom.csv_file import read_csv
 from scdnet.raw.custom.readers import read_joints
 from scdnet.raw.raw_files import RawFileError
 from scdnet.skeletons import COCO_17, KINECT_V1_20, MEDIAPIPE_33, NTU_25, SKELETONS
+from tests.raw.broken import with_count
 from tests.raw.walker import csv, walking
 
 JOINTS = KINECT_V1_20.joints
@@ -258,19 +259,22 @@ PIECES = [
 ]
 
 
-@settings(max_examples=500, deadline=None)
-@given(
-    st.sampled_from([NAMED, csv(FRAMES), csv(TWO), csv(FRAMES).replace(b",", b";")]),
-    st.lists(
-        st.tuples(st.floats(0, 1), st.integers(0, 3), st.sampled_from(PIECES)),
-        min_size=1,
-        max_size=4,
-    ),
+SOUND = st.sampled_from([NAMED, csv(FRAMES), csv(TWO), csv(FRAMES).replace(b",", b";")])
+CHANGES = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 3), st.sampled_from(PIECES)), min_size=1, max_size=4
 )
-def test_broken_files_are_read_or_refused_with_one_reason(data, changes):
-    for share, num_lost, piece in changes:
-        at = int(share * len(data))
-        data = data[:at] + piece + data[at + num_lost :]
-    with suppress(RawFileError):
-        bodies = read_joints(data, "x.csv", KINECT_V1_20).bodies
-        assert bodies.shape[2:] == (20, 3) and np.isfinite(bodies).all()
+
+
+@with_count
+def test_broken_files_are_read_or_refused_with_one_reason(num_broken):
+    @settings(max_examples=num_broken, deadline=None)
+    @given(SOUND, CHANGES)
+    def check(data, changes):
+        for share, num_lost, piece in changes:
+            at = int(share * len(data))
+            data = data[:at] + piece + data[at + num_lost :]
+        with suppress(RawFileError):
+            bodies = read_joints(data, "x.csv", KINECT_V1_20).bodies
+            assert bodies.shape[2:] == (20, 3) and np.isfinite(bodies).all()
+
+    check()

@@ -4,7 +4,7 @@ import io
 import pickle
 import random
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,6 @@ from scdnet.raw.ready_made.entries import ReadyMade
 from scdnet.raw.ready_made.formats import Opener
 from scdnet.raw.ready_made.plan import plan_job
 from scdnet.raw.ready_made.scratch import Scratch
-
-# Broken variants of the files of a format that a test imports.
-NUM_BROKEN = 500
 
 
 def open_ready_made(
@@ -67,6 +64,18 @@ def import_broken(
     assert sequences or rejected
     assert all(row.file and row.reason and len(row.reason) < 1000 for row in rejected)
     return sequences, " ".join(row.reason for row in rejected)
+
+
+def count_failures(
+    opener: Opener, root: Path, break_files: Callable[[int], Mapping[str, bytes]], num_broken: int
+) -> int:
+    """Import broken variants of the files of a format; return in how many something is missing."""
+    num_failed = 0
+    for seed in range(num_broken):
+        write_all(root, break_files(seed))
+        _, reasons = import_broken(opener, root, root.parent)
+        num_failed += bool(reasons)
+    return num_failed
 
 
 def break_bytes(data: bytes, seed: int) -> bytes:

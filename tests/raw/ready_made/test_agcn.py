@@ -14,10 +14,10 @@ from scdnet.errors import ScdnetError
 from scdnet.raw.normalize import fill_absent, normalize, upright_rotation
 from scdnet.raw.ready_made import agcn
 from scdnet.skeletons import NTU_25
+from tests.raw.broken import with_count
 from tests.raw.ready_made.importing import (
-    NUM_BROKEN,
     break_bytes,
-    import_broken,
+    count_failures,
     import_files,
     make_walk,
     npy_bytes,
@@ -293,10 +293,7 @@ def break_files(seed: int) -> dict[str, bytes]:
     return files
 
 
-def test_broken_files_end_in_a_reason(tmp_path):
-    num_failed = 0
-    for seed in range(NUM_BROKEN):
-        root = write_all(tmp_path / "xsub", break_files(seed))
-        _, reasons = import_broken(agcn.open_files, root, tmp_path)
-        num_failed += bool(reasons)
-    assert num_failed > NUM_BROKEN / 2
+@with_count
+def test_broken_files_end_in_a_reason(tmp_path, num_broken):
+    num_failed = count_failures(agcn.open_files, tmp_path / "xsub", break_files, num_broken)
+    assert num_failed > num_broken / 2

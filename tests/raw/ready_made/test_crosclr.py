@@ -15,10 +15,10 @@ from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.ready_made import crosclr
 from scdnet.raw.ready_made.plan import plan_job
 from scdnet.skeletons import NTU_25
+from tests.raw.broken import with_count
 from tests.raw.ready_made.importing import (
-    NUM_BROKEN,
     break_bytes,
-    import_broken,
+    count_failures,
     import_files,
     make_walk,
     npy_bytes,
@@ -328,10 +328,7 @@ def break_files(seed: int) -> dict[str, bytes]:
     return files
 
 
-def test_broken_files_end_in_a_reason(tmp_path):
-    num_failed = 0
-    for seed in range(NUM_BROKEN):
-        root = write_all(tmp_path / "xsub", break_files(seed))
-        _, reasons = import_broken(crosclr.open_files, root, tmp_path)
-        num_failed += bool(reasons)
-    assert num_failed > NUM_BROKEN / 3
+@with_count
+def test_broken_files_end_in_a_reason(tmp_path, num_broken):
+    num_failed = count_failures(crosclr.open_files, tmp_path / "xsub", break_files, num_broken)
+    assert num_failed > num_broken / 3

@@ -15,6 +15,7 @@ from scdnet.raw.pku import parse_action, parse_video
 from scdnet.raw.ready_made import ctrgcn
 from scdnet.raw.ready_made.plan import plan_job
 from scdnet.skeletons import NTU_25
+from tests.raw.broken import with_count
 from tests.raw.ready_made.ctrgcn_files import (
     NAMES,
     imported,
@@ -260,14 +261,14 @@ def break_member(data: bytes, seed: int) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("count", [50, pytest.param(500, marks=pytest.mark.slow)])
+@with_count
 @pytest.mark.parametrize("file", BREAKABLE)
-def test_broken_files_end_in_a_rejected_line_or_one_error(tmp_path, names_file, file, count):
+def test_broken_files_end_in_a_rejected_line_or_one_error(tmp_path, names_file, file, num_broken):
     def opener(roots, names, scratch):
         return ctrgcn.open_files(roots, names_file, scratch)
 
     reasons = set()
-    for seed in range(count):
+    for seed in range(num_broken):
         break_file = break_member if file.endswith(".npz") and seed % 2 else break_bytes
         root = write_all(tmp_path / "raw", {file: break_file(BREAKABLE[file], seed)})
         sequences, reason = import_broken(opener, root, tmp_path)

@@ -16,10 +16,10 @@ from scdnet.raw.joint_mapping import joint_matrix
 from scdnet.raw.ready_made import nwucla
 from scdnet.raw.ready_made.plan import plan_job
 from scdnet.skeletons import KINECT_V1_20, NTU_25
+from tests.raw.broken import with_count
 from tests.raw.ready_made.importing import (
-    NUM_BROKEN,
     break_bytes,
-    import_broken,
+    count_failures,
     import_files,
     open_ready_made,
     write_all,
@@ -274,10 +274,7 @@ def break_file(seed: int) -> Mapping[str, bytes]:
     return {f"{NAME}.json": text.encode()}
 
 
-def test_broken_files_end_in_a_reason(tmp_path):
-    num_failed = 0
-    for seed in range(NUM_BROKEN):
-        root = write_all(tmp_path / "raw", break_file(seed))
-        _, reasons = import_broken(nwucla.open_files, root, tmp_path)
-        num_failed += bool(reasons)
-    assert num_failed > NUM_BROKEN / 3
+@with_count
+def test_broken_files_end_in_a_reason(tmp_path, num_broken):
+    num_failed = count_failures(nwucla.open_files, tmp_path / "raw", break_file, num_broken)
+    assert num_failed > num_broken / 3

@@ -14,6 +14,7 @@ from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.ntu import parse_skeleton
 from scdnet.raw.ready_made import pyskl
 from scdnet.skeletons import COCO_17, NTU_25
+from tests.raw.broken import with_count
 from tests.raw.ready_made.importing import (
     break_bytes,
     import_broken,
@@ -282,17 +283,17 @@ VALUES = st.sampled_from(
 )
 
 
-@pytest.mark.parametrize("count", [50, pytest.param(500, marks=pytest.mark.slow)])
-def test_broken_files_end_in_a_rejected_line_or_one_error(tmp_path, count):
+@with_count
+def test_broken_files_end_in_a_rejected_line_or_one_error(tmp_path, num_broken):
     data = [pickle.dumps(content(), protocol) for protocol in (2, 4, 5)]
     num_reasons = set()
-    for seed in range(count):
+    for seed in range(num_broken):
         broken = break_bytes(data[seed % 3], seed)
         root = write_all(tmp_path / "raw", {"ntu60_3danno.pkl": broken})
         sequences, reasons = import_broken(pyskl.open_files, root, tmp_path)
         assert sequences.keys() <= set(NAMES) or len(sequences) <= 3
         num_reasons.add(reasons)
-    assert len(num_reasons) > count / 5, "expected many kinds of damage"
+    assert len(num_reasons) > num_broken / 5, "expected many kinds of damage"
 
 
 @settings(max_examples=60, deadline=None)

@@ -16,10 +16,10 @@ from scdnet.errors import ScdnetError
 from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.ready_made import txt2npy
 from scdnet.skeletons import NTU_25
+from tests.raw.broken import with_count
 from tests.raw.ready_made.importing import (
-    NUM_BROKEN,
     break_bytes,
-    import_broken,
+    count_failures,
     import_files,
     make_walk,
     npy_bytes,
@@ -205,10 +205,7 @@ def break_file(seed: int) -> Mapping[str, bytes]:
     return {f"{NAME}.skeleton.npy": data}
 
 
-def test_broken_files_end_in_a_reason(tmp_path):
-    num_failed = 0
-    for seed in range(NUM_BROKEN):
-        root = write_all(tmp_path / "raw", break_file(seed))
-        _, reasons = import_broken(txt2npy.open_files, root, tmp_path)
-        num_failed += bool(reasons)
-    assert num_failed > NUM_BROKEN / 3
+@with_count
+def test_broken_files_end_in_a_reason(tmp_path, num_broken):
+    num_failed = count_failures(txt2npy.open_files, tmp_path / "raw", break_file, num_broken)
+    assert num_failed > num_broken / 3
