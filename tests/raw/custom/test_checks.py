@@ -14,8 +14,8 @@ from tests.raw.custom.test_picture_checks import (
     BODIES,
     SKELETONS,
     check,
-    in_any_format,
     in_any_layout,
+    in_any_layout_and_format,
     in_picture,
     of_2d_layout,
     with_scores,
@@ -23,15 +23,14 @@ from tests.raw.custom.test_picture_checks import (
 
 
 @in_any_layout
-@pytest.mark.parametrize("joint", range(15))
-def test_a_joint_may_be_the_origin_in_the_first_frame_alone(layout, joint):
-    frames = BODIES[layout] - BODIES[layout][0, joint]
-    frames[1:] += 0.01
-    check(frames, layout)
+def test_any_joint_may_be_the_origin_in_the_first_frame_alone(layout):
+    for joint in range(SKELETONS[layout].num_joints):
+        frames = BODIES[layout] - BODIES[layout][0, joint]
+        frames[1:] += 0.01
+        check(frames, layout)
 
 
-@in_any_layout
-@in_any_format
+@in_any_layout_and_format
 @pytest.mark.parametrize("frame", [0, 5])
 def test_a_lost_joint_is_refused_with_its_line(layout, suffix, frame):
     frames = BODIES[layout].copy()

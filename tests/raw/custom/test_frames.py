@@ -61,8 +61,7 @@ def test_a_kinect_recording_gives_what_its_skeleton_file_gives_to_the_bit(seed):
     )
 
 
-@pytest.mark.parametrize("up", UP_ROTATIONS)
-@pytest.mark.parametrize("unit", DIGITS)
+@pytest.mark.parametrize(("up", "unit"), [("y", "cm"), ("z", "mm"), ("-y", "m"), ("-z", "cm")])
 @pytest.mark.parametrize("layout", MAPPINGS)
 def test_every_layout_unit_and_axis_gives_the_same_frames(layout, unit, up):
     expected = normalize(np.stack([walked() @ LEAN, np.zeros_like(walked())]), NTU_25)
@@ -132,10 +131,11 @@ def test_the_two_bodies_of_largest_energy_stay_and_one_stays_alone():
     assert read(frames)[:, 1].any() and not read(walked())[:, 1].any()
 
 
-@pytest.mark.parametrize("joint", range(25))
-def test_a_joint_at_the_origin_is_not_taken_for_absent(joint, expected):
+def test_a_joint_at_the_origin_is_not_taken_for_absent(expected):
     frames = walked()
-    np.testing.assert_allclose(read(frames - frames[:, joint : joint + 1]), expected, atol=2e-5)
+    for joint in range(25):
+        found = read(frames - frames[:, joint : joint + 1])
+        np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_only_recordings_with_a_zero_sum_are_shifted():
