@@ -23,7 +23,7 @@ class Skeleton:
     parents: tuple[int, ...]
     # mirror[v] is the same joint on the other side of the body.
     mirror: tuple[int, ...]
-    # What is moved to the origin.
+    # Their mean is moved to the origin.
     center: JointSet
     # The lower and the upper end of the line that is turned upright.
     spine: tuple[JointSet, JointSet]

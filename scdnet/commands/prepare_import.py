@@ -1,11 +1,11 @@
-"""The command `scdnet prepare import`."""
+"""`scdnet prepare import`: convert files that others have processed already."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from scdnet.cli import command_parser
 from scdnet.raw.convert import add_arguments, check_output, convert
-from scdnet.raw.ready_made.formats import FORMATS
+from scdnet.raw.ready_made.formats import FORMATS, open_format
 from scdnet.raw.ready_made.plan import plan_job
 from scdnet.raw.ready_made.scratch import Scratch
 from scdnet.skeletons import NTU_25
@@ -28,6 +28,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     check_output(args.out, overwrite=args.overwrite)
     with Scratch(args.out) as scratch:
-        ready_made = FORMATS[args.format](args.raw, args.names, scratch)
+        ready_made = open_format(args.format, args.raw, scratch, names=args.names)
         job = plan_job(ready_made, to=args.to)
         return convert(job, args.out, num_workers=args.workers)

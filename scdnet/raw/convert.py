@@ -1,6 +1,7 @@
 """Conversion of many raw files to one sequence store: arguments, job, output files, summary."""
 
 import argparse
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,13 +27,13 @@ from scdnet.version import __version__
 
 # File names may contain these characters, which would break the rows of the rejected list.
 _ESCAPES = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
-
-
+# HDF5 strings contain neither zeros nor what is not UTF-8.
+NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 # Files that a warning names.
 MAX_NAMED = 5
 # Files of a folder whose content is guessed.
 MAX_GUESSED = 100
-# How the reason of the rejection of a duplicate begins.
+# The reason of the rejection of a duplicate begins so.
 DUPLICATE = "has the same name as"
 
 
@@ -49,7 +50,7 @@ class Outcome(NamedTuple):
 
     sequences: list[SkeletonSequence]
     rejected: list[Rejection]
-    # What the user should know about it; the summary counts equal ones.
+    # The user should know these; the summary counts equal ones.
     notes: tuple[str, ...] = ()
 
 
@@ -86,13 +87,21 @@ class ConvertError(ScdnetError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that all converters share."""
     parser.add_argument(
-        "--raw", type=Path, action="append", required=True, help="folder or zip; may be repeated"
+        "--raw",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="PATH",
+        help="folder, zip or single file; may be repeated",
     )
-    parser.add_argument("--out", type=Path, required=True, help="the sequence store to write")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="STORE", help="the sequence store to write"
+    )
     parser.add_argument(
         "--workers",
         type=positive_int,
         default=default_workers(),
+        metavar="N",
         help="number of worker processes (default %(default)s)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the store if it exists")

@@ -4,7 +4,7 @@ import codecs
 
 from scdnet.files import name_download_fault
 
-# What a file is that begins with these bytes, and what to do with it.
+# The first bytes of files -> which kind they are of, and what to do with them.
 BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a zip or an Excel workbook (.xlsx), which must be saved as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls), which must be saved as CSV"),

@@ -44,7 +44,7 @@ def draw_skeleton(skeleton: Skeleton, pose: np.ndarray, out: Path) -> None:
     _draw_names(axes, skeleton, points, colors)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(out) as partial:
-        # Without a date and with fixed ids the same skeleton gives the same file.
+        # The same skeleton gives the same file if it has no date and its ids are fixed.
         metadata = {"Date": None} if out.suffix.lower() == ".svg" else None
         canvas.figure.savefig(partial, format=out.suffix[1:].lower(), metadata=metadata)
 

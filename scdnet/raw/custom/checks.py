@@ -4,11 +4,11 @@ from typing import NoReturn
 
 import numpy as np
 
+from scdnet.raw.custom.array_shapes import suggest_layouts
 from scdnet.raw.custom.picture_checks import check_depth, find_layout, trunk
 from scdnet.raw.custom.reading import Reading
 from scdnet.raw.raw_files import MAX_COORDINATE, RawFileError
 from scdnet.skeleton import Skeleton
-from scdnet.skeletons import SKELETONS
 
 # A bone of the first frame that is longer than this many times the median of the other frames
 # leads to a joint that was lost. Lengths of short ones, measured in trunks, vary more.
@@ -123,7 +123,7 @@ def check_scores(reading: Reading, where: str, skeleton: Skeleton) -> None:
             frame,
             where,
             f"frame {frame + 1}, body {body + 1}: expected x, y and score of each joint, found a "
-            f"score of {found:g}; {_suggest_3d(skeleton)}",
+            f"score of {found:g}; are these 3-D joints? {suggest_layouts(skeleton.num_joints)}",
         )
     for body in reading.bodies:
         present = body[body.any(axis=(1, 2))]
@@ -135,16 +135,6 @@ def check_scores(reading: Reading, where: str, skeleton: Skeleton) -> None:
                 "the third number of each joint is not a score in 0..1, and the joints look like "
                 f"those of the 3-D layout {other}",
             )
-
-
-def _suggest_3d(skeleton: Skeleton) -> str:
-    """Return a sentence on the 3-D layouts that have as many joints."""
-    fitting = [
-        other.name
-        for other in SKELETONS.values()
-        if other.dims == 3 and other.num_joints == skeleton.num_joints
-    ]
-    return f"are these 3-D joints ({' or '.join(fitting)})?" if fitting else "are these 3-D joints?"
 
 
 def find_up(bodies: np.ndarray, skeleton: Skeleton) -> str | None:

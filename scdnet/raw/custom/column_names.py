@@ -19,8 +19,8 @@ class ColumnError(ValueError):
 class Columns(NamedTuple):
     """The places of all coordinates of all joints, and the columns that are not used."""
 
-    # The numbers of the columns: bodies of joints of axes. A joint has a single column in a table
-    # whose cells contain all axes.
+    # The numbers of the columns: bodies of joints of axes. If cells contain all axes, a joint has a
+    # single column.
     order: list[list[list[int]]]
     dropped: tuple[str, ...]
 

@@ -26,8 +26,8 @@ class Cells(NamedTuple):
 
     # Empty without a header.
     header: list[str]
-    # The lines below the header. Their cells take ten times the memory, so that each line is split
-    # where it is used.
+    # The lines below the header. Their cells take ten times the memory, so each line is split only
+    # while it is used.
     lines: list[str]
     # The number of the first of these lines, from 1.
     first_line: int

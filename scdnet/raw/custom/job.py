@@ -10,10 +10,10 @@ import numpy as np
 
 from scdnet.data.store import SkeletonSequence
 from scdnet.errors import ScdnetError
-from scdnet.raw.convert import Job, Outcome, Rejection, duplicate_rejection
+from scdnet.raw.convert import NOT_STORABLE, Job, Outcome, Rejection, duplicate_rejection
 from scdnet.raw.custom.frames import CaptureSpec, read_frames
 from scdnet.raw.custom.openpose import Recording, group_recordings
-from scdnet.raw.custom.table import NOT_STORABLE, Row, number_classes, read_table
+from scdnet.raw.custom.table import Row, number_classes, read_table
 from scdnet.raw.joint_mapping import filled_joints
 from scdnet.raw.raw_files import RawFile, RawFileError
 from scdnet.raw.ready_made.guess import describe_guess

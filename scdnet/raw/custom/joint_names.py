@@ -26,8 +26,8 @@ PREFIX = re.compile(r"k4abt[ _]*joint[ _]*|mixamorig\d*:", re.IGNORECASE)
 # An error lists as many names of a file.
 MAX_LISTED = 60
 
-# Further names of joints; those of the skeleton itself come first. Names of left joints give those
-# of the right ones.
+# Further names of joints; those of the skeleton itself come first. Right joints have the names of
+# left ones with the sides exchanged.
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "base of spine": ("hip center", "pelvis", "mid hip", "hips", "root"),
     "middle of spine": ("spine", "torso"),

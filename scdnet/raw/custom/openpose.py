@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scdnet.raw.custom.array_shapes import suggest_layouts
 from scdnet.raw.custom.json_text import parse_json, to_numbers
 from scdnet.raw.custom.people import link_people, stack_people
 from scdnet.raw.raw_files import MAX_BYTES, MAX_FRAMES, RawFile, RawFileError, check_at_most
 from scdnet.skeleton import Skeleton
-from scdnet.skeletons import SKELETONS
 
 # OpenPose writes <video>_<frame number>_keypoints.json, or <picture>_keypoints.json.
 FRAME_NAME = re.compile(
@@ -180,15 +180,9 @@ def read_openpose(frames: Sequence[object], where: str, skeleton: Skeleton) -> n
 def _check_size(num_joints: int, where: str, skeleton: Skeleton) -> None:
     if num_joints == skeleton.num_joints:
         return
-    fitting = [
-        name
-        for name, other in SKELETONS.items()
-        if other.dims == 2 and other.num_joints == num_joints
-    ]
     raise RawFileError(
         where,
         0,
         f"expected {skeleton.num_joints} joints of {skeleton.name} in {KEY_POINTS}, "
-        f"found {num_joints}; "
-        + (f"use --layout {' or '.join(fitting)}" if fitting else "describe them by --skeleton"),
+        f"found {num_joints}; {suggest_layouts(num_joints)}",
     )

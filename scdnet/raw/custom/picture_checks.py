@@ -14,7 +14,7 @@ MIN_DEPTH_RATIO = 0.02
 # times as long in synthetic recordings.
 BONES_RATIO = 1.3
 # The trunk of a person in a picture, as a share of its height, does not exceed the first of these.
-# In meters it measures 0.4 to 0.7 m in UI-PRMD and IntelliRehabDS, but down to 0.1 m in NW-UCLA.
+# It measures 0.4 to 0.7 m in UI-PRMD and IntelliRehabDS, but down to 0.1 m in NW-UCLA.
 # The longest way along bones, such as from a hand to a foot, measures 1.5 m or more in all three.
 MAX_TRUNK_SHARE = 0.35
 MAX_SPAN = 1.3

@@ -10,8 +10,8 @@ class Reading(NamedTuple):
 
     # (M, T, V, C) in the unit and axes of the file; an absent body is all zero.
     bodies: np.ndarray
-    # What the file contains but is not used, such as "column Timestamp"; the summary of a
-    # conversion counts equal ones.
+    # These are in the file but not used, such as "column Timestamp"; the summary of a conversion
+    # counts equal ones.
     dropped: tuple[str, ...] = ()
     # The line of the first frame, where each frame has a line; 0 where it has none.
     first_line: int = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from scdnet.raw.convert import Rejection
+from scdnet.raw.convert import NOT_STORABLE, Rejection
 from scdnet.raw.custom.readers import SUFFIXES
 from scdnet.raw.raw_files import RawFile, RawFileError
 from scdnet.raw.text_files import decode_text
@@ -20,7 +20,7 @@ OPTIONAL = (*NUMBERS, "split")
 IGNORED = ("", "index", "idx", "unnamed: 0")
 SEPARATORS = ",;\t"
 
-# What tables call the two splits of a store.
+# The words of tables for the two splits of a store.
 TRAIN = ("train", "training")
 TEST = ("test", "testing")
 # A store has no third split; a table without a test split may use this one.
@@ -28,9 +28,6 @@ VALIDATION = ("val", "valid", "validation", "eval", "dev")
 
 # Integers that fit the store's int64; pandas writes them as floats where a cell is empty.
 INTEGER = re.compile(r"(-?\d{1,18})(\.0*)?", re.ASCII)
-
-# HDF5 strings contain neither zeros nor what is not UTF-8.
-NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Row(NamedTuple):

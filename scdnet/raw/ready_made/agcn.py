@@ -40,14 +40,12 @@ LENGTHS_FOUND = (
 )
 
 
-def open_files(roots: Sequence[Path], names: Path | None, scratch: Scratch) -> ReadyMade:
+def open_files(roots: Sequence[Path], scratch: Scratch) -> ReadyMade:
     """Open the arrays below `roots`, with the labels and numbers of frames beside them.
 
     Raises RawFileError if a root cannot be searched or the files are of several datasets, and
-    ScdnetError if `names` is given.
+    ScdnetError if arrays of two kinds are there.
     """
-    if names is not None:
-        raise ScdnetError(f"--names {names}: the label files contain the names; omit it")
     parts, rejected = find_parts(roots, (SUFFIX,), scratch)
     left_upright = [part for part in parts if is_y_up(part.array)]
     if 0 < len(left_upright) < len(parts):

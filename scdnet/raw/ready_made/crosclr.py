@@ -36,7 +36,7 @@ RESIZED_PROCESSING = (
 )
 
 
-def open_files(roots: Sequence[Path], names: Path | None, scratch: Scratch) -> ReadyMade:
+def open_files(roots: Sequence[Path], scratch: Scratch, names: Path | None = None) -> ReadyMade:
     """Open the arrays below `roots`, with the labels beside them.
 
     `names` lists the recordings of NTU RGB+D for arrays without names. Raises RawFileError if a

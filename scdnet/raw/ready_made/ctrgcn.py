@@ -32,7 +32,7 @@ class File(NamedTuple):
     source_processing: str
 
 
-def open_files(roots: Sequence[Path], names: Path | None, scratch: Scratch) -> ReadyMade:
+def open_files(roots: Sequence[Path], scratch: Scratch, names: Path | None = None) -> ReadyMade:
     """Open the files below `roots`; `names` lists the recordings of files that have no names.
 
     Raises ScdnetError if they cannot be united, RawFileError if the only one cannot be read.

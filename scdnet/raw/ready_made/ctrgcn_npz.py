@@ -3,7 +3,6 @@
 Source of the format: CTR-GCN, data/ntu/seq_transformation.py; MAMP, data/pku_v2/pku_gendata.py.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -14,32 +13,25 @@ from scdnet.raw.convert import Rejection
 from scdnet.raw.datasets import CLASSES, NTU_DATASETS, class_names, parse_ntu_name
 from scdnet.raw.raw_files import MAX_FRAMES, RawFileError
 from scdnet.raw.ready_made.arrays import ArrayFile
-from scdnet.raw.ready_made.entries import Entry
+from scdnet.raw.ready_made.entries import DENOISED, Entry
+from scdnet.raw.ready_made.labels import MAX_SEQUENCES
 from scdnet.raw.ready_made.npz import Npz
 from scdnet.raw.ready_made.ntu_names import official_splits, parse_numbers
 from scdnet.raw.ready_made.scratch import Scratch
-from scdnet.raw.ready_made.sequence_names import find_benchmark
+from scdnet.raw.ready_made.sequence_names import UNKNOWN_BENCHMARK, find_benchmark, find_pku_part
 from scdnet.raw.ready_made.sources import Source
 from scdnet.skeletons import NTU_25
 
 # Numbers of a body in a frame.
 BODY_WIDTH = NTU_25.num_joints * 3
 MAX_ROW_BODIES = 8
-# The labels of so many rows are looked at together.
-MAX_ROWS = 10_000_000
 # Number of columns of the labels -> dataset; the parts of PKU-MMD have equally many.
 DATASETS = {60: "ntu60", 120: "ntu120"}
 PKU_CLASSES = CLASSES["pku1"][1]
-PKU_PART = re.compile(r"pku[-_ ]?(?:mmd)?[-_ ]?(?:v|part)?[-_ ]?(1|2|i{1,2})(?![a-z\d])")
-UNKNOWN_BENCHMARK = "custom"
 # Benchmark -> number by which the script sorts the rows of each side.
 ROW_ORDER = {"xsub": "subject", "xview": "camera", "xset": "setup"}
 PROCESSING = {
-    "ctrgcn": (
-        "CTR-GCN: frames without a body dropped; bodies followed by their id; bodies that are "
-        "short in time or too wide left out as noise; larger motion first; centered on the first "
-        "frame"
-    ),
+    "ctrgcn": f"CTR-GCN: {DENOISED}; centered on the first frame",
     "mamp": "MAMP: frames start + 1 to end of each action, at most 300",
 }
 
@@ -100,7 +92,7 @@ def parse_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, int]:
 
     It is -1 where not exactly one column is 1. Raises RawFileError for another shape.
     """
-    if labels.ndim != 2 or labels.dtype.kind not in "fiub" or len(labels) > MAX_ROWS:
+    if labels.ndim != 2 or labels.dtype.kind not in "fiub" or len(labels) > MAX_SEQUENCES:
         raise RawFileError(
             where,
             0,
@@ -135,15 +127,15 @@ def open_rows(npz: Npz, key: str, num_rows: int, scratch: Scratch) -> ArrayFile:
 def find_dataset(source: Source, num_classes: int) -> str:
     """Return the dataset of so many classes. Raises RawFileError if there is none."""
     if num_classes == PKU_CLASSES:
-        parts = PKU_PART.findall(source.where.lower())
-        if not parts:
+        dataset = find_pku_part(source.where)
+        if dataset is None:
             raise RawFileError(
                 source.where,
                 0,
                 f"{num_classes} classes are those of PKU-MMD: expected a file name that tells the "
                 "part, such as PKUv1_XSub.npz or PKUv2_XSub.npz",
             )
-        return "pku2" if parts[-1] in ("2", "ii") else "pku1"
+        return dataset
     if num_classes not in DATASETS:
         raise RawFileError(
             source.where,

@@ -15,18 +15,15 @@ from scdnet.raw.datasets import parse_ntu_name
 from scdnet.raw.raw_files import MAX_FRAMES, RawFileError
 from scdnet.raw.ready_made.arrays import StoredArray
 from scdnet.raw.ready_made.ctrgcn_npz import BODY_WIDTH, split_bodies
-from scdnet.raw.ready_made.entries import Entry
+from scdnet.raw.ready_made.entries import DENOISED, FOLLOWED, Entry
 from scdnet.raw.ready_made.ntu_names import find_dataset, official_splits, parse_numbers
 from scdnet.raw.ready_made.pickles import describe
 from scdnet.raw.ready_made.sources import Source
 from scdnet.skeletons import NTU_25
 
 PROCESSING = {
-    "raw": "CTR-GCN: frames without a body dropped; bodies followed by their id",
-    "denoised": (
-        "CTR-GCN: frames without a body dropped; bodies followed by their id; bodies that are "
-        "short in time or too wide left out as noise; larger motion first"
-    ),
+    "raw": f"CTR-GCN: {FOLLOWED}",
+    "denoised": f"CTR-GCN: {DENOISED}",
 }
 
 

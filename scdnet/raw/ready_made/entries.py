@@ -11,6 +11,12 @@ from scdnet.raw.convert import Rejection
 from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.skeleton import Skeleton
 
+# The scripts of several projects do this to recordings of NTU RGB+D.
+FOLLOWED = "frames without a body dropped; bodies followed by their id"
+DENOISED = (
+    f"{FOLLOWED}; bodies that are short in time or too wide left out as noise; larger motion first"
+)
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from scdnet.errors import ScdnetError
 from scdnet.raw.convert import Rejection, duplicate_rejection, find_all
 from scdnet.raw.custom.frames import normalize_facing
 from scdnet.raw.custom.json_text import parse_json, to_numbers
@@ -51,13 +50,11 @@ class NwuclaName(NamedTuple):
     view: int
 
 
-def open_files(roots: Sequence[Path], names: Path | None, scratch: Scratch) -> ReadyMade:
+def open_files(roots: Sequence[Path], scratch: Scratch) -> ReadyMade:
     """Open the recordings below `roots`; each is read once to count joints that were not tracked.
 
-    Raises RawFileError if a root is neither a folder nor a zip, ScdnetError if `names` is given.
+    Raises RawFileError if a root is neither a folder nor a zip.
     """
-    if names is not None:
-        raise ScdnetError(f"--names {names}: the names of NW-UCLA's files tell all; omit it")
     selected: dict[str, RawFile] = {}
     rejected = []
     num_untracked: dict[str, int] = {}

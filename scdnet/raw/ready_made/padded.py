@@ -37,7 +37,7 @@ class Part(NamedTuple):
     # None if no list of names is there.
     names: list[SequenceName] | None
     labels: list[int]
-    # Of each row, -1 where unknown.
+    # One number for each row, -1 where unknown.
     num_frames: list[int]
 
     @property

@@ -9,11 +9,15 @@ from scdnet.raw.convert import Rejection
 from scdnet.raw.datasets import CLASSES, NTU_DATASETS, class_names
 from scdnet.raw.raw_files import RawFileError
 from scdnet.raw.ready_made.arrays import ArrayFile
-from scdnet.raw.ready_made.ctrgcn_npz import PKU_PART, UNKNOWN_BENCHMARK
 from scdnet.raw.ready_made.entries import Entry, ReadyMade
 from scdnet.raw.ready_made.ntu_names import official_splits
 from scdnet.raw.ready_made.padded import Part
-from scdnet.raw.ready_made.sequence_names import SequenceName, find_benchmark
+from scdnet.raw.ready_made.sequence_names import (
+    UNKNOWN_BENCHMARK,
+    SequenceName,
+    find_benchmark,
+    find_pku_part,
+)
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import NTU_25
 
@@ -46,8 +50,8 @@ def _dataset_of_paths(paths: Sequence[str]) -> str:
     """Return the dataset that the paths tell, the last part of each first."""
     for path in paths:
         for folder in reversed(path.replace("\\", "/").lower().split("/")):
-            if parts := PKU_PART.findall(folder):
-                return "pku2" if parts[-1] in ("2", "ii") else "pku1"
+            if part := find_pku_part(folder):
+                return part
             if "ntu" in folder:
                 return "ntu120" if "120" in folder else "ntu60"
     return UNKNOWN_DATASET

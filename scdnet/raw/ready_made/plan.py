@@ -10,8 +10,7 @@ import numpy as np
 
 from scdnet.data.store import MAX_BODIES, SequenceTable, SkeletonSequence
 from scdnet.errors import ScdnetError
-from scdnet.raw.convert import Job, Outcome, Rejection
-from scdnet.raw.custom.job import NOT_STORABLE
+from scdnet.raw.convert import NOT_STORABLE, Job, Outcome, Rejection
 from scdnet.raw.joint_mapping import MAPPINGS, filled_joints, joint_matrix
 from scdnet.raw.normalize import NormalizeError
 from scdnet.raw.raw_files import MAX_COORDINATE, MAX_FRAMES, RawFileError

@@ -18,8 +18,9 @@ from scdnet.raw.convert import Rejection
 from scdnet.raw.datasets import NTU_DATASETS, class_names
 from scdnet.raw.raw_files import RawFileError
 from scdnet.raw.ready_made.arrays import StoredArray
-from scdnet.raw.ready_made.entries import Entry, ReadyMade, finish_by_energy
+from scdnet.raw.ready_made.entries import DENOISED, Entry, ReadyMade, finish_by_energy
 from scdnet.raw.ready_made.guess import hint_other_format
+from scdnet.raw.ready_made.labels import MAX_LABEL
 from scdnet.raw.ready_made.pickles import describe, read_pickle
 from scdnet.raw.ready_made.scratch import Scratch
 from scdnet.raw.ready_made.sequence_names import SUFFIX, parse_sequence_name
@@ -33,13 +34,8 @@ SUFFIXES = (".pkl", ".pickle")
 NTU_FILE = re.compile(r"ntu_?(?:rgbd?_?)?(60|120)", re.IGNORECASE)
 # Axes V and C of `keypoint` -> skeleton.
 SKELETONS: Mapping[tuple[int, ...], Skeleton] = {(25, 3): NTU_25, (17, 2): COCO_17}
-# A damaged label could ask for any number of class names.
-MAX_CLASSES = 10_000
 PROCESSING = {
-    NTU_25.name: (
-        "pyskl: frames without a body dropped; bodies followed by their id; bodies that are short "
-        "in time or too wide left out as noise; larger motion first"
-    ),
+    NTU_25.name: f"pyskl: {DENOISED}",
     COCO_17.name: "key points of a 2-D pose estimator, in pixels",
 }
 
@@ -67,13 +63,11 @@ class Annotation:
         )
 
 
-def open_files(roots: Sequence[Path], names: Path | None, scratch: Scratch) -> ReadyMade:
+def open_files(roots: Sequence[Path], scratch: Scratch) -> ReadyMade:
     """Open the annotation files below `roots`.
 
     Raises ScdnetError if they cannot be united, RawFileError if the only one cannot be read.
     """
-    if names is not None:
-        raise ScdnetError(f"--names {names}: pyskl's files contain the names; omit it")
     sources = find_sources(roots, SUFFIXES, scratch)
     files: list[tuple[list[Annotation], Sides]] = []
     rejected: list[Rejection] = []
@@ -228,7 +222,7 @@ def find_classes(
         # The recordings of NTU-60 are a part of NTU-120.
         dataset = next(iter(named), max(agreeing, key=lambda name: name == "ntu120"))
         return dataset, class_names(dataset)
-    num_classes = 1 + max((a.label for a in annotations if a.label < MAX_CLASSES), default=-1)
+    num_classes = 1 + max((a.label for a in annotations if a.label <= MAX_LABEL), default=-1)
     stem = Path(sources[0].name).stem.split("_")[0] if sources else ""
     return stem or "custom", tuple(map(str, range(num_classes)))
 

@@ -14,6 +14,10 @@ PKU_ACTION = re.compile(r"(?P<video>[^_]+?)(\.txt)?_(?P<index>\d{1,4})", re.ASCI
 # The same in other words; the index counts from 1. Source: AimCLR, tools/pku_part*_skeleton.py.
 AIMCLR_PKU1 = re.compile(r"F(\d{3})V00([123])C(\d{3})L(\d{3})", re.ASCII)
 AIMCLR_PKU2 = re.compile(r"A0(\d\d)N0(\d\d)V00([123])C(\d{3})L(\d{3})", re.ASCII)
+# The part in a path, in small letters.
+PKU_PART = re.compile(r"pku[-_ ]?(?:mmd)?[-_ ]?(?:v|part)?[-_ ]?(1|2|i{1,2})(?![a-z\d])")
+# The benchmark where nothing names it.
+UNKNOWN_BENCHMARK = "custom"
 # Part of a path, in small letters -> benchmark; the first that fits counts.
 BENCHMARKS: Mapping[str, re.Pattern[str]] = {
     benchmark: re.compile(rf"(^|[^a-z])({words})([^a-z]|$)")
@@ -65,6 +69,14 @@ def _parse_pku(text: str) -> SequenceName:
                 name = f"{match['video']}_{int(match['index'])}"
                 return SequenceName(name, dataset, None, numbers)
     return SequenceName(text, "", None, {})
+
+
+def find_pku_part(path: str) -> str | None:
+    """Return "pku1" or "pku2", the last that a path names; None if it names none."""
+    parts = PKU_PART.findall(path.lower())
+    if not parts:
+        return None
+    return "pku2" if parts[-1] in ("2", "ii") else "pku1"
 
 
 def find_benchmark(where: str) -> str | None:

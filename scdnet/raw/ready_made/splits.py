@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from scdnet.raw.raw_files import RawFileError, quote
-from scdnet.raw.ready_made.sequence_names import SUFFIX
+from scdnet.raw.ready_made.sequence_names import SUFFIX, UNKNOWN_BENCHMARK
 
 # The benchmark, the side, and a number where a dataset has several random splits, as in `train1`.
 SPLIT_KEY = re.compile(
     r"(?:([a-z]\w*?)_?)??(?:(train|training)|(val|valid|validation|test|testing))_?(\d*)",
     re.IGNORECASE | re.ASCII,
 )
-# The benchmark of splits without a name.
-UNNAMED = "custom"
 
 
 class Side(NamedTuple):
@@ -51,7 +49,7 @@ def parse_split_key(key: str) -> Side | None:
         return None
     benchmark, train, _, number = match.groups()
     if benchmark is None:
-        benchmark = f"split{number}" if number else UNNAMED
+        benchmark = f"split{number}" if number else UNKNOWN_BENCHMARK
     else:
         benchmark += number
     return Side(benchmark.lower(), train is not None)

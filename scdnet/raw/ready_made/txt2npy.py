@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from scdnet.errors import ScdnetError
 from scdnet.raw.convert import Rejection, duplicate_rejection, find_all
 from scdnet.raw.datasets import class_names, missing_names, parse_ntu_name
 from scdnet.raw.ntu import MAX_LISTED
@@ -29,13 +28,11 @@ SUFFIX = ".skeleton.npy"
 BODY = "skel_body"
 
 
-def open_files(roots: Sequence[Path], names: Path | None, scratch: Scratch) -> ReadyMade:
+def open_files(roots: Sequence[Path], scratch: Scratch) -> ReadyMade:
     """Open the recordings below `roots`.
 
-    Raises RawFileError if a root is neither a folder nor a zip, ScdnetError if `names` is given.
+    Raises RawFileError if a root is neither a folder nor a zip.
     """
-    if names is not None:
-        raise ScdnetError(f"--names {names}: the names of the files tell all; omit it")
     selected: dict[str, RawFile] = {}
     rejected = []
     for file in find_all(roots, (SUFFIX,)):

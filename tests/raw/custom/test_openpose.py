@@ -135,10 +135,10 @@ def test_nobody_is_an_absent_frame_and_people_without_a_body_are_nobody(tmp_path
 @pytest.mark.parametrize(
     ("num_joints", "skeleton", "reason"),
     [
-        (18, OPENPOSE_25, "expected 25 joints of openpose25 in pose_keypoints_2d, found 18; descr"),
-        (17, OPENPOSE_25, "found 17; use --layout coco17"),
-        (26, COCO_17, "expected 17 joints of coco17 in pose_keypoints_2d, found 26; use --layo"),
-        (25, HALPE_26, "found 25; use --layout openpose25"),
+        (18, OPENPOSE_25, "expected 25 joints of openpose25 in pose_keypoints_2d, found 18; no bu"),
+        (17, OPENPOSE_25, "found 17; layouts of 17 joints: h36m17 (3-D), coco17 (2-D)"),
+        (26, COCO_17, "expected 17 joints of coco17 in pose_keypoints_2d, found 26; layouts of"),
+        (25, HALPE_26, "found 25; layouts of 25 joints: ntu25 (3-D), openpose25 (2-D)"),
         (25, NTU_25, "2-D, ntu25 is 3-D; use --layout openpose25 --unit px --up -y"),
     ],
 )  # fmt: skip

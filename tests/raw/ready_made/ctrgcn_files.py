@@ -21,7 +21,7 @@ def imported(roots, tmp_path, names=None):
     """Open and import files; return what was opened, sequences and rejections."""
     with Scratch(tmp_path / "out" / "a.h5") as scratch:
         roots = [roots] if isinstance(roots, Path) else roots
-        ready_made = ctrgcn.open_files(roots, names, scratch)
+        ready_made = ctrgcn.open_files(roots, scratch, names)
         return ready_made, *import_files(ready_made)
 
 

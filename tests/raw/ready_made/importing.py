@@ -15,9 +15,10 @@ from scdnet.raw import ntu
 from scdnet.raw.convert import Rejection
 from scdnet.raw.raw_files import RawFileError
 from scdnet.raw.ready_made.entries import ReadyMade
-from scdnet.raw.ready_made.formats import Opener
 from scdnet.raw.ready_made.plan import plan_job
 from scdnet.raw.ready_made.scratch import Scratch
+
+Opener = Callable[..., ReadyMade]
 
 
 def open_ready_made(
@@ -26,7 +27,7 @@ def open_ready_made(
     """Open files of which none is in a zip that must be unpacked."""
     roots = [roots] if isinstance(roots, Path) else list(roots)
     with Scratch(tmp_path / "out.h5") as scratch:
-        return opener(roots, names, scratch)
+        return opener(roots, scratch, names) if names else opener(roots, scratch)
 
 
 def import_files(

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scdnet.errors import ScdnetError
 from scdnet.raw.normalize import fill_absent, normalize, upright_rotation
 from scdnet.raw.ready_made import agcn
 from scdnet.skeletons import NTU_25
@@ -229,11 +228,6 @@ def left_upright(bodies: np.ndarray) -> np.ndarray:
     first = raw[0, 0].copy()
     first[0] = first[1] - [0, 0, 1]
     return (raw @ upright_rotation(first, NTU_25).T).astype(np.float32).transpose(3, 1, 2, 0)
-
-
-def test_names_are_refused_since_the_files_have_them(folder, tmp_path):
-    with pytest.raises(ScdnetError, match="omit it"):
-        open_ready_made(agcn.open_files, folder, tmp_path, names=tmp_path / "names.txt")
 
 
 @pytest.mark.parametrize(

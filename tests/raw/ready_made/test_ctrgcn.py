@@ -264,8 +264,8 @@ def break_member(data: bytes, seed: int) -> bytes:
 @with_count
 @pytest.mark.parametrize("file", BREAKABLE)
 def test_broken_files_end_in_a_rejected_line_or_one_error(tmp_path, names_file, file, num_broken):
-    def opener(roots, names, scratch):
-        return ctrgcn.open_files(roots, names_file, scratch)
+    def opener(roots, scratch):
+        return ctrgcn.open_files(roots, scratch, names_file)
 
     reasons = set()
     for seed in range(num_broken):

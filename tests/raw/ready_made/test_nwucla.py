@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scdnet.errors import ScdnetError
 from scdnet.raw.custom.frames import normalize_facing
 from scdnet.raw.joint_mapping import joint_matrix
 from scdnet.raw.ready_made import nwucla
@@ -244,11 +243,6 @@ def test_names_that_cannot_be_used_are_rejected(tmp_path, name, reason):
     sequences, (row,) = import_json(tmp_path, {"skeletons": walk().tolist()}, name=name)
     assert not sequences
     assert reason in row.reason
-
-
-def test_names_are_refused_since_the_files_have_them(tmp_path):
-    with pytest.raises(ScdnetError, match="omit it"):
-        open_ready_made(nwucla.open_files, tmp_path, tmp_path, names=tmp_path / "names.txt")
 
 
 BROKEN_VALUES = (None, "x", -1, 1e40, [], {}, 2**70, True, [[[0.0] * 3] * 20], [[[1] * 3] * 20, 5])

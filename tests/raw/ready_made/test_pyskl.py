@@ -271,11 +271,6 @@ def test_a_sequence_on_both_sides_is_rejected(tmp_path):
     assert [row.reason for row in rejected] == [f"{NAMES[0]}: is on both sides of a benchmark"]
 
 
-def test_names_are_refused_because_the_files_have_them(tmp_path):
-    with pytest.raises(ScdnetError, match="--names x: pyskl's files contain the names; omit it"):
-        open_ready_made(pyskl.open_files, tmp_path, tmp_path, names=Path("x"))
-
-
 VALUES = st.sampled_from(
     [None, True, -1, 10**30, "x", "", b"x", [], {}, (), [[]], 1.5, float("nan")]
 ) | st.sampled_from(

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scdnet.errors import ScdnetError
 from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.ready_made import txt2npy
 from scdnet.skeletons import NTU_25
@@ -182,11 +181,6 @@ def test_arrays_of_numbers_are_no_recordings(tmp_path):
     root = write_all(tmp_path / "raw", {f"{NAME}.skeleton.npy": npy_bytes(walk())})
     _, (row,) = import_files(open_ready_made(txt2npy.open_files, root, tmp_path))
     assert "found float64 of shape (3, 6, 25, 3)" in row.reason
-
-
-def test_names_are_refused_since_the_files_have_them(tmp_path):
-    with pytest.raises(ScdnetError, match="omit it"):
-        open_ready_made(txt2npy.open_files, tmp_path, tmp_path, names=tmp_path / "names.txt")
 
 
 BROKEN_VALUES = (None, "x", -1, 1e40, [], {}, b"y", 2**70, np.zeros(3), np.float32(2), (1, 2))
