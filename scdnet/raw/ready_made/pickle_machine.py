@@ -2,11 +2,17 @@
 
 import pickletools
 from collections.abc import Callable, Mapping
-from enum import Enum
 from typing import IO, Any, NamedTuple, cast
 
 from scdnet.raw.raw_files import quote
-from scdnet.raw.ready_made.arrays import MAX_ARRAY_BYTES, Payload, StoredArray, TypeCode
+from scdnet.raw.ready_made.arrays import MAX_ARRAY_BYTES, Payload
+from scdnet.raw.ready_made.pickle_objects import (
+    GLOBALS,
+    Known,
+    PickleError,
+    make_object,
+    set_state,
+)
 from scdnet.raw.ready_made.sources import Source
 
 # Texts and bytes that are longer stay in the file, as they can only be the numbers of an array.
@@ -15,32 +21,6 @@ MAX_INLINE = 256
 MAX_LINE_BYTES = 2**20
 
 
-class Known(Enum):
-    """The functions and classes that a pickle may name; none of them is called."""
-
-    ARRAY = "an array"
-    EMPTY_ARRAY = "an array to fill"
-    ARRAY_OF_BUFFER = "an array from its bytes"
-    SCALAR = "a numpy number"
-    TYPE = "a numpy type"
-    ENCODED_TEXT = "bytes, written as text by protocol 2"
-    NO_BYTES = "bytes, of which protocol 2 writes empty ones so"
-
-
-# The modules have an underscore since numpy 2.
-GLOBALS: Mapping[str, Known] = {
-    "numpy ndarray": Known.ARRAY,
-    "numpy dtype": Known.TYPE,
-    "numpy.core.multiarray _reconstruct": Known.EMPTY_ARRAY,
-    "numpy._core.multiarray _reconstruct": Known.EMPTY_ARRAY,
-    "numpy.core.numeric _frombuffer": Known.ARRAY_OF_BUFFER,
-    "numpy._core.numeric _frombuffer": Known.ARRAY_OF_BUFFER,
-    "numpy.core.multiarray scalar": Known.SCALAR,
-    "numpy._core.multiarray scalar": Known.SCALAR,
-    "_codecs encode": Known.ENCODED_TEXT,
-    "__builtin__ bytes": Known.NO_BYTES,
-    "builtins bytes": Known.NO_BYTES,
-}
 # Operation -> bytes of the length that precedes its text or bytes.
 LENGTH_BYTES = {
     "BINSTRING": 4, "BINUNICODE": 4, "BINUNICODE8": 8, "BINBYTES": 4, "BINBYTES8": 8,
@@ -54,10 +34,6 @@ PLAIN = {
 CONSTANTS: Mapping[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 # These do nothing here: frames only tell how much to read ahead.
 IGNORED = ("PROTO", "FRAME")
-
-
-class PickleError(ValueError):
-    """A pickle that needs what is not admitted; damage is any other ValueError."""
 
 
 class _Mark(NamedTuple):
@@ -254,50 +230,12 @@ class PickleMachine:
         function = self._pop()
         if type(function) is not Known or type(arguments) is not tuple:
             raise ValueError("it calls what is no function")
-        self._stack.append(self._made(function, arguments))
-
-    def _made(self, function: Known, arguments: tuple[Any, ...]) -> Any:
-        """Return what a known function would make of its arguments. Raises PickleError."""
-        source = self._source
-        match function, arguments:
-            case Known.EMPTY_ARRAY, (Known.ARRAY, (0,), _):
-                return StoredArray(source.path, source.where)
-            case Known.ARRAY_OF_BUFFER, (
-                data,
-                TypeCode() as code,
-                tuple() as shape,
-                "C" | "F" as order,
-            ):
-                array = StoredArray(source.path, source.where)
-                array.fill(shape, code, data, is_fortran=order == "F")
-                return array
-            case Known.TYPE, (str() | bytes() as code, *_):
-                return TypeCode(code)
-            case Known.SCALAR, (TypeCode() as code, bytes() | str() | Payload() as data):
-                scalar = StoredArray(source.path, source.where)
-                scalar.fill((), code, data)
-                return scalar.read().item()
-            case Known.ENCODED_TEXT, (str() as text, "latin1" | "latin-1"):
-                return text.encode("latin-1")
-            case Known.ENCODED_TEXT, (Payload() as data, "latin1" | "latin-1"):
-                return data
-            case Known.NO_BYTES, ():
-                return b""
-        raise PickleError(f"it makes {function.value} in an unknown way")
+        self._stack.append(make_object(function, arguments, self._source))
 
     def build(self, _: object) -> None:
         """Set the content of an array, or the byte order of a type."""
         state = self._pop()
-        match self._stack[-1:], state:
-            case [TypeCode() as code], (_, str() | bytes() as order, None, None, None, *_):
-                code.set_order(order)
-            case (
-                [StoredArray() as array],
-                (_, tuple() as shape, TypeCode() as code, bool() | int() as is_fortran, data),
-            ):
-                array.fill(shape, code, data, is_fortran=bool(is_fortran))
-            case _:
-                raise PickleError("it changes an object other than an array")
+        set_state(self._stack[-1] if self._stack else None, state)
 
 
 OPERATIONS: Mapping[str, Callable[[PickleMachine, Any], None]] = {

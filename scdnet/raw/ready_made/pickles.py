@@ -10,7 +10,8 @@ from typing import Any
 from scdnet.files import DAMAGED_FILE_ERRORS
 from scdnet.raw.raw_files import RawFileError, quote, reason_of
 from scdnet.raw.ready_made.arrays import StoredArray, open_npy
-from scdnet.raw.ready_made.pickle_machine import BoundedFile, PickleError, PickleMachine
+from scdnet.raw.ready_made.pickle_machine import BoundedFile, PickleMachine
+from scdnet.raw.ready_made.pickle_objects import PickleError
 from scdnet.raw.ready_made.scratch import format_size
 from scdnet.raw.ready_made.sources import Source
 
