@@ -18,7 +18,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_capture_arguments(parser, is_required=True)
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument(
-        "--table", type=Path, help=".csv of labels, subjects, splits; without it, all are one class"
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help=".csv of names, labels, subjects and splits; without it, all are one class",
     )
     labels.add_argument(
         "--labels-from",
@@ -26,7 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="the folder that contains a recording is its class",
     )
     parser.add_argument(
-        "--dataset", default="custom", help="dataset name in the store (default %(default)s)"
+        "--dataset",
+        default="custom",
+        metavar="NAME",
+        help="name of the dataset in the store (default %(default)s)",
     )
     args = parser.parse_args(argv)
     check_output(args.out, overwrite=args.overwrite)

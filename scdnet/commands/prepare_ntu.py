@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--missing-list",
         type=Path,
+        metavar="FILE",
         help="text file of recordings to skip, instead of the published list",
     )
     args = parser.parse_args(argv)
