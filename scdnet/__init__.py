@@ -66,6 +66,9 @@ def read_recording(
 ) -> np.ndarray:
     """Read one recording and normalize it, as a sequence store contains it.
 
+    A UserWarning names columns that are dropped, and an axis other than `up` along which the trunk
+    points.
+
     Args:
         path: A `.skeleton` file of NTU RGB+D, without further arguments, or a file of your own:
             `.npz`, `.npy`, `.csv`, `.tsv`, `.json`, `.bvh` or `.c3d`. Of OpenPose's files, one a
