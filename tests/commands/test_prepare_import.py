@@ -126,7 +126,7 @@ def test_joints_can_be_mapped_to_ntu25(shared, tmp_path):
         ("--format pyskl --raw none --out new.h5", 2, "error: none: no such "),
         ("--format pyskl --raw raw --out old.h5", 2, "error: --out old.h5: exists; choose another"),
         ("--format pyskl --raw raw --out old.h5 --overwrite", 0, "Converted 2"),
-        ("--format pyskl --raw raw --out new.h5 --names x", 2, "files of pyskl contain the names themselves"),
+        ("--format pyskl --raw raw --out new.h5 --names x", 2, "files of pyskl contain the names"),
         ("--format pyskl --raw bad.pkl --out new.h5", 2, "error: bad.pkl: not a readable pickle"),
         ("--format pyskl --raw evil.pkl --out new.h5", 2, "evil.pkl: refused as a pickle: it "),
         ("--format ctrgcn --raw raw --out new.h5", 2, "expected the content of raw_skes_data.pkl"),
