@@ -1,6 +1,8 @@
 """`scdnet classify`: classify one recording."""
 
 import argparse
+import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -124,14 +126,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     Unlabeled sequences are only searched for the most similar ones.
     """
     args = parse_arguments(argv)
-    frames = read_recording(
-        args.recording,
-        layout=args.layout,
-        skeleton=args.skeleton,
-        unit=args.unit,
-        up=args.up,
-        to=args.to,
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        frames = read_recording(
+            args.recording,
+            layout=args.layout,
+            skeleton=args.skeleton,
+            unit=args.unit,
+            up=args.up,
+            to=args.to,
+        )
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
     classifier = load_classifier(args.checkpoint, args.features, num_heads=args.num_heads)
     store = args.store or Path(classifier.known.store)
     if args.render:

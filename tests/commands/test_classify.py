@@ -106,6 +106,16 @@ def test_a_custom_recording_is_classified_as_the_skeleton_file_of_the_same(
     assert found.out.splitlines()[1:] == expected.out.splitlines()[1:]
 
 
+def test_what_reading_warns_of_is_one_line(classify, tmp_path):
+    upside_down = walker(2, np.random.default_rng(0)) * [1, -1, -1]
+    recording = tmp_path / "upside_down.npz"
+    recording.write_bytes(npz(joints=upside_down))
+    done = classify(recording, "--layout", "ntu25", "--unit", "m", "--up", "y")
+    assert done.status == 0, done.err
+    assert re.search(r"^warning: .*the trunk points along -y", done.err, flags=re.MULTILINE)
+    assert "UserWarning" not in done.err
+
+
 @pytest.mark.parametrize("suffix", [".png", ".gif"])
 def test_the_recording_is_drawn_first_and_marked_beside_its_neighbors(
     classify, known, tmp_path, monkeypatch, suffix
