@@ -22,12 +22,12 @@ from scdnet.raw.datasets import NTU_DATASETS, class_names, parse_ntu_name
 from scdnet.raw.normalize import select_bodies
 from scdnet.raw.ntu import SUFFIX, parse_skeleton
 from scdnet.raw.raw_files import RawFile
-from scdnet.results.record import Baseline
+from scdnet.results.record import ModuleBaseline
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import COCO_17, H36M_17, KINECT_V1_20, NTU_25
 
 SEEDS = (0, 1, 2)
-BASELINES: tuple[Baseline, ...] = ("raw", "random-init")
+BASELINES: tuple[ModuleBaseline, ...] = ("raw", "random-init")
 # A camera like that of Kinect v2: focal length and middle of the image in pixels.
 FOCAL = 1081
 MIDDLE = (960, 540)
@@ -101,7 +101,7 @@ def write_store(recordings: Path, skeleton: Skeleton, out: Path) -> None:
     convert(job, out, num_workers=1)
 
 
-def score(source: Path | Baseline, config: Config, clips: Clips) -> float:
+def score(source: Path | ModuleBaseline, config: Config, clips: Clips) -> float:
     """Return cosine 1-NN in percent."""
     encoder, _ = load_encoder_or_baseline(source, config, clips.skeleton)
     gallery, queries = split_features(extract_features(encoder, clips, config.precision), clips)
