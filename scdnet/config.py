@@ -205,9 +205,10 @@ class FinetuneOptimConfig(LinearOptimConfig):
 class LinearConfig(Section):
     """The linear probe on stored features (docs/evaluation.md)."""
 
-    # `logistic` is regularized; its strength is chosen on held-out training sequences.
-    probe: Literal["sgd", "logistic"] = "sgd"
-    # The batch size of the probe.
+    # `sgd` is the paper's; `logistic` is regularized, with a strength that is chosen on held-out
+    # training sequences; `auto` is `logistic` for fewer than 1024 features, else `sgd`.
+    probe: Literal["auto", "sgd", "logistic"] = "auto"
+    # The batch size of `sgd`.
     batch_size: int = Field(1024, ge=1)
     optim: LinearOptimConfig = LinearOptimConfig()
 

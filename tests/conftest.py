@@ -94,6 +94,7 @@ def make_small_config(store: Path, runs_dir: Path) -> Config:
             "queue_size": 4,
         },
         optim={"epochs": 2},
+        linear={"probe": "sgd"},
     )
 
 

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     configured = ["-c", CONFIG, *args.overrides]
     compared = [
         "--baseline=raw",
+        "--baseline=raw-pca",
         "--baseline=random-init",
         f"--checkpoint={config.run_dir}/last.pt",
     ]

@@ -1,39 +1,54 @@
 """`scdnet evaluate`: run all evaluation protocols of a config."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scdnet.commands.evaluation import (
     check_finetuning,
     extract_to_file,
     make_context,
+    name_source,
     print_rows,
     source_parser,
 )
+from scdnet.config import Config
 from scdnet.config_file import load_config
 from scdnet.engine.device import resolve_device
 from scdnet.engine.distributed import is_main, rank_info
-from scdnet.eval.feature_file import check_origin, read_features
-from scdnet.eval.inputs import build_inputs
-from scdnet.eval.protocols import evaluate_finetuning, evaluate_knn, evaluate_linear
+from scdnet.errors import ScdnetError
+from scdnet.eval.feature_file import read_features
+from scdnet.eval.feature_table import FeatureTable, LazyFeatures
+from scdnet.eval.inputs import Inputs, build_inputs, check_origin
+from scdnet.eval.protocols import Context, evaluate_finetuning, evaluate_knn, evaluate_linear
+from scdnet.results.record import BASELINES
+
+# The metric by which a checkpoint is compared with the baselines, by protocol.
+COMPARED = {"knn": "knn@1", "linear": "top1"}
+# Metrics by protocol.
+Evaluated = dict[str, dict[str, float]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run all protocols that the config lists (`protocols`), on features that are extracted once.
 
-    Evaluations of this checkpoint that runs/<name> contains are skipped, so a command that was
+    Beside a checkpoint, knn and linear evaluate the baselines too, and a warning states which of
+    them are better. Evaluations that runs/<name> contains are skipped, so a command that was
     stopped can be repeated.
     """
     parser = source_parser("evaluate", main.__doc__)
     parser.add_argument(
         "--features", type=Path, metavar="FILE", help="default: features.h5 in the run directory"
     )
+    parser.add_argument("--no-baselines", action="store_true", help="evaluate the checkpoint alone")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    if not set(config.protocols) <= {"knn", "linear"}:
+    if not set(config.protocols) <= COMPARED.keys():
         check_finetuning(args.source, config.feature_level)
     device = resolve_device(config.device)
-    (inputs,) = build_inputs([args.source], config, device, rank_info())
+    has_baselines = isinstance(args.source, Path) and not args.no_baselines
+    beside = tuple(BASELINES) if has_baselines else ()
+    all_inputs = build_inputs([args.source], config, device, rank_info(), beside=beside)
+    inputs = next(all_inputs)
     # An error comes before the work.
     inputs.store.require_labels()
     path = args.features or config.run_dir / "features.h5"
@@ -46,13 +61,60 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not is_main():
         return
     context = make_context(args, config, device, skip=True)
+    name = name_source(args.source)
+    own = evaluate_table(table, context, config)
+    # Not needed if fine-tuning alone is asked for.
+    rows = evaluate_baselines(all_inputs, context, config) if own else {}
+    rows[name] = own
+    for protocol in own:
+        shown = {f"{protocol}, {row}": rows[row][protocol] for row in rows}
+        print_rows(config, table.dataset, shown)
+        warn_if_below(name, protocol, rows, context)
     for protocol in config.protocols:
-        if protocol == "knn":
-            rows = {f"knn, {args.source}": evaluate_knn(table, context)}
-        elif protocol == "linear":
-            rows = {f"linear, {args.source}": evaluate_linear(table, context, config.linear)}
-        else:
+        if protocol not in COMPARED:
             fraction = float(protocol.partition("@")[2] or 1)
             section = config.finetune.model_copy(update={"label_fraction": fraction})
-            rows = evaluate_finetuning(inputs, context, section, config.data.views)
-        print_rows(config, table.dataset, rows)
+            finetuned = evaluate_finetuning(inputs, context, section, config.data.views)
+            print_rows(config, table.dataset, finetuned)
+
+
+def evaluate_table(
+    table: FeatureTable | LazyFeatures, context: Context, config: Config
+) -> Evaluated:
+    """Run the protocols of the config that need nothing but features."""
+    evaluated = {}
+    if "knn" in config.protocols:
+        evaluated["knn"] = evaluate_knn(table, context)
+    if "linear" in config.protocols:
+        evaluated["linear"] = evaluate_linear(table, context, config.linear)
+    return evaluated
+
+
+def evaluate_baselines(
+    all_inputs: Iterator[Inputs], context: Context, config: Config
+) -> dict[str, Evaluated]:
+    """Evaluate the features of baselines; one that cannot be evaluated is left out, with a warning.
+
+    Features are not extracted for evaluations that are skipped.
+    """
+    rows = {}
+    for inputs in all_inputs:
+        baseline = inputs.record.baseline
+        assert baseline is not None
+        try:
+            rows[BASELINES[baseline]] = evaluate_table(inputs.extract_lazily(), context, config)
+        except ScdnetError as error:
+            context.warn(f"the baseline {baseline} is left out: {error}")
+    return rows
+
+
+def warn_if_below(
+    name: str, protocol: str, rows: Mapping[str, Evaluated], context: Context
+) -> None:
+    """Warn if baselines are better than the checkpoint `name`."""
+    metric = COMPARED[protocol]
+    values = {row: evaluated[protocol][metric] for row, evaluated in rows.items()}
+    own = values.pop(name)
+    better = [f"{row} ({value:.1f})" for row, value in values.items() if value > own]
+    if better:
+        context.warn(f"{protocol}: {name} ({metric} {own:.1f}) is below {' and '.join(better)}")

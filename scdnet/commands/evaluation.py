@@ -19,7 +19,7 @@ from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.inputs import Inputs, build_inputs
 from scdnet.eval.protocols import Context
 from scdnet.files import atomic_write
-from scdnet.results.record import BASELINES, FINAL_LEVEL, Baseline
+from scdnet.results.record import BASELINES, FINAL_LEVEL, RAW_PCA, Baseline
 from scdnet.results.results_file import RESULTS
 from scdnet.results.tables import format_table
 
@@ -59,8 +59,9 @@ def add_sources(group: argparse._ArgumentGroup, **how: Any) -> None:
     group.add_argument(
         "--baseline",
         choices=BASELINES,
-        help="no pretraining: raw (the views themselves, which cannot be fine-tuned) or "
-        "random-init (the encoder with its initial weights)",
+        help="no pretraining: raw (the views themselves), raw-pca (principal components of the "
+        "views), neither of which can be fine-tuned, or random-init (the encoder with its initial "
+        "weights)",
         **how,
     )
 
@@ -94,7 +95,7 @@ def evaluate_features(
         with process_group(device):
             all_inputs = build_inputs(args.sources, config, device, rank_info())
             extracted = (extract_labeled(inputs) for inputs in all_inputs)
-            tables |= zip(map(str, args.sources), extracted, strict=True)
+            tables |= zip(map(name_source, args.sources), extracted, strict=True)
     # Several ranks extract features together; one is enough for the rest.
     if is_main():
         context = make_context(args, config, device, skip=False)
@@ -109,13 +110,21 @@ def extract_labeled(inputs: Inputs) -> FeatureTable:
 
 
 def read_table(path: Path, config: Config) -> FeatureTable:
-    """Read a features file. Raises FeatureFileError if it is of another stream or level."""
+    """Read a features file. Raises FeatureFileError if it is of another stream or level.
+
+    raw-pca has all streams, but must have been fitted to the training split of the benchmark.
+    """
     table = read_features(path)
-    for key in ("stream", "feature_level"):
-        found = getattr(table.encoder, key)
-        wanted = getattr(config, key)
-        if found != wanted:
-            raise FeatureFileError(f"{path}: {key} is {found} in the file, {wanted} in the config")
+    found = {key: getattr(table.encoder, key) for key in ("stream", "feature_level")}
+    wanted: dict[str, object] = {"stream": config.stream, "feature_level": config.feature_level}
+    if table.encoder.baseline == RAW_PCA:
+        found = {"benchmark": table.settings["benchmark"]}
+        wanted = {"benchmark": config.data.benchmark}
+    for key, value in wanted.items():
+        if found[key] != value:
+            raise FeatureFileError(
+                f"{path}: {key} is {found[key]} in the file, {value} in the config"
+            )
     return table
 
 
@@ -129,12 +138,17 @@ def extract_to_file(path: Path, inputs: Inputs, device: torch.device) -> Feature
     return table
 
 
+def name_source(source: Path | Baseline) -> str:
+    """Return the name of a checkpoint or baseline in a table."""
+    return str(source) if isinstance(source, Path) else BASELINES[source]
+
+
 def check_finetuning(source: Path | Baseline, feature_level: int) -> None:
     """Raise ScdnetError if the source cannot be fine-tuned, or not by several ranks."""
     require_single_process("fine-tuning")
-    if source == "raw":
+    if source in ("raw", RAW_PCA):
         raise ScdnetError(
-            "--baseline raw has no weights to fine-tune; "
+            f"--baseline {source} has no weights to fine-tune; "
             "give a checkpoint or --baseline random-init"
         )
     if feature_level != FINAL_LEVEL:
@@ -146,7 +160,6 @@ def check_finetuning(source: Path | Baseline, feature_level: int) -> None:
 
 def print_rows(config: Config, dataset: str, rows: Mapping[str, Mapping[str, float]]) -> None:
     """Print a table of metrics, and where they are recorded."""
-    rows = {BASELINES.get(name, name): metrics for name, metrics in rows.items()}
     level = "" if config.feature_level == FINAL_LEVEL else f", level {config.feature_level}"
     print(format_table(f"{dataset} {config.data.benchmark}, {config.stream}{level}, percent", rows))
     print(f"recorded in {config.run_dir / RESULTS}")

@@ -113,17 +113,17 @@ def load_classifier(
     FeatureFileError if the features have another checkpoint or other heads.
     """
     known = read_features(Path(features))
-    known_num_heads = known.settings["num_heads"]
-    if num_heads not in (None, known_num_heads):
+    # Features without an encoder do not have the setting.
+    known_num_heads = known.settings.get("num_heads")
+    if None not in (num_heads, known_num_heads) and num_heads != known_num_heads:
         raise FeatureFileError(
             f"{features}: extracted with {known_num_heads} attention heads, expected {num_heads}"
         )
     read = read_checkpoint(Path(checkpoint))
-    encoder = build_encoder(read, num_heads=known_num_heads)
     if known.encoder.checkpoint_sha256 != read.sha256:
         source = known.encoder.checkpoint or known.encoder.baseline
         raise FeatureFileError(
             f"{features}: extracted with {source}, whose hash is not that of {checkpoint}; "
             "recreate it with `scdnet extract`"
         )
-    return Classifier(encoder, known)
+    return Classifier(build_encoder(read, num_heads=known_num_heads), known)

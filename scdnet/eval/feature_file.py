@@ -9,7 +9,6 @@ import torch
 
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_table import FeatureTable
-from scdnet.eval.inputs import Inputs
 from scdnet.files import DAMAGED_FILE_ERRORS, find_download_fault
 from scdnet.results.record import EncoderRecord
 from scdnet.skeleton import Skeleton
@@ -103,16 +102,3 @@ def _check_table(path: Path, table: FeatureTable) -> None:
         raise FeatureFileError(f"{path}: expected sorted, unique names")
     if not ((table.label >= 0) & (table.label < len(table.class_names))).all():
         raise FeatureFileError(f"{path}: expected labels in 0..{len(table.class_names) - 1}")
-
-
-def check_origin(path: Path, table: FeatureTable, inputs: Inputs) -> None:
-    """Raise FeatureFileError unless the features of a file are those of `inputs`."""
-    own = {"store_sha256": table.store_sha256, **table.encoder.identity, **table.settings}
-    store_sha256 = inputs.store.store_sha256
-    expected = {"store_sha256": store_sha256, **inputs.record.identity, **inputs.settings}
-    for key, value in expected.items():
-        if own.get(key) != value:
-            raise FeatureFileError(
-                f"{path}: its {key} is {own.get(key)}, expected {value}; "
-                "recreate it with `scdnet extract`"
-            )

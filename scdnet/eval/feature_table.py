@@ -1,5 +1,6 @@
 """Sequences of a store as evaluations need them: labels, splits and features."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,9 @@ class StoreTable:
 
 
 @dataclass(frozen=True)
-class FeatureTable(StoreTable):
-    """The features of all sequences of a store, and how they were extracted."""
+class EncodedTable(StoreTable):
+    """The sequences of a store, the origin of their features, and how they are extracted."""
 
-    x: Tensor  # (N, 2D) float32 on the CPU
     encoder: EncoderRecord
     # The result of `extraction_settings`.
     settings: dict[str, Any]
@@ -78,9 +78,34 @@ class FeatureTable(StoreTable):
             encoder.baseline and (encoder.baseline, encoder.seed, self.settings),
         )
 
+
+@dataclass(frozen=True)
+class FeatureTable(EncodedTable):
+    """The features of all sequences of a store, and how they were extracted."""
+
+    x: Tensor  # (N, 2D) float32 on the CPU
+
+    @property
+    def width(self) -> int:
+        """Return the number of features of a sequence."""
+        return self.x.shape[1]
+
     def features(self, rows: Tensor) -> Features:
         """Return the features and classes of `rows` (n,)."""
         return Features(self.x[rows], self.label[rows])
+
+
+@dataclass(frozen=True)
+class LazyFeatures(EncodedTable):
+    """The features of all sequences of a store, extracted when they are first used."""
+
+    width: int
+    # Returns the features (N, width).
+    compute: Callable[[], Tensor]
+
+    def features(self, rows: Tensor) -> Features:
+        """Return the features and classes of `rows` (n,)."""
+        return Features(self.compute()[rows], self.label[rows])
 
 
 def read_store_table(path: Path) -> StoreTable:

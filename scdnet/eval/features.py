@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from scdnet.config import Config
-from scdnet.data.clips import Clips, contiguous_ranks
+from scdnet.data.clips import SINGLE_PROCESS, Clips, contiguous_ranks
 from scdnet.engine.build import build_model, build_objective, encoder_sizes
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
 from scdnet.engine.device import seed_everything, set_precision
-from scdnet.engine.distributed import all_gather_rows, broadcast_
+from scdnet.engine.distributed import all_gather_rows, broadcast_, is_initialized
 from scdnet.engine.logs import progress_bar
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import PATHS, DualPathEncoder
-from scdnet.results.record import FINAL_LEVEL, Baseline, EncoderRecord
+from scdnet.results.record import FINAL_LEVEL, EncoderRecord, ModuleBaseline
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import DEFAULT_SKELETON
 
@@ -53,7 +53,7 @@ class RawViews(nn.Module):
 
 
 def load_encoder_or_baseline(
-    source: Path | Baseline, config: Config, skeleton: Skeleton
+    source: Path | ModuleBaseline, config: Config, skeleton: Skeleton
 ) -> tuple[nn.Module, EncoderRecord]:
     """Load the encoder of the checkpoint at a path, or build a baseline; both on the CPU.
 
@@ -92,7 +92,7 @@ def load_encoder_or_baseline(
     return at_level(encoder, level), record
 
 
-def _build_baseline(name: Baseline, config: Config, skeleton: Skeleton) -> nn.Module:
+def _build_baseline(name: ModuleBaseline, config: Config, skeleton: Skeleton) -> nn.Module:
     if name == "raw":
         return RawViews()
     seed_everything(config.seed)
@@ -163,15 +163,16 @@ def extract_features(
 ) -> Features:
     """Extract the features of the sequences `index` (N,), by default of all, in their order.
 
-    The encoder is put in eval mode, on the device of the clips. Several ranks share the sequences,
-    and each returns the features of all. Raises ScdnetError if a feature is not finite.
+    The encoder is put in eval mode, on the device of the clips. Several ranks, while they are
+    connected, share the sequences, and each returns the features of all. Raises ScdnetError if a
+    feature is not finite.
     """
     encoder.to(clips.device).eval()
     # Each rank has batch-norm statistics of its own, unless `sync_batchnorm` is set.
     broadcast_(encoder.buffers())
     mixed_precision = set_precision(precision, clips.device)
     index = torch.arange(len(clips.label)) if index is None else index
-    rank, world_size = clips.rank_info
+    rank, world_size = clips.rank_info if is_initialized() else SINGLE_PROCESS
     rank_of = contiguous_ranks(len(index), world_size)
     batches = index[rank_of == rank].split(BATCH if clips.device.type == "cpu" else GPU_BATCH)
     views = clips.evaluation_views(batches)

@@ -16,6 +16,16 @@ from scdnet.eval.logistic import logistic_scores
 from scdnet.models.heads import LinearClassifier
 from scdnet.results.scores import BEST_ON_TEST, Outcome, topk_metrics
 
+# The width of features from which on `auto` is `sgd`: the paper's rate is made for 4096 of them.
+MIN_SGD_WIDTH = 1024
+
+
+def resolve_probe(config: LinearConfig, width: int) -> LinearConfig:
+    """Return the config with the kind of probe that `auto` is for features of this width."""
+    if config.probe != "auto":
+        return config
+    return config.model_copy(update={"probe": "sgd" if width >= MIN_SGD_WIDTH else "logistic"})
+
 
 def linear_probe(
     train: Features,
@@ -27,6 +37,7 @@ def linear_probe(
     device: torch.device,
 ) -> Outcome:
     """Train a probe on `train` and evaluate it on `test`. Raises ScdnetError if it diverges."""
+    config = resolve_probe(config, train.x.shape[1])
     if config.probe == "logistic":
         scores = logistic_scores(train, test, num_classes=num_classes, seed=seed)
         return Outcome(topk_metrics(scores, test.y), scores)

@@ -31,16 +31,15 @@ def logistic_scores(train: Features, test: Features, *, num_classes: int, seed: 
     """
     x = train.x.numpy()
     y = train.y.numpy()
+    if len(y) < 2:
+        raise _too_few(len(y))
     counts = np.unique(y, return_counts=True)[1]
     is_stratified = counts.min() > 1 and HELD_OUT * len(y) >= len(counts)
     fit_x, held_x, fit_y, held_y = train_test_split(
         x, y, test_size=HELD_OUT, random_state=seed, stratify=y if is_stratified else None
     )
     if len(np.unique(fit_y)) < 2:
-        raise ScdnetError(
-            f"linear.probe=logistic: {len(y)} training sequences are too few to hold some out; "
-            "use sgd"
-        )
+        raise _too_few(len(y))
     accuracy = {
         strength: fit_logistic(fit_x, fit_y, strength).score(held_x, held_y)
         for strength in STRENGTHS
@@ -55,6 +54,13 @@ def logistic_scores(train: Features, test: Features, *, num_classes: int, seed: 
     log_probabilities = torch.from_numpy(model.predict_log_proba(test.x.numpy()))
     scores[:, torch.from_numpy(model.classes_)] = log_probabilities.float()
     return scores.clamp(min=LOWEST_SCORE)
+
+
+def _too_few(num_sequences: int) -> ScdnetError:
+    return ScdnetError(
+        f"linear.probe=logistic: {num_sequences} training sequences are too few to hold some out; "
+        "set linear.probe=sgd"
+    )
 
 
 def fit_logistic(x: np.ndarray, y: np.ndarray, strength: float) -> Pipeline:

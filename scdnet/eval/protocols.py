@@ -14,11 +14,17 @@ from scdnet.config import FinetuneConfig, LinearConfig, ViewsConfig
 from scdnet.data.clips import Clips
 from scdnet.engine.device import derive_seed, set_precision
 from scdnet.engine.logs import log
-from scdnet.eval.feature_table import FeatureTable, StoreTable, cross_dataset_gallery
+from scdnet.eval.feature_table import (
+    FeatureTable,
+    LazyFeatures,
+    StoreTable,
+    cross_dataset_gallery,
+)
+from scdnet.eval.features import Features
 from scdnet.eval.finetune import finetune, sample_labeled
 from scdnet.eval.inputs import Inputs
 from scdnet.eval.knn import retrieve
-from scdnet.eval.linear import linear_probe
+from scdnet.eval.linear import linear_probe, resolve_probe
 from scdnet.models.encoder import DualPathEncoder
 from scdnet.results.record import EncoderRecord, EvaluationRecord, Protocol, hash_settings
 from scdnet.results.results_file import find_evaluation, write_evaluation
@@ -124,17 +130,18 @@ def _describe_unknown(store: StoreTable, rows: Tensor, is_unknown: Tensor) -> st
 
 
 def evaluate_knn(
-    table: FeatureTable, context: Context, gallery: FeatureTable | None = None
+    table: FeatureTable | LazyFeatures, context: Context, gallery: FeatureTable | None = None
 ) -> dict[str, float]:
     """Evaluate kNN retrieval of the test split in the training split, or in another dataset.
 
     In another dataset all sequences are retrieved if the benchmark has no test split.
     """
     keys = {}
+    known: Features | None = None
     if gallery is None:
         rows = context.test_rows(table)
-        known = table.features(table.rows(context.benchmark, train=True))
     else:
+        assert isinstance(table, FeatureTable), "the commands extract the features of queries"
         queries = _gallery_queries(table, context)
         known, rows = cross_dataset_gallery(gallery, table, queries)
         if len(rows) < len(queries):
@@ -145,13 +152,15 @@ def evaluate_knn(
             )
         keys = {"gallery": Path(gallery.store).stem, "gallery_sha256": gallery.store_sha256}
     record = context.record("knn", table.encoder, table, rows, table.settings, **keys)
-    compute = partial(
-        retrieve,
-        known,
-        table.features(rows),
-        num_classes=len(table.class_names),
-        device=context.device,
-    )
+
+    def compute() -> Outcome:
+        return retrieve(
+            known or table.features(table.rows(context.benchmark, train=True)),
+            table.features(rows),
+            num_classes=len(table.class_names),
+            device=context.device,
+        )
+
     return context.run(record, table, rows, compute)
 
 
@@ -166,22 +175,25 @@ def _gallery_queries(table: FeatureTable, context: Context) -> Tensor:
 
 
 def evaluate_linear(
-    table: FeatureTable, context: Context, config: LinearConfig
+    table: FeatureTable | LazyFeatures, context: Context, config: LinearConfig
 ) -> dict[str, float]:
-    """Evaluate the linear probe on frozen features."""
+    """Evaluate the linear probe on frozen features; `auto` becomes the kind that fits them."""
     rows = context.test_rows(table)
+    config = resolve_probe(config, table.width)
     settings = {**table.settings, "linear": config.model_dump(mode="json")}
     keys = {"probe": config.probe, "eval_seed": context.seed}
     record = context.record("linear", table.encoder, table, rows, settings, **keys)
-    compute = partial(
-        linear_probe,
-        table.features(table.rows(context.benchmark, train=True)),
-        table.features(rows),
-        config,
-        num_classes=len(table.class_names),
-        seed=context.seed,
-        device=context.device,
-    )
+
+    def compute() -> Outcome:
+        return linear_probe(
+            table.features(table.rows(context.benchmark, train=True)),
+            table.features(rows),
+            config,
+            num_classes=len(table.class_names),
+            seed=context.seed,
+            device=context.device,
+        )
+
     return context.run(record, table, rows, compute)
 
 

@@ -11,11 +11,20 @@ from pydantic import BaseModel, ConfigDict
 
 from scdnet.config import Level
 
-Baseline = Literal["raw", "random-init"]
+# Baselines whose features are the output of a module, as those of a checkpoint are.
+ModuleBaseline = Literal["raw", "random-init"]
+Baseline = Literal["raw", "raw-pca", "random-init"]
 Protocol = Literal["knn", "linear", "finetune", "semi", "transfer", "fusion"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+RAW_PCA: Literal["raw-pca"] = "raw-pca"
 # The names of the baselines in tables.
-BASELINES: dict[str, str] = {"raw": "raw views", "random-init": "random init"}
+BASELINES: dict[Baseline, str] = {
+    "raw": "raw views",
+    RAW_PCA: "raw-pca",
+    "random-init": "random init",
+}
+# The stream of what uses all of them.
+ALL_STREAMS = "all"
 # The level of an encoder's output.
 FINAL_LEVEL: int = get_args(Level)[-1]
 # A `row` key distinguishes the rows of a table, which show it; a `variant` key does so too, but is
@@ -182,7 +191,9 @@ class EvaluationRecord(EncoderRecord):
         """Return what was evaluated; nothing for a fusion of encoders with nothing in common."""
         unknown = "" if self.protocol == "fusion" else "trained"
         trained = f"trained on {self.pretrained_on}" if self.pretrained_on else unknown
-        return BASELINES.get(str(self.baseline)) or self.display_name or trained
+        if self.baseline is not None:
+            return BASELINES[self.baseline]
+        return self.display_name or trained
 
     @property
     def tag(self) -> str:

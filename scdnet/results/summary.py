@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from scdnet.config import Stream
-from scdnet.results.record import BASELINES, PROTOCOLS, Repetition, Result, Row
+from scdnet.results.record import BASELINES, PROTOCOLS, RAW_PCA, Repetition, Result, Row
 
 
 class Statistic(NamedTuple):
@@ -97,7 +97,10 @@ def _statistic(values: Sequence[float]) -> Statistic:
 
 
 def sort_rows(rows: Rows) -> Rows:
-    """Sort by dataset, protocol, stream and encoder: baselines, then ours, then published."""
+    """Sort by dataset, protocol, stream and encoder: baselines, then ours, then published.
+
+    raw-pca, which takes all streams, comes before them.
+    """
     return dict(sorted(rows.items(), key=lambda item: _rank(item[0])))
 
 
@@ -107,7 +110,7 @@ def _rank(row: Row) -> tuple[object, ...]:
     return (
         (row.dataset, row.benchmark, row.num_test or 0),
         (_position(protocol, PROTOCOLS), numbers, row.protocol),
-        (_position(row.stream, get_args(Stream)), row.stream),
+        (row.encoder != BASELINES[RAW_PCA], _position(row.stream, get_args(Stream)), row.stream),
         (bool(row.source), _position(row.encoder, tuple(BASELINES.values())), row.encoder),
     )
 

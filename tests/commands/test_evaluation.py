@@ -14,8 +14,11 @@ from scdnet.config_file import dump_config
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
 from scdnet.eval.feature_file import read_features
+from scdnet.eval.feature_table import FeatureTable, LazyFeatures
+from scdnet.eval.protocols import Context
 from scdnet.files import file_sha256
 from scdnet.raw.normalize import normalize
+from scdnet.results.record import BASELINES
 from scdnet.results.results_file import read_results
 from scdnet.results.scores import read_scores
 from scdnet.skeletons import KINECT_V1_20, NTU_25, OPENPOSE_25
@@ -54,7 +57,8 @@ def test_all_protocols_of_a_config_run_on_one_extraction_and_never_twice(
     done = run(*command, protocols)
     assert done.status == 0, done.err
     folder = tmp_path / "runs/small"
-    found = records(folder)
+    everything = records(folder)
+    found = [r for r in everything if "baseline" not in r]
     assert {r["protocol"] for r in found} == {"knn", "linear", "finetune", "semi"}
     assert {r["checkpoint_sha256"] for r in found} == {file_sha256(trained)}
     semi = {(r["label_fraction"], r["subset"]) for r in found if r["protocol"] == "semi"}
@@ -79,16 +83,20 @@ def test_all_protocols_of_a_config_run_on_one_extraction_and_never_twice(
 
     before = (folder / "features.h5").stat().st_mtime_ns
     again = run(*command, protocols)
-    assert again.status == 0 and again.err.count(SKIPPED) == 5
-    assert records(folder) == found and (folder / "features.h5").stat().st_mtime_ns == before
+    # The checkpoint's five, and two of each baseline.
+    assert again.status == 0 and again.err.count(SKIPPED) == 5 + 2 * 3
+    assert records(folder) == everything and (folder / "features.h5").stat().st_mtime_ns == before
 
 
 @pytest.fixture
 def evaluate(run, config_path: Path, trained: Path):
-    """Run tools/evaluate.py with kNN and the linear probe; return how many were skipped."""
+    """Run tools/evaluate.py with kNN and the linear probe; return how many were skipped.
+
+    Without baselines beside the checkpoint.
+    """
 
     def call(*overrides: object, source: tuple = ("--checkpoint", trained)) -> int:
-        command = ("tools/evaluate.py", "-c", config_path, *source)
+        command = ("tools/evaluate.py", "-c", config_path, *source, "--no-baselines")
         done = run(*command, *QUICK, ON_FEATURES, *overrides)
         assert done.status == 0, done.err
         return done.err.count(SKIPPED)
@@ -163,6 +171,115 @@ def test_features_of_a_baseline_are_not_those_of_a_checkpoint(evaluate, run, con
     done = run("tools/evaluate.py", "-c", config_path, "--baseline", "random-init", *QUICK)
     assert done.status == 2 and "its baseline is None, expected random-init" in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Set what 1-NN is for each baseline; None stands for a checkpoint."""
+    values: dict[str | None, float] = {}
+
+    def find(table: FeatureTable | LazyFeatures, context: Context) -> dict[str, float]:
+        return {"knn@1": values[table.encoder.baseline]}
+
+    monkeypatch.setattr("scdnet.commands.evaluate.evaluate_knn", find)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("own", "warning"),
+    [
+        (60.0, ""),
+        (58.1, "is below raw-pca (59.4)"),
+        (50.0, "is below raw views (58.1) and raw-pca (59.4) and random init (52.8)"),
+    ],
+)
+def test_a_checkpoint_below_a_baseline_is_reported(
+    run, config_path, trained, scored, own: float, warning: str
+):
+    scored.update({None: own, "raw": 58.1, "raw-pca": 59.4, "random-init": 52.8})
+    done = run("tools/evaluate.py", "-c", config_path, "--checkpoint", trained, "protocols=[knn]")
+    assert done.status == 0, done.err
+    names = [line.split("  ")[0] for line in done.out.splitlines()[1:5]]
+    assert names == [f"knn, {x}" for x in ("raw views", "raw-pca", "random init", trained)]
+    found = [line for line in done.err.splitlines() if line.startswith("warning: ")]
+    expected = f"warning: knn: {trained} (knn@1 {own}) {warning}"
+    assert found == ([expected] if warning else [])
+
+
+def test_baselines_stand_beside_a_checkpoint_and_are_evaluated_once(
+    run, config_path, trained, tmp_path, monkeypatch
+):
+    command = ("tools/evaluate.py", "-c", config_path, *QUICK, ON_FEATURES)
+    assert run(*command, "--checkpoint", trained).status == 0
+    found = records(tmp_path / "runs/small")
+    beside = {(r["protocol"], r.get("baseline")) for r in found}
+    assert beside == {(p, b) for p in ("knn", "linear") for b in (None, *BASELINES)}
+    # Their numbers are those of the commands that evaluate them alone.
+    for baseline in BASELINES:
+        name = f"name={baseline}"
+        for tool in ("knn", "linear"):
+            done = run(
+                *(f"tools/eval_{tool}.py", *command[1:], "--baseline", baseline, name),
+            )
+            assert done.status == 0, done.err
+        alone = readable(tmp_path / "runs" / baseline)
+        own = {
+            (r["protocol"], r["metric"]): r["value"] for r in found if r.get("baseline") == baseline
+        }
+        assert own == pytest.approx(alone)
+    # Neither fitted nor extracted again.
+    monkeypatch.setattr("scdnet.eval.inputs.extract_features", None)
+    monkeypatch.setattr("scdnet.eval.inputs.extract_raw_pca", None)
+    again = run(*command, "--checkpoint", trained)
+    assert again.status == 0 and again.err.count(SKIPPED) == 2 * 4
+    # A baseline has none beside it.
+    (tmp_path / "runs/small/features.h5").unlink()
+    monkeypatch.undo()
+    assert run(*command, "--baseline", "raw").err.count(SKIPPED) == 2
+
+
+def test_a_level_is_compared_with_views_as_they_are(run, config_path, trained, tmp_path):
+    command = ("tools/evaluate.py", "-c", config_path, "--checkpoint", trained, "feature_level=2")
+    assert run(*command, "protocols=[knn]").status == 0
+    found = {(r.get("baseline"), r["feature_level"]) for r in records(tmp_path / "runs/small")}
+    assert found == {(None, 2), ("random-init", 2), ("raw", 4), ("raw-pca", 4)}
+
+
+def test_a_baseline_that_cannot_be_evaluated_does_not_stop_the_others(
+    run, config_path, trained, tmp_path
+):
+    store = write_synthetic_store(tmp_path / "few.h5", per_split=3)
+    command = ("tools/evaluate.py", "-c", config_path, f"data.store={store}", "protocols=[knn]")
+    done = run(*command, "--checkpoint", trained)
+    assert done.status == 0, done.err
+    assert "warning: the baseline raw-pca is left out: " in done.err
+    found = {r.get("baseline") for r in records(tmp_path / "runs/small")}
+    assert found == {None, "raw", "random-init"}
+
+
+def test_the_probe_fits_the_width_unless_the_config_sets_it(run, config_path, trained, tmp_path):
+    config_path.write_text(config_path.read_text().replace("probe: sgd", "probe: auto"))
+    command = ("tools/eval_linear.py", "-c", config_path, *QUICK)
+    # The features have 32 numbers, the raw views 2400.
+    assert run(*command, "--checkpoint", trained, "--baseline", "raw").status == 0
+    assert run(*command, "--checkpoint", trained, "linear.probe=sgd").status == 0
+    found = [(r.get("baseline"), r["probe"]) for r in records(tmp_path / "runs/small")]
+    assert list(dict.fromkeys(found)) == [(None, "logistic"), ("raw", "sgd"), (None, "sgd")]
+
+
+def test_features_of_raw_pca_belong_to_the_benchmark_they_were_fitted_to(
+    run, config_path, tmp_path
+):
+    out = tmp_path / "pca.h5"
+    source = ("-c", config_path, "--baseline", "raw-pca", "--out", out)
+    assert run("tools/extract_features.py", *source).status == 0
+    # They are not of the stream of the config.
+    knn = ("tools/eval_knn.py", "-c", config_path, "--features", out)
+    assert run(*knn, "stream=bone").status == 0
+    assert {r["stream"] for r in records(tmp_path / "runs/small")} == {"all"}
+    done = run(*knn, "data.benchmark=everybody")
+    assert done.status == 2 and done.err.count("\n") == 1
+    assert f"{out}: benchmark is xsub in the file, everybody in the config" in done.err
 
 
 @pytest.mark.parametrize("tool", ["knn", "linear"])
@@ -339,7 +456,14 @@ SOURCES = "expected one of --checkpoint, --baseline and --features"
         ("eval_linear", ("--baseline", "none"), "invalid choice: 'none'"),
         ("eval_linear", ("--baseline", "raw", "feature_level=1"), "raw views have no levels"),
         ("eval_finetune", (), "one of the arguments --checkpoint --baseline is required"),
+        ("eval_linear", ("--baseline", "raw-pca", "feature_level=1"), "raw-pca has no levels"),
+        (
+            "eval_knn",
+            ("--baseline", "raw-pca", "data.benchmark=nobody"),
+            "the training split of benchmark 'nobody' is empty",
+        ),
         ("eval_finetune", ("--baseline", "raw"), "--baseline raw has no weights to fine-tune"),
+        ("eval_finetune", ("--baseline", "raw-pca"), "raw-pca has no weights to fine-tune"),
         (
             "eval_finetune",
             ("--baseline", "random-init", "feature_level=1"),

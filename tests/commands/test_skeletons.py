@@ -42,7 +42,7 @@ def test_a_store_of_any_joints_is_examined_drawn_trained_on_and_evaluated(
         succeed(f"tools/eval_{protocol}.py", *given, "linear.optim.epochs=2", *source)
     quick = ("finetune.optim.epochs=1", "finetune.optim.milestones=[]")
     succeed("tools/eval_finetune.py", *given, *quick, *source)
-    for baseline in ("raw", "random-init"):
+    for baseline in ("raw", "raw-pca", "random-init"):
         succeed("tools/eval_knn.py", *given, "--baseline", baseline)
 
     assert load_encoder(checkpoint).skeleton == skeleton

@@ -19,6 +19,7 @@ from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.train.pretrain import pretrain
+from scdnet.results.results_file import read_results
 from tests.commands.train_with_a_death import count_events, die_at, run_train
 from tests.engine.conftest import forget_ranks
 from tests.engine.runs import assert_same_state, changed, metrics_of
@@ -208,10 +209,30 @@ def test_features_and_scores_are_those_of_one_process(config: Config, tmp_path: 
     )
     with h5py.File(together) as a, h5py.File(alone) as b:
         assert np.allclose(a["features"], b["features"], atol=1e-6)
-    baselines = ("--baseline", "random-init", "--baseline", "raw")
+    baselines = ("--baseline", "random-init", "--baseline", "raw-pca", "--baseline", "raw")
     status, out, err = run_torchrun(config, "tools/eval_knn.py", *baselines)
     assert status == 0, err
     assert out.count("results.jsonl") == 1
+    # The first rank alone fits.
+    assert err.count("fitted to 8 training sequences") == 1
+
+
+@slow
+def test_the_first_rank_evaluates_the_baselines_beside_a_checkpoint(config: Config):
+    checkpoint = pretrain(config)
+    quick = ("--checkpoint", checkpoint, "protocols=[knn]")
+    status, _, err = run_torchrun(config, "tools/evaluate.py", *quick)
+    assert status == 0, err
+    together = read_results(config.run_dir / "results.jsonl")
+    assert len({result.baseline for result in together}) == 4
+    alone = changed(config, name="alone")
+    for baseline in ("raw", "raw-pca", "random-init"):
+        command = [sys.executable, "tools/eval_knn.py", "-c", write_config(alone)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run([*command, "--baseline", baseline], cwd=ROOT, check=True, env=environment)
+    found = {(r.baseline, r.metric): r.value for r in together if r.baseline}
+    expected = read_results(alone.run_dir / "results.jsonl")
+    assert found == pytest.approx({(r.baseline, r.metric): r.value for r in expected})
 
 
 @slow

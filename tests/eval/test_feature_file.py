@@ -10,13 +10,12 @@ import pytest
 from scdnet.config import Config
 from scdnet.eval.feature_file import (
     FeatureFileError,
-    check_origin,
     read_features,
     write_features,
 )
 from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.features import extraction_settings
-from scdnet.eval.inputs import Inputs
+from scdnet.eval.inputs import Inputs, check_origin
 from scdnet.files import DOWNLOAD_FAULTS
 from tests.engine.runs import changed
 from tests.eval.points import inputs_of

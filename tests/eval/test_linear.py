@@ -6,12 +6,12 @@ from torch.nn import functional as F
 from scdnet.config import LinearConfig
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features, extract_features
-from scdnet.eval.linear import epoch_batches, linear_probe
+from scdnet.eval.linear import epoch_batches, linear_probe, resolve_probe
 from scdnet.results.scores import BEST_ON_TEST
 from tests.eval.points import synthetic
 
 CPU = torch.device("cpu")
-SMALL = {"batch_size": 16, "optim": {"epochs": 12, "milestones": (6, 9), "lr": 0.5}}
+SMALL = {"probe": "sgd", "batch_size": 16, "optim": {"epochs": 12, "milestones": (6, 9), "lr": 0.5}}
 
 
 def slow_probe(
@@ -55,7 +55,7 @@ def test_stored_features_give_the_numbers_of_running_the_encoder_at_every_step(
     encoder = random_inputs.encoder
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     features = extract_features(encoder, clips)
-    config = LinearConfig(batch_size=3, optim={"epochs": 4, "lr": 0.1})
+    config = LinearConfig(probe="sgd", batch_size=3, optim={"epochs": 4, "lr": 0.1})
     train = clips.split(train=True)
     test = clips.split(train=False)
 
@@ -75,8 +75,25 @@ def test_stored_features_give_the_numbers_of_running_the_encoder_at_every_step(
 def test_the_settings_are_those_of_the_method():
     config = LinearConfig()
     optim = config.optim
+    # The paper's features have 4096 numbers.
+    assert resolve_probe(config, 4096).probe == "sgd"
     assert (config.batch_size, optim.lr, optim.epochs, optim.milestones) == (1024, 2, 80, (50, 70))
     assert (optim.momentum, optim.weight_decay, optim.name) == (0.9, 0, "sgd")
+
+
+@pytest.mark.parametrize(
+    ("probe", "width", "expected"),
+    [
+        ("auto", 256, "logistic"),
+        ("auto", 1023, "logistic"),
+        ("auto", 1024, "sgd"),
+        ("sgd", 256, "sgd"),
+        ("logistic", 4096, "logistic"),
+    ],
+)
+def test_auto_fits_the_width_and_what_is_set_is_kept(probe: str, width: int, expected: str):
+    config = LinearConfig(probe=probe, batch_size=5)
+    assert resolve_probe(config, width) == LinearConfig(probe=expected, batch_size=5)
 
 
 def test_every_training_item_is_seen_once_an_epoch():

@@ -34,12 +34,14 @@ def test_classes_of_a_single_sequence_are_no_trouble_to_the_logistic_probe():
 
 def test_a_single_class_left_to_fit_is_an_error():
     train = Features(torch.randn(4, 8), torch.tensor([0, 0, 0, 1]))
-    message = "4 training sequences are too few to hold some out; use sgd"
+    message = "4 training sequences are too few to hold some out; set linear.probe=sgd"
     # This seed holds out the only sequence of class 1.
     with pytest.raises(ScdnetError, match=message):
         logistic_scores(train, train, num_classes=2, seed=1)
     with pytest.raises(ScdnetError, match=message):
         logistic_scores(Features(train.x, 0 * train.y), train, num_classes=2, seed=0)
+    with pytest.raises(ScdnetError, match="1 training sequences are too few"):
+        logistic_scores(Features(train.x[:1], train.y[:1]), train, num_classes=2, seed=0)
 
 
 def test_the_fit_weighs_the_log_loss_of_standardized_features_against_the_squared_weights():

@@ -8,7 +8,7 @@ import torch
 
 from scdnet.config import LinearConfig
 from scdnet.errors import ScdnetError
-from scdnet.eval.feature_table import FeatureTable
+from scdnet.eval.feature_table import FeatureTable, LazyFeatures
 from scdnet.eval.protocols import Context, evaluate_knn, evaluate_linear
 from scdnet.results.record import EncoderRecord
 from scdnet.results.results_file import RESULTS, read_results
@@ -49,7 +49,8 @@ def context(tmp_path: Path) -> Context:
 
 
 def test_an_evaluation_is_recorded_with_what_it_depends_on(table: FeatureTable, context: Context):
-    metrics = evaluate_linear(table, context, LinearConfig(optim={"epochs": 2}))
+    config = LinearConfig(probe="sgd", optim={"epochs": 2})
+    metrics = evaluate_linear(table, context, config)
     results = read_results(context.run_dir / RESULTS)
     assert {result.metric: result.value for result in results} == metrics
     record = results[0]
@@ -68,6 +69,36 @@ def test_what_is_recorded_is_skipped_unless_a_setting_changes(
         return capsys.readouterr().err.count("Already evaluated, skipping.")
 
     assert [num_skipped(), num_skipped(), num_skipped(batch_size=7)] == [0, 2, 1]
+
+
+@pytest.mark.parametrize(("width", "probe"), [(1023, "logistic"), (1024, "sgd")])
+def test_the_probe_is_the_one_that_fits_the_width_and_is_recorded(
+    table: FeatureTable, context: Context, width: int, probe: str
+):
+    wide = replace(table, x=table.x.repeat(1, 128)[:, :width])
+    automatic = evaluate_linear(wide, context, LinearConfig())
+    (result, *_) = read_results(context.run_dir / RESULTS)
+    assert result.probe == probe
+    # It is the same evaluation as that of a config that sets it.
+    assert evaluate_linear(wide, context, LinearConfig(probe=probe)) == automatic
+    assert len(read_results(context.run_dir / RESULTS)) == len(automatic)
+
+
+def test_lazy_features_are_not_extracted_for_what_is_skipped(table: FeatureTable, context: Context):
+    num_extracted = 0
+
+    def compute() -> torch.Tensor:
+        nonlocal num_extracted
+        num_extracted += 1
+        return table.x
+
+    values = {key: value for key, value in vars(table).items() if key != "x"}
+    lazy = LazyFeatures(**values, width=8, compute=compute)
+    first = evaluate_knn(lazy, context)
+    assert num_extracted > 0
+    num_extracted = 0
+    assert evaluate_knn(lazy, context) == first == evaluate_knn(table, context)
+    assert num_extracted == 0
 
 
 def test_streams_have_the_same_settings(table: FeatureTable, context: Context):
@@ -90,7 +121,7 @@ UNKNOWN = [0] * 19 + [3] + [0] * 5 + [3] * 2 + [1] * 2 + [2]
 
 @pytest.mark.parametrize(
     "evaluate",
-    [evaluate_knn, lambda *args: evaluate_linear(*args, LinearConfig(optim={"epochs": 1}))],
+    [evaluate_knn, lambda *args: evaluate_linear(*args, LinearConfig(probe="sgd"))],
 )
 def test_classes_without_training_sequences_are_said_once_with_their_share(
     table: FeatureTable, context: Context, capsys: pytest.CaptureFixture, evaluate

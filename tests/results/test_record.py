@@ -106,6 +106,7 @@ def test_an_encoder_is_named_by_what_it_was_trained_on(keys: dict, label: str):
         ({"probe": "logistic"}, "linear_logistic"),
         ({"protocol": "semi", "label_fraction": 0.25, "subset": 1}, "semi_0.25_subset1"),
         ({"feature_level": 2, **RANDOM_INIT}, "linear_level2_random-init"),
+        ({"protocol": "knn", **RAW, "baseline": "raw-pca", "stream": "all"}, "knn_raw-pca"),
     ],
 )
 def test_files_are_named_after_protocol_variant_and_baseline(keys: dict, tag: str):

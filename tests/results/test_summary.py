@@ -187,12 +187,15 @@ def test_metrics_count_the_evaluations_that_have_them():
 def test_rows_are_in_the_order_of_the_protocols_streams_and_baselines():
     knn = LINEAR._replace(protocol="knn")
     order = [
+        # This one has all streams.
+        knn._replace(stream="all", encoder="raw-pca"),
         knn._replace(encoder="raw views"),
         knn._replace(encoder="random init"),
         knn,
         knn._replace(encoder="another", source="a paper"),
         knn._replace(stream="bone", encoder="raw views"),
         knn._replace(stream="motion"),
+        knn._replace(stream="all"),
         LINEAR,
         LINEAR._replace(protocol="linear (logistic)"),
         *(LINEAR._replace(protocol=f"semi {percent} %") for percent in (0.5, 1, 5, 10)),

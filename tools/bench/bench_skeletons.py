@@ -23,12 +23,12 @@ from scdnet.raw.datasets import NTU_DATASETS, class_names, parse_ntu_name
 from scdnet.raw.normalize import select_bodies
 from scdnet.raw.ntu import SUFFIX, parse_skeleton
 from scdnet.raw.raw_files import RawFile
-from scdnet.results.record import Baseline
+from scdnet.results.record import ModuleBaseline
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import COCO_17, H36M_17, KINECT_V1_20, NTU_25
 
 SEEDS = (0, 1, 2)
-ENCODERS: tuple[Baseline | Literal["trained"], ...] = ("raw", "random-init", "trained")
+ENCODERS: tuple[ModuleBaseline | Literal["trained"], ...] = ("raw", "random-init", "trained")
 # A camera like that of Kinect v2: focal length and middle of the image in pixels.
 FOCAL = 1081
 MIDDLE = (960, 540)
@@ -102,7 +102,7 @@ def write_store(recordings: Path, skeleton: Skeleton, out: Path) -> None:
     convert(job, out, num_workers=1)
 
 
-def score(source: Path | Baseline, config: Config, clips: Clips) -> float:
+def score(source: Path | ModuleBaseline, config: Config, clips: Clips) -> float:
     """Return cosine 1-NN in percent."""
     encoder, _ = load_encoder_or_baseline(source, config, clips.skeleton)
     gallery, queries = split_features(extract_features(encoder, clips, config.precision), clips)
@@ -124,7 +124,7 @@ def evaluate(name: str, config: Config, out: Path) -> dict[str, list[float]]:
             seeded = config.model_copy(
                 update={"seed": seed, "name": f"{name}_{seed}", "runs_dir": out / "runs"}
             )
-            source: Path | Baseline
+            source: Path | ModuleBaseline
             source = pretrain(seeded, resume=True) if encoder == "trained" else encoder
             done[encoder, seed] = score(source, seeded, clips)
             row = {"set": name, "encoder": encoder, "seed": seed, "knn@1": done[encoder, seed]}

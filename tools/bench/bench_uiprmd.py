@@ -10,7 +10,7 @@ from scdnet.data.clips import load_clips
 from scdnet.engine.device import disable_malloc_trim, resolve_device
 from scdnet.eval.features import Features, extract_features, load_encoder_or_baseline
 from scdnet.eval.knn import retrieve, split_features
-from scdnet.results.record import Baseline
+from scdnet.results.record import ModuleBaseline
 
 # UI-PRMD: class c is exercise c % 10, done correctly (c < 10) or wrongly.
 NUM_CLASSES = 20
@@ -30,7 +30,7 @@ def main() -> None:
     clips = load_clips(config.data, config.stream, resolve_device(config.device))
     disable_malloc_trim()
 
-    def evaluate(source: Path | Baseline, seed: int) -> list[float]:
+    def evaluate(source: Path | ModuleBaseline, seed: int) -> list[float]:
         encoder, _ = load_encoder_or_baseline(
             source, config.model_copy(update={"seed": seed}), clips.skeleton
         )

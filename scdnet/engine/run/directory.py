@@ -21,7 +21,15 @@ CONFIG = "config.yaml"
 # The hash of the content of the store, for a run that has no checkpoint yet.
 STORE = "store.sha256"
 # Names of what evaluations of baselines leave in the directory before the training.
-MAY_COME_FIRST = (LOCK, "results.jsonl", "features.h5", "*_random-init.*", "*_raw.*", "*.tmp")
+MAY_COME_FIRST = (
+    LOCK,
+    "results.jsonl",
+    "features.h5",
+    "*_random-init.*",
+    "*_raw.*",
+    "*_raw-pca.*",
+    "*.tmp",
+)
 # Names of what a run has before its first checkpoint.
 OF_A_START = (CONFIG, STORE, "metrics.jsonl", "tensorboard")
 # Keys that a resumed run may change, and sections that training does not read.

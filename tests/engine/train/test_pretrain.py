@@ -199,6 +199,7 @@ def test_baselines_may_be_evaluated_before_the_training(small_config: Config):
         "features.h5",
         "scores_knn_random-init.npz",
         "confusion_knn_raw.tsv",
+        "scores_linear_logistic_raw-pca.npz",
         "labeled_finetune_random-init.txt",
     ):
         (small_config.run_dir / name).touch()
