@@ -171,7 +171,8 @@ def _check_workers(store: SequenceStore, data: DataConfig) -> str:
 
 
 def _check_batch(config: Config, num_train: int) -> str:
-    data, model = config.data, config.model
+    data = config.data
+    model = config.model
     num_ranks = rank_info().world_size
     warning = check_sizes(data, model, num_train=num_train, num_ranks=num_ranks)
     if warning:

@@ -57,7 +57,8 @@ class Interval:
         `names` (N,) are those of all sequences, `locate` says where a step of the run lies; the
         error ends with `advice`.
         """
-        batches, self._unchecked = self._unchecked, []
+        batches = self._unchecked
+        self._unchecked = []
         start = self.steps - len(batches)
         metrics = self._metrics[start : self.steps].cpu()
         bad = (~metrics.isfinite()).nonzero().tolist()

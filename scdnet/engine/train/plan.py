@@ -22,7 +22,7 @@ class Plan:
     seed: int
     batch_size: int
     steps_per_epoch: int
-    # What the config counts, and its length: "epoch" or "step".
+    # The unit of the config, "epoch" or "step", and its length.
     unit: str
     unit_length: int
     num_steps: int
