@@ -12,6 +12,7 @@ import typing
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -123,19 +124,34 @@ def format_default(value: object) -> str:
     if isinstance(value, tuple):
         return f"`[{', '.join(format_default(part).strip('`') for part in value)}]`"
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f"`{text}`" if text else ""
+    return f"`{text}`" if text and value is not None else ""
 
 
 def describe_values(field: FieldInfo) -> str:
     """Return the values that a field accepts, in words."""
-    choices = literals(field.annotation)
+    types = alternatives(field.annotation)
+    return " or ".join(describe_type(annotation, field.metadata) for annotation in types)
+
+
+def alternatives(annotation: Any) -> list[Any]:
+    """Return the types of a union, without None, or the only type."""
+    if typing.get_origin(annotation) in (typing.Union, UnionType):
+        return [part for part in typing.get_args(annotation) if part is not NoneType]
+    return [annotation]
+
+
+def describe_type(annotation: Any, metadata: list[Any]) -> str:
+    """Return the values that a type accepts within the bounds of `metadata`, in words."""
+    choices = literals(annotation)
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation, field = typing.get_args(annotation)
+        metadata = field.metadata
     bounds = []
     for kind, (attribute, text) in BOUNDS.items():
-        limits = [getattr(item, attribute) for item in field.metadata if isinstance(item, kind)]
+        limits = [getattr(item, attribute) for item in metadata if isinstance(item, kind)]
         bounds += [text.format(limit) for limit in limits if limit < LONG_BOUND]
-    annotation: Any = field.annotation
     name = "list" if typing.get_origin(annotation) is tuple else TYPE_NAMES[annotation]
     return ", ".join([name, *bounds])
 

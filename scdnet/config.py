@@ -1,7 +1,7 @@
 """Define the config: one tree of values with defaults (the paper's), ranges and a meaning each."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -85,7 +85,7 @@ class DataConfig(Section):
     store: Path = Path("data/ntu60.h5")
     # The train/test split of the store.
     benchmark: str = "xsub"
-    # The batch size over all ranks together.
+    # The batch size over all ranks together; at most the whole training split.
     batch_size: int = Field(64, ge=2)
     # T of a clip.
     num_frames: int = Field(64, ge=1)
@@ -128,8 +128,9 @@ class ModelConfig(Section):
     pooling: Literal["max", "mean"] = "max"
     # The width of the space in which queries and keys are contrasted.
     projection_dim: int = Field(128, ge=1)
-    # K, the number of negative keys.
-    queue_size: int = Field(8192, ge=1)
+    # K, the number of negative keys. `auto`: the largest power of two that is at most a quarter of
+    # the training sequences, but at least a batch.
+    queue_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 8192
     # Momentum of the key encoder.
     momentum: Probability = 0.999
     # The temperature of InfoNCE.
@@ -166,8 +167,8 @@ class HdcConfig(Section):
     loss_weights: Literal["uniform", "depth", "invariance"] = "invariance"
 
 
-class OptimConfig(Section):
-    """Optimizer and learning-rate schedule (docs/method.md 4)."""
+class EpochOptimConfig(Section):
+    """Optimizer and learning-rate schedule of a training that counts epochs."""
 
     # `sgd` has momentum, but no Nesterov momentum.
     name: Literal["sgd", "adamw"] = "sgd"
@@ -178,16 +179,51 @@ class OptimConfig(Section):
     # Applied to every parameter, biases and norms included.
     weight_decay: float = Field(1e-4, ge=0)
     # The number of epochs.
-    epochs: int = Field(451, ge=1)
-    # The decay of lr: in steps at the milestones, or as a cosine to 0.
+    epochs: int | None = Field(451, ge=1)
+    # The decay of lr: at once at the milestones, or as a cosine to 0.
     schedule: Literal["multistep", "cosine"] = "multistep"
     # The epochs, counted from 0, from which on multistep multiplies lr by 0.1.
     milestones: Milestones = (351,)
     # Epochs in which lr rises linearly to its start value.
     warmup_epochs: int = Field(0, ge=0)
 
+    @property
+    def duration(self) -> int:
+        """Return the length of the training, in what milestones and warm-up count."""
+        assert self.epochs is not None
+        return self.epochs
 
-class LinearOptimConfig(OptimConfig):
+
+class OptimConfig(EpochOptimConfig):
+    """Optimizer and learning-rate schedule (docs/method.md 4).
+
+    With `optim.steps`, `optim.milestones`, `optim.warmup_epochs`, `eval_every` and `save_every`
+    count steps instead of epochs.
+    """
+
+    # The number of steps; if set, it replaces `optim.epochs`.
+    steps: int | None = Field(None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _replace_epochs(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("steps") is not None:
+            return {**values, "epochs": None}
+        return values
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> Self:
+        if self.steps is None and self.epochs is None:
+            raise ValueError("expected optim.epochs or optim.steps, found neither")
+        return self
+
+    @property
+    def duration(self) -> int:
+        """Return the length of the training, in what milestones and warm-up count."""
+        return super().duration if self.steps is None else self.steps
+
+
+class LinearOptimConfig(EpochOptimConfig):
     """The optimizer of the linear probe, the paper's."""
 
     lr: float = Field(2, gt=0)
@@ -252,11 +288,12 @@ class Config(Section):
     sync_batchnorm: bool = True
     # The content of a view: joint positions, bones or motion.
     stream: Stream = "joint"
-    # Epochs between two 1-NN evaluations on the test split; 0: never.
+    # Epochs, or steps if optim.steps is set, between two 1-NN evaluations on the test split; 0:
+    # never.
     eval_every: int = Field(0, ge=0)
     # The largest number of sequences of each split for these evaluations; 0: all.
     eval_max_clips: int = Field(10_000, ge=0)
-    # Epochs between two checkpoints; the last epoch is always saved.
+    # Epochs, or steps if optim.steps is set, between two checkpoints; the last is always saved.
     save_every: int = Field(10, ge=1)
     # The number of most recent checkpoints to keep, last.pt included.
     keep_checkpoints: int = Field(2, ge=1)
@@ -276,10 +313,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _queue_holds_batch(self) -> Self:
-        if self.data.batch_size > self.model.queue_size:
+        queue_size = self.model.queue_size
+        if queue_size != "auto" and self.data.batch_size > queue_size:
             raise ValueError(
-                f"data.batch_size {self.data.batch_size} exceeds "
-                f"model.queue_size {self.model.queue_size}"
+                f"data.batch_size {self.data.batch_size} exceeds model.queue_size {queue_size}"
             )
         return self
 

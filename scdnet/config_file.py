@@ -16,6 +16,8 @@ from scdnet.errors import ScdnetError
 PACKAGED_CONFIGS = Path(__file__).with_name("configs")
 CONFIGS = PACKAGED_CONFIGS if PACKAGED_CONFIGS.is_dir() else Path(__file__).parents[1] / "configs"
 COMMAND_LINE = "command line"
+# Two ways to state the length of the training: one replaces the other that a base has.
+LENGTHS = ("optim.epochs", "optim.steps")
 
 # The beginnings of pydantic's messages and our replacements.
 MESSAGES = {
@@ -56,13 +58,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = find_config(path)
     values, origin = _read_yaml(path, seen=())
-    for override in overrides:
-        key, separator, text = override.partition("=")
-        if not (separator and key):
-            raise ConfigError(f"{override}: expected an override of the form key=value")
-        for dotted, value in _flatten(_parse_yaml(text, where=override), key).items():
-            values[dotted] = value
-            origin[dotted] = COMMAND_LINE
+    own = _parse_overrides(overrides)
+    values = _override(values, own, where=COMMAND_LINE)
+    origin |= dict.fromkeys(own, COMMAND_LINE)
     try:
         return Config.model_validate(_unflatten(values, path))
     except ValidationError as error:
@@ -83,6 +81,28 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tu
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
+def _parse_overrides(overrides: Sequence[str]) -> Flat:
+    own: Flat = {}
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not (separator and key):
+            raise ConfigError(f"{override}: expected an override of the form key=value")
+        own |= _flatten(_parse_yaml(text, where=override), key)
+    return own
+
+
+def _override(values: Flat, own: Flat, *, where: object) -> Flat:
+    """Return `values`, with those of `own`, which stand in the one place `where`, instead.
+
+    Raises ConfigError if `own` states the length of the training twice.
+    """
+    stated = [key for key in LENGTHS if own.get(key) is not None]
+    if len(stated) == len(LENGTHS):
+        raise ConfigError(f"{where}: expected {' or '.join(LENGTHS)}, found both")
+    replaced = {key: None for key in LENGTHS if stated and key in values}
+    return values | replaced | own
+
+
 def _read_yaml(path: Path, seen: tuple[Path, ...]) -> tuple[Flat, dict[str, str]]:
     """Return the values of a file and of those that it builds on, and the file of each value."""
     path = path.resolve() if seen else path
@@ -99,10 +119,11 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> tuple[Flat, dict[str, str]
         raise ConfigError(f"{path}: base: expected the name of a file, found {base!r}")
     own = _flatten(tree)
     origin = dict.fromkeys(own, str(path))
-    if not base:
-        return own, origin
-    values, base_origin = _read_yaml(path.parent / base, (*seen, path.resolve()))
-    return values | own, base_origin | origin
+    values: Flat = {}
+    if base:
+        values, base_origin = _read_yaml(path.parent / base, (*seen, path.resolve()))
+        origin = base_origin | origin
+    return _override(values, own, where=path), origin
 
 
 def _parse_yaml(text: str | bytes, where: object) -> Any:
@@ -136,10 +157,14 @@ def _unflatten(values: Flat, path: Path) -> dict[str, Any]:
 
 def _explain(error: ErrorDetails, path: Path, origin: Mapping[str, str]) -> str:
     """Return one line for what pydantic has found wrong: where, what was expected and found."""
-    dotted = ".".join(part for part in error["loc"] if isinstance(part, str))
+    known = _flatten(dump_config(Config()))
+    parts = [part for part in error["loc"] if isinstance(part, str)]
+    # A value of several types: the name of one of them comes after the key.
+    if ".".join(parts[:-1]) in known:
+        parts.pop()
+    dotted = ".".join(parts)
     inside = (place for key, place in origin.items() if key.startswith(dotted))
     where = origin.get(dotted) or next(inside, str(path))
-    known = _flatten(dump_config(Config()))
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(dotted, known, n=1)
         return f"{where}: {dotted}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 
 from scdnet.config import Config, Stream
 from scdnet.config_file import ConfigError, changed_keys, dump_config, find_config, load_config
@@ -45,6 +46,7 @@ def test_the_paper_recipe_has_the_numbers_of_the_paper():
         "schedule": "multistep",
         "milestones": (351,),
         "warmup_epochs": 0,
+        "steps": None,
     }
     assert (config.data.batch_size, config.data.num_frames, config.data.num_bodies) == (64, 64, 2)
 
@@ -100,6 +102,34 @@ def test_overrides_beat_the_file_which_beats_its_base(tmp_path: Path):
     assert (config.seed, config.optim.lr, config.optim.epochs) == (7, 0.001, 4)
 
 
+def test_steps_replace_inherited_epochs_and_the_other_way_round(tmp_path: Path):
+    write(tmp_path / "base.yaml", "optim: {epochs: 3, milestones: [2]}\n")
+    own = write(tmp_path / "own.yaml", "base: base.yaml\noptim: {steps: 40}\n")
+    config = load_config(own)
+    assert (config.optim.steps, config.optim.epochs, config.optim.duration) == (40, None, 40)
+    assert config.optim.milestones == (2,)
+    config = load_config(own, ["optim.epochs=5"])
+    assert (config.optim.steps, config.optim.epochs, config.optim.duration) == (None, 5, 5)
+    # Evaluations count epochs.
+    assert (config.linear.optim.duration, config.finetune.optim.duration) == (80, 80)
+
+
+@pytest.mark.parametrize("override", ["optim.steps=40", "optim.epochs=4"])
+def test_the_config_of_a_run_is_a_config(tmp_path: Path, override: str):
+    config = load_config(PAPER, [override, "model.queue_size=auto", "data.batch_size=9000"])
+    text = yaml.safe_dump(dump_config(config))
+    assert load_config(write(tmp_path / "config.yaml", text)) == config
+
+
+def test_steps_and_epochs_in_one_place_are_an_error_that_names_it(tmp_path: Path):
+    base = write(tmp_path / "base.yaml", "optim: {epochs: 3, steps: 9}\n")
+    own = write(tmp_path / "own.yaml", "base: base.yaml\noptim: {steps: 40}\n")
+    with pytest.raises(ConfigError, match=f"{base}: expected optim.epochs or optim.steps, found b"):
+        load_config(own)
+    with pytest.raises(ConfigError, match=r"command line: expected optim\.epochs or optim\.steps"):
+        load_config(PAPER, ["optim.steps=9", "optim.epochs=3"])
+
+
 def test_a_list_is_replaced_as_a_whole():
     assert load_config(PAPER, ["optim.milestones=[3, 5]"]).optim.milestones == (3, 5)
 
@@ -127,6 +157,12 @@ def test_off_is_read_as_it_is_written():
         ("name=..", "name: expected text that matches the pattern"),
         ("seed=5000000000", "seed: expected less than 4294967296, found 5000000000"),
         ("optim.lr=.inf", "optim.lr: expected a finite number, found inf"),
+        ("optim.steps=0", "optim.steps: expected greater than or equal to 1, found 0"),
+        ("linear.optim.steps=9", "linear.optim.steps: unknown key; did you mean 'linear.optim.ep"),
+        ("finetune.optim.steps=9", "finetune.optim.steps: unknown key; did you mean 'finetune."),
+        ("optim={epochs: 3, steps: 9}", "expected optim.epochs or optim.steps, found both"),
+        ("model.queue_size=0", "model.queue_size: expected greater than or equal to 1, found 0"),
+        ("model.queue_size=all", "model.queue_size: expected a valid integer, unable to parse"),
     ],
 )
 def test_a_bad_value_on_the_command_line_is_named_with_its_key(override: str, message: str):
@@ -137,6 +173,7 @@ def test_a_bad_value_on_the_command_line_is_named_with_its_key(override: str, me
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("optim.epochs=null", "expected optim.epochs or optim.steps, found neither"),
         ("data.batch_size=9000", "data.batch_size 9000 exceeds model.queue_size 8192"),
         ("model.num_heads=3", "model.embed_dim 2048 is not a multiple of model.num_heads 3"),
         (

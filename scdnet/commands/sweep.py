@@ -79,8 +79,9 @@ class Job(NamedTuple):
     def commands(self) -> list[list[str]]:
         """Return the commands of the job, in order; each one resumes or skips what exists."""
         # Features of other weights, or of another level, have a file of their own.
-        epochs = self.config.optim.epochs
-        features = self.run_dir / f"features_{epochs}_level{self.config.feature_level}.h5"
+        optim = self.config.optim
+        length = optim.epochs if optim.steps is None else f"{optim.steps}_steps"
+        features = self.run_dir / f"features_{length}_level{self.config.feature_level}.h5"
         checkpoint = ["--checkpoint", str(self.run_dir / "last.pt"), "--features", str(features)]
         return [
             [sys.executable, "-m", "scdnet", "train", *self.arguments, "--resume"],

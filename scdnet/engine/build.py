@@ -1,6 +1,7 @@
 """Build models and clips from sections of the config, and check that they go together."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
@@ -37,14 +38,22 @@ def build_objective(name: str, scd: ScdConfig, hdc: HdcConfig) -> Objective:
 
 
 def build_model(
-    model: ModelConfig, data: DataConfig, objective: Objective, skeleton: Skeleton
+    model: ModelConfig,
+    data: DataConfig,
+    objective: Objective,
+    skeleton: Skeleton,
+    *,
+    num_train: int | None = None,
 ) -> SCDNet:
-    """Build the pretraining model, with weights drawn from torch's random state."""
+    """Build the pretraining model, with weights drawn from torch's random state.
+
+    `num_train` is the number of training sequences, which a queue of size `auto` depends on.
+    """
     return SCDNet(
         encoder_sizes(model, data),
         skeleton,
         projection_dim=model.projection_dim,
-        queue_size=model.queue_size,
+        queue_size=resolve_sizes(data, model, num_train).queue_size,
         momentum=model.momentum,
         objective=objective,
     )
@@ -69,24 +78,52 @@ def open_clips(
     )
 
 
-def check_sizes(batch_size: int, queue_size: int, *, num_train: int, num_ranks: int) -> str | None:
+class BatchSizes(NamedTuple):
+    """The sizes of a batch and of a queue, as they suit a training split."""
+
+    batch_size: int
+    queue_size: int
+
+
+def resolve_sizes(data: DataConfig, model: ModelConfig, num_train: int | None) -> BatchSizes:
+    """Return the sizes of batch and queue for `num_train` sequences; None: not known.
+
+    A batch is at most the whole split. They follow from config and store alone, so a run that is
+    resumed has the same ones.
+    """
+    batch_size = data.batch_size if num_train is None else min(data.batch_size, num_train)
+    if model.queue_size != "auto":
+        return BatchSizes(batch_size, model.queue_size)
+    # The largest power of two that is at most a quarter; 0 if a quarter is less than 1.
+    queue_size = (1 << ((num_train or 0) // 4).bit_length()) // 2
+    return BatchSizes(batch_size, max(queue_size, batch_size))
+
+
+def check_sizes(
+    data: DataConfig, model: ModelConfig, *, num_train: int, num_ranks: int
+) -> str | None:
     """Check batch and queue against `num_train` sequences; return a warning, or None.
 
     Raises ScdnetError if they cannot work.
     """
-    if batch_size % num_ranks:
+    batch_size, queue_size = resolve_sizes(data, model, num_train)
+    if num_train < 2:
         raise ScdnetError(
-            f"data.batch_size {batch_size} (over all ranks) is not a multiple of "
+            f"{data.store}: the training split of benchmark {data.benchmark!r} has "
+            "one sequence; expected two or more, as sequences are contrasted with each other"
+        )
+    if batch_size % num_ranks:
+        whole = ", the whole training split," if batch_size < data.batch_size else ""
+        raise ScdnetError(
+            f"data.batch_size {batch_size}{whole} (over all ranks) is not a multiple of "
             f"the number of ranks, {num_ranks}"
         )
-    if batch_size > num_train:
-        raise ScdnetError(
-            f"data.batch_size {batch_size} exceeds the training split of {num_train} sequences"
-        )
-    if queue_size > num_train // 2:
-        return (
-            f"model.queue_size {queue_size} is more than half of the {num_train} training "
-            "sequences, so old keys of the same sequences become negatives; "
-            "lower model.queue_size"
-        )
-    return None
+    if queue_size <= num_train // 2:
+        return None
+    is_auto = model.queue_size == "auto"
+    # An automatic one is that long only if a batch is.
+    name = f"model.queue_size {queue_size}{' (auto: a batch)' if is_auto else ''}"
+    return (
+        f"{name} is more than half of the {num_train} training sequences, so old keys of the same "
+        f"sequences become negatives; lower {'data.batch_size' if is_auto else 'model.queue_size'}"
+    )

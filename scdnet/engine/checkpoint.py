@@ -32,9 +32,10 @@ CONTENT = {
     "store_sha256": str,
     # The number of completed epochs.
     "epoch": int,
-    # The state of the epoch after them; empty if it has not begun.
+    # The state of the epoch after them, and metrics that are not logged yet; empty if there are
+    # neither.
     "unfinished": dict,
-    # The best score so far and its epoch; empty if there is none.
+    # The best score so far and its epoch or step; empty if there is none.
     "best": dict,
     "model": dict,
     "optimizer": dict,

@@ -11,14 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from scdnet.config import Config, DataConfig
 from scdnet.data.cache import CPU, GB, NONE, choose_cache, frame_size, free_memory
 from scdnet.data.clips import read_splits, split_rows
 from scdnet.data.store import SequenceStore, open_sequences
-from scdnet.engine.build import build_model, build_objective, check_sizes
+from scdnet.engine.build import build_model, build_objective, check_sizes, resolve_sizes
 from scdnet.engine.device import device_name, resolve_device
 from scdnet.engine.distributed import rank_info
+from scdnet.engine.train.plan import make_plan
 from scdnet.errors import ScdnetError
 from scdnet.models.scdnet import SCDNet
 from scdnet.skeleton import Skeleton
@@ -45,26 +47,36 @@ def examine(config: Config) -> list[Finding]:
     """Check everything that a run of `config` needs; problems are findings, nothing is raised."""
     device_finding = check("device", lambda: _describe(resolve_device(config.device)))
     device = torch.device("cpu") if device_finding.is_problem else resolve_device(config.device)
+    objective = build_objective(config.objective, config.scd, config.hdc)
+    skeleton, num_train = _look_into(config.data)
     # Only the sizes of the model are needed.
     with torch.device("meta"):
-        objective = build_objective(config.objective, config.scd, config.hdc)
-        model = build_model(config.model, config.data, objective, _find_skeleton(config.data.store))
+        model = build_model(config.model, config.data, objective, skeleton, num_train=num_train)
     return [
         device_finding,
         check("versions", _versions),
         check("model", partial(_count_parameters, model)),
-        *_check_store(config.data, config.model.queue_size, device),
+        *_check_store(config, device),
         check("disk", partial(_check_disk, config, checkpoint_bytes(model, config.optim.name))),
     ]
 
 
-def _find_skeleton(store_path: Path) -> Skeleton:
-    """Return the skeleton of a store, or the paper's if there is no store yet."""
+def _look_into(data: DataConfig) -> tuple[Skeleton, int | None]:
+    """Return the skeleton of the store and the number of training sequences.
+
+    The skeleton is the paper's if there is no store yet, the number None if there is no split.
+    """
+    skeleton = DEFAULT_SKELETON
     try:
-        with open_sequences(store_path) as store:
-            return store.skeleton
+        with open_sequences(data.store) as store:
+            skeleton = store.skeleton
+            return skeleton, len(_training_rows(store, data))
     except (ScdnetError, OSError):
-        return DEFAULT_SKELETON
+        return skeleton, None
+
+
+def _training_rows(store: SequenceStore, data: DataConfig) -> Tensor:
+    return split_rows(read_splits(store), data.benchmark, train=True, path=store.path)
 
 
 def check(name: str, find: Callable[[], str]) -> Finding:
@@ -110,17 +122,17 @@ def _count_parameters(model: SCDNet) -> str:
     return f"{query / 1e6:.2f} M parameters to train, {total / 1e6:.2f} M with the key encoder"
 
 
-def _check_store(data: DataConfig, queue_size: int, device: torch.device) -> Iterator[Finding]:
+def _check_store(config: Config, device: torch.device) -> Iterator[Finding]:
+    data = config.data
     try:
         with open_sequences(data.store) as store:
-            rows = split_rows(read_splits(store), data.benchmark, train=True, path=store.path)
-            num_train = len(rows)
+            num_train = len(_training_rows(store, data))
             num_test = len(store) - num_train
             splits = f"{data.benchmark}: {num_train} training and {num_test} test sequences"
             facts = f"{store.dataset}, joints of {store.skeleton.name}, {splits}"
             yield Finding("store", f"{store.path}, {facts}")
             yield from _check_frames(store, data, device)
-            yield check("batch", partial(_check_batch, data.batch_size, queue_size, num_train))
+            yield check("batch", partial(_check_batch, config, num_train))
     except (ScdnetError, OSError) as error:
         yield Finding("store", str(error), is_problem=True)
 
@@ -158,13 +170,20 @@ def _check_workers(store: SequenceStore, data: DataConfig) -> str:
     return text
 
 
-def _check_batch(batch_size: int, queue_size: int, num_train: int) -> str:
+def _check_batch(config: Config, num_train: int) -> str:
+    data = config.data
+    model = config.model
     num_ranks = rank_info().world_size
-    warning = check_sizes(batch_size, queue_size, num_train=num_train, num_ranks=num_ranks)
+    warning = check_sizes(data, model, num_train=num_train, num_ranks=num_ranks)
     if warning:
         raise ScdnetError(warning)
-    steps = num_train // batch_size
-    return f"{batch_size} sequences, {steps} steps an epoch, a queue of {queue_size}"
+    plan = make_plan(config, num_train, {})
+    queue_size = resolve_sizes(data, model, num_train).queue_size
+    batch = f"{plan.batch_size} sequences"
+    if plan.batch_size < data.batch_size:
+        batch += f" (all; data.batch_size is {data.batch_size})"
+    text = f"{batch}, {plan.steps_per_epoch} steps an epoch, a queue of {queue_size}"
+    return text if plan.unit == "epoch" else f"{text}; {plan.summary}"
 
 
 def _check_disk(config: Config, checkpoint: int) -> str:

@@ -9,7 +9,7 @@ from timm.scheduler.scheduler import Scheduler
 from torch import nn
 from torch.optim import Optimizer
 
-from scdnet.config import OptimConfig
+from scdnet.config import EpochOptimConfig
 
 # Keys of a parameter group that say how to compute, not what.
 MACHINE_KEYS = ("foreach", "fused", "capturable")
@@ -18,7 +18,7 @@ TIMM_NAMES = {"sgd": "momentum", "adamw": "adamw"}
 
 
 def make_optimizer(
-    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], config: OptimConfig
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], config: EpochOptimConfig
 ) -> Optimizer:
     """Make the optimizer of `parameters`, or of groups of them; all of them have weight decay.
 
@@ -44,7 +44,9 @@ def make_optimizer(
     )
 
 
-def layer_groups(model: nn.Module, config: OptimConfig, layer_decay: float) -> list[dict[str, Any]]:
+def layer_groups(
+    model: nn.Module, config: EpochOptimConfig, layer_decay: float
+) -> list[dict[str, Any]]:
     """Return parameter groups whose learning rate falls by `layer_decay` per layer below the head.
 
     The layers are those of the model's `group_matcher`.
@@ -64,15 +66,18 @@ def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     optimizer.load_state_dict({**state, "param_groups": groups})
 
 
-def make_schedule(optimizer: Optimizer, config: OptimConfig) -> Scheduler:
-    """Make the schedule; call its `step(epoch)` before each epoch, counted from 0."""
+def make_schedule(optimizer: Optimizer, config: EpochOptimConfig) -> Scheduler:
+    """Make the schedule; call its `step(epoch)` before each epoch, counted from 0.
+
+    If the config counts steps, `step(step)` before each step.
+    """
     warmup: dict[str, Any] = {
         "warmup_t": config.warmup_epochs,
         "warmup_lr_init": config.lr / (config.warmup_epochs + 1),
         "warmup_prefix": False,
     }
     if config.schedule == "cosine":
-        return CosineLRScheduler(optimizer, t_initial=config.epochs, **warmup)
-    # timm drops the rate one epoch before its milestone.
+        return CosineLRScheduler(optimizer, t_initial=config.duration, **warmup)
+    # timm drops the rate one epoch, or step, before its milestone.
     milestones = [milestone + 1 for milestone in config.milestones]
     return MultiStepLRScheduler(optimizer, decay_t=milestones, decay_rate=0.1, **warmup)

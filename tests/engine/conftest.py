@@ -1,19 +1,21 @@
 """Fixtures of tests that train: finished runs, and ranks in one process."""
 
 import shutil
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
 from scdnet.config import Config
 from scdnet.engine import distributed
+from scdnet.engine.run.signals import StopRequest
 from scdnet.engine.train import pretrain as pretraining
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.engine.train.step import metric_names
 from scdnet.models.objective import Objective
 from tests.conftest import make_small_config, write_synthetic_store
-from tests.engine.runs import free_port
+from tests.engine.runs import call_before_each_step, free_port
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +65,25 @@ def ranks_of(monkeypatch: pytest.MonkeyPatch) -> Iterator:
 def single_rank(ranks_of) -> None:
     """The environment of a single rank under torchrun."""
     ranks_of(RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT=free_port())
+
+
+@pytest.fixture
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], StopRequest]:
+    """`stop_after(n)` returns a request that is made during the n-th step from then on."""
+    remaining = 0
+    request = StopRequest()
+
+    def hook(step: int) -> None:
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0:
+            request.signal = signal.SIGTERM
+
+    def make(steps: int) -> StopRequest:
+        nonlocal remaining, request
+        remaining = steps
+        request = StopRequest()
+        return request
+
+    call_before_each_step(monkeypatch, hook)
+    return make

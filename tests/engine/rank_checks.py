@@ -73,17 +73,12 @@ def train(config: Config, *, epochs: int) -> dict[str, Tensor]:
     training.model.double()
     tasks = training.model.objective.tasks
     for number in range(epochs):
-        epoch = Epoch(
-            number,
-            clips.split(train=True),
-            training.metric_names,
-            seed=0,
-            batch_size=config.data.batch_size,
-            device=CPU,
-        )
-        for views in clips.training_views(epoch.remaining, epoch.generator, tasks):
-            epoch.record(training.step(*(view.double() for view in views)))
-    return training.model.state_dict() | {"metrics": epoch.state_dict()["metrics"]}
+        epoch = Epoch(number, clips.split(train=True), seed=0, batch_size=config.data.batch_size)
+        metrics = [
+            training.step(*(view.double() for view in views))
+            for views in clips.training_views(epoch.remaining, epoch.generator, tasks)
+        ]
+    return training.model.state_dict() | {"metrics": torch.stack(metrics)}
 
 
 def features(config: Config) -> Tensor:

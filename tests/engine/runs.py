@@ -10,10 +10,14 @@ import torch
 
 from scdnet.config import Config
 from scdnet.engine.checkpoint import read_checkpoint
+from scdnet.engine.train import plan
 from scdnet.engine.train import pretrain as pretraining
+from scdnet.engine.train.plan import Plan
 
 # Takes the number of a training step, from 1 on.
 Hook = Callable[[int], None]
+# Metrics that differ from run to run.
+TIMES = {"seconds", "step_seconds", "clips_per_second", "data_time_fraction"}
 
 
 def changed(config: Config, **values) -> Config:
@@ -22,6 +26,12 @@ def changed(config: Config, **values) -> Config:
     for key, value in values.items():
         tree[key] = {**tree[key], **value} if isinstance(value, dict) else value
     return Config.model_validate(tree)
+
+
+def make_plan(*, steps_per_epoch: int, **lengths: int) -> Plan:
+    """Return the plan of a run of so many `epochs`, or `steps`, of batches of 2."""
+    config = Config(data={"batch_size": 2}, optim=lengths)
+    return plan.make_plan(config, 2 * steps_per_epoch, {})
 
 
 def call_before_each_step(patch: pytest.MonkeyPatch, hook: Hook) -> None:
@@ -52,6 +62,13 @@ def assert_same_weights(first: Path, second: Path) -> None:
 def metrics_of(config: Config) -> list[dict]:
     lines = (config.run_dir / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
+
+
+def without_times(config: Config) -> list[dict]:
+    return [
+        {key: value for key, value in line.items() if key not in TIMES}
+        for line in metrics_of(config)
+    ]
 
 
 def assert_same_state(first: Path, second: Path) -> None:

@@ -176,11 +176,20 @@ def test_a_batch_or_queue_that_does_not_suit_the_split(small_config: Config):
     name, text = only_problem(changed(small_config, model={"queue_size": 5}))
     assert name == "batch"
     assert "model.queue_size 5 is more than half of the 8 training sequences" in text
-    name, text = only_problem(
-        changed(small_config, model={"queue_size": 9}, data={"batch_size": 9})
-    )
+    config = changed(small_config, model={"queue_size": "auto"}, data={"batch_size": 9})
+    name, text = only_problem(config)
     assert name == "batch"
-    assert "data.batch_size 9 exceeds the training split of 8 sequences" in text
+    assert "model.queue_size 8 (auto: a batch) is more than half of the 8 training seq" in text
+    assert text.endswith("lower data.batch_size")
+
+
+def test_steps_and_an_automatic_queue_are_those_of_the_run(small_config: Config):
+    config = changed(small_config, optim={"steps": 7}, model={"queue_size": "auto"})
+    expected = "4 sequences, 2 steps an epoch, a queue of 4; 7 steps, 3.5 epochs of 2 steps"
+    assert text_of(config, "batch") == expected
+    # 16 training sequences, of which a batch takes 4 or 2.
+    data = {"benchmark": "everybody", "batch_size": 2}
+    assert "a queue of 4;" in text_of(changed(config, data=data), "batch")
 
 
 def test_a_disk_that_is_too_small(

@@ -164,7 +164,7 @@ def trained(
     training = start_training(config, NTU_25, torch.device("cuda"))
     losses = []
     for training.epoch in range(2):
-        training.start_epoch()
+        training.set_learning_rate(training.epoch)
         losses += [
             training.step(*synthetic_views(config, step))[-1].item() for step in range(steps)
         ]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from scdnet.cli import run_command
 from scdnet.config import Config
-from scdnet.engine.build import encoder_sizes
+from scdnet.engine.build import encoder_sizes, resolve_sizes
 from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_everything, set_precision
 from scdnet.engine.official import scdnet_weights
 from scdnet.engine.train.diagnostics import step_diagnostics
@@ -108,7 +108,7 @@ def main() -> None:
     slow = reference.SCDNet(
         encoder_sizes(config.model, config.data),
         projection_dim=config.model.projection_dim,
-        queue_size=config.model.queue_size,
+        queue_size=resolve_sizes(config.data, config.model, None).queue_size,
         momentum=config.model.momentum,
     )
     slow.to(device).train()

@@ -1,6 +1,7 @@
 """The checkpoints of a run: the newest, those kept before it, and the best by score."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +43,10 @@ def progress_of(state: dict[str, Any]) -> Progress:
     return Progress(state["epoch"], state["unfinished"].get("steps", 0))
 
 
+def _count_unlogged(state: dict[str, Any]) -> int:
+    return len(state["unfinished"].get("metrics", ()))
+
+
 def find_checkpoints(folder: Path) -> list[Path]:
     """List what a run in `folder` could resume from, newest first; the best comes last."""
     candidates = [folder / LAST, *_find_earlier(folder), folder / BEST]
@@ -57,11 +62,17 @@ def _find_earlier(folder: Path) -> list[Path]:
 class RunCheckpoints:
     """Writes the checkpoints of a run, keeps the newest `keep` of them, and finds one to resume."""
 
-    def __init__(self, folder: Path, *, keep: int) -> None:
+    def __init__(
+        self, folder: Path, *, keep: int, describe: Callable[[Progress], str] = str
+    ) -> None:
         self._folder = folder
         self._keep = keep
+        # States the progress of a checkpoint in messages.
+        self._describe = describe
         # The newest checkpoint that is known to be whole.
         self._whole: tuple[Path, Progress] | None = None
+        # The number of steps whose metrics were not logged when it was written.
+        self._num_unlogged = 0
         self._damaged: list[Path] = []
 
     def newest(self) -> Checkpoint:
@@ -83,6 +94,7 @@ class RunCheckpoints:
                     f"{path}: cannot resume from it, it was not written by this program"
                 )
             self._whole = (path, progress_of(checkpoint.state))
+            self._num_unlogged = _count_unlogged(checkpoint.state)
             return checkpoint
         names = ", ".join(path.name for path in paths)
         raise CheckpointError(
@@ -98,16 +110,19 @@ class RunCheckpoints:
         """
         last = self._folder / LAST
         progress = progress_of(state)
-        if self._whole == (last, progress):
+        num_unlogged = _count_unlogged(state)
+        is_same_progress = self._whole == (last, progress)
+        if is_same_progress and num_unlogged == self._num_unlogged:
             return last
         self._write(self._folder / NEXT, state)
         for path in self._damaged:
             path.rename(f"{path}.damaged")
         self._damaged.clear()
-        if self._whole is not None and self._whole[0] == last:
+        if self._whole is not None and self._whole[0] == last and not is_same_progress:
             last.rename(self._folder / self._whole[1].file_name)
         (self._folder / NEXT).replace(last)
         self._whole = (last, progress)
+        self._num_unlogged = num_unlogged
         for path in _find_earlier(self._folder)[self._keep - 1 :]:
             path.unlink()
         return last
@@ -121,7 +136,7 @@ class RunCheckpoints:
         if self._whole is None:
             return f"{self._folder}: no checkpoint was written yet"
         path, progress = self._whole
-        return f"the last good checkpoint is {path}, at {progress}"
+        return f"the last good checkpoint is {path}, at {self._describe(progress)}"
 
     def _write(self, path: Path, state: dict[str, Any]) -> None:
         try:

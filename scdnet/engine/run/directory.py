@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from scdnet.config import Config
-from scdnet.config_file import changed_keys, dump_config
+from scdnet.config_file import LENGTHS, changed_keys, dump_config
 from scdnet.data.store import open_sequences
 from scdnet.engine.logs import log
 from scdnet.engine.run.checkpoints import find_checkpoints
@@ -177,17 +177,24 @@ def _remove(path: Path) -> None:
 
 def check_resumable(saved: Mapping[str, Any], config: Config, path: Path) -> None:
     """Raise RunDirError if the config `saved` in `path` differs in a key that must not change."""
-    free = set(FREE_TO_CHANGE)
-    # The learning rates of a multistep schedule do not depend on the number of epochs.
-    if config.optim.schedule == "multistep":
-        free.add("optim.epochs")
+    is_multistep = config.optim.schedule == "multistep"
     changed = [
         f"{key} is {old} in the run, {new} in the config"
         for key, (old, new) in changed_keys(saved, dump_config(config)).items()
-        if key not in free and not key.startswith(EVALUATION)
+        if key not in FREE_TO_CHANGE
+        and not key.startswith(EVALUATION)
+        and not (is_multistep and _is_other_length(key, old, new))
     ]
     if changed:
         raise RunDirError(
             f"{path}: cannot resume: {'; '.join(changed)}; "
             "start a new run under another name= or runs_dir="
         )
+
+
+def _is_other_length(key: str, old: object, new: object) -> bool:
+    """Check whether a change only makes a run longer or shorter, in the unit that it counts.
+
+    The learning rates of a multistep schedule do not depend on that.
+    """
+    return key in LENGTHS and None not in (old, new)

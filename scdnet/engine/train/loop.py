@@ -1,11 +1,11 @@
-"""The training loop: the epochs of a run, and what is due after each of them."""
+"""The training loop: the steps of a run, and what is due after some of them."""
 
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
@@ -17,6 +17,8 @@ from scdnet.engine.run.checkpoints import RunCheckpoints
 from scdnet.engine.run.signals import StopRequest
 from scdnet.engine.train.diagnostics import COLLAPSED
 from scdnet.engine.train.epoch import Epoch
+from scdnet.engine.train.interval import Interval
+from scdnet.engine.train.plan import Plan
 from scdnet.engine.train.run_log import RunLog
 from scdnet.engine.train.state import Training
 from scdnet.errors import ScdnetError
@@ -34,18 +36,6 @@ ADVICE = "start a new run, under another name=, with a lower optim.lr or more op
 BEST_BY = "knn@1"
 
 
-class Plan(NamedTuple):
-    """The parts of the config that the loop follows."""
-
-    seed: int
-    batch_size: int
-    epochs: int
-    eval_every: int
-    save_every: int
-    # Values that checkpoints state besides the training: config, skeleton, store_sha256.
-    origin: dict[str, Any]
-
-
 @dataclass
 class Run:
     """A pretraining in progress."""
@@ -59,85 +49,71 @@ class Run:
     warned_of_collapse: bool = False
     # The training sequences (N,).
     sequences: Tensor = field(init=False)
+    epoch: Epoch = field(init=False)
+    # The steps since the last line of metrics.
+    interval: Interval = field(init=False)
     log: RunLog = field(init=False)
 
     def __post_init__(self) -> None:
         self.sequences = self.clips.split(train=True)
+        self.epoch = self._make_epoch(self.training.epoch)
+        unfinished = self.training.unfinished
+        pending = unfinished.get("metrics")
+        if unfinished:
+            self.epoch.load_state_dict(unfinished)
+        self.interval = self._make_interval(self.step - (0 if pending is None else len(pending)))
+        if pending is not None:
+            self.interval.load_state_dict(pending)
+
+    @property
+    def step(self) -> int:
+        """Return the number of completed steps of the run."""
+        return self.epoch.number * self.plan.steps_per_epoch + self.epoch.steps
 
     def train(self, run_dir: Path) -> None:
-        """Do the remaining epochs, or until asked to stop; log their metrics to `run_dir`."""
-        training = self.training
-        epochs = self.plan.epochs
-        steps = len(self.sequences) // self.plan.batch_size
-        done = training.epoch * steps + training.unfinished.get("steps", 0)
-        with RunLog(
-            run_dir, first_epoch=training.epoch, epochs=epochs, steps=steps, done=done
-        ) as self.log:
-            while training.epoch < epochs and self._do_epoch():
-                pass
-        if training.epoch == epochs:
+        """Do the remaining steps, or until asked to stop; log their metrics to `run_dir`."""
+        num_steps = self.plan.num_steps
+        with RunLog(run_dir, self.plan, last_line=self.interval.first, done=self.step) as self.log:
+            if self.interval.steps:
+                # A stop may have come before what was due.
+                self._do_what_is_due()
+            while self.step < num_steps and self._do_steps():
+                self._do_what_is_due()
+        if self.step >= num_steps:
             # A request that comes after the last step stops nothing.
             self.stop.signal = None
 
-    def _do_epoch(self) -> bool:
-        """Do the next epoch or the rest of it; return False if asked to stop within it."""
-        training = self.training
-        epoch = Epoch(
-            training.epoch,
-            self.sequences,
-            training.metric_names,
-            seed=self.plan.seed,
-            batch_size=self.plan.batch_size,
-            device=self.clips.device,
-        )
-        if training.unfinished:
-            epoch.load_state_dict(training.unfinished)
-        metrics = self._do_steps(epoch)
-        if self.stop.is_made():
-            training.unfinished = epoch.state_dict()
-            self._save(self.checkpoints.save)
-            log(
-                f"Stopped at epoch {epoch.number}, step {epoch.steps}/{len(epoch.batches)}. "
-                "Checkpoint saved; continue with --resume."
-            )
-            return False
-        training.epoch = epoch.number + 1
-        training.unfinished = {}
-        self._finish(epoch, metrics)
-        return True
-
-    def _do_steps(self, epoch: Epoch) -> Metrics:
-        """Do the remaining steps of an epoch, unless asked to stop; return their speed."""
-        self.training.start_epoch()
+    def _do_steps(self) -> bool:
+        """Do steps until something is due or the epoch ends; return False if asked to stop."""
+        epoch = self.epoch
         start = time.perf_counter()
-        first_step = epoch.steps
+        first = self.step
+        batches = epoch.remaining[: self.plan.next_stop(first) - first]
         tasks = self.training.model.objective.tasks
-        views = TimedIterator(self.clips.training_views(epoch.remaining, epoch.generator, tasks))
-        while epoch.remaining:
+        views = TimedIterator(self.clips.training_views(batches, epoch.generator, tasks))
+        for batch in batches:
+            self.training.set_learning_rate(self.step // self.plan.unit_length)
             rng_state = epoch.generator.get_state()
-            batch = self._next(views)
+            inputs = self._next(views)
             # The request comes first: all ranks have to ask for it.
-            if self.stop.is_made() or batch is None:
+            if self.stop.is_made() or inputs is None:
                 # The views that were drawn but not used are drawn again after resuming.
                 epoch.generator.set_state(rng_state)
                 break
-            epoch.record(self.training.step(*batch))
+            self.interval.record(self.training.step(*inputs), batch)
+            epoch.steps += 1
             self.log.step()
-            if epoch.steps % CHECK_EVERY == 0:
-                self._check(epoch)
-        # Waits for the device, so that the time below is that of the steps.
-        self._check(epoch)
+            if self.interval.steps % CHECK_EVERY == 0:
+                self._check()
+        is_stopped = self.stop.is_made()
+        if is_stopped or self.plan.is_line_due(self.step) or self.plan.is_save_due(self.step):
+            # Waits for the device, so that the time below is that of the steps.
+            self._check()
         seconds = time.perf_counter() - start
-        steps = epoch.steps - first_step
-        metrics = {
-            "lr": self.training.optimizer.param_groups[0]["lr"],
-            "seconds": seconds,
-            "step_seconds": seconds / max(steps, 1),
-            "clips_per_second": steps * self.plan.batch_size / seconds,
-            "data_time_fraction": views.seconds / seconds,
-        }
-        memory = gpu_memory_gb(self.clips.device)
-        return metrics if memory is None else {**metrics, "gpu_memory_gb": memory}
+        self.interval.speed.add(self.step - first, seconds=seconds, waiting=views.seconds)
+        if is_stopped:
+            self._stop()
+        return not is_stopped
 
     def _next(self, views: Iterator[Views]) -> Views | None:
         """Return the next views, or None if the stop signal has ended the data workers too."""
@@ -148,29 +124,69 @@ class Run:
                 raise
             return None
 
-    def _finish(self, epoch: Epoch, speed: Metrics) -> None:
-        """Score, log and save after a complete epoch, where it is due."""
-        training = self.training
-        plan = self.plan
-        metrics = epoch.metrics() | speed
-        self._warn_of_collapse(epoch)
-        score = self.score if _is_due(epoch.number, plan.eval_every, plan.epochs) else None
-        if score is not None:
-            metrics |= self._compute(score)
-        is_last = epoch.number + 1 == plan.epochs
-        self.log.epoch(epoch.number, metrics, show=score is not None or is_last)
-        if metrics.get(BEST_BY, -math.inf) > training.best.get(BEST_BY, -math.inf):
-            training.best = {"epoch": epoch.number, BEST_BY: metrics[BEST_BY]}
-            self._save(self.checkpoints.save_best)
-        if _is_due(epoch.number, plan.save_every, plan.epochs):
+    def _stop(self) -> None:
+        """Save before the rest of the run, and before what is due now."""
+        self._save(self.checkpoints.save)
+        where = self.plan.state_progress(self.step)
+        if self.plan.unit == "epoch":
+            epoch = self.epoch
+            where = f"epoch {epoch.number}, step {epoch.steps}/{len(epoch.batches)}"
+        log(f"Stopped at {where}. Checkpoint saved; continue with --resume.")
+
+    def _do_what_is_due(self) -> None:
+        """Begin the next epoch, score, log and save, where it is due after the steps so far."""
+        step = self.step
+        if not self.epoch.remaining:
+            self.epoch = self._make_epoch(self.epoch.number + 1)
+        if self.plan.is_line_due(step):
+            self._finish_interval()
+        if self.plan.is_save_due(step):
             self._save(self.checkpoints.save)
 
-    def _warn_of_collapse(self, epoch: Epoch) -> None:
-        collapsed = epoch.collapsed()
+    def _make_epoch(self, number: int) -> Epoch:
+        plan = self.plan
+        return Epoch(number, self.sequences, seed=plan.seed, batch_size=plan.batch_size)
+
+    def _make_interval(self, first: int) -> Interval:
+        return Interval(
+            self.training.metric_names,
+            first=first,
+            length=self.plan.log_every,
+            device=self.clips.device,
+        )
+
+    def _finish_interval(self) -> None:
+        """Score the encoder, if that is due, and log the metrics since the last line."""
+        training = self.training
+        step = self.step
+        metrics = self._interval_metrics()
+        self._warn_of_collapse()
+        score = self.score if self.plan.is_eval_due(step) else None
+        if score is not None:
+            metrics |= self._compute(score)
+        is_last = step == self.plan.num_steps
+        self.log.line(step, metrics, show=score is not None or is_last)
+        self.interval = self._make_interval(step)
+        if metrics.get(BEST_BY, -math.inf) > training.best.get(BEST_BY, -math.inf):
+            training.best = {self.plan.unit: self.plan.number(step), BEST_BY: metrics[BEST_BY]}
+            self._save(self.checkpoints.save_best)
+
+    def _interval_metrics(self) -> Metrics:
+        metrics = self.interval.metrics()
+        metrics["lr"] = self.training.optimizer.param_groups[0]["lr"]
+        metrics |= self.interval.speed.metrics(self.plan.batch_size)
+        memory = gpu_memory_gb(self.clips.device)
+        return metrics if memory is None else {**metrics, "gpu_memory_gb": memory}
+
+    def _warn_of_collapse(self) -> None:
+        collapsed = self.interval.collapsed()
         if collapsed and not self.warned_of_collapse:
+            when = f"epoch {self.plan.number(self.step)}"
+            if self.plan.unit == "step":
+                when = f"steps {self.interval.first + 1} to {self.step}"
             log(
                 f"warning: the embeddings have collapsed ({', '.join(collapsed)}): feature_std "
-                f"stayed below {COLLAPSED} throughout epoch {epoch.number}; {ADVICE}"
+                f"stayed below {COLLAPSED} throughout {when}; {ADVICE}"
             )
             self.warned_of_collapse = True
 
@@ -191,16 +207,17 @@ class Run:
             raise ScdnetError(
                 f"{name} became NaN or Inf in the step before a checkpoint; {self._advice()}"
             )
+        self.training.epoch = self.epoch.number
+        self.training.unfinished = {}
+        if self.epoch.steps or self.interval.steps:
+            metrics = self.interval.state_dict()
+            self.training.unfinished = {**self.epoch.state_dict(), "metrics": metrics}
         state = {**self.plan.origin, **self.training.state_dict()}
         if is_main():
             write(state)
 
-    def _check(self, epoch: Epoch) -> None:
-        epoch.check(self.clips.name, self._advice())
+    def _check(self) -> None:
+        self.interval.check(self.clips.name, self.plan.locate, self._advice())
 
     def _advice(self) -> str:
         return f"{ADVICE}; {self.checkpoints}"
-
-
-def _is_due(epoch: int, every: int, epochs: int) -> bool:
-    return every > 0 and ((epoch + 1) % every == 0 or epoch + 1 == epochs)

@@ -12,7 +12,13 @@ from torch import Tensor
 from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.data.clips import SINGLE_PROCESS, Clips, RankInfo
-from scdnet.engine.build import build_model, build_objective, check_sizes, open_clips
+from scdnet.engine.build import (
+    build_model,
+    build_objective,
+    check_sizes,
+    open_clips,
+    resolve_sizes,
+)
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from scdnet.engine.device import (
     GraphedStep,
@@ -43,7 +49,8 @@ from scdnet.engine.run.directory import (
 )
 from scdnet.engine.run.lock import locked
 from scdnet.engine.run.signals import StopRequest
-from scdnet.engine.train.loop import Plan, Run, Score
+from scdnet.engine.train.loop import Run, Score
+from scdnet.engine.train.plan import Plan, counted_in_steps, make_plan
 from scdnet.engine.train.state import Training
 from scdnet.engine.train.step import train_step
 from scdnet.models.encoder import NUM_LEVELS, PATHS
@@ -88,14 +95,18 @@ def pretrain(
         run_on_main(lambda: stack.enter_context(locked(config.run_dir)))
         resuming = run_on_main(lambda: check_run_dir(config, resume=resume, overwrite=overwrite))
         clips = open_clips(config.data, config.stream, device, ranks=ranks)
-        _check_sizes(config, len(clips.split(train=True)), ranks)
+        num_train = len(clips.split(train=True))
+        _check_sizes(config, num_train, ranks)
         disable_malloc_trim()
         seed_everything(config.seed)
-        training = start_training(config, clips.skeleton, device, ranks=ranks)
-        _announce(config, clips, training.model.objective)
-        checkpoints = RunCheckpoints(config.run_dir, keep=config.keep_checkpoints)
+        training = start_training(config, clips.skeleton, device, ranks=ranks, num_train=num_train)
+        plan = _make_plan(config, clips)
+        _announce(config, clips, plan, training.model.objective)
+        checkpoints = RunCheckpoints(
+            config.run_dir, keep=config.keep_checkpoints, describe=plan.describe
+        )
         if resuming:
-            _load_newest(training, checkpoints, clips, config=config, ranks=ranks)
+            _load_newest(training, checkpoints, clips, plan, config=config, ranks=ranks)
         run_on_main(
             lambda: prepare_run_dir(
                 config, clips.store_sha256, fresh=not resuming, overwrite=overwrite
@@ -103,21 +114,27 @@ def pretrain(
         )
         score = _check_score(score, config, clips)
         stop = stop or StopRequest()
-        plan = _make_plan(config, clips)
         Run(plan, training, clips, checkpoints, score, stop).train(config.run_dir)
     return config.run_dir / LAST
 
 
 def start_training(
-    config: Config, skeleton: Skeleton, device: torch.device, *, ranks: RankInfo = SINGLE_PROCESS
+    config: Config,
+    skeleton: Skeleton,
+    device: torch.device,
+    *,
+    ranks: RankInfo = SINGLE_PROCESS,
+    num_train: int | None = None,
 ) -> Training:
     """Return a training at its start: fresh weights, optimizer, schedule and step.
 
+    `num_train` is the number of training sequences, which a queue of size `auto` depends on.
     The random state, until then the same on all ranks, is a different one on each of them
     afterwards; what it is used for is dropout.
     """
     objective = build_objective(config.objective, config.scd, config.hdc)
-    model = build_model(config.model, config.data, objective, skeleton).to(device).train()
+    model = build_model(config.model, config.data, objective, skeleton, num_train=num_train)
+    model.to(device).train()
     broadcast_(model.state_dict().values())
     optimizer = make_optimizer(model.query.parameters(), config.optim)
     if is_initialized() and config.sync_batchnorm:
@@ -144,18 +161,12 @@ def start_training(
 
 
 def _make_plan(config: Config, clips: Clips) -> Plan:
-    return Plan(
-        seed=config.seed,
-        batch_size=config.data.batch_size,
-        epochs=config.optim.epochs,
-        eval_every=config.eval_every,
-        save_every=config.save_every,
-        origin={
-            "config": dump_config(config),
-            "skeleton": clips.skeleton.to_dict(),
-            "store_sha256": clips.store_sha256,
-        },
-    )
+    origin = {
+        "config": dump_config(config),
+        "skeleton": clips.skeleton.to_dict(),
+        "store_sha256": clips.store_sha256,
+    }
+    return make_plan(config, len(clips.split(train=True)), origin)
 
 
 def _check_score(score: Score | None, config: Config, clips: Clips) -> Score | None:
@@ -174,33 +185,41 @@ def _check_score(score: Score | None, config: Config, clips: Clips) -> Score | N
 
 def _check_sizes(config: Config, num_train: int, ranks: RankInfo) -> None:
     warning = check_sizes(
-        config.data.batch_size,
-        config.model.queue_size,
-        num_train=num_train,
-        num_ranks=ranks.world_size,
+        config.data, config.model, num_train=num_train, num_ranks=ranks.world_size
     )
     if warning:
         log(f"warning: {warning}")
 
 
-def _announce(config: Config, clips: Clips, objective: Objective) -> None:
-    """Log what the run trains on, what it does not train, and the loss at chance level."""
+def _announce(config: Config, clips: Clips, plan: Plan, objective: Objective) -> None:
+    """Log what the run trains on and for how long, what it does not train, and the chance level."""
     for path in PATHS:
         level = objective.trained_level(path)
         if level < NUM_LEVELS:
             part = f" above level {level}" if level else ""
             log(f"warning: The {path} path{part} receives no gradient: no query uses it.")
-    chance = len(objective.pairs) * math.log(1 + config.model.queue_size)
+    num_train = len(clips.split(train=True))
+    queue_size = resolve_sizes(config.data, config.model, num_train).queue_size
+    auto = f"a queue of {queue_size} keys, " if config.model.queue_size == "auto" else ""
+    chance = len(objective.pairs) * math.log(1 + queue_size)
     log(
-        f"{len(clips.split(train=True))} training sequences, {clips.cache_summary}, "
+        f"{num_train} training sequences, {clips.cache_summary}, {auto}"
         f"loss at chance level {chance:.2f}, run directory {config.run_dir}"
     )
+    if plan.batch_size < config.data.batch_size:
+        log(
+            f"The training split is smaller than data.batch_size {config.data.batch_size}: "
+            f"each step takes all of its {num_train} sequences."
+        )
+    if plan.unit == "step":
+        log(f"{plan.summary}. {counted_in_steps(config)}")
 
 
 def _load_newest(
     training: Training,
     checkpoints: RunCheckpoints,
     clips: Clips,
+    plan: Plan,
     *,
     config: Config,
     ranks: RankInfo,
@@ -222,6 +241,5 @@ def _load_newest(
     check_resumable(checkpoint.state["config"], config, path)
     check_same_store(checkpoint.state["store_sha256"], clips.store_sha256, config, path)
     training.load_checkpoint(checkpoint, seed=config.seed, ranks=ranks)
-    epochs, steps = progress_of(checkpoint.state)
-    step = f", step {steps}" if steps else ""
-    log(f"Resuming from epoch {epochs}/{config.optim.epochs}{step}. Checkpoint: {path}")
+    start = plan.state_start(progress_of(checkpoint.state))
+    log(f"Resuming from {start}. Checkpoint: {path}")

@@ -10,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from scdnet.engine.distributed import is_main
 from scdnet.engine.logs import Metrics, log, progress_bar
+from scdnet.engine.train.plan import Plan
 from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
 
@@ -18,22 +19,21 @@ SHOWN = ("loss", "lr", "clips_per_second", "knn@1")
 
 
 class RunLog:
-    """Logs the `epochs` of a run, of `steps` each, `done` of them in all; a context manager.
+    """Logs the lines of a run of which `done` steps are done; a context manager.
 
-    Lines of epochs from `first_epoch` on are dropped, as a resumed run repeats them. Only the first
-    rank writes.
+    Lines after that of the step `last_line` are dropped, as a resumed run repeats them. Only the
+    first rank writes.
     """
 
-    def __init__(
-        self, run_dir: Path, *, first_epoch: int, epochs: int, steps: int, done: int
-    ) -> None:
-        self._bar = progress_bar(total=epochs * steps, initial=done, unit="step")
-        self._epochs = epochs
+    def __init__(self, run_dir: Path, plan: Plan, *, last_line: int, done: int) -> None:
+        self._bar = progress_bar(total=plan.num_steps, initial=done, unit="step")
+        self._plan = plan
         self._writes = is_main()
         if self._writes:
             self._path = run_dir / "metrics.jsonl"
-            _keep_epochs_before(self._path, first_epoch)
-            self._board = SummaryWriter(run_dir / "tensorboard", purge_step=first_epoch)
+            last = plan.number(last_line)
+            _keep_lines_until(self._path, plan.unit, last)
+            self._board = SummaryWriter(run_dir / "tensorboard", purge_step=last + 1)
 
     def __enter__(self) -> Self:
         return self
@@ -54,37 +54,43 @@ class RunLog:
         """Count a training step."""
         self._bar.update()
 
-    def epoch(self, epoch: int, metrics: Metrics, *, show: bool) -> None:
-        """Write the metrics of `epoch`; with `show`, log those in SHOWN too.
+    def line(self, step: int, metrics: Metrics, *, show: bool) -> None:
+        """Write the metrics of the steps up to `step`; with `show`, log those in SHOWN too.
 
         Raises ScdnetError if they cannot be written, for example on a full disk.
         """
         if not self._writes:
             return
+        number = self._plan.number(step)
         try:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
+                file.write(json.dumps({self._plan.unit: number, **metrics}) + "\n")
         except OSError as problem:
             raise ScdnetError(f"{self._path}: cannot be written ({problem.strerror})") from problem
         for name, value in metrics.items():
-            self._board.add_scalar(name, value, epoch)
+            self._board.add_scalar(name, value, number)
         shown = {name: f"{value:.4g}" for name, value in metrics.items() if name in SHOWN}
         self._bar.set_postfix(shown)
         if show:
             values = "  ".join(f"{name} {value}" for name, value in shown.items())
-            log(f"epoch {epoch + 1}/{self._epochs}  {values}")
+            log(f"{self._plan.state_progress(step)}  {values}")
 
 
-def _epoch_of(line: str) -> int | None:
-    """Return the epoch of a line of metrics.jsonl, or None for one that a kill left unfinished."""
+def _number_of(line: str, unit: str) -> int | None:
+    """Return the number of a line of metrics.jsonl, or None for one that a kill left unfinished."""
     try:
-        return json.loads(line)["epoch"] if line.endswith("\n") else None
+        return json.loads(line)[unit] if line.endswith("\n") else None
     except (ValueError, TypeError, KeyError):
         return None
 
 
-def _keep_epochs_before(path: Path, epoch: int) -> None:
+def _keep_lines_until(path: Path, unit: str, last: int) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    kept = [line for line in lines if (number := _epoch_of(line)) is not None and number < epoch]
+    numbers = [_number_of(line, unit) for line in lines]
+    kept = [
+        line
+        for line, number in zip(lines, numbers, strict=True)
+        if number is not None and number <= last
+    ]
     with atomic_write(path) as partial:
         partial.write_text("".join(kept), encoding="utf-8")

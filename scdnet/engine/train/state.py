@@ -39,9 +39,9 @@ class Training:
     step: Callable[..., Tensor]
     # The number of completed epochs.
     epoch: int = 0
-    # The state of the epoch after them; empty if it has not begun.
+    # The state of the epoch after them, and of the interval; empty if neither has begun.
     unfinished: dict[str, Any] = field(default_factory=dict)
-    # The best score so far and its epoch; empty if there is none.
+    # The best score so far and its epoch or step; empty if there is none.
     best: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -49,10 +49,10 @@ class Training:
         """Return the names of the metrics of a step."""
         return metric_names(self.model.objective)
 
-    def start_epoch(self) -> None:
-        """Set the learning rate of the coming epoch."""
+    def set_learning_rate(self, time: int) -> None:
+        """Set the learning rate of the step or epoch `time`, from 0, that the schedule counts."""
         before = [group["lr"] for group in self.optimizer.param_groups]
-        self.schedule.step(self.epoch)
+        self.schedule.step(time)
         after = [group["lr"] for group in self.optimizer.param_groups]
         if isinstance(self.step, GraphedStep) and before != after:
             self.step.invalidate()

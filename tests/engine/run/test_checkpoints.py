@@ -65,6 +65,19 @@ def test_the_same_progress_is_written_once(tmp_path: Path):
     assert names_in(tmp_path) == ["last.pt"]
 
 
+def test_what_was_done_after_the_last_step_is_written(tmp_path: Path):
+    """A run that was stopped after its last step is scored and logged when it is resumed."""
+    checkpoints = RunCheckpoints(tmp_path, keep=3)
+    checkpoints.save(state_at(2))
+    state = state_at(2, 3)
+    checkpoints.save({**state, "unfinished": {"steps": 3, "metrics": torch.ones(5, 2)}})
+    resumed = RunCheckpoints(tmp_path, keep=3)
+    resumed.newest()
+    resumed.save({**state, "best": {"step": 11}})
+    assert read_checkpoint(tmp_path / "last.pt").state["best"] == {"step": 11}
+    assert progress_in(tmp_path) == [(2, 3), (2, 0)]
+
+
 def test_a_kill_between_the_renames_leaves_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -18,6 +18,7 @@ from scdnet.engine.train import pretrain as pretraining
 from scdnet.engine.train.pretrain import pretrain, start_training
 from scdnet.engine.train.step import metric_names
 from scdnet.errors import ScdnetError
+from scdnet.eval.features import load_encoder_or_baseline
 from scdnet.eval.knn import score_1nn
 from scdnet.models.objective import Objective
 from scdnet.skeletons import NTU_25
@@ -145,12 +146,57 @@ def test_resume_with_nothing_there_starts_a_new_run(
     assert "nothing to resume, starting a new run" in capsys.readouterr().err
 
 
-def test_a_batch_larger_than_the_split_is_refused(small_config: Config):
-    config = changed(small_config, data={"batch_size": 9}, model={"queue_size": 9})
-    message = r"data\.batch_size 9 exceeds the training split of 8 sequences"
+def test_a_split_smaller_than_a_batch_is_taken_as_a_whole(
+    small_config: Config, capsys: pytest.CaptureFixture
+):
+    config = changed(small_config, data={"batch_size": 64}, model={"queue_size": 64})
+    path = pretrain(config)
+    message = "smaller than data.batch_size 64: each step takes all of its 8 sequences."
+    assert capsys.readouterr().err.count(message) == 1
+    # An epoch is one step; each pushed eight keys.
+    assert weights_of(path)["queues.instance.cursor"] == 2 * 8
+    saved = read_checkpoint(path).state["config"]
+    assert saved["data"]["batch_size"] == 64
+    longer = changed(config, optim={"epochs": 3})
+    assert weights_of(pretrain(longer, resume=True))["queues.instance.cursor"] == 3 * 8
+
+
+def test_a_split_of_one_sequence_is_refused(small_config: Config, tmp_path: Path):
+    store = write_synthetic_store(tmp_path / "one.h5", per_split=1)
+    config = changed(small_config, data={"store": store})
+    message = r"one\.h5: the training split of benchmark 'xsub' has one sequence; expected two"
     with pytest.raises(ScdnetError, match=message):
         pretrain(config)
     assert not config.run_dir.exists()
+
+
+def test_a_split_of_two_sequences_is_trained_on(small_config: Config, tmp_path: Path):
+    store = write_synthetic_store(tmp_path / "two.h5", per_split=2)
+    config = changed(small_config, data={"store": store}, optim={"steps": 2})
+    pretrain(changed(config, model={"queue_size": "auto"}))
+    assert [line["step"] for line in metrics_of(config)] == [2]
+
+
+def test_an_automatic_queue_is_derived_again_when_a_run_is_resumed(
+    small_config: Config, capsys: pytest.CaptureFixture
+):
+    config = changed(
+        small_config,
+        data={"benchmark": "everybody", "batch_size": 2},
+        model={"queue_size": "auto"},
+        optim={"epochs": 1},
+    )
+    path = pretrain(config)
+    assert "16 training sequences" in (err := capsys.readouterr().err)
+    assert "a queue of 4 keys, loss at chance level 6.44" in err
+    assert len(weights_of(path)["queues.instance.keys"]) == 4
+    assert "queue_size: auto" in (config.run_dir / "config.yaml").read_text()
+    pretrain(changed(config, optim={"epochs": 2}), resume=True)
+    assert read_checkpoint(path).state["epoch"] == 2
+    with pytest.raises(RunDirError, match=r"model\.queue_size is auto in the run, 4 in the config"):
+        pretrain(changed(config, model={"queue_size": 4}), resume=True)
+    encoder, _ = load_encoder_or_baseline(path, config, NTU_25)
+    assert load_encoder_or_baseline("random-init", config, NTU_25)[0].sizes == encoder.sizes
 
 
 @pytest.mark.usefixtures("no_training")
@@ -277,7 +323,7 @@ def test_a_rank_that_reads_another_checkpoint_than_the_first_is_ended(
     )
     checkpoints = RunCheckpoints(finished.run_dir, keep=2)
     with pytest.raises(CheckpointError, match="differs from the one that the first rank"):
-        pretraining._load_newest(None, checkpoints, None, config=finished, ranks=None)
+        pretraining._load_newest(None, checkpoints, None, None, config=finished, ranks=None)
 
 
 def test_overwrite_spares_a_directory_that_is_no_run(small_config: Config):

@@ -1,7 +1,6 @@
 """A run that was stopped, after whatever step, ends as the undisturbed one."""
 
 import shutil
-import signal
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -20,42 +19,12 @@ from scdnet.engine.train.pretrain import pretrain
 from scdnet.eval.knn import score_1nn
 from scdnet.skeletons import OPENPOSE_25
 from tests.conftest import make_small_config, write_synthetic_store
-from tests.engine.runs import assert_same_state, call_before_each_step, changed, metrics_of
+from tests.engine.runs import assert_same_state, changed, metrics_of, without_times
 from tests.stores import rehash
 
 # Steps of an epoch: 8 sequences, 2 a batch.
 STEPS = 4
-TIMES = {"seconds", "step_seconds", "clips_per_second", "data_time_fraction"}
 StopAfter = Callable[[int], StopRequest]
-
-
-@pytest.fixture
-def stop_after(monkeypatch: pytest.MonkeyPatch) -> StopAfter:
-    """`stop_after(n)` returns a request that is made during the n-th step from then on."""
-    remaining = 0
-    request = StopRequest()
-
-    def hook(step: int) -> None:
-        nonlocal remaining
-        remaining -= 1
-        if remaining == 0:
-            request.signal = signal.SIGTERM
-
-    def make(steps: int) -> StopRequest:
-        nonlocal remaining, request
-        remaining = steps
-        request = StopRequest()
-        return request
-
-    call_before_each_step(monkeypatch, hook)
-    return make
-
-
-def without_times(config: Config) -> list[dict]:
-    return [
-        {key: value for key, value in line.items() if key not in TIMES}
-        for line in metrics_of(config)
-    ]
 
 
 @pytest.fixture(scope="module")

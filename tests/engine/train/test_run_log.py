@@ -4,10 +4,11 @@ import pytest
 
 from scdnet.engine.train.run_log import RunLog
 from scdnet.errors import ScdnetError
+from tests.engine.runs import make_plan
 
 
 def make_log(folder: Path) -> RunLog:
-    return RunLog(folder, first_epoch=0, epochs=2, steps=1, done=0)
+    return RunLog(folder, make_plan(epochs=2, steps_per_epoch=1), last_line=0, done=0)
 
 
 def test_metrics_that_cannot_be_written_are_an_error_that_names_the_file(tmp_path: Path):
@@ -17,7 +18,7 @@ def test_metrics_that_cannot_be_written_are_an_error_that_names_the_file(tmp_pat
         with pytest.raises(
             ScdnetError, match=r"metrics\.jsonl: cannot be written \(Is a directory\)"
         ):
-            log.epoch(0, {"loss": 1.0}, show=False)
+            log.line(1, {"loss": 1.0}, show=False)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_parts_of_a_number_are_recorded_but_not_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ):
     with make_log(tmp_path) as log:
-        log.epoch(0, {"loss": 3.0, "loss/temporal-instance": 1.0}, show=True)
+        log.line(1, {"loss": 3.0, "loss/temporal-instance": 1.0}, show=True)
     assert "loss/temporal-instance" in (tmp_path / "metrics.jsonl").read_text()
     assert "epoch 1/2  loss 3" in (err := capsys.readouterr().err)
     assert "loss/" not in err

@@ -180,7 +180,7 @@ def test_the_graph_is_invalidated_when_the_learning_rate_changes(small_config: C
     invalidated = []
     training.step.invalidate = lambda: invalidated.append(training.epoch)
     for training.epoch in range(4):
-        training.start_epoch()
+        training.set_learning_rate(training.epoch)
     assert invalidated == [2]
 
 
