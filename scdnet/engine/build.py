@@ -81,7 +81,8 @@ def check_sizes(batch_size: int, queue_size: int, *, num_train: int, num_ranks: 
         )
     if batch_size > num_train:
         raise ScdnetError(
-            f"data.batch_size {batch_size} exceeds the training split of {num_train} sequences"
+            f"data.batch_size {batch_size} exceeds the training split of {num_train} sequences; "
+            "lower data.batch_size"
         )
     if queue_size > num_train // 2:
         return (
