@@ -110,6 +110,10 @@ def _check_numbers(skeleton: Skeleton) -> None:
     sets = (skeleton.center, *skeleton.spine, *skeleton.shoulders)
     if not all(sets):
         raise ValueError("expected one or more joints each as center, spine and shoulders")
+    for key in ("spine", "shoulders"):
+        first, second = getattr(skeleton, key)
+        if set(first) == set(second):
+            raise ValueError(f"{key}: expected two different places, found the same one twice")
     numbers = (*skeleton.parents, *skeleton.mirror, *(joint for joints in sets for joint in joints))
     if not all(isinstance(number, int) and 0 <= number < v for number in numbers):
         raise ValueError(f"expected joints as numbers in 0..{v - 1}")

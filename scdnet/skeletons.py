@@ -1,7 +1,7 @@
 """The built-in skeletons, and skeletons of one's own (docs/data/skeletons.md)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -284,12 +284,10 @@ def _from_names(name: str, content: Mapping[str, Any]) -> Skeleton:
         return indices(key, pair[0]), indices(key, pair[1])
 
     parents = content["parents"]
-    if not isinstance(parents, dict) or set(parents) != set(joints):
-        raise ValueError("parents: expected the name of the parent of each joint")
+    _check_named(joints, parents)
     mirror = dict(enumerate(range(len(joints))))
     pairs = content["mirror"]
-    if not isinstance(pairs, list) or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
-        raise ValueError(f"mirror: expected a list of pairs of names, found {pairs!r}")
+    _check_pairs(pairs)
     for left, right in pairs:
         mirror |= {index("mirror", left): index("mirror", right)}
         mirror |= {index("mirror", right): index("mirror", left)}
@@ -303,3 +301,28 @@ def _from_names(name: str, content: Mapping[str, Any]) -> Skeleton:
         shoulders=two_sets("shoulders"),
         dims=content["dims"],
     )
+
+
+def _check_named(joints: Sequence[str], parents: object) -> None:
+    """Raise ValueError unless the names of joints are distinct and each has a parent."""
+    repeated = [joint for joint in joints if joints.count(joint) > 1]
+    if repeated:
+        raise ValueError(f"joints: expected distinct names, found {repeated[0]!r} more than once")
+    expected = "parents: expected the name of the parent of each joint"
+    if not isinstance(parents, dict):
+        raise ValueError(expected)
+    missing = [joint for joint in joints if joint not in parents]
+    if missing:
+        raise ValueError(f"{expected}, found none for {', '.join(missing)}")
+    for joint in parents:
+        if joint not in joints:
+            raise ValueError(f"parents: {joint!r} is not one of the joints")
+
+
+def _check_pairs(pairs: object) -> None:
+    """Raise ValueError unless these are pairs of different joints."""
+    if not isinstance(pairs, list) or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
+        raise ValueError(f"mirror: expected a list of pairs of names, found {pairs!r}")
+    for left, right in pairs:
+        if left == right:
+            raise ValueError(f"mirror: expected pairs of different joints, found {left!r} twice")

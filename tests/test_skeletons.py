@@ -64,7 +64,11 @@ def test_a_missing_key_is_refused_with_those_that_are_expected(tmp_path, key):
     [
         ("joints", "head", "joints: expected a list of names, found 'head'"),
         ("joints", [1, 2], "joints: expected a list of names, found [1, 2]"),
-        ("joints", [*CONTENT["joints"], "head"], "joints: expected distinct names"),
+        (
+            "joints",
+            [*CONTENT["joints"], "head"],
+            "joints: expected distinct names, found 'head' more than once",
+        ),
         (
             "joints",
             [*CONTENT["joints"], "tail"],
@@ -85,6 +89,18 @@ def test_a_missing_key_is_refused_with_those_that_are_expected(tmp_path, key):
         ),
         ("mirror", {"hip l": "hip r"}, "mirror: expected a list of pairs of names"),
         ("mirror", [["hip l"]], "mirror: expected a list of pairs of names, found [['hip l']]"),
+        ("mirror", [["head", "head"]], "mirror: expected pairs of different joints, found 'head'"),
+        ("spine", ["chest", "chest"], "spine: expected two different places, found the same one"),
+        (
+            "shoulders",
+            ["hip l", ["hip l"]],
+            "shoulders: expected two different places, found the same one",
+        ),
+        (
+            "parents",
+            {"chest": "chest"},
+            "parents: expected the name of the parent of each joint, found none for ",
+        ),
         ("mirror", [["hip l", "x"]], "mirror: 'x' is not one of the joints"),
         (
             "mirror",

@@ -16,6 +16,9 @@ from scdnet.data.store import SequenceStore
 from scdnet.errors import ScdnetError
 from scdnet.eval.classify import Prediction
 from scdnet.eval.feature_table import FeatureTable
+from scdnet.raw.joint_mapping import MAPPINGS
+from scdnet.skeleton import Skeleton
+from scdnet.skeletons import DEFAULT_SKELETON, SKELETONS, read_skeleton
 from scdnet.viz.drawing import Drawing, check_picture, find_sequence
 
 MAX_CLASSES = 5
@@ -25,7 +28,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line. Raises ScdnetError for options that do not belong together."""
     parser = command_parser("classify", main.__doc__)
     parser.add_argument(
-        "recording", type=Path, help="a .skeleton file of NTU RGB+D, or your own .npz or .csv file"
+        "recording", type=Path, help="a .skeleton file of NTU RGB+D, or a recording of your own"
     )
     parser.add_argument(
         "--checkpoint",
@@ -59,6 +62,24 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if args.store and not args.render:
         raise ScdnetError("--store is only used with --render; add --render OUT")
     return args
+
+
+def check_joints(args: argparse.Namespace, trained: Skeleton) -> None:
+    """Raise ScdnetError if the recording has other joints than the encoder was trained on."""
+    if args.skeleton:
+        found = read_skeleton(Path(args.skeleton))
+    else:
+        # Without a layout it is a .skeleton file.
+        found = SKELETONS[args.to or args.layout or DEFAULT_SKELETON.name]
+    if found == trained:
+        return
+    way_out = f"expected a recording of {trained.name}"
+    if trained == DEFAULT_SKELETON and found.name in MAPPINGS:
+        way_out = f"add --to {DEFAULT_SKELETON.name}"
+    raise ScdnetError(
+        f"{args.recording}: has the joints of {found.name}, but {args.checkpoint} was trained on "
+        f"those of {trained.name}; {way_out}"
+    )
 
 
 def check_drawing(out: Path, known: FeatureTable, store: Path) -> None:
@@ -139,6 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
     classifier = load_classifier(args.checkpoint, args.features, num_heads=args.num_heads)
+    check_joints(args, classifier.skeleton)
     store = args.store or Path(classifier.known.store)
     if args.render:
         check_drawing(args.render, classifier.known, store)

@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             draw_joints(store, args.skeleton)
         elif args.render:
             names, out = args.render
-            draw_sequences(store, names.split(","), Path(out))
+            # A name may contain commas.
+            is_one = names in store.table.name
+            draw_sequences(store, [names] if is_one else names.split(","), Path(out))
         else:
             print(describe(store), flush=True)
             for line in compare_with_published(store):

@@ -33,7 +33,8 @@ def describe(store: SequenceStore) -> str:
     """Describe sizes, lengths and splits, and count subjects, cameras, setups and classes."""
     num_two = has_two_bodies(store).sum()
     size = (
-        f"{store.path}: {store.dataset}\n{_sequences(len(store))}, {num_two:,} of them "
+        f"{store.path}: {store.dataset}, {_skeleton(store)}\n"
+        f"{_sequences(len(store))}, {num_two:,} of them "
         f"({100 * num_two / len(store):.1f} %) with two bodies; {store.offset[-1]:,} frames"
     )
     lengths = np.diff(store.offset)
@@ -45,6 +46,11 @@ def describe(store: SequenceStore) -> str:
     )
     counts = [_describe_counts(column, getattr(store.table, column)) for column in PLURALS]
     return "\n\n".join([size, length, _describe_splits(store), *counts, _describe_classes(store)])
+
+
+def _skeleton(store: SequenceStore) -> str:
+    skeleton = store.skeleton
+    return f"{skeleton.num_joints} joints of {skeleton.name} ({skeleton.dims}-D)"
 
 
 def compare_with_published(store: SequenceStore) -> list[str]:

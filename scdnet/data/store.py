@@ -171,7 +171,11 @@ class SequenceStore:
             splits=self._splits,
             frames_sha256=self._frames_sha256,
         )
-        self._check(found == self.content_sha256, "tables that match content_sha256", found)
+        self._check(
+            found == self.content_sha256,
+            "tables that match content_sha256",
+            f"{found}: they were changed after the store was written; convert the recordings again",
+        )
 
     def _read_names(self) -> np.ndarray:
         dataset, shape, dtype = self._dataset("name")
@@ -251,7 +255,11 @@ class SequenceStore:
             digest.update(block.data)
             yield block
         found = digest.hexdigest()
-        self._check(found == self._frames_sha256, "frames that match frames_sha256", found)
+        self._check(
+            found == self._frames_sha256,
+            "frames that match frames_sha256",
+            f"{found}: they are damaged or were changed; convert the recordings again",
+        )
 
     def close(self) -> None:
         """Close the file."""

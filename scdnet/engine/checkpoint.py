@@ -116,7 +116,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
         content = path.read_bytes()
-        fault = name_download_fault(content)
+        fault = name_download_fault(content) if content else "an empty file"
         if fault is not None:
             raise DamagedCheckpointError(f"{path}: expected a checkpoint, found {fault}")
         _verify_checksums(content)
@@ -176,7 +176,7 @@ def _check_content(checkpoint: Checkpoint) -> None:
         if not isinstance(state.get(key), kind):
             found = type(state[key]).__name__ if key in state else "nothing"
             raise CheckpointError(
-                f"{checkpoint.path}: expected {key} to be a {kind.__name__}, found {found}"
+                f"{checkpoint.path}: expected {key} of type {kind.__name__}, found {found}"
             )
 
 
@@ -186,8 +186,8 @@ def query_encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     Raises CheckpointError if there are none, KeyError if some are missing.
     """
     if checkpoint.is_ours:
-        weights = official.within(checkpoint.state["model"], ENCODER)
-        found = checkpoint.state["model"]
+        found = official.find_state(checkpoint.state["model"])
+        weights = official.within(found, ENCODER)
     else:
         found = official.find_state(checkpoint.state)
         weights = official.find_encoder(found)
@@ -223,12 +223,12 @@ def build_encoder(
         num_heads = model["num_heads"]
         pooling = model["pooling"]
         skeleton = _read_skeleton(checkpoint)
-    if num_heads is None:
-        raise CheckpointError(
-            f"{path}: the file does not state its number of attention heads; pass num_heads"
-        )
     try:
         weights = query_encoder_weights(checkpoint)
+        if num_heads is None:
+            raise CheckpointError(
+                f"{path}: the file does not state its number of attention heads; pass num_heads"
+            )
         num_joints = weights[ADJACENCY].shape[-1]
         if not checkpoint.is_ours and num_joints != skeleton.num_joints:
             raise CheckpointError(

@@ -17,6 +17,7 @@ from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.features import at_level, encode
 from scdnet.eval.logistic import fit_logistic
 from scdnet.models.encoder import DualPathEncoder
+from scdnet.skeleton import Skeleton
 
 # The regularization expects this variance of a class score. Source: docs/classify.md.
 SCORE_VARIANCE = 8
@@ -50,6 +51,11 @@ class Classifier:
     def __init__(self, encoder: DualPathEncoder, known: FeatureTable) -> None:
         self.known = known
         self._encoder = encoder
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Return the skeleton whose joints the recordings must have."""
+        return self._encoder.skeleton
 
     def __call__(self, frames: np.ndarray, *, num_neighbors: int = NUM_NEIGHBORS) -> Prediction:
         """Classify one recording (T, M, V, C), normalized as in a store, of the encoder's joints.

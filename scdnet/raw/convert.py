@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import h5py
 from tqdm import tqdm
 
 from scdnet.data.store import SkeletonSequence
@@ -122,6 +123,13 @@ def check_output(out: Path, *, overwrite: bool) -> None:
             raise ConvertError(f"--out {out}: {path} is a directory, expected a file name")
     if out.exists() and not overwrite:
         raise ConvertError(f"--out {out}: exists; choose another name or add --overwrite")
+    if out.exists() and not is_replaceable(out):
+        raise ConvertError(f"--out {out}: exists and is not a sequence store; choose another name")
+
+
+def is_replaceable(out: Path) -> bool:
+    """Check whether --overwrite may replace a file: a store, or an empty file."""
+    return h5py.is_hdf5(out) or (out.is_file() and not out.stat().st_size)
 
 
 def find_all(roots: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[RawFile]:

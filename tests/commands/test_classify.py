@@ -16,7 +16,7 @@ from scdnet.engine.train.pretrain import pretrain
 from scdnet.raw.ntu import Body, format_skeleton
 from scdnet.viz import drawing, render
 from tests.conftest import make_small_config, write_synthetic_store
-from tests.raw.walker import csv, npz, walked
+from tests.raw.walker import csv, npz, walked, walking
 
 CAPTURE = ("--layout", "ntu25", "--unit", "m", "--up", "y")
 QUERY = "S001C001P003R001A002"
@@ -149,8 +149,8 @@ def test_the_recording_is_drawn_first_and_marked_beside_its_neighbors(
         ({"cut.skeleton": "3\n1\n"}, (), r"cut\.skeleton:\d+: expected"),
         ({}, (), r"none\.skeleton: cannot be read: "),
         ({"notes.txt": ""}, (), r"notes\.txt: expected a name that ends in one of \.skeleton, "),
-        ({"own.npz": ""}, (), r"own\.npz: expected one of layout and skeleton, found "),
-        ({"own.csv": ""}, CAPTURE[:4], r"own\.csv: up None: expected y or z or -y or -z for "),
+        ({"own.npz": ""}, (), r"own\.npz: expected either layout or skeleton, .* found neither"),
+        ({"own.csv": ""}, CAPTURE[:4], r"own\.csv: up missing: expected y or z or -y or -z for "),
         ({"own.npz": "no zip"}, CAPTURE, r"own\.npz: "),
         ({"a.skeleton": ""}, CAPTURE[2:4], r"a\.skeleton: unit is not used for a \.skeleton file"),
         ({"a.skeleton": ""}, ("--store", "moved.h5"), "--store is only used with --render"),
@@ -164,6 +164,31 @@ def test_a_recording_that_cannot_be_used_is_one_line_and_status_2(
     done = classify(tmp_path / next(iter(content), "none.skeleton"), *options)
     assert done.status == 2 and not done.out
     assert re.match(f"error: .*{message}", done.err) and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("joints", "options", "message"),
+    [
+        (
+            walking("kinect_v1_20"),
+            ("kinect_v1_20", *CAPTURE[2:]),
+            "but .* of ntu25; add --to ntu25",
+        ),
+        (
+            np.random.default_rng(0).uniform(1, 900, (12, 25, 2)),
+            ("openpose25", "--unit", "px", "--up=-y"),
+            "but .* of ntu25; expected a recording of ntu25",
+        ),
+    ],
+)
+def test_a_recording_of_other_joints_is_refused_with_the_way_out(
+    classify, tmp_path, joints, options, message
+):
+    recording = tmp_path / "own.npz"
+    recording.write_bytes(npz(joints=joints))
+    done = classify(recording, "--layout", *options)
+    assert done.status == 2, done.out
+    assert re.match(rf"error: .*own\.npz: has the joints of {options[0]}, {message}", done.err)
 
 
 def changed(features: Path, out: Path, *, label: int | None = None, **attributes: object) -> Path:

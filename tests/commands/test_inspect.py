@@ -1,10 +1,14 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from scdnet.commands import inspect as inspect_store
+from scdnet.data.store import SkeletonSequence
+from scdnet.data.store_writer import StoreWriter
 from scdnet.errors import ScdnetError
+from scdnet.skeletons import NTU_25
 from scdnet.viz import drawing
 from tests.conftest import write_synthetic_store
 
@@ -26,7 +30,8 @@ def test_prints_the_content_of_a_store_and_warns_where_it_differs_from_the_publi
     inspect_store.main([str(store_path)])
     printed = capsys.readouterr()
     assert printed.out.startswith(
-        f"{store_path}: ntu60\n16 sequences, 16 of them (100.0 %) with two bodies"
+        f"{store_path}: ntu60, 25 joints of ntu25 (3-D)\n"
+        "16 sequences, 16 of them (100.0 %) with two bodies"
     )
     assert printed.err == (
         "warning: xsub has 8 training and 8 test sequences, "
@@ -49,6 +54,18 @@ def test_named_sequences_are_drawn_instead_of_the_text(store_path, tmp_path, cap
     assert capsys.readouterr().out == f"Drew 2 of 16 sequences: {out}\n"
     with Image.open(out) as image:
         assert image.format == suffix[1:].upper()
+
+
+def test_a_name_may_contain_a_comma(tmp_path, capsys):
+    path = tmp_path / "store.h5"
+    with StoreWriter(
+        path, skeleton=NTU_25, dataset="custom", class_names=("a",), created_by="a test"
+    ) as writer:
+        frames = np.ones((3, 2, 25, 3), dtype=np.float32)
+        writer.append(SkeletonSequence(frames, "sit, stand", 0))
+        writer.finish({})
+    inspect_store.main([str(path), "--render", "sit, stand", str(tmp_path / "a.png")])
+    assert capsys.readouterr().out.startswith("Drew 1 of 1 sequences")
 
 
 def test_unknown_name_is_refused_with_the_most_similar_names(store_path, tmp_path):

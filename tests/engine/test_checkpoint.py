@@ -90,6 +90,30 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path):
         load_encoder(path)
 
 
+def test_an_empty_file_is_called_that(tmp_path: Path):
+    path = tmp_path / "empty.pt"
+    path.touch()
+    with pytest.raises(
+        CheckpointError, match=r"empty\.pt: expected a checkpoint, found an empty f"
+    ):
+        load_encoder(path)
+
+
+def test_weights_of_a_wrapped_model_are_found(saved: Path):
+    state = torch.load(saved, weights_only=True)
+    expected = load_encoder(saved).state_dict()
+    state["model"] = {f"module.{name}": value for name, value in state["model"].items()}
+    torch.save(state, saved)
+    for name, value in load_encoder(saved).state_dict().items():
+        assert torch.equal(value, expected[name])
+
+
+def test_what_has_no_encoder_is_told_before_missing_heads(tmp_path: Path):
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "resnet.pt")
+    with pytest.raises(CheckpointError, match="no query encoder"):
+        load_encoder(tmp_path / "resnet.pt")
+
+
 def test_the_hash_is_that_of_the_bytes(saved: Path):
     assert read_checkpoint(saved).sha256 == file_sha256(saved)
 
@@ -98,12 +122,9 @@ def test_the_hash_is_that_of_the_bytes(saved: Path):
     ("change", "message"),
     [
         (lambda state: state.update(model={}), "it contains no query encoder"),
-        (lambda state: state.update(model=3), "expected model to be a dict, found int"),
-        (lambda state: state.pop("config"), "expected config to be a dict, found nothing"),
-        (
-            lambda state: state.update(format="other"),
-            "does not state its number of attention heads",
-        ),
+        (lambda state: state.update(model=3), "expected model of type dict, found int"),
+        (lambda state: state.pop("config"), "expected config of type dict, found nothing"),
+        (lambda state: state.update(format="other"), "it contains no query encoder"),
         (lambda state: state["model"].update({INPUT_NORM: torch.zeros(2, 2)}), "do not fit"),
         (lambda state: state["model"].update({FIRST_NORM: torch.zeros(0)}), "do not fit"),
         (lambda state: state.update(version=9), "expected version 2, found 9"),

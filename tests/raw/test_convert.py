@@ -190,6 +190,13 @@ def test_an_output_that_exists_is_refused_unless_it_may_be_overwritten(tmp_path)
     check_output(out, overwrite=True)
 
 
+def test_a_recording_is_not_overwritten(tmp_path):
+    recording = tmp_path / "wave.npz"
+    recording.write_bytes(b"PK\x03\x04")
+    with pytest.raises(ConvertError, match=r"wave\.npz: exists and is not a sequence store"):
+        check_output(recording, overwrite=True)
+
+
 @pytest.mark.parametrize("taken", ["store.h5", "store.h5.rejected.tsv"])
 def test_an_output_that_is_a_directory_is_refused(tmp_path, taken):
     (tmp_path / taken).mkdir()

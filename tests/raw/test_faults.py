@@ -135,10 +135,11 @@ run_command(lambda: module.main(sys.argv[2:]))
 @posix_only
 def test_a_full_disk_leaves_the_earlier_store(long_converter, tmp_path):
     out = tmp_path / "a.h5"
-    out.write_text("an earlier store")
+    earlier = b"\x89HDF\r\n\x1a\n of an earlier store"
+    out.write_bytes(earlier)
     done = run_program(ON_A_FULL_DISK, long_converter, out, "--overwrite", "--workers", "1")
     assert_one_line(done, f"{out}: cannot be written (File too large)")
-    assert names_in(tmp_path) == ["a.h5"] and out.read_text() == "an earlier store"
+    assert names_in(tmp_path) == ["a.h5"] and out.read_bytes() == earlier
 
 
 # A part of the store has been written when the fifth of six recordings is appended.

@@ -85,7 +85,9 @@ def positions(layout: str, num_bodies: int = 0) -> np.ndarray:
         frames = np.concatenate([points, rng.uniform(0.1, 1, size)], axis=-1)
     else:
         frames = 1000 * walking(layout) * [1, -1, -1]
-    bodies = [frames + 200 * number for number in range(num_bodies)]
+    # Scores stay as they are.
+    step = [200, 200, 0] if SKELETONS[layout].dims == 2 else 200
+    bodies = [frames + np.multiply(step, number) for number in range(num_bodies)]
     return np.stack(bodies, axis=1) if num_bodies else frames
 
 
@@ -141,7 +143,7 @@ COCO = {"skeleton": "coco17", "unit": "px", "up": "-y"}
         (0 * walked(), NTU, "array: no body in any of 12 frames"),
         (walked(), {"unit": "mm", "up": "y"}, "array: expected a trunk of 0.1 to 1.5 m"),
         (walked(), {"unit": "px", "up": "y"}, "unit px: expected m or cm or mm for the 3-D"),
-        (walked(), {"unit": "m"}, "up None: expected y or z or -y or -z"),
+        (walked(), {"unit": "m"}, "up missing: expected y or z or -y or -z"),
         (walked(), {"skeleton": "kinect"}, "skeleton kinect: expected one of ntu25, kinect_v1_20,"),
         (walked(), {"skeleton": Path("x.yaml")}, "x.yaml: no such skeleton file"),
         (positions("coco17"), COCO | {"unit": "m"}, "unit m: expected px"),
@@ -158,9 +160,9 @@ def test_arrays_that_cannot_be_normalized_are_refused(array, given, reason):
     ("name", "given", "reason"),
     [
         ("a.txt", {}, "expected a name that ends in one of .skeleton, .npz, "),
-        ("a.npz", CAPTURE | {"layout": None}, "expected one of layout and skeleton, found"),
+        ("a.npz", CAPTURE | {"layout": None}, "expected either layout or skeleton, "),
         ("a.csv", CAPTURE | {"unit": "inch"}, "unit inch: expected m or cm or mm for the 3-D"),
-        ("a.csv", CAPTURE | {"up": None}, "up None: expected y or z or -y or -z for the 3-D"),
+        ("a.csv", CAPTURE | {"up": None}, "up missing: expected y or z or -y or -z for the 3-D"),
         ("a.skeleton", {"unit": "mm"}, "unit is not used for a .skeleton file; omit it"),
         ("a.skeleton", {}, "cannot be read: "),
     ],

@@ -182,8 +182,11 @@ class Side(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         t, s = self.encoder(x)
-        z = self.t_proj(t), self.s_proj(s), self.i_proj(torch.cat([t, s], dim=1))
-        return tuple(F.normalize(one, dim=1) for one in z)
+        return (
+            F.normalize(self.t_proj(t), dim=1),
+            F.normalize(self.s_proj(s), dim=1),
+            F.normalize(self.i_proj(torch.cat([t, s], dim=1)), dim=1),
+        )
 
 
 class SCDNet(nn.Module):

@@ -12,6 +12,7 @@ import numpy as np
 
 from scdnet.raw.custom.joint_names import match_joints
 from scdnet.raw.custom.reading import Reading
+from scdnet.raw.file_kinds import describe_bytes
 from scdnet.raw.raw_files import MAX_FRAMES, RawFileError, check_at_most, quote
 from scdnet.raw.text_numbers import Words, parse_rows
 from scdnet.skeleton import Skeleton
@@ -53,7 +54,9 @@ def parse_bvh(data: bytes, where: str) -> tuple[list[Node], np.ndarray]:
     """
     start = data.find(b"MOTION")
     if start < 0:
-        raise RawFileError(where, 0, "expected a line MOTION; is the file cut short?")
+        found = describe_bytes(data)
+        reason = f"found {found}" if found else "is the file cut short?"
+        raise RawFileError(where, 0, f"expected a line MOTION; {reason}")
     nodes = _parse_hierarchy(_Reader(data[:start], where))
     width = sum(len(node.channels) for node in nodes)
     words = Words.tokenize(data[start:], where)

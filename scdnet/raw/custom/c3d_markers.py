@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scdnet.errors import ScdnetError
+from scdnet.files import name_download_fault
 from scdnet.raw.custom.joint_names import match_joints
 from scdnet.raw.custom.reading import Reading
 from scdnet.raw.raw_files import MAX_FRAMES, RawFileError, check_at_most
@@ -31,7 +32,8 @@ def read_c3d(data: bytes, where: str, skeleton: Skeleton) -> Reading:
         raise
     except Exception as error:
         # A damaged file raises errors of any kind in there.
-        reason = error or type(error).__name__
+        found = name_download_fault(data) if data else "an empty file"
+        reason = found or error or type(error).__name__
         raise RawFileError(where, 0, f"not a readable C3D file ({reason})") from error
     return Reading(markers[None, :, match_joints(names, skeleton, where)])
 

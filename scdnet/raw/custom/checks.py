@@ -20,6 +20,8 @@ MAX_STEP = 0.1
 # more, where people stand or sit.
 MIN_UP_COSINE = 0.8
 MIN_UP_FRAMES = 0.95
+# Scores of pose estimators are shares of 1 or percents; some exceed 1 a little.
+MAX_SCORE = 100
 
 
 def check_reading(reading: Reading, where: str, skeleton: Skeleton) -> None:
@@ -125,6 +127,7 @@ def check_scores(reading: Reading, where: str, skeleton: Skeleton) -> None:
             f"frame {frame + 1}, body {body + 1}: expected x, y and score of each joint, found a "
             f"score of {found:g}; are these 3-D joints? {suggest_layouts(skeleton.num_joints)}",
         )
+    is_no_score = scores > MAX_SCORE
     for body in reading.bodies:
         present = body[body.any(axis=(1, 2))]
         other = find_layout(present, skeleton, dims=3) if (present[..., 2] > 1).any() else None
@@ -135,6 +138,15 @@ def check_scores(reading: Reading, where: str, skeleton: Skeleton) -> None:
                 "the third number of each joint is not a score in 0..1, and the joints look like "
                 f"those of the 3-D layout {other}",
             )
+    if is_no_score.any():
+        body, frame = _first(is_no_score.any(axis=-1))
+        fail(
+            reading,
+            frame,
+            where,
+            f"frame {frame + 1}, body {body + 1}: expected x, y and score of each joint, in this "
+            f"order, found a score of {scores[body, frame].max():g}",
+        )
 
 
 def find_up(bodies: np.ndarray, skeleton: Skeleton) -> str | None:

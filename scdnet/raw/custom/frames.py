@@ -7,7 +7,7 @@ import numpy as np
 
 from scdnet.errors import ScdnetError
 from scdnet.raw.custom.checks import find_up
-from scdnet.raw.custom.picture_checks import trunk
+from scdnet.raw.custom.picture_checks import is_share, trunk
 from scdnet.raw.custom.readers import read_joints
 from scdnet.raw.custom.reading import Reading
 from scdnet.raw.joint_mapping import MAPPINGS, joint_matrix
@@ -71,7 +71,10 @@ def make_capture(
     ScdnetError, naming the option.
     """
     if (layout is None) == (skeleton is None):
-        raise ScdnetError("expected one of layout and skeleton, found both or neither")
+        found = "neither" if layout is None else "both"
+        raise ScdnetError(
+            f"expected either layout or skeleton, which state the joints, found {found}"
+        )
     if skeleton is None:
         skeleton = SKELETONS.get(layout or "")
         if skeleton is None:
@@ -81,13 +84,13 @@ def make_capture(
     units = [name for name in UNITS if (name == PIXELS) == (skeleton.dims == 2)]
     if unit not in units:
         raise ScdnetError(
-            f"unit {unit}: expected {' or '.join(units)} for the {skeleton.dims}-D "
+            f"unit {unit or 'missing'}: expected {' or '.join(units)} for the {skeleton.dims}-D "
             f"skeleton {skeleton.name}"
         )
     ups = UP_FLIPS if skeleton.dims == 2 else UP_ROTATIONS
     if up not in ups:
         raise ScdnetError(
-            f"up {up}: expected {' or '.join(ups)} for the {skeleton.dims}-D "
+            f"up {up or 'missing'}: expected {' or '.join(ups)} for the {skeleton.dims}-D "
             f"skeleton {skeleton.name}"
         )
     if to is None:
@@ -125,6 +128,11 @@ def normalize_reading(
     axis = find_up(reading.bodies, capture.skeleton)
     if axis not in (None, capture.up):
         notes.append(f"the trunk points along {axis}, not along {capture.up}: is 'up' right?")
+    if capture.skeleton.dims == 2 and is_share(reading.bodies):
+        notes.append(
+            "x and y lie in 0..1, expected pixels: multiply them by the width and the height of "
+            "the picture, or people are too wide or too narrow"
+        )
     return normalize_bodies(reading.bodies, where, capture), tuple(notes)
 
 

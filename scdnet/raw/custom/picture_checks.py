@@ -83,6 +83,12 @@ def bone_length(body: np.ndarray, skeleton: Skeleton) -> float:
     return float(np.linalg.norm(bones, axis=-1).mean())
 
 
+def is_share(bodies: np.ndarray) -> bool:
+    """Check whether x and y of 2-D bodies (M, T, V, C) are shares of a picture, not pixels."""
+    points = bodies[bodies[..., 2] > 0][:, :2]
+    return bool(((points >= 0) & (points <= 1)).all())
+
+
 def is_in_picture(body: np.ndarray) -> bool:
     """Check whether x and y of (T, V, C) may be shares of the width and height of a picture."""
     points = body[..., :2]

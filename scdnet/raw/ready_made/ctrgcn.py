@@ -124,7 +124,8 @@ def check_names(sources: Sequence[Source], names: Path | None) -> None:
     if unnamed and len(sources) > 1 and names is None:
         raise ScdnetError(
             f"{unnamed[0]} contains no names, so that its sequences cannot be united with those of "
-            f"{len(sources) - 1} other files; give --names {NAMES_FILE}, or import each alone"
+            f"the other files ({len(sources)} in all); give --names {NAMES_FILE}, or import each "
+            "alone"
         )
 
 

@@ -96,6 +96,19 @@ def test_rotations_apply_from_the_last_channel_to_the_first(order):
             position = position + turn @ [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"", "an empty file"),
+        (b"<!DOCTYPE html>", r"a web page \(HTML\)"),
+        (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
+    ],
+)
+def test_what_arrived_instead_of_a_file_is_named(data, found):
+    with pytest.raises(RawFileError, match=f"expected a line MOTION; found {found}"):
+        read_bvh(data, "a.bvh", SKELETON)
+
+
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_windows_blank_lines_and_a_mark_change_nothing(newline):
     text = "\ufeff" + TEXT.replace("0.0333\n", "0.0333\n\n").replace("\n", newline) + newline

@@ -42,6 +42,16 @@ def test_a_marker_that_was_not_found_is_zero():
     assert np.argwhere(~bodies.any(axis=-1)).tolist() == [[0, 1, 2]]
 
 
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"", "an empty file"), (b"<html>", r"a web page \(HTML\)")],
+)
+def test_what_arrived_instead_of_a_file_is_named(data, reason):
+    pytest.importorskip("c3d", reason="the extra mocap is not installed")
+    with pytest.raises(RawFileError, match=rf"not a readable C3D file \({reason}"):
+        read_c3d(data, "a.c3d", SKELETON)
+
+
 def test_without_the_extra_one_line_tells_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "c3d", None)
     with pytest.raises(ScdnetError, match=r"a\.c3d: .* needs .*; pip install 'scdnet\[mocap\]'"):

@@ -71,6 +71,16 @@ def test_3d_joints_are_refused_as_2d_ones(skeleton):
     check_reading(Reading(with_scores(in_picture(of_2d_layout(skeleton)))[None]), "x", skeleton)
 
 
+@pytest.mark.parametrize("skeleton", [COCO_17, OPENPOSE_25])
+def test_pixels_in_the_place_of_scores_are_refused(skeleton):
+    frames = with_scores(in_picture(of_2d_layout(skeleton)))
+    frames[..., :2] *= 1000
+    check_reading(Reading(frames[None]), "x", skeleton)
+    check_reading(Reading(frames[None] * [1, 1, 100]), "x", skeleton)
+    with pytest.raises(RawFileError, match=r"body 1: expected x, y and score .* found a score"):
+        check_reading(Reading(frames[None][..., [2, 0, 1]]), "x", skeleton)
+
+
 @in_any_layout
 def test_a_sensor_may_repeat_the_origin_but_not_return_to_it_from_afar(layout):
     # The joint stays for six frames, but for a millimeter, and then goes half a meter away.

@@ -13,14 +13,17 @@ from scdnet.raw.custom.frames import (
     CaptureSpec,
     face_camera,
     make_capture,
+    normalize_reading,
     read_frames,
     shift_zero_sums,
 )
+from scdnet.raw.custom.reading import Reading
 from scdnet.raw.joint_mapping import MAPPINGS
 from scdnet.raw.normalize import normalize, select_bodies
 from scdnet.raw.ntu import Body, format_skeleton, parse_skeleton
 from scdnet.raw.raw_files import RawFileError
-from scdnet.skeletons import NTU_25
+from scdnet.skeletons import COCO_17, NTU_25
+from tests.raw.custom.test_picture_checks import in_picture, of_2d_layout, with_scores
 from tests.raw.walker import csv, known_joints, npz, walked, walking
 
 
@@ -180,6 +183,15 @@ def test_a_recording_that_contradicts_the_user_is_refused(frames, capture, reaso
 def test_frames_without_the_body_tell_nothing_about_it(expected):
     frames = np.concatenate([walked(), np.zeros((20, 25, 3))])
     np.testing.assert_allclose(read(frames)[:12], expected, atol=1e-6)
+
+
+def test_shares_of_a_picture_are_warned_of_and_pixels_are_not():
+    frames = with_scores(in_picture(of_2d_layout(COCO_17)))[None]
+    capture = make_capture(layout="coco17", unit="px", up="-y")
+    _, notes = normalize_reading(Reading(frames), "a.npz", capture)
+    assert "x and y lie in 0..1, expected pixels" in " ".join(notes)
+    _, notes = normalize_reading(Reading(frames * [1920, 1080, 1]), "a.npz", capture)
+    assert "expected pixels" not in " ".join(notes)
 
 
 def test_toes_may_point_backwards_for_a_while():
