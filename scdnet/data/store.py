@@ -174,7 +174,7 @@ class SequenceStore:
         self._check(
             found == self.content_sha256,
             "tables that match content_sha256",
-            f"{found[:16]}: they were changed after they were written; convert the recordings again",
+            f"{found[:16]}: they were changed since; convert the recordings again",
         )
 
     def _read_names(self) -> np.ndarray:
