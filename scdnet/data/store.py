@@ -174,7 +174,7 @@ class SequenceStore:
         self._check(
             found == self.content_sha256,
             "tables that match content_sha256",
-            f"{found}: they were changed after the store was written; convert the recordings again",
+            f"{found[:16]}: they were changed since; convert the recordings again",
         )
 
     def _read_names(self) -> np.ndarray:
@@ -258,7 +258,7 @@ class SequenceStore:
         self._check(
             found == self._frames_sha256,
             "frames that match frames_sha256",
-            f"{found}: they are damaged or were changed; convert the recordings again",
+            f"{found[:16]}: they are damaged or were changed; convert the recordings again",
         )
 
     def close(self) -> None:

@@ -127,7 +127,7 @@ def check_scores(reading: Reading, where: str, skeleton: Skeleton) -> None:
             f"frame {frame + 1}, body {body + 1}: expected x, y and score of each joint, found a "
             f"score of {found:g}; are these 3-D joints? {suggest_layouts(skeleton.num_joints)}",
         )
-    is_no_score = scores > MAX_SCORE
+    is_no_score: np.ndarray = scores > MAX_SCORE
     for body in reading.bodies:
         present = body[body.any(axis=(1, 2))]
         other = find_layout(present, skeleton, dims=3) if (present[..., 2] > 1).any() else None
@@ -139,7 +139,7 @@ def check_scores(reading: Reading, where: str, skeleton: Skeleton) -> None:
                 f"those of the 3-D layout {other}",
             )
     if is_no_score.any():
-        body, frame = _first(is_no_score.any(axis=-1))
+        body, frame = _first(np.any(is_no_score, axis=-1))
         fail(
             reading,
             frame,
