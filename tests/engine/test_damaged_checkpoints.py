@@ -39,11 +39,8 @@ def outcome(whole: Path, tmp_path: Path) -> Callable[[bytes], str]:
         try:
             found = flatten(read_checkpoint(path).state)
         except CheckpointError as error:
-            return (
-                "refused"
-                if str(error).startswith(f"{path}: not a readable checkpoint")
-                else str(error)
-            )
+            refusals = (f"{path}: not a readable checkpoint", f"{path}: expected a checkpoint")
+            return "refused" if str(error).startswith(refusals) else str(error)
         are_same = found.keys() == expected.keys() and all(
             is_same(x, expected[key]) for key, x in found.items()
         )
