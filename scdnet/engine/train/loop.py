@@ -77,10 +77,13 @@ class Run:
             if self.interval.steps:
                 # A stop may have come before what was due.
                 self._do_what_is_due()
-            while self.step < num_steps and self._do_steps():
-                self._do_what_is_due()
-        if self.step >= num_steps:
-            # A request that comes after the last step stops nothing.
+            is_stopped = False
+            while self.step < num_steps and not is_stopped:
+                is_stopped = not self._do_steps()
+                if not is_stopped:
+                    self._do_what_is_due()
+        if not is_stopped:
+            # A request that comes after everything is done stops nothing.
             self.stop.signal = None
 
     def _do_steps(self) -> bool:
