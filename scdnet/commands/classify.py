@@ -69,7 +69,7 @@ def check_joints(args: argparse.Namespace, trained: Skeleton) -> None:
     if args.skeleton:
         found = read_skeleton(Path(args.skeleton))
     else:
-        # Without a layout it is a .skeleton file.
+        # A recording without a layout is a .skeleton file, which has the joints of NTU RGB+D.
         found = SKELETONS[args.to or args.layout or DEFAULT_SKELETON.name]
     if found == trained:
         return
