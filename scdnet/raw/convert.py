@@ -19,8 +19,8 @@ from scdnet.data.store_writer import StoreWriter
 from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
 from scdnet.raw.datasets import SplitRule
+from scdnet.raw.guess import describe_guess
 from scdnet.raw.raw_files import RawFile, RawFileError, find_archives, find_raw_files
-from scdnet.raw.ready_made.guess import describe_guess
 from scdnet.raw.split_warnings import warn_of_empty_splits, warn_of_unseen_classes
 from scdnet.raw.worker_pool import CHUNK_SIZE, default_workers, map_ordered
 from scdnet.skeleton import Skeleton

@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 from scdnet.errors import ScdnetError
 from scdnet.files import DAMAGED_FILE_ERRORS
 from scdnet.raw.file_kinds import describe_bytes
-from scdnet.raw.ready_made.guess import describe_guess
+from scdnet.raw.guess import describe_guess
 
 # Limits of one raw file, as a damaged or hostile one may claim any size and must not exhaust the
 # memory. A body of a `.skeleton` file takes some 3 kB a frame.

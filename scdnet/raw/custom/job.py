@@ -14,9 +14,9 @@ from scdnet.raw.convert import NOT_STORABLE, Job, Outcome, Rejection, duplicate_
 from scdnet.raw.custom.frames import CaptureSpec, read_frames
 from scdnet.raw.custom.openpose import Recording, group_recordings
 from scdnet.raw.custom.table import Row, number_classes, read_table
+from scdnet.raw.guess import describe_guess
 from scdnet.raw.joint_mapping import filled_joints
 from scdnet.raw.raw_files import RawFile, RawFileError
-from scdnet.raw.ready_made.guess import describe_guess
 
 # A recording, its name in the store, and its label and numbers.
 Item = tuple[Recording, str, Mapping[str, int]]

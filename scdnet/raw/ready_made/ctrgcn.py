@@ -7,10 +7,10 @@ from typing import NamedTuple
 from scdnet.errors import ScdnetError
 from scdnet.raw.convert import Rejection
 from scdnet.raw.datasets import NTU_DATASETS, class_names, parse_ntu_name
+from scdnet.raw.guess import hint_other_format
 from scdnet.raw.raw_files import RawFile, RawFileError, quote
 from scdnet.raw.ready_made import ctrgcn_npz, ctrgcn_pickles
 from scdnet.raw.ready_made.entries import Entry, ReadyMade, finish_by_energy, finish_in_order
-from scdnet.raw.ready_made.guess import hint_other_format
 from scdnet.raw.ready_made.ntu_names import SUFFIX
 from scdnet.raw.ready_made.pickles import describe, read_pickle
 from scdnet.raw.ready_made.scratch import Scratch

@@ -16,10 +16,10 @@ import numpy as np
 from scdnet.errors import ScdnetError
 from scdnet.raw.convert import Rejection
 from scdnet.raw.datasets import NTU_DATASETS, class_names
+from scdnet.raw.guess import hint_other_format
 from scdnet.raw.raw_files import RawFileError
 from scdnet.raw.ready_made.arrays import StoredArray
 from scdnet.raw.ready_made.entries import DENOISED, Entry, ReadyMade, finish_by_energy
-from scdnet.raw.ready_made.guess import hint_other_format
 from scdnet.raw.ready_made.labels import MAX_LABEL
 from scdnet.raw.ready_made.pickles import describe, read_pickle
 from scdnet.raw.ready_made.scratch import Scratch

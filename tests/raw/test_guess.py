@@ -3,14 +3,14 @@ import pickle
 import numpy as np
 import pytest
 
-from scdnet.raw.ready_made.formats import FORMATS
-from scdnet.raw.ready_made.guess import (
+from scdnet.raw.guess import (
     CONTENTS,
     PATTERNS,
     describe_guess,
     guess_format,
     hint_other_format,
 )
+from scdnet.raw.ready_made.formats import FORMATS
 
 EXAMPLES = {
     "pyskl": ["pyskl/ntu60_3danno.pkl", "pyskl/ntu60_hrnet.pkl"],
