@@ -77,14 +77,12 @@ class Run:
             if self.interval.steps:
                 # A stop may have come before what was due.
                 self._do_what_is_due()
-            is_stopped = False
-            while self.step < num_steps and not is_stopped:
-                is_stopped = not self._do_steps()
-                if not is_stopped:
-                    self._do_what_is_due()
-        if not is_stopped:
-            # A request that comes after everything is done stops nothing.
-            self.stop.signal = None
+            while self.step < num_steps:
+                if not self._do_steps():
+                    return
+                self._do_what_is_due()
+        # A request that comes after everything is done stops nothing.
+        self.stop.signal = None
 
     def _do_steps(self) -> bool:
         """Do steps until something is due or the epoch ends; return False if asked to stop."""
