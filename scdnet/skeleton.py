@@ -124,6 +124,24 @@ def mean_joint(joints: np.ndarray, joint_set: JointSet) -> np.ndarray:
     return joints[..., list(joint_set), :].mean(axis=-2)
 
 
+def spine_vectors(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Return the vectors from the lower to the upper end of the spine of (..., V, C): (..., C)."""
+    lower, upper = (mean_joint(joints, end) for end in skeleton.spine)
+    return upper - lower
+
+
+def shoulder_vectors(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Return the vectors from the left to the right shoulder of (..., V, C): (..., C)."""
+    left, right = (mean_joint(joints, side) for side in skeleton.shoulders)
+    return right - left
+
+
+def trunk_vectors(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Return the vectors from the lower end of the spine to between the shoulders: (..., C)."""
+    left, right = (mean_joint(joints, side) for side in skeleton.shoulders)
+    return (left + right) / 2 - mean_joint(joints, skeleton.spine[0])
+
+
 def neighbor_matrix(skeleton: Skeleton) -> np.ndarray:
     """Return (V, V) int64, 1 where two joints are the same or share a bone."""
     return (partition_graph(skeleton).sum(axis=0) > 0).astype(np.int64)

@@ -16,7 +16,7 @@ from scdnet.data.store import SequenceStore
 from scdnet.errors import ScdnetError
 from scdnet.eval.classify import Prediction
 from scdnet.eval.feature_table import FeatureTable
-from scdnet.raw.joint_mapping import MAPPINGS
+from scdnet.raw.joint_mapping import can_be_mapped
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import DEFAULT_SKELETON, SKELETONS, read_skeleton
 from scdnet.viz.drawing import Drawing, check_picture, find_sequence
@@ -74,7 +74,7 @@ def check_joints(args: argparse.Namespace, trained: Skeleton) -> None:
     if found == trained:
         return
     way_out = f"expected a recording of {trained.name}"
-    if trained == DEFAULT_SKELETON and found.name in MAPPINGS:
+    if trained == DEFAULT_SKELETON and can_be_mapped(found):
         way_out = f"add --to {DEFAULT_SKELETON.name}"
     raise ScdnetError(
         f"{args.recording}: has the joints of {found.name}, but {args.checkpoint} was trained on "

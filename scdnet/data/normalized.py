@@ -4,7 +4,12 @@ import numpy as np
 
 from scdnet.data.store import COORDINATES, MAX_BODIES
 from scdnet.errors import ScdnetError
-from scdnet.skeleton import Skeleton, mean_joint
+from scdnet.skeleton import (
+    Skeleton,
+    shoulder_vectors,
+    spine_vectors,
+    trunk_vectors,
+)
 
 # Rounding moves a center by micrometers; frames that were never centered are decimeters off.
 MAX_OFFSET = 1e-3  # meters
@@ -59,8 +64,7 @@ def _check_center(body: np.ndarray, skeleton: Skeleton) -> None:
 def _check_shoulders(body: np.ndarray, skeleton: Skeleton) -> None:
     if not body[0].any():
         raise ScdnetError(f"body 0 is absent in frame 0, expected one that is present; {ADVICE}")
-    left, right = (mean_joint(body[0], side) for side in skeleton.shoulders)
-    across = right - left
+    across = shoulder_vectors(body[0], skeleton)
     length = np.linalg.norm(across)
     if across[0] < MIN_SHOULDER_COSINE * length:
         raise ScdnetError(
@@ -71,18 +75,18 @@ def _check_shoulders(body: np.ndarray, skeleton: Skeleton) -> None:
 
 def _check_trunk(body: np.ndarray, skeleton: Skeleton) -> None:
     """Raise ScdnetError if the median length of a trunk (T, V, C) is not that of a person."""
-    lower, upper = skeleton.spine
     if skeleton.dims == 2:
+        lower, upper = skeleton.spine
         body = body[np.all(body[:, [*lower, *upper], 2] > 0, axis=1), :, :2]
+        trunks = spine_vectors(body, skeleton)
         unit = ""
         trunk_range = (1 - MAX_TRUNK_ERROR, 1 + MAX_TRUNK_ERROR)
     else:
-        body = body[np.any(body, axis=(1, 2))]
-        upper = tuple(joint for side in skeleton.shoulders for joint in side)
+        trunks = trunk_vectors(body[np.any(body, axis=(1, 2))], skeleton)
         unit = " m"
         trunk_range = TRUNK_RANGE
     shortest, longest = trunk_range
-    lengths = np.linalg.norm(mean_joint(body, upper) - mean_joint(body, lower), axis=1)
+    lengths = np.linalg.norm(trunks, axis=1)
     length = np.median(lengths) if len(lengths) else np.nan
     if not shortest <= length <= longest:
         raise ScdnetError(

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from scdnet.config import Config
-from scdnet.data.cache import COORDINATES
 from scdnet.data.clips import Clips, RankInfo, load_clips
+from scdnet.data.store import COORDINATES
 from scdnet.engine.build import open_clips
 from scdnet.engine.device import disable_malloc_trim
 from scdnet.engine.distributed import run_on_main

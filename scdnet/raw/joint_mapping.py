@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scdnet.skeleton import Skeleton
-from scdnet.skeletons import NTU_25, mirrored_name
+from scdnet.skeletons import NTU_25, SKELETONS, mirrored_name
 
 # The joints to compute, each as a weighted sum of others. The weights sum to 1: 0.65 a + 0.35 b
 # lies between a and b, 2 a - b beyond a. Rules of left joints are mirrored to give the right ones.
@@ -72,6 +72,14 @@ MAPPINGS: Mapping[str, Rules] = {
         "neck": {"neck": 0.65, "head": 0.35},
     },
 }
+
+
+def can_be_mapped(skeleton: Skeleton) -> bool:
+    """Check whether a skeleton can be mapped to NTU_25.
+
+    A skeleton of one's own cannot, even if it has the name of a built-in one.
+    """
+    return skeleton.name in MAPPINGS and skeleton == SKELETONS[skeleton.name]
 
 
 def joint_matrix(skeleton: Skeleton) -> np.ndarray:

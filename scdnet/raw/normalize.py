@@ -7,7 +7,7 @@ skeletons: docs/data/skeletons.md.
 import numpy as np
 
 from scdnet.data.store import MAX_BODIES
-from scdnet.skeleton import JointSet, Skeleton, mean_joint
+from scdnet.skeleton import JointSet, Skeleton, mean_joint, shoulder_vectors, spine_vectors
 
 # Metres or radians; the original does not rotate below it.
 EPSILON = 1e-6
@@ -86,11 +86,9 @@ def upright_rotation(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     It turns the spine to +z and then the shoulders to +x; float64.
     """
     joints = joints.astype(np.float64)
-    lower, upper = (mean_joint(joints, end) for end in skeleton.spine)
-    upright = rotation_between(upper - lower, np.array([0.0, 0.0, 1.0]))
+    upright = rotation_between(spine_vectors(joints, skeleton), np.array([0.0, 0.0, 1.0]))
     joints = joints @ upright.T
-    left, right = (mean_joint(joints, side) for side in skeleton.shoulders)
-    facing = rotation_between(right - left, np.array([1.0, 0.0, 0.0]))
+    facing = rotation_between(shoulder_vectors(joints, skeleton), np.array([1.0, 0.0, 0.0]))
     return facing @ upright
 
 
@@ -145,7 +143,7 @@ def _trunk_2d(body: np.ndarray, is_found: np.ndarray, skeleton: Skeleton) -> np.
     found = is_found[:, [*lower, *upper]].all(axis=1)
     if not found.any():
         raise NormalizeError(f"no frame in which {_names(skeleton, (*lower, *upper))} were found")
-    spine = mean_joint(body[found], upper) - mean_joint(body[found], lower)
+    spine = spine_vectors(body[found], skeleton)
     length = np.median(np.linalg.norm(spine[:, :2], axis=1))
     if not length > 0:
         raise NormalizeError("the trunk has no length in half of the frames or more")

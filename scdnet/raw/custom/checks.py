@@ -5,10 +5,10 @@ from typing import NoReturn
 import numpy as np
 
 from scdnet.raw.custom.array_shapes import suggest_layouts
-from scdnet.raw.custom.picture_checks import check_depth, find_layout, trunk
+from scdnet.raw.custom.picture_checks import check_depth, find_layout
 from scdnet.raw.custom.reading import Reading
 from scdnet.raw.raw_files import MAX_COORDINATE, RawFileError
-from scdnet.skeleton import Skeleton
+from scdnet.skeleton import Skeleton, trunk_vectors
 
 # A bone of the first frame that is longer than this many times the median of the other frames
 # leads to a joint that was lost. Lengths of short ones, measured in trunks, vary more.
@@ -105,7 +105,7 @@ def forgive_origin(body: np.ndarray, is_untracked: np.ndarray, skeleton: Skeleto
     bones = body[present][:, neighbors] - body[present][:, [joint]]
     lengths = np.linalg.norm(bones, axis=-1)  # (present frames, neighbors)
     others = np.median(lengths[~is_alone], axis=0)
-    size = np.median(np.linalg.norm(trunk(body[present], skeleton), axis=1))
+    size = np.median(np.linalg.norm(trunk_vectors(body[present], skeleton), axis=1))
     is_near = np.linalg.norm(body[present, joint], axis=-1) < MAX_STEP * size
     is_first = np.cumprod(is_alone).astype(bool)
     is_origin = is_first | (is_alone & np.roll(is_near, 1) & np.roll(is_near, -1))
@@ -158,7 +158,7 @@ def find_up(bodies: np.ndarray, skeleton: Skeleton) -> str | None:
     if skeleton.dims == 2:
         joints = [*skeleton.spine[0], *skeleton.shoulders[0], *skeleton.shoulders[1]]
         body = body[(body[:, joints, 2] > 0).all(axis=1)][..., :2]
-    directions = trunk(body[body.any(axis=(1, 2))], skeleton)
+    directions = trunk_vectors(body[body.any(axis=(1, 2))], skeleton)
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     if not len(directions) or not lengths.all():
         return None

@@ -7,13 +7,13 @@ import numpy as np
 
 from scdnet.errors import ScdnetError
 from scdnet.raw.custom.checks import find_up
-from scdnet.raw.custom.picture_checks import is_share, trunk
+from scdnet.raw.custom.picture_checks import is_share
 from scdnet.raw.custom.readers import read_joints
 from scdnet.raw.custom.reading import Reading
-from scdnet.raw.joint_mapping import MAPPINGS, joint_matrix
-from scdnet.raw.normalize import NormalizeError, mean_joint, normalize, select_bodies
+from scdnet.raw.joint_mapping import MAPPINGS, can_be_mapped, joint_matrix
+from scdnet.raw.normalize import NormalizeError, normalize, select_bodies
 from scdnet.raw.raw_files import RawFileError
-from scdnet.skeleton import Skeleton
+from scdnet.skeleton import Skeleton, shoulder_vectors, trunk_vectors
 from scdnet.skeletons import NTU_25, SKELETONS, read_skeleton
 
 # The number of units in a meter. Pixels, of 2-D skeletons, have no length.
@@ -97,8 +97,7 @@ def make_capture(
         return CaptureSpec(skeleton, unit, up, skeleton)
     if to != NTU_25.name:
         raise ScdnetError(f"to {to}: expected {NTU_25.name}")
-    # A skeleton of one's own may have the name of a built-in one.
-    if skeleton.name not in MAPPINGS or skeleton != SKELETONS[skeleton.name]:
+    if not can_be_mapped(skeleton):
         raise ScdnetError(
             f"to {to}: only {', '.join(MAPPINGS)} can be mapped to it, "
             f"found {skeleton.name}; omit it"
@@ -167,9 +166,8 @@ def face_camera(bodies: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     """
     body = bodies[0]
     first = body[body.any(axis=(1, 2)).argmax()]
-    left, right = (mean_joint(first, side)[0] for side in skeleton.shoulders)
     # Half a turn about y changes the signs of x and z.
-    return bodies * [-1, 1, -1] if right < left else bodies
+    return bodies * [-1, 1, -1] if shoulder_vectors(first, skeleton)[0] < 0 else bodies
 
 
 def shift_zero_sums(bodies: np.ndarray) -> np.ndarray:
@@ -191,8 +189,7 @@ def check_body(body: np.ndarray, where: str, skeleton: Skeleton) -> None:
     The unit is then wrong, or left and right are exchanged.
     """
     body = body[body.any(axis=(1, 2))]
-    left, right = (mean_joint(body, side) for side in skeleton.shoulders)
-    upward = trunk(body, skeleton)
+    upward = trunk_vectors(body, skeleton)
     length = np.median(np.linalg.norm(upward, axis=1))
     # The trunk measures 0.4 to 0.7 m in IntelliRehabDS and UI-PRMD.
     if not 0.1 <= length <= 1.5:
@@ -204,7 +201,7 @@ def check_body(body: np.ndarray, where: str, skeleton: Skeleton) -> None:
         return
     ankle = skeleton.joints.index(ANKLE)
     toe = skeleton.joints.index(toe_joint)
-    forward = np.cross(upward, right - left)
+    forward = np.cross(upward, shoulder_vectors(body, skeleton))
     toes = sum(
         body[:, end] - body[:, start]
         for start, end in ((ankle, toe), (skeleton.mirror[ankle], skeleton.mirror[toe]))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from scdnet.raw.raw_files import RawFileError
-from scdnet.skeleton import Skeleton, mean_joint
+from scdnet.skeleton import Skeleton, mean_joint, trunk_vectors
 from scdnet.skeletons import MEDIAPIPE_33, SKELETONS
 
 # The extent along z is at least 0.09 of the larger of the other two in samples of UI-PRMD and
@@ -100,7 +100,7 @@ def is_in_picture(body: np.ndarray) -> bool:
 
 def is_small_picture(body: np.ndarray, skeleton: Skeleton) -> bool:
     """Check whether (T, V, C) is in a picture, and smaller than people are in meters."""
-    length = np.median(np.linalg.norm(trunk(body, skeleton)[:, :2], axis=1))
+    length = np.median(np.linalg.norm(trunk_vectors(body, skeleton)[:, :2], axis=1))
     if not is_in_picture(body) or not length < MAX_TRUNK_SHARE:
         return False
     # The bones of MediaPipe run by way of the nose. Its positions in meters are not all positive.
@@ -119,12 +119,6 @@ def find_span(body: np.ndarray, skeleton: Skeleton) -> float:
     return float(ways.max())
 
 
-def trunk(body: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Return the vectors (T, C) from the lower end of the spine of (T, V, C) to the shoulders."""
-    left, right = (mean_joint(body, side) for side in skeleton.shoulders)
-    return (left + right) / 2 - mean_joint(body, skeleton.spine[0])
-
-
 def find_image_landmarks(body: np.ndarray, skeleton: Skeleton) -> str | None:
     """Return what is wrong with (T, V, C) if they are landmarks of MediaPipe in the image.
 
@@ -132,7 +126,7 @@ def find_image_landmarks(body: np.ndarray, skeleton: Skeleton) -> str | None:
     the picture, or pixels.
     """
     hips = mean_joint(body, skeleton.spine[0])
-    length = np.median(np.linalg.norm(trunk(body, skeleton), axis=1))
+    length = np.median(np.linalg.norm(trunk_vectors(body, skeleton), axis=1))
     is_flat_at_hips = bool((np.abs(hips[:, 2]) <= MAX_HIP_DEPTH * length).all())
     is_centered = bool(np.median(np.abs(hips[:, :2]), axis=0).max() <= MAX_HIP_DEPTH * length)
     if is_centered or not is_flat_at_hips:

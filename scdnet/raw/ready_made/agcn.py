@@ -18,7 +18,7 @@ from scdnet.raw.ready_made.entries import ReadyMade
 from scdnet.raw.ready_made.padded import count_frames, find_parts, read_row
 from scdnet.raw.ready_made.padded_entries import make_ready_made
 from scdnet.raw.ready_made.scratch import Scratch
-from scdnet.skeleton import Skeleton, mean_joint
+from scdnet.skeleton import Skeleton, spine_vectors
 from scdnet.skeletons import NTU_25
 
 SUFFIX = "_data_joint.npy"
@@ -73,8 +73,7 @@ def is_y_up(array: ArrayFile) -> bool:
     """
     rows = np.unique(np.linspace(0, array.shape[0] - 1, NUM_SAMPLES, dtype=int))
     first = array.map()[rows, :, 0, :, 0].swapaxes(1, 2).astype(np.float64)
-    lower, upper = NTU_25.spine
-    spines = mean_joint(first, upper) - mean_joint(first, lower)
+    spines = spine_vectors(first, NTU_25)
     # Damaged rows have NaN or absurd numbers.
     spines = spines[(np.abs(spines) < MAX_COORDINATE).all(axis=1) & spines.any(axis=1)]
     directions = spines / np.linalg.norm(spines, axis=1, keepdims=True)

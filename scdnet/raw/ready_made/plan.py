@@ -11,7 +11,7 @@ import numpy as np
 from scdnet.data.store import MAX_BODIES, SequenceTable, SkeletonSequence
 from scdnet.errors import ScdnetError
 from scdnet.raw.convert import NOT_STORABLE, Job, Outcome, Rejection
-from scdnet.raw.joint_mapping import MAPPINGS, filled_joints, joint_matrix
+from scdnet.raw.joint_mapping import MAPPINGS, can_be_mapped, filled_joints, joint_matrix
 from scdnet.raw.normalize import NormalizeError
 from scdnet.raw.raw_files import MAX_COORDINATE, MAX_FRAMES, RawFileError
 from scdnet.raw.ready_made.entries import Entry, ReadyMade
@@ -59,7 +59,7 @@ def find_target(skeleton: Skeleton, to: str | None) -> Skeleton:
     """Return the skeleton of the store. Raises ScdnetError if `skeleton` cannot be mapped to it."""
     if to is None or to == skeleton.name:
         return skeleton
-    if to != NTU_25.name or skeleton.name not in MAPPINGS:
+    if to != NTU_25.name or not can_be_mapped(skeleton):
         raise ScdnetError(
             f"--to {to}: expected files of {', '.join(MAPPINGS)}, which can be mapped to "
             f"{NTU_25.name}; found {skeleton.name}; omit --to"
