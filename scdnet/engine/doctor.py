@@ -17,7 +17,7 @@ from scdnet.config import Config, DataConfig
 from scdnet.data.cache import CPU, GB, NONE, choose_cache, frame_size, free_memory
 from scdnet.data.clips import read_splits, split_rows
 from scdnet.data.store import SequenceStore, open_sequences
-from scdnet.engine.build import build_model, build_objective, check_sizes, resolve_sizes
+from scdnet.engine.build import build_model, build_objective, check_sizes
 from scdnet.engine.device import device_name, resolve_device
 from scdnet.engine.distributed import rank_info
 from scdnet.engine.train.plan import make_plan
@@ -178,11 +178,10 @@ def _check_batch(config: Config, num_train: int) -> str:
     if warning:
         raise ScdnetError(warning)
     plan = make_plan(config, num_train, {})
-    queue_size = resolve_sizes(data, model, num_train).queue_size
     batch = f"{plan.batch_size} sequences"
     if plan.batch_size < data.batch_size:
         batch += f" (all; data.batch_size is {data.batch_size})"
-    text = f"{batch}, {plan.steps_per_epoch} steps an epoch, a queue of {queue_size}"
+    text = f"{batch}, {plan.steps_per_epoch} steps an epoch, a queue of {plan.queue_size}"
     return text if plan.unit == "epoch" else f"{text}; {plan.summary}"
 
 

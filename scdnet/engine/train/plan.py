@@ -21,6 +21,7 @@ class Plan:
 
     seed: int
     batch_size: int
+    queue_size: int
     steps_per_epoch: int
     # The unit of the config, "epoch" or "step", and its length.
     unit: str
@@ -101,13 +102,14 @@ class Plan:
 
 def make_plan(config: Config, num_train: int, origin: dict[str, Any]) -> Plan:
     """Return the plan of a run on `num_train` training sequences."""
-    batch_size = resolve_sizes(config.data, config.model, num_train).batch_size
+    batch_size, queue_size = resolve_sizes(config.data, config.model, num_train)
     steps_per_epoch = num_train // batch_size
     in_epochs = config.optim.steps is None
     unit_length = steps_per_epoch if in_epochs else 1
     return Plan(
         seed=config.seed,
         batch_size=batch_size,
+        queue_size=queue_size,
         steps_per_epoch=steps_per_epoch,
         unit="epoch" if in_epochs else "step",
         unit_length=unit_length,

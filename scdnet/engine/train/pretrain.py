@@ -17,7 +17,6 @@ from scdnet.engine.build import (
     build_objective,
     check_sizes,
     open_clips,
-    resolve_sizes,
 )
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from scdnet.engine.device import (
@@ -199,9 +198,8 @@ def _announce(config: Config, clips: Clips, plan: Plan, objective: Objective) ->
             part = f" above level {level}" if level else ""
             log(f"warning: The {path} path{part} receives no gradient: no query uses it.")
     num_train = len(clips.split(train=True))
-    queue_size = resolve_sizes(config.data, config.model, num_train).queue_size
-    auto = f"a queue of {queue_size} keys, " if config.model.queue_size == "auto" else ""
-    chance = len(objective.pairs) * math.log(1 + queue_size)
+    auto = f"a queue of {plan.queue_size} keys, " if config.model.queue_size == "auto" else ""
+    chance = len(objective.pairs) * math.log(1 + plan.queue_size)
     log(
         f"{num_train} training sequences, {clips.cache_summary}, {auto}"
         f"loss at chance level {chance:.2f}, run directory {config.run_dir}"
