@@ -9,7 +9,6 @@ from tqdm import tqdm
 from scdnet.data.store import SequenceStore
 from scdnet.raw.datasets import NTU_DATASETS, SplitSizes
 
-BLOCK_FRAMES = 8192  # 5 MB
 WIDTH = 100  # columns
 PERCENTILES = {"min": 0, "5 %": 5, "25 %": 25, "median": 50, "75 %": 75, "95 %": 95, "max": 100}
 # The columns of a store's table that identify who and where, with the headings of their counts.
@@ -20,12 +19,10 @@ UNKNOWN = -1
 
 def has_two_bodies(store: SequenceStore) -> np.ndarray:
     """Return (N,) bool: True where body 1 is present in some frame of the sequence."""
-    num_frames = int(store.offset[-1])
-    is_present = np.empty(num_frames, dtype=bool)
-    blocks = range(0, num_frames, BLOCK_FRAMES)
-    for first in tqdm(blocks, desc="looking for second bodies", delay=2, leave=False, disable=None):
-        block = store.read_frames(first, first + BLOCK_FRAMES)[:, 1]  # (F, V, C)
-        is_present[first : first + len(block)] = (block != 0).any(axis=(1, 2))
+    blocks = tqdm(
+        store.frame_blocks(), desc="looking for second bodies", delay=2, leave=False, disable=None
+    )
+    is_present = np.concatenate([(block[:, 1] != 0).any(axis=(1, 2)) for block in blocks])
     return np.logical_or.reduceat(is_present, store.offset[:-1])
 
 

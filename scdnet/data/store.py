@@ -28,8 +28,8 @@ INTEGER_COLUMNS = ("label", "subject", "camera", "setup", "replication")
 HASHES = ("frames_sha256", "content_sha256")
 # Attributes of the group skeleton.
 SKELETON_ATTRIBUTES = ("dims", "center", "spine", "shoulders")
-# Frames that are read at a time, so that reading all of them takes little memory.
-BLOCK_FRAMES = 2**16
+# Frames that are read at a time, 5 MB with 25 joints, so that reading all takes little memory.
+BLOCK_FRAMES = 2**13
 
 
 class StoreError(ScdnetError):

@@ -3,8 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from scdnet.commands import store_report
 from scdnet.commands.store_report import WIDTH, compare_with_published, describe, has_two_bodies
+from scdnet.data import store as store_module
 from scdnet.data.store import SequenceStore, SkeletonSequence
 from scdnet.raw.datasets import NTU_DATASETS, DatasetFacts, SplitSizes
 
@@ -68,7 +68,7 @@ def test_all_of_a_little_store_is_counted(make_store: MakeStore):
 def test_a_second_body_counts_anywhere_in_its_own_sequence(
     make_store: MakeStore, monkeypatch, block_frames
 ):
-    monkeypatch.setattr(store_report, "BLOCK_FRAMES", block_frames)
+    monkeypatch.setattr(store_module, "BLOCK_FRAMES", block_frames)
     sequences = [synthetic(number, frames=5) for number in range(6)]
     # A single coordinate in the first frame, one in the last, and a missing first body.
     sequences[1].frames[0, 1, 24, 2] = -1e-30
