@@ -1,5 +1,7 @@
 """Define the config: one tree of values with defaults (the paper's), ranges and a meaning each."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -24,6 +26,42 @@ def _check_distinct(values: tuple[object, ...]) -> tuple[object, ...]:
 
 
 Distinct = AfterValidator(_check_distinct)
+
+
+def _check_stores(value: object) -> object:
+    """Return `value`; a list of one store as that store. Raises ValueError for lists that fail."""
+    if not isinstance(value, list | tuple):
+        return value
+    paths = [str(Path(path)) for path in value if isinstance(path, str | Path)]
+    if not value or len(paths) < len(value):
+        raise ValueError("expected a path or a list of paths")
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice is not None:
+        raise ValueError(f"expected each store once, {twice} is listed twice")
+    return value[0] if len(value) == 1 else value
+
+
+def _check_shares(value: object) -> object:
+    if isinstance(value, list | tuple) and not (value and all(map(_is_share, value))):
+        raise ValueError("expected finite numbers greater than 0, one for each store")
+    return value
+
+
+def _is_share(value: object) -> bool:
+    try:
+        share = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, bool) and math.isfinite(share) and share > 0
+
+
+def name_stores(stores: Sequence[str | Path]) -> tuple[str, ...]:
+    """Return a short name for each store: its file name without suffix, numbered if it repeats."""
+    stems = [Path(store).stem for store in stores]
+    return tuple(
+        stem if stems.count(stem) == 1 else f"{stem}_{number}"
+        for number, stem in enumerate(stems, 1)
+    )
 
 
 class Section(BaseModel):
@@ -81,10 +119,17 @@ class ViewsConfig(Section):
 class DataConfig(Section):
     """The sequences, and how they are cut into clips."""
 
-    # The sequence store.
-    store: Path = Path("data/ntu60.h5")
-    # The train/test split of the store.
-    benchmark: str = "xsub"
+    # The sequence store, or a list of several to pretrain on together.
+    store: Annotated[Path | tuple[Path, ...], BeforeValidator(_check_stores)] = Path(
+        "data/ntu60.h5"
+    )
+    # The train/test split of the store; of several stores, one for all or a list.
+    benchmark: str | tuple[str, ...] = "xsub"
+    # The shares of several stores in pretraining: in proportion to their training sequences, equal,
+    # or a list of numbers, one for each store. Of a single store it has no effect.
+    sampling: Annotated[
+        Literal["proportional", "equal"] | tuple[float, ...], BeforeValidator(_check_shares)
+    ] = "proportional"
     # The batch size over all ranks together; at most the whole training split.
     batch_size: int = Field(64, ge=2)
     # T of a clip.
@@ -98,6 +143,49 @@ class DataConfig(Section):
     # Processes for each rank that read ahead where nothing is cached.
     num_workers: int = Field(2, ge=0)
     views: ViewsConfig = ViewsConfig()
+
+    @property
+    def stores(self) -> tuple[Path, ...]:
+        """Return the paths of all stores."""
+        return self.store if isinstance(self.store, tuple) else (self.store,)
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        """Return the benchmark of each store."""
+        if isinstance(self.benchmark, tuple):
+            return self.benchmark
+        return (self.benchmark,) * len(self.stores)
+
+    @property
+    def shares(self) -> tuple[float, ...] | None:
+        """Return the shares of the stores, of any sum; None: in proportion to their sequences."""
+        num = len(self.stores)
+        if self.sampling == "proportional" or num == 1:
+            return None
+        return (1.0,) * num if self.sampling == "equal" else self.sampling
+
+    @property
+    def store_sections(self) -> dict[str, "DataConfig"]:
+        """Return the section for each store alone, by the name of the store."""
+        alone = (
+            self.model_copy(
+                update={"store": store, "benchmark": benchmark, "sampling": "proportional"}
+            )
+            for store, benchmark in zip(self.stores, self.benchmarks, strict=True)
+        )
+        return dict(zip(name_stores(self.stores), alone, strict=True))
+
+    @model_validator(mode="after")
+    def _fit_the_stores(self) -> Self:
+        num = len(self.stores)
+        listed = {"benchmark": self.benchmark, "sampling": self.sampling if num > 1 else None}
+        for key, value in listed.items():
+            if isinstance(value, tuple) and len(value) != num:
+                raise ValueError(
+                    f"data.{key}: expected a value for each of the stores in data.store, {num}, "
+                    f"found {len(value)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _segments_divide_frames(self) -> Self:
@@ -324,3 +412,9 @@ class Config(Section):
     def run_dir(self) -> Path:
         """Return the directory to which everything of this run is written."""
         return self.runs_dir / self.name
+
+    @property
+    def store_configs(self) -> dict[str, "Config"]:
+        """Return the config for each store alone, by the name of the store."""
+        sections = self.data.store_sections.items()
+        return {name: self.model_copy(update={"data": section}) for name, section in sections}

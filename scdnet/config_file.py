@@ -1,6 +1,7 @@
 """YAML files and `key=value` overrides: to a config, and back. They only override its defaults."""
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,32 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 def dump_config(config: Config) -> dict[str, Any]:
     """Return the resolved config as plain values, for YAML, JSON and checkpoints."""
     return config.model_dump(mode="json")
+
+
+def merge_layers(*layers: Sequence[str]) -> list[str]:
+    """Return the overrides of all layers as one list.
+
+    A length of the training in a layer replaces that of the layers before it, in whichever unit.
+    """
+    merged: list[str] = []
+    for layer in layers:
+        own = _parse_overrides(layer)
+        if any(own.get(key) is not None for key in LENGTHS):
+            merged = [kept for override in merged for kept in _without_length(override)]
+        merged += layer
+    return merged
+
+
+def _without_length(override: str) -> list[str]:
+    values = _parse_overrides([override])
+    if values.keys().isdisjoint(LENGTHS):
+        return [override]
+    return [f"{key}={json.dumps(value)}" for key, value in values.items() if key not in LENGTHS]
+
+
+def with_defaults(dumped: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a dumped config with the defaults of keys that it lacks."""
+    return _flatten(dump_config(Config())) | _flatten(dumped)
 
 
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scdnet.cli import command_parser
 from scdnet.commands import knn, prepare_demo, prepare_ntu, train
+from scdnet.commands.evaluation import require_one_store
 from scdnet.config_file import load_config
 
 CONFIG = "demo"
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(Path(CONFIG), args.overrides)
-    store = str(config.data.store)
+    store = str(require_one_store(config, "the demo"))
     sizes = [f"--{name}={getattr(args, name)}" for name in prepare_demo.SIZES]
     configured = ["-c", CONFIG, *args.overrides]
     compared = [

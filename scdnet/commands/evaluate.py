@@ -1,7 +1,11 @@
 """`scdnet evaluate`: run all evaluation protocols of a config."""
 
+import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import torch
 
 from scdnet.commands.evaluation import (
     check_finetuning,
@@ -10,11 +14,12 @@ from scdnet.commands.evaluation import (
     name_source,
     print_rows,
     source_parser,
+    split_by_store,
 )
 from scdnet.config import Config
 from scdnet.config_file import load_config
 from scdnet.engine.device import resolve_device
-from scdnet.engine.distributed import is_main, rank_info
+from scdnet.engine.distributed import is_main, process_group, rank_info
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import read_features
 from scdnet.eval.feature_table import FeatureTable, LazyFeatures
@@ -31,6 +36,7 @@ Evaluated = dict[str, dict[str, float]]
 def main(argv: Sequence[str] | None = None) -> None:
     """Run all protocols that the config lists (`protocols`), on features that are extracted once.
 
+    Of several stores, each is evaluated by itself.
     Beside a checkpoint, knn and linear evaluate the baselines too, and a warning states which of
     them are better. Evaluations that runs/<name> contains are skipped, so a command that was
     stopped can be repeated.
@@ -47,35 +53,64 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = resolve_device(config.device)
     has_baselines = isinstance(args.source, Path) and not args.no_baselines
     beside = tuple(BASELINES) if has_baselines else ()
-    all_inputs = build_inputs([args.source], config, device, rank_info(), beside=beside)
-    inputs = next(all_inputs)
+    path = args.features or config.run_dir / "features.h5"
+    work = []
+    with process_group(device):
+        for store, own in split_by_store(config).items():
+            all_inputs = build_inputs([args.source], own, device, rank_info(), beside=beside)
+            inputs = next(all_inputs)
+            file = path if store is None else path.with_name(f"{path.stem}_{store}{path.suffix}")
+            table = read_or_extract(file, inputs, device)
+            work.append(StoreWork(store, own, inputs, table, all_inputs))
+    # Several ranks extract features together; one is enough for the rest.
+    if is_main():
+        for part in work:
+            evaluate_store(args, part, device)
+
+
+class StoreWork(NamedTuple):
+    """What is evaluated on one store."""
+
+    # The name of the store, where the config lists several.
+    store: str | None
+    config: Config
+    inputs: Inputs
+    table: FeatureTable
+    # The inputs of the baselines.
+    baselines: Iterator[Inputs]
+
+
+def read_or_extract(path: Path, inputs: Inputs, device: torch.device) -> FeatureTable:
+    """Return the features of `inputs` from the file at `path`, which is made if it is missing."""
     # An error comes before the work.
     inputs.store.require_labels()
-    path = args.features or config.run_dir / "features.h5"
-    if path.exists():
-        table = read_features(path)
-        check_origin(path, table, inputs)
-    else:
-        table = extract_to_file(path, inputs, device)
-    # Several ranks extract features together; one is enough for the rest.
-    if not is_main():
-        return
-    context = make_context(args, config, device, skip=True)
+    if not path.exists():
+        return extract_to_file(path, inputs, device)
+    table = read_features(path)
+    check_origin(path, table, inputs)
+    return table
+
+
+def evaluate_store(args: argparse.Namespace, work: StoreWork, device: torch.device) -> None:
+    """Run all protocols on one store, and print their tables."""
+    config = work.config
+    table = work.table
+    context = make_context(args, config, device, skip=True, store=work.store)
     name = name_source(args.source)
     own = evaluate_table(table, context, config)
     # Not needed if fine-tuning alone is asked for.
-    rows = evaluate_baselines(all_inputs, context, config) if own else {}
+    rows = evaluate_baselines(work.baselines, context, config) if own else {}
     rows[name] = own
     for protocol in own:
         shown = {f"{protocol}, {row}": rows[row][protocol] for row in rows}
-        print_rows(config, table.dataset, shown)
+        print_rows(config, table.dataset, shown, store=work.store)
         warn_if_below(name, protocol, rows, context)
     for protocol in config.protocols:
         if protocol not in COMPARED:
             fraction = float(protocol.partition("@")[2] or 1)
             section = config.finetune.model_copy(update={"label_fraction": fraction})
-            finetuned = evaluate_finetuning(inputs, context, section, config.data.views)
-            print_rows(config, table.dataset, finetuned)
+            finetuned = evaluate_finetuning(work.inputs, context, section, config.data.views)
+            print_rows(config, table.dataset, finetuned, store=work.store)
 
 
 def evaluate_table(

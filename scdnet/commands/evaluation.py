@@ -66,18 +66,45 @@ def add_sources(group: argparse._ArgumentGroup, **how: Any) -> None:
     )
 
 
+def require_one_store(config: Config, what: str) -> Path:
+    """Return the path of the only store. Raises ScdnetError if the config lists several."""
+    stores = config.data.stores
+    if len(stores) > 1:
+        raise ScdnetError(
+            f"data.store: {what} takes one store, found {len(stores)}; "
+            f"add data.store={stores[0]} data.benchmark={config.data.benchmarks[0]}, or another"
+        )
+    return stores[0]
+
+
 def make_context(
-    args: argparse.Namespace, config: Config, device: torch.device, *, skip: bool
+    args: argparse.Namespace,
+    config: Config,
+    device: torch.device,
+    *,
+    skip: bool,
+    store: str | None = None,
 ) -> Context:
-    """Return what the evaluations of a command have in common."""
+    """Return what the evaluations of a command on one store have in common.
+
+    `store` is its name, where the command evaluates on several.
+    """
+    (benchmark,) = config.data.benchmarks
     return Context(
-        benchmark=config.data.benchmark,
+        benchmark=benchmark,
         seed=config.seed,
         device=device,
         config=" ".join([str(args.config), *args.overrides]),
         run_dir=config.run_dir,
         skip=skip,
+        store=store,
     )
+
+
+def split_by_store(config: Config) -> dict[str | None, Config]:
+    """Return the config for each store alone, by its name; a single store needs none."""
+    configs = config.store_configs
+    return {name if len(configs) > 1 else None: own for name, own in configs.items()}
 
 
 def evaluate_features(
@@ -85,22 +112,33 @@ def evaluate_features(
     args: argparse.Namespace,
     evaluate: Callable[[FeatureTable, Context, Config], dict[str, float]],
 ) -> None:
-    """Evaluate the features that the arguments of `features_parser` name, and print a table."""
+    """Evaluate the features that the arguments of `features_parser` name, on each store.
+
+    Prints a table for each.
+    """
     if not args.sources and not args.features:
         parser.error("expected one of --checkpoint, --baseline and --features")
     config = load_config(args.config, args.overrides)
+    if args.features:
+        require_one_store(config, "--features")
     device = resolve_device(config.device)
-    tables = {str(path): read_table(path, config) for path in args.features}
+    configs = split_by_store(config)
+    # A path that cannot be read is an error before the work is done.
+    given = {str(path): read_table(path, config) for path in args.features}
+    tables = {store: dict(given) for store in configs}
     if args.sources:
         with process_group(device):
-            all_inputs = build_inputs(args.sources, config, device, rank_info())
-            extracted = (extract_labeled(inputs) for inputs in all_inputs)
-            tables |= zip(map(name_source, args.sources), extracted, strict=True)
+            for store, own in configs.items():
+                all_inputs = build_inputs(args.sources, own, device, rank_info())
+                extracted = (extract_labeled(inputs) for inputs in all_inputs)
+                tables[store] |= zip(map(name_source, args.sources), extracted, strict=True)
     # Several ranks extract features together; one is enough for the rest.
-    if is_main():
-        context = make_context(args, config, device, skip=False)
-        rows = {name: evaluate(table, context, config) for name, table in tables.items()}
-        print_rows(config, next(iter(tables.values())).dataset, rows)
+    if not is_main():
+        return
+    for store, own in configs.items():
+        context = make_context(args, own, device, skip=False, store=store)
+        rows = {name: evaluate(table, context, own) for name, table in tables[store].items()}
+        print_rows(own, next(iter(tables[store].values())).dataset, rows, store=store)
 
 
 def extract_labeled(inputs: Inputs) -> FeatureTable:
@@ -119,7 +157,7 @@ def read_table(path: Path, config: Config) -> FeatureTable:
     wanted: dict[str, object] = {"stream": config.stream, "feature_level": config.feature_level}
     if table.encoder.baseline == RAW_PCA:
         found = {"benchmark": table.settings["benchmark"]}
-        wanted = {"benchmark": config.data.benchmark}
+        wanted = {"benchmark": config.data.benchmarks[0]}
     for key, value in wanted.items():
         if found[key] != value:
             raise FeatureFileError(
@@ -158,8 +196,20 @@ def check_finetuning(source: Path | Baseline, feature_level: int) -> None:
         )
 
 
-def print_rows(config: Config, dataset: str, rows: Mapping[str, Mapping[str, float]]) -> None:
-    """Print a table of metrics, and where they are recorded."""
+def print_rows(
+    config: Config,
+    dataset: str,
+    rows: Mapping[str, Mapping[str, float]],
+    *,
+    store: str | None = None,
+) -> None:
+    """Print a table of metrics, and where they are recorded.
+
+    `store` is its name, where the command evaluates on several.
+    """
     level = "" if config.feature_level == FINAL_LEVEL else f", level {config.feature_level}"
-    print(format_table(f"{dataset} {config.data.benchmark}, {config.stream}{level}, percent", rows))
+    where = f"{dataset} {config.data.benchmarks[0]}"
+    if store is not None:
+        where = f"{store}: {where}"
+    print(format_table(f"{where}, {config.stream}{level}, percent", rows))
     print(f"recorded in {config.run_dir / RESULTS}")

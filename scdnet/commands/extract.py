@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scdnet.commands.evaluation import extract_to_file, source_parser
+from scdnet.commands.evaluation import extract_to_file, require_one_store, source_parser
 from scdnet.config_file import load_config
 from scdnet.engine.device import resolve_device
 from scdnet.engine.distributed import is_main, rank_info
@@ -19,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    read = [path for path in (config.data.store, args.source) if isinstance(path, Path)]
+    store = require_one_store(config, "a features file")
+    read = [path for path in (store, args.source) if isinstance(path, Path)]
     if args.out.resolve() in [path.resolve() for path in read]:
         raise ScdnetError(
             f"{args.out}: the features are made from this file, which would be overwritten; "

@@ -7,6 +7,7 @@ from scdnet.commands.evaluation import (
     make_context,
     print_rows,
     source_parser,
+    split_by_store,
 )
 from scdnet.config_file import load_config
 from scdnet.data.clips import SINGLE_PROCESS
@@ -18,16 +19,17 @@ from scdnet.eval.protocols import evaluate_finetuning
 def main(argv: Sequence[str] | None = None) -> None:
     """Fine-tune the whole network with all labels, or with `finetune.label_fraction` of them.
 
-    Prints a table, appends to runs/<name>/results.jsonl and writes the scores there. What was
-    evaluated before, subset by subset, is skipped. A checkpoint that was trained on another store
-    makes it a transfer; --baseline random-init trains from scratch.
+    Prints a table for each store, appends to runs/<name>/results.jsonl and writes the scores there.
+    What was evaluated before, subset by subset, is skipped. A checkpoint that was not trained on a
+    store makes it a transfer; --baseline random-init trains from scratch.
     """
     parser = source_parser("finetune", main.__doc__)
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     check_finetuning(args.source, config.feature_level)
     device = resolve_device(config.device)
-    (inputs,) = build_inputs([args.source], config, device, SINGLE_PROCESS)
-    context = make_context(args, config, device, skip=True)
-    rows = evaluate_finetuning(inputs, context, config.finetune, config.data.views)
-    print_rows(config, inputs.store.dataset, rows)
+    for store, own in split_by_store(config).items():
+        (inputs,) = build_inputs([args.source], own, device, SINGLE_PROCESS)
+        context = make_context(args, own, device, skip=True, store=store)
+        rows = evaluate_finetuning(inputs, context, own.finetune, own.data.views)
+        print_rows(own, inputs.store.dataset, rows, store=store)

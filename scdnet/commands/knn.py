@@ -11,7 +11,7 @@ from scdnet.eval.protocols import evaluate_knn
 def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate by kNN retrieval of the test split in the training split.
 
-    Prints a table, appends to runs/<name>/results.jsonl and writes the scores there.
+    Prints a table for each store, appends to runs/<name>/results.jsonl and writes the scores there.
     """
     parser = features_parser("knn", main.__doc__)
     parser.add_argument(

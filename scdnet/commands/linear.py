@@ -9,7 +9,7 @@ from scdnet.eval.protocols import evaluate_linear
 def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate by a linear probe on frozen features.
 
-    Prints a table, appends to runs/<name>/results.jsonl and writes the scores there.
+    Prints a table for each store, appends to runs/<name>/results.jsonl and writes the scores there.
     """
     parser = features_parser("linear", main.__doc__)
     args = parser.parse_intermixed_args(argv)

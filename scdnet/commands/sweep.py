@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 from scdnet.cli import command_parser
 from scdnet.commands.results import main as print_results
 from scdnet.config import Config, Distinct, Section
-from scdnet.config_file import dump_config, find_config, load_config
+from scdnet.config_file import dump_config, find_config, load_config, merge_layers
 from scdnet.engine.logs import log
 from scdnet.engine.run.directory import CONFIG, check_same_run
 from scdnet.errors import ScdnetError
@@ -195,16 +195,14 @@ def make_jobs(sweep: Sweep, name: str, overrides: Sequence[str]) -> list[Job]:
     for seed in sweep.seeds:
         for display_name, own in sweep.rows.items():
             slug = re.sub(r"[^\w.+]+", "-", display_name).strip("-")
-            values = [
+            identity = [
                 f"runs_dir=runs/{name}",
                 f"protocols=[{','.join(sweep.protocols)}]",
-                *sweep.overrides,
-                *own,
                 f"display_name={json.dumps(display_name, ensure_ascii=False)}",
                 f"seed={seed}",
                 f"name={slug}_seed{seed}",
-                *overrides,
             ]
+            values = merge_layers(identity, sweep.overrides, own, overrides)
             config = load_config(sweep.config, values)
             if (config.run_dir / CONFIG).is_file():
                 check_same_run(config)

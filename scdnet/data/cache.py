@@ -1,4 +1,4 @@
-"""The sequences that views are cut from: cached in memory, or read from the store.
+"""The sequences that views are cut from: cached in memory, or read from the stores.
 
 Source: docs/data/caching.md.
 """
@@ -8,8 +8,9 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -80,6 +81,13 @@ class Batch(NamedTuple):
     length: Tensor  # (N,) int64
 
 
+class Sequences(Protocol):
+    """Sequences whose frames can be had in batches."""
+
+    def batches(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
+        """Yield the frames of each batch of indices (N,)."""
+
+
 class CachedSequences:
     """Sequences in the memory of the device that makes the views, or in main memory for a GPU.
 
@@ -107,8 +115,20 @@ class CachedSequences:
             yield Batch(frames, _offsets(length), length)
 
 
+class OffsetSequences:
+    """The sequences of one of several stores that lie end to end in `whole`, from `first` on."""
+
+    def __init__(self, whole: Sequences, first: int) -> None:
+        self._whole = whole
+        self._first = first
+
+    def batches(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
+        """Yield the frames of each batch of indices (N,) within the store."""
+        return self._whole.batches([index + self._first for index in batches])
+
+
 class StreamedSequences:
-    """Sequences that `num_workers` processes read from the store ahead of use.
+    """Sequences that `num_workers` processes read from the stores ahead of use.
 
     With 0 this process reads them on demand. For a GPU they arrive in pinned memory.
     """
@@ -173,68 +193,78 @@ def _next_of(loaded: Iterator[Tensor | StoreError]) -> Tensor:
 class StoreReader(Dataset[Tensor | StoreError]):
     """Reader of the frames of sequences (N,), end to end: `reader[index]` -> (C, F, M, V).
 
-    Each process opens the file for itself, which must still have the content `content_sha256`.
+    The sequences of `stores` are counted through. Each process opens the files for itself, which
+    must still have the same content.
     """
 
-    def __init__(self, config: DataConfig, content_sha256: str) -> None:
-        self._config = config
-        self._content_sha256 = content_sha256
+    def __init__(self, stores: Sequence[SequenceStore], config: DataConfig) -> None:
+        self._paths = [store.path for store in stores]
+        self._content_sha256 = [store.content_sha256 for store in stores]
+        # The number of the first sequence of each store.
+        self._first = np.cumsum([0, *map(len, stores[:-1])])
+        self._num_bodies = config.num_bodies
+        self._dtype = DTYPES[config.cache_dtype]
 
     @cached_property
-    def _store(self) -> SequenceStore:
-        store = open_sequences(self._config.store)
-        if store.content_sha256 != self._content_sha256:
+    def _stores(self) -> list[SequenceStore]:
+        return [
+            self._reopen(path, sha256)
+            for path, sha256 in zip(self._paths, self._content_sha256, strict=True)
+        ]
+
+    def _reopen(self, path: Path, content_sha256: str) -> SequenceStore:
+        store = open_sequences(path)
+        if store.content_sha256 != content_sha256:
             store.close()
-            raise StoreError(f"{store.path}: replaced by another store while it was being read")
+            raise StoreError(f"{path}: replaced by another store while it was being read")
         return store
+
+    def _read(self, index: int) -> np.ndarray:
+        number = int(np.searchsorted(self._first, index, side="right")) - 1
+        store = self._stores[number]
+        row = index - self._first[number]
+        return store.read_frames(store.offset[row], store.offset[row + 1])
 
     def __getitem__(self, index: np.ndarray) -> Tensor | StoreError:
         try:
-            bounds = zip(self._store.offset[index], self._store.offset[index + 1], strict=True)
-            frames = np.concatenate([self._store.read_frames(*piece) for piece in bounds])
+            frames = np.concatenate([self._read(i) for i in index])
         except StoreError as error:
             # The reading process raises it: raised here, it would bring a worker's traceback along.
             return error
-        return to_planes(frames, self._config.num_bodies, DTYPES[self._config.cache_dtype])
-
-
-Sequences = CachedSequences | StreamedSequences
+        return to_planes(frames, self._num_bodies, self._dtype)
 
 
 def open_frames(
-    store: SequenceStore,
+    stores: Sequence[SequenceStore],
     config: DataConfig,
     device: torch.device,
     *,
     free: Mapping[str, float],
-) -> tuple[Sequences, str]:
-    """Open the frames of `store` for views made on `device`.
+) -> tuple[CachedSequences | StreamedSequences, str]:
+    """Open the frames of `stores`, which have the same joints, for views made on `device`.
 
-    `free` has the free bytes of each memory. Returns also a description of where frames are cached.
-    Raises ScdnetError if they do not fit into the memory that `config.cache` names.
+    Their sequences lie end to end. `free` has the free bytes of each memory. Returns also a
+    description of where frames are cached. Raises ScdnetError if they do not fit into the memory
+    that `config.cache` names.
     """
-    length = torch.from_numpy(np.diff(store.offset))
-    num_frames = int(store.offset[-1])
-    size = num_frames * frame_size(config, store.skeleton.num_joints)
+    length = torch.from_numpy(np.concatenate([np.diff(store.offset) for store in stores]))
+    num_frames = int(length.sum())
+    num_joints = stores[0].skeleton.num_joints
+    size = num_frames * frame_size(config, num_joints)
     summary = f"frames ({size / GB:.2f} GB)"
     cache = choose_cache(config.cache, size, free)
     if cache == NONE:
-        return (
-            StreamedSequences(
-                StoreReader(config, store.content_sha256),
-                length,
-                num_workers=config.num_workers,
-                device=device,
-            ),
-            f"{summary} read from {store.path} by {config.num_workers} workers",
-        )
+        reader = StoreReader(stores, config)
+        streamed = StreamedSequences(reader, length, num_workers=config.num_workers, device=device)
+        paths = ", ".join(str(store.path) for store in stores)
+        return streamed, f"{summary} read from {paths} by {config.num_workers} workers"
     frames = torch.empty(
-        (COORDINATES, num_frames, config.num_bodies, store.skeleton.num_joints),
+        (COORDINATES, num_frames, config.num_bodies, num_joints),
         dtype=DTYPES[config.cache_dtype],
         device=device if cache == GPU else CPU,
     )
     first = 0
-    for block in store.frame_blocks():
+    for block in chain.from_iterable(store.frame_blocks() for store in stores):
         planes = to_planes(block, config.num_bodies, frames.dtype)
         frames[:, first : first + planes.shape[1]] = planes.to(frames.device)
         first += planes.shape[1]

@@ -1,4 +1,4 @@
-"""All sequences of a store, and the views of them."""
+"""Views of sequences, and all sequences of a store."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,9 +57,9 @@ def contiguous_ranks(num: int, world_size: int) -> Tensor:
     return torch.arange(num) * world_size // num
 
 
-@dataclass(frozen=True)
-class Clips:
-    """The frames of all sequences, and the settings of their views on `device`.
+@dataclass(frozen=True, kw_only=True)
+class ViewMaker:
+    """The frames of sequences, and the settings of their views on `device`.
 
     A seed gives the same views wherever the frames are cached, and whichever rank makes them.
     """
@@ -68,30 +68,12 @@ class Clips:
     # A description of where the frames are cached, for the log.
     cache_summary: str
     device: torch.device
-    label: Tensor  # (N,) int64
-    # The keys are benchmarks.
-    splits: Mapping[str, Tensor]  # (N,) bool
     name: np.ndarray  # (N,) str
-    class_names: tuple[str, ...]
-    dataset: str
     skeleton: Skeleton
-    # The path and the hash of the store, for messages and checkpoints.
-    store: Path
-    store_sha256: str
     config: DataConfig
     stream: str
     # The rank that makes views.
     rank_info: RankInfo = SINGLE_PROCESS
-
-    def split(self, *, train: bool) -> Tensor:
-        """Return the indices of the training or the test split, sorted. Raises StoreError."""
-        return split_rows(self.splits, self.config.benchmark, train=train, path=self.store)
-
-    @property
-    def has_test_split(self) -> bool:
-        """Check whether the benchmark has test sequences."""
-        is_train = self.splits.get(self.config.benchmark)
-        return is_train is not None and not bool(is_train.all())
 
     def training_views(
         self, batches: Sequence[Tensor], generator: Generator, tasks: Sequence[str] = ("scd",)
@@ -162,6 +144,36 @@ class Clips:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Clips(ViewMaker):
+    """The sequences of one store, with their classes and splits."""
+
+    label: Tensor  # (N,) int64
+    # The keys are benchmarks.
+    splits: Mapping[str, Tensor]  # (N,) bool
+    class_names: tuple[str, ...]
+    dataset: str
+    # The path and the hash of the store, for messages and checkpoints.
+    store: Path
+    store_sha256: str
+
+    @property
+    def benchmark(self) -> str:
+        """Return the benchmark whose splits count."""
+        (benchmark,) = self.config.benchmarks
+        return benchmark
+
+    def split(self, *, train: bool) -> Tensor:
+        """Return the indices of the training or the test split, sorted. Raises StoreError."""
+        return split_rows(self.splits, self.benchmark, train=train, path=self.store)
+
+    @property
+    def has_test_split(self) -> bool:
+        """Check whether the benchmark has test sequences."""
+        is_train = self.splits.get(self.benchmark)
+        return is_train is not None and not bool(is_train.all())
+
+
 def _to_device(tensors: Tensors, device: torch.device) -> Tensors:
     """Copy a named tuple of tensors to `device` by way of pinned memory.
 
@@ -213,25 +225,48 @@ def load_clips(
     `rank_info` is that of this rank; `free` has the free bytes of each memory, by default as
     measured. Raises ScdnetError if the frames do not fit into the memory that `config.cache` names.
     """
-    with open_sequences(config.store) as store:
+    (path,) = config.stores
+    with open_sequences(path) as store:
         free = free_memory(device) if free is None else free
-        sequences, cache_summary = open_frames(store, config, device, free=free)
-        return Clips(
+        sequences, cache_summary = open_frames([store], config, device, free=free)
+        return make_clips(
+            store,
             sequences,
-            cache_summary,
-            device,
-            label=torch.from_numpy(store.table.label),
-            splits=read_splits(store),
-            name=store.table.name,
-            class_names=store.class_names,
-            dataset=store.dataset,
-            skeleton=store.skeleton,
-            store=store.path,
-            store_sha256=store.content_sha256,
-            config=config,
-            stream=stream,
+            config,
+            stream,
+            device=device,
+            cache_summary=cache_summary,
             rank_info=rank_info,
         )
+
+
+def make_clips(
+    store: SequenceStore,
+    sequences: Sequences,
+    config: DataConfig,
+    stream: str,
+    *,
+    device: torch.device,
+    cache_summary: str,
+    rank_info: RankInfo,
+) -> Clips:
+    """Return the clips of an open store, whose frames are those of `sequences`."""
+    return Clips(
+        sequences=sequences,
+        cache_summary=cache_summary,
+        device=device,
+        label=torch.from_numpy(store.table.label),
+        splits=read_splits(store),
+        name=store.table.name,
+        class_names=store.class_names,
+        dataset=store.dataset,
+        skeleton=store.skeleton,
+        store=store.path,
+        store_sha256=store.content_sha256,
+        config=config,
+        stream=stream,
+        rank_info=rank_info,
+    )
 
 
 def read_splits(store: SequenceStore) -> dict[str, Tensor]:

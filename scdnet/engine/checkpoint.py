@@ -28,7 +28,7 @@ CONTENT = {
     "config": dict,
     # The result of `Skeleton.to_dict`.
     "skeleton": dict,
-    # The hash of the content of the store that it was trained on.
+    # The hash of the content of each store that it was trained on, with blanks between them.
     "store_sha256": str,
     # The number of completed epochs.
     "epoch": int,

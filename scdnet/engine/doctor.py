@@ -4,19 +4,19 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from scdnet.config import Config, DataConfig
 from scdnet.data.cache import CPU, GB, NONE, choose_cache, frame_size, free_memory
-from scdnet.data.clips import read_splits, split_rows
-from scdnet.data.store import SequenceStore, open_sequences
+from scdnet.data.mixture import TrainingRows, open_stores, select_training
+from scdnet.data.store import SequenceStore
 from scdnet.engine.build import build_model, build_objective, check_sizes
 from scdnet.engine.device import device_name, resolve_device
 from scdnet.engine.distributed import rank_info
@@ -61,22 +61,20 @@ def examine(config: Config) -> list[Finding]:
     ]
 
 
-def _look_into(data: DataConfig) -> tuple[Skeleton, int | None]:
-    """Return the skeleton of the store and the number of training sequences.
+def _look_into(data: DataConfig) -> tuple[Skeleton, tuple[int, ...] | None]:
+    """Return the skeleton of the stores and the number of training sequences of each.
 
-    The skeleton is the paper's if there is no store yet, the number None if there is no split.
+    The skeleton is the paper's if there is no store yet, the numbers None if there is no split.
     """
     skeleton = DEFAULT_SKELETON
     try:
-        with open_sequences(data.store) as store:
-            skeleton = store.skeleton
-            return skeleton, len(_training_rows(store, data))
+        with ExitStack() as stack:
+            stores = open_stores(data, stack)
+            skeleton = stores[0].skeleton
+            selected = select_training(stores, data.benchmarks)
+            return skeleton, tuple(len(train.rows) for train in selected)
     except (ScdnetError, OSError):
         return skeleton, None
-
-
-def _training_rows(store: SequenceStore, data: DataConfig) -> Tensor:
-    return split_rows(read_splits(store), data.benchmark, train=True, path=store.path)
 
 
 def check(name: str, find: Callable[[], str]) -> Finding:
@@ -125,40 +123,54 @@ def _count_parameters(model: SCDNet) -> str:
 def _check_store(config: Config, device: torch.device) -> Iterator[Finding]:
     data = config.data
     try:
-        with open_sequences(data.store) as store:
-            num_train = len(_training_rows(store, data))
-            num_test = len(store) - num_train
-            splits = f"{data.benchmark}: {num_train} training and {num_test} test sequences"
-            facts = f"{store.dataset}, joints of {store.skeleton.name}, {splits}"
-            yield Finding("store", f"{store.path}, {facts}")
-            yield from _check_frames(store, data, device)
+        with ExitStack() as stack:
+            stores = open_stores(data, stack)
+            selected = select_training(stores, data.benchmarks)
+            for store, benchmark, train in zip(stores, data.benchmarks, selected, strict=True):
+                yield Finding("store", _describe_store(store, benchmark, train))
+            yield from _check_frames(stores, data, device)
+            num_train = tuple(len(train.rows) for train in selected)
             yield check("batch", partial(_check_batch, config, num_train))
     except (ScdnetError, OSError) as error:
         yield Finding("store", str(error), is_problem=True)
 
 
+def _describe_store(store: SequenceStore, benchmark: str, train: TrainingRows) -> str:
+    num_train = int(store.is_train(benchmark).sum())
+    num_test = len(store) - num_train
+    splits = f"{benchmark}: {num_train} training and {num_test} test sequences"
+    if train.num_test or train.num_repeated:
+        splits += (
+            f"; not trained on: {train.num_test} test sequences of another store, "
+            f"{train.num_repeated} contained in an earlier one"
+        )
+    return f"{store.path}, {store.dataset}, joints of {store.skeleton.name}, {splits}"
+
+
 def _check_frames(
-    store: SequenceStore, data: DataConfig, device: torch.device
+    stores: Sequence[SequenceStore], data: DataConfig, device: torch.device
 ) -> Iterator[Finding]:
-    size = int(store.offset[-1]) * frame_size(data, store.skeleton.num_joints)
+    num_frames = sum(int(store.offset[-1]) for store in stores)
+    size = num_frames * frame_size(data, stores[0].skeleton.num_joints)
     free = free_memory(device)
     try:
         place = choose_cache(data.cache, size, free)
     except ScdnetError as error:
         yield Finding("frames", str(error), is_problem=True)
         return
-    where = "in the store"
+    where = "in the store" if len(stores) == 1 else "in the stores"
     if place in free:
         where = f"on the {place}, which has {_size(free[place])} free"
     yield Finding("frames", f"{_size(size)}, with data.cache={data.cache} {where}")
     if place == NONE and data.num_workers > 0 and SHARED_MEMORY.is_dir():
-        yield check("workers", partial(_check_workers, store, data))
+        yield check("workers", partial(_check_workers, stores, data))
 
 
-def _check_workers(store: SequenceStore, data: DataConfig) -> str:
+def _check_workers(stores: Sequence[SequenceStore], data: DataConfig) -> str:
     """Check that the batches that workers prepare, with the longest recordings, fit in memory."""
-    longest = np.sort(np.diff(store.offset))[-data.batch_size :].sum()
-    num_bytes = frame_size(data, store.skeleton.num_joints)
+    lengths = np.concatenate([np.diff(store.offset) for store in stores])
+    longest = np.sort(lengths)[-data.batch_size :].sum()
+    num_bytes = frame_size(data, stores[0].skeleton.num_joints)
     needed = data.num_workers * READY_BATCHES * int(longest) * num_bytes
     free = shutil.disk_usage(SHARED_MEMORY).free
     text = (
@@ -170,7 +182,7 @@ def _check_workers(store: SequenceStore, data: DataConfig) -> str:
     return text
 
 
-def _check_batch(config: Config, num_train: int) -> str:
+def _check_batch(config: Config, num_train: tuple[int, ...]) -> str:
     data = config.data
     model = config.model
     num_ranks = rank_info().world_size

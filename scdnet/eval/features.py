@@ -1,5 +1,6 @@
 """From checkpoint to features: the one path that all evaluations share."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,10 +87,19 @@ def load_encoder_or_baseline(
         stream=config.stream,
         seed=pretraining.get("seed"),
         epoch=checkpoint.epoch,
-        pretrained_on=Path(pretraining["data"]["store"]).stem if pretraining else None,
+        pretrained_on=_name_pretraining(pretraining),
+        pretrained_sha256=checkpoint.state["store_sha256"] if checkpoint.is_ours else None,
         display_name=pretraining.get("display_name") or None,
     )
     return at_level(encoder, level), record
+
+
+def _name_pretraining(config: Mapping[str, Any]) -> str | None:
+    """Return the names of the stores in a dumped config of a pretraining; None: not known."""
+    if not config:
+        return None
+    stores = config["data"]["store"]
+    return "+".join(Path(store).stem for store in ([stores] if isinstance(stores, str) else stores))
 
 
 def _build_baseline(name: ModuleBaseline, config: Config, skeleton: Skeleton) -> nn.Module:

@@ -86,12 +86,13 @@ def build_inputs(
     *,
     beside: Sequence[Baseline] = (),
 ) -> Iterator[Inputs]:
-    """Build the inputs for each checkpoint or baseline; they share the sequences.
+    """Build the inputs for each checkpoint or baseline; they share the sequences of one store.
 
     After them come those of the baselines `beside` a level of an encoder; raw and raw-pca, which
     have no levels, are then as they are.
     """
-    store = read_store_table(config.data.store)
+    (path,) = config.data.stores
+    store = read_store_table(path)
     settings = extraction_settings(config)
 
     @cache
@@ -126,7 +127,7 @@ def _raw_pca_inputs(config: Config, store: StoreTable) -> Inputs:
             f"feature_level={config.feature_level}: raw-pca has no levels; "
             "expected a checkpoint or --baseline random-init"
         )
-    benchmark = config.data.benchmark
+    (benchmark,) = config.data.benchmarks
     record = EncoderRecord(
         baseline=RAW_PCA,
         feature_level=FINAL_LEVEL,

@@ -46,6 +46,8 @@ class Context:
     run_dir: Path
     # Whether to skip evaluations that the run directory contains.
     skip: bool
+    # The name of the store, where the config lists several.
+    store: str | None = None
     # Warnings that were logged, each once.
     warnings: set[str] = field(default_factory=set)
 
@@ -83,6 +85,7 @@ class Context:
             **dict(encoder),
             protocol=protocol,
             dataset=store.dataset,
+            store=self.store,
             store_sha256=store.store_sha256,
             benchmark=self.benchmark,
             num_test=len(rows),
@@ -213,8 +216,9 @@ def evaluate_finetuning(
     settings = {**inputs.settings, "finetune": section, "views": views.model_dump(mode="json")}
     settings["dropout"] = encoder.sizes.dropout
     is_semi = config.label_fraction < 1
-    is_transfer = inputs.record.pretrained_on not in (None, Path(store.store).stem)
-    protocol: Protocol = "semi" if is_semi else "transfer" if is_transfer else "finetune"
+    pretrained_sha256 = inputs.record.pretrained_sha256
+    is_known = pretrained_sha256 is None or store.store_sha256 in pretrained_sha256.split()
+    protocol: Protocol = "semi" if is_semi else "finetune" if is_known else "transfer"
     results = {}
     for subset in range(config.num_subsets if is_semi else 1):
         seed = derive_seed(context.seed, subset)

@@ -63,7 +63,7 @@ def extract_raw_pca(clips: Clips) -> Tensor:
     training split is too small or all its sequences are alike.
     """
     train = clips.split(train=True)
-    where = f"{clips.store}: raw-pca: the training split of {clips.config.benchmark!r}"
+    where = f"{clips.store}: raw-pca: the training split of {clips.benchmark!r}"
     if len(train) < SEQUENCES_PER_COMPONENT:
         raise ScdnetError(
             f"{where} has {len(train)} sequences, expected at least {SEQUENCES_PER_COMPONENT}: "

@@ -85,8 +85,10 @@ class EncoderRecord(BaseModel):
     seed: Annotated[int | None, Key("repetition", may_differ=True)]
     # Completed epochs of the pretraining.
     epoch: Annotated[int | None, Key("row", may_differ=True)]
-    # The file name of the store of the pretraining, without suffix.
+    # The file name of the store of the pretraining, without suffix; of several, joined by `+`.
     pretrained_on: Annotated[str | None, Key("variant", may_differ=True)] = None
+    # The hashes of the content of the stores of the pretraining, with blanks between them.
+    pretrained_sha256: Annotated[str | None, Key("info")] = None
     display_name: Annotated[str | None, Key("info")] = None
 
     @classmethod
@@ -123,6 +125,8 @@ class EvaluationRecord(EncoderRecord):
     label_fraction: Annotated[float | None, Key("row", tag="{:g}")] = None
     # Linear: the kind of probe.
     probe: Annotated[str | None, Key("row", label="{}", tag="{}", usual="sgd")] = None
+    # The name of the store, where the config lists several.
+    store: Annotated[str | None, Key("info", tag="{}")] = None
     # kNN: the store that replaces the training split.
     gallery: Annotated[str | None, Key("row", label="gallery {}", tag="from_{}")] = None
     gallery_sha256: Annotated[str | None, Key("variant")] = None

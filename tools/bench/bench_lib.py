@@ -134,7 +134,7 @@ def synthetic_clips(config: Config, device: torch.device) -> tuple[Clips, list[T
         cache_summary="noise",
         device=device,
         label=torch.zeros(num, dtype=torch.long),
-        splits={config.data.benchmark: torch.ones(num, dtype=torch.bool)},
+        splits={config.data.benchmarks[0]: torch.ones(num, dtype=torch.bool)},
         name=np.array([f"noise{i:09}" for i in range(num)]),
         class_names=("noise",),
         dataset="noise",

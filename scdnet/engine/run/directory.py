@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from scdnet.config import Config
-from scdnet.config_file import LENGTHS, changed_keys, dump_config
-from scdnet.data.store import open_sequences
+from scdnet.config_file import LENGTHS, changed_keys, dump_config, with_defaults
+from scdnet.data.mixture import read_hashes
 from scdnet.engine.logs import log
 from scdnet.engine.run.checkpoints import find_checkpoints
 from scdnet.engine.run.lock import LOCK
@@ -18,13 +18,13 @@ from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
 
 CONFIG = "config.yaml"
-# The hash of the content of the store, for a run that has no checkpoint yet.
+# The hash of the content of each store, for a run that has no checkpoint yet.
 STORE = "store.sha256"
 # Names of what evaluations of baselines leave in the directory before the training.
 MAY_COME_FIRST = (
     LOCK,
     "results.jsonl",
-    "features.h5",
+    "features*.h5",
     "*_random-init.*",
     "*_raw.*",
     "*_raw-pca.*",
@@ -40,7 +40,7 @@ FREE_TO_CHANGE = {
     "eval_max_clips",
     "save_every",
     "keep_checkpoints",
-    # The content of the store counts, not its path.
+    # The content of the stores counts, not their paths.
     "data.store",
     "data.cache",
     "data.num_workers",
@@ -115,28 +115,38 @@ def check_same_run(config: Config) -> None:
         ) from None
     check_resumable(saved, config, path)
     path = config.run_dir / STORE
-    if path.is_file() and config.data.store.is_file():
+    if path.is_file() and all(store.is_file() for store in config.data.stores):
         saved_sha256 = path.read_text(encoding="utf-8", errors="replace").strip()
-        with open_sequences(config.data.store) as store:
-            check_same_store(saved_sha256, store.content_sha256, config, path)
+        check_same_stores(saved_sha256, read_hashes(config.data.stores), config, path)
 
 
-def check_same_store(saved_sha256: str, store_sha256: str, config: Config, path: Path) -> None:
-    """Raise RunDirError if the run in whose file `path` a hash is saved read another content.
+def check_same_stores(saved_sha256: str, store_sha256: str, config: Config, path: Path) -> None:
+    """Raise RunDirError if the run in whose file `path` hashes are saved read another content.
 
-    `store_sha256` is the hash of what the store of `config` contains now.
+    `store_sha256` are the hashes of what the stores of `config` contain now.
     """
-    if saved_sha256 != store_sha256:
-        raise RunDirError(
-            f"{path}: cannot resume: {config.data.store} has another content than the store that "
-            "this run was started with; restore that one, or start a new run under another name="
-        )
+    if saved_sha256 == store_sha256:
+        return
+    saved = saved_sha256.split()
+    now = store_sha256.split()
+    changed = [
+        str(store)
+        for store, old, new in zip(config.data.stores, saved, now, strict=False)
+        if old != new
+    ]
+    that = "the store that this run was started with; restore that one"
+    what = f"{', '.join(changed)} has another content than {that}"
+    if len(saved) != len(now):
+        what = f"the run was started with {len(saved)} stores, data.store has {len(now)}"
+    elif sorted(saved) == sorted(now):
+        what = "data.store lists the stores of this run in another order; restore their order"
+    raise RunDirError(f"{path}: cannot resume: {what}, or start a new run under another name=")
 
 
 def prepare_run_dir(
     config: Config, store_sha256: str, *, fresh: bool, overwrite: bool = False
 ) -> None:
-    """Make the directory; write the resolved config and the hash of the store's content to it.
+    """Make the directory; write the resolved config and the hashes of the stores' content to it.
 
     If the run starts `fresh`, what an earlier start left goes; with `overwrite` everything does.
     """
@@ -176,11 +186,14 @@ def _remove(path: Path) -> None:
 
 
 def check_resumable(saved: Mapping[str, Any], config: Config, path: Path) -> None:
-    """Raise RunDirError if the config `saved` in `path` differs in a key that must not change."""
+    """Raise RunDirError if the config `saved` in `path` differs in a key that must not change.
+
+    A key that was added since then has its default.
+    """
     is_multistep = config.optim.schedule == "multistep"
     changed = [
         f"{key} is {old} in the run, {new} in the config"
-        for key, (old, new) in changed_keys(saved, dump_config(config)).items()
+        for key, (old, new) in changed_keys(with_defaults(saved), dump_config(config)).items()
         if key not in FREE_TO_CHANGE
         and not key.startswith(EVALUATION)
         and not (is_multistep and _is_other_length(key, old, new))

@@ -1,16 +1,53 @@
 """An epoch of pretraining: the order of its batches, and its random state."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Generator, Tensor
 
 from scdnet.data.clips import sample_batches
+from scdnet.data.mixture import apportion
 from scdnet.engine.device import derive_seed
 from scdnet.errors import ScdnetError
 
 
+def draw_sequences(
+    stores: Sequence[Tensor],
+    shares: Sequence[float] | None,
+    number: int,
+    *,
+    size: int,
+    seed: int,
+) -> Tensor:
+    """Return the sequences that the epoch `number` draws from those of each store (n,).
+
+    Without `shares` these are all of them. Else each store gives its share of `size` sequences: the
+    next ones in endless passes over the store, so that of one store all are drawn equally often.
+    They depend on seed and number only.
+    """
+    if shares is None:
+        return torch.cat(list(stores))
+    drawn = []
+    for store, (rows, count) in enumerate(zip(stores, apportion(size, shares), strict=True)):
+        first = number * count
+        passes = range(first // len(rows), (first + count - 1) // len(rows) + 1)
+        orders = [
+            rows[torch.randperm(len(rows), generator=_pass_generator(seed, number, store))]
+            for number in passes
+        ]
+        start = first - passes.start * len(rows)
+        drawn.append(torch.cat(orders)[start : start + count])
+    return torch.cat(drawn)
+
+
+def _pass_generator(seed: int, number: int, store: int) -> Generator:
+    # Seeds of epochs are those of two numbers, which are the same as of three that end in 0.
+    return Generator().manual_seed(derive_seed(seed, number, store + 1))
+
+
 class Epoch:
-    """One pass over the `sequences` (N,); order and views depend on seed and number only.
+    """The steps on `sequences` (N,), each once; order and views depend on seed and number only.
 
     Its state, part of a checkpoint, is what it takes to continue after any of its steps.
     """

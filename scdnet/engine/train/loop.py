@@ -9,14 +9,14 @@ from typing import Any
 
 from torch import Tensor
 
-from scdnet.data.clips import Clips
+from scdnet.data.mixture import Mixture
 from scdnet.engine.device import gpu_memory_gb, random_states, restore_random_states
 from scdnet.engine.distributed import is_main, run_on_main
 from scdnet.engine.logs import Metrics, TimedIterator, log
 from scdnet.engine.run.checkpoints import RunCheckpoints
 from scdnet.engine.run.signals import StopRequest
 from scdnet.engine.train.diagnostics import COLLAPSED
-from scdnet.engine.train.epoch import Epoch
+from scdnet.engine.train.epoch import Epoch, draw_sequences
 from scdnet.engine.train.interval import Interval
 from scdnet.engine.train.plan import Plan
 from scdnet.engine.train.run_log import RunLog
@@ -24,8 +24,8 @@ from scdnet.engine.train.state import Training
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
 
-# Computes metrics of an encoder on clips.
-Score = Callable[[DualPathEncoder, Clips], Metrics]
+# Computes metrics of an encoder.
+Score = Callable[[DualPathEncoder], Metrics]
 # Two views (N, C, T, V, M) of a batch for each task.
 Views = tuple[Tensor, ...]
 
@@ -42,20 +42,17 @@ class Run:
 
     plan: Plan
     training: Training
-    clips: Clips
+    clips: Mixture
     checkpoints: RunCheckpoints
     score: Score | None
     stop: StopRequest
     warned_of_collapse: bool = False
-    # The training sequences (N,).
-    sequences: Tensor = field(init=False)
     epoch: Epoch = field(init=False)
     # The steps since the last line of metrics.
     interval: Interval = field(init=False)
     log: RunLog = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sequences = self.clips.split(train=True)
         self.epoch = self._make_epoch(self.training.epoch)
         unfinished = self.training.unfinished
         pending = unfinished.get("metrics")
@@ -146,7 +143,14 @@ class Run:
 
     def _make_epoch(self, number: int) -> Epoch:
         plan = self.plan
-        return Epoch(number, self.sequences, seed=plan.seed, batch_size=plan.batch_size)
+        sequences = draw_sequences(
+            self.clips.training_sequences,
+            self.clips.config.shares,
+            number,
+            size=plan.steps_per_epoch * plan.batch_size,
+            seed=plan.seed,
+        )
+        return Epoch(number, sequences, seed=plan.seed, batch_size=plan.batch_size)
 
     def _make_interval(self, first: int) -> Interval:
         return Interval(
@@ -195,7 +199,7 @@ class Run:
         """Compute the score of the query encoder without changing the training that follows."""
         states = random_states()
         model = self.training.model
-        metrics = score(model.query.encoder, self.clips)
+        metrics = score(model.query.encoder)
         restore_random_states(states)
         model.train()
         # All ranks must decide alike on what is best.

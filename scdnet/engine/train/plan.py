@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scdnet.config import Config
-from scdnet.engine.build import resolve_sizes
+from scdnet.engine.build import NumTrain, resolve_sizes, total
 from scdnet.engine.run.checkpoints import Progress
 
 # Steps between two lines of metrics where the config counts steps.
@@ -100,10 +100,10 @@ class Plan:
         return f"step {step + 1} (counted from 1)"
 
 
-def make_plan(config: Config, num_train: int, origin: dict[str, Any]) -> Plan:
+def make_plan(config: Config, num_train: NumTrain, origin: dict[str, Any]) -> Plan:
     """Return the plan of a run on `num_train` training sequences."""
     batch_size, queue_size = resolve_sizes(config.data, config.model, num_train)
-    steps_per_epoch = num_train // batch_size
+    steps_per_epoch = total(num_train) // batch_size
     in_epochs = config.optim.steps is None
     unit_length = steps_per_epoch if in_epochs else 1
     return Plan(

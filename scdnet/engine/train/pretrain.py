@@ -11,12 +11,14 @@ from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.config_file import dump_config
-from scdnet.data.clips import SINGLE_PROCESS, Clips, RankInfo
+from scdnet.data.clips import SINGLE_PROCESS, RankInfo
+from scdnet.data.mixture import Mixture, apportion
 from scdnet.engine.build import (
+    NumTrain,
     build_model,
     build_objective,
     check_sizes,
-    open_clips,
+    open_mixture,
 )
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from scdnet.engine.device import (
@@ -43,13 +45,14 @@ from scdnet.engine.run.checkpoints import LAST, RunCheckpoints, progress_of
 from scdnet.engine.run.directory import (
     check_resumable,
     check_run_dir,
-    check_same_store,
+    check_same_stores,
     prepare_run_dir,
 )
 from scdnet.engine.run.lock import locked
 from scdnet.engine.run.signals import StopRequest
-from scdnet.engine.train.loop import Run, Score
+from scdnet.engine.train.loop import Run
 from scdnet.engine.train.plan import Plan, counted_in_steps, make_plan
+from scdnet.engine.train.scoring import StoreScore, make_score
 from scdnet.engine.train.state import Training
 from scdnet.engine.train.step import train_step
 from scdnet.models.encoder import NUM_LEVELS, PATHS
@@ -63,7 +66,7 @@ def pretrain(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    score: Score | None = None,
+    score: StoreScore | None = None,
     stop: StopRequest | None = None,
 ) -> Path:
     """Pretrain an encoder as `config` describes, with a checkpoint at the end.
@@ -72,8 +75,9 @@ def pretrain(
         config: The run. Everything is written to `config.run_dir`.
         resume: Continue from the newest whole checkpoint of the run, if there is one.
         overwrite: Replace a run of the same name.
-        score: Computes metrics of an encoder on clips every `config.eval_every` epochs, for example
-            `scdnet.eval.knn.score_1nn`; `knn@1` chooses the best checkpoint.
+        score: Computes metrics of an encoder on the clips of a store every `config.eval_every`
+            epochs, for example `scdnet.eval.knn.score_1nn`. `knn@1`, of several stores its mean,
+            chooses the best checkpoint.
         stop: Ends the run with a checkpoint after the step in which its `signal` is set.
 
     Returns:
@@ -93,8 +97,8 @@ def pretrain(
     with process_group(device), ExitStack() as stack:
         run_on_main(lambda: stack.enter_context(locked(config.run_dir)))
         resuming = run_on_main(lambda: check_run_dir(config, resume=resume, overwrite=overwrite))
-        clips = open_clips(config.data, config.stream, device, ranks=ranks)
-        num_train = len(clips.split(train=True))
+        clips = open_mixture(config.data, config.stream, device, ranks=ranks)
+        num_train = clips.num_train
         _check_sizes(config, num_train, ranks)
         disable_malloc_trim()
         seed_everything(config.seed)
@@ -111,9 +115,9 @@ def pretrain(
                 config, clips.store_sha256, fresh=not resuming, overwrite=overwrite
             )
         )
-        score = _check_score(score, config, clips)
+        scores = make_score(score, clips.stores) if score and config.eval_every else None
         stop = stop or StopRequest()
-        Run(plan, training, clips, checkpoints, score, stop).train(config.run_dir)
+        Run(plan, training, clips, checkpoints, scores, stop).train(config.run_dir)
     return config.run_dir / LAST
 
 
@@ -123,7 +127,7 @@ def start_training(
     device: torch.device,
     *,
     ranks: RankInfo = SINGLE_PROCESS,
-    num_train: int | None = None,
+    num_train: NumTrain | None = None,
 ) -> Training:
     """Return a training at its start: fresh weights, optimizer, schedule and step.
 
@@ -159,30 +163,16 @@ def start_training(
     return Training(model, optimizer, make_schedule(optimizer, config.optim), step)
 
 
-def _make_plan(config: Config, clips: Clips) -> Plan:
+def _make_plan(config: Config, clips: Mixture) -> Plan:
     origin = {
         "config": dump_config(config),
         "skeleton": clips.skeleton.to_dict(),
         "store_sha256": clips.store_sha256,
     }
-    return make_plan(config, len(clips.split(train=True)), origin)
+    return make_plan(config, clips.num_train, origin)
 
 
-def _check_score(score: Score | None, config: Config, clips: Clips) -> Score | None:
-    """Return `score`, or None with a warning if the sequences cannot be evaluated."""
-    if score is None or not config.eval_every:
-        return None
-    if not clips.has_test_split:
-        missing = f"benchmark {config.data.benchmark!r} has no test split"
-    elif len(clips.label.unique()) < 2:
-        missing = f"all sequences have the class {clips.class_names[int(clips.label[0])]!r}"
-    else:
-        return score
-    log(f"warning: {clips.store}: {missing}, so eval_every has no effect")
-    return None
-
-
-def _check_sizes(config: Config, num_train: int, ranks: RankInfo) -> None:
+def _check_sizes(config: Config, num_train: NumTrain, ranks: RankInfo) -> None:
     warning = check_sizes(
         config.data, config.model, num_train=num_train, num_ranks=ranks.world_size
     )
@@ -190,14 +180,16 @@ def _check_sizes(config: Config, num_train: int, ranks: RankInfo) -> None:
         log(f"warning: {warning}")
 
 
-def _announce(config: Config, clips: Clips, plan: Plan, objective: Objective) -> None:
+def _announce(config: Config, clips: Mixture, plan: Plan, objective: Objective) -> None:
     """Log what the run trains on and for how long, what it does not train, and the chance level."""
     for path in PATHS:
         level = objective.trained_level(path)
         if level < NUM_LEVELS:
             part = f" above level {level}" if level else ""
             log(f"warning: The {path} path{part} receives no gradient: no query uses it.")
-    num_train = len(clips.split(train=True))
+    num_train = sum(clips.num_train)
+    for line in describe_mixture(clips, plan):
+        log(line)
     auto = f"a queue of {plan.queue_size} keys, " if config.model.queue_size == "auto" else ""
     chance = len(objective.pairs) * math.log(1 + plan.queue_size)
     log(
@@ -213,10 +205,32 @@ def _announce(config: Config, clips: Clips, plan: Plan, objective: Objective) ->
         log(f"{plan.summary}. {counted_in_steps(config)}")
 
 
+def describe_mixture(clips: Mixture, plan: Plan) -> list[str]:
+    """Describe what a run on several stores draws of each, and what it leaves out."""
+    if len(clips.stores) == 1:
+        return []
+    lines = []
+    size = plan.steps_per_epoch * plan.batch_size
+    shares = clips.config.shares
+    counts = clips.num_train if shares is None else apportion(size, shares)
+    for own, train, count in zip(clips.stores.values(), clips.train, counts, strict=True):
+        line = (
+            f"{own.store}, {own.benchmark}: {len(train.rows)} training sequences, "
+            f"{100 * count / sum(counts):.1f} % of what is drawn"
+        )
+        reasons = {
+            "test sequences of another store": train.num_test,
+            "contained in an earlier store": train.num_repeated,
+        }
+        left_out = [f"{num} {reason}" for reason, num in reasons.items() if num]
+        lines.append(f"{line}; left out: {', '.join(left_out)}" if left_out else line)
+    return lines
+
+
 def _load_newest(
     training: Training,
     checkpoints: RunCheckpoints,
-    clips: Clips,
+    clips: Mixture,
     plan: Plan,
     *,
     config: Config,
@@ -237,7 +251,7 @@ def _load_newest(
             "use a file system that all ranks share"
         )
     check_resumable(checkpoint.state["config"], config, path)
-    check_same_store(checkpoint.state["store_sha256"], clips.store_sha256, config, path)
+    check_same_stores(checkpoint.state["store_sha256"], clips.store_sha256, config, path)
     training.load_checkpoint(checkpoint, seed=config.seed, ranks=ranks)
     start = plan.state_start(progress_of(checkpoint.state))
     log(f"Resuming from {start}. Checkpoint: {path}")
