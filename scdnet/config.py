@@ -56,12 +56,11 @@ def _is_share(value: object) -> bool:
 
 
 def name_stores(stores: Sequence[str | Path]) -> tuple[str, ...]:
-    """Return a short name for each store: its file name without suffix, numbered if it repeats."""
+    """Return a name for each store: its file name without suffix, numbered if one repeats."""
     stems = [Path(store).stem for store in stores]
-    return tuple(
-        stem if stems.count(stem) == 1 else f"{stem}_{number}"
-        for number, stem in enumerate(stems, 1)
-    )
+    if len(set(stems)) == len(stems):
+        return tuple(stems)
+    return tuple(f"{number}_{stem}" for number, stem in enumerate(stems, 1))
 
 
 class Section(BaseModel):

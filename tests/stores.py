@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from scdnet.data.store import INTEGER_COLUMNS, SequenceTable, hash_content
+from scdnet.data.store import INTEGER_COLUMNS, SequenceTable, SkeletonSequence, hash_content
+from scdnet.data.store_writer import StoreWriter
+from scdnet.raw.normalize import normalize
 from scdnet.skeleton import Skeleton
+from scdnet.skeletons import NTU_25
 
 # A skeleton of one's own: a chain without sides, whose sets of joints differ in size.
 CRANE = Skeleton(
@@ -20,6 +24,34 @@ CRANE = Skeleton(
     spine=((0,), (1, 2, 3)),
     shoulders=((2,), (3,)),
 )
+
+
+def write_named_store(
+    path: Path,
+    train: Sequence[str],
+    test: Sequence[str] = (),
+    *,
+    skeleton: Skeleton = NTU_25,
+    seed: int = 0,
+    frames: int = 20,
+) -> Path:
+    """Write a store of sequences with given names, of two classes in turn.
+
+    The frames of a sequence depend on its name and the seed alone, so that stores can share
+    recordings.
+    """
+    with StoreWriter(
+        path, skeleton=skeleton, dataset=path.stem, class_names=("a", "b"), created_by="a test"
+    ) as writer:
+        for i, name in enumerate(sorted((*train, *test))):
+            rng = np.random.default_rng([seed, *name.encode()])
+            joints = rng.normal(size=(2, frames + rng.integers(5), skeleton.num_joints, 3))
+            # Scores of 2-D joints are positive.
+            joints = normalize(np.abs(joints) if skeleton.dims == 2 else joints, skeleton)
+            writer.append(SkeletonSequence(joints, name, i % 2))
+        is_train = np.isin(writer.table().name, list(train))
+        writer.finish({"xsub": is_train, "everybody": np.ones_like(is_train)})
+    return path
 
 
 def rehash(path: Path) -> str:

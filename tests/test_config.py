@@ -5,12 +5,22 @@ from typing import get_args
 import pytest
 import yaml
 
-from scdnet.config import Config, Stream
-from scdnet.config_file import ConfigError, changed_keys, dump_config, find_config, load_config
+from scdnet.config import Config, Stream, name_stores
+from scdnet.config_file import (
+    ConfigError,
+    changed_keys,
+    dump_config,
+    find_config,
+    load_config,
+    merge_layers,
+    with_defaults,
+)
 from scdnet.data.views import STREAMS
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "configs/ntu60_xsub.yaml"
+EACH = "expected a value for each of the stores in data.store"
+SHARES = "expected finite numbers greater than 0, one for each store"
 
 
 def write(path: Path, text: str) -> Path:
@@ -130,6 +140,64 @@ def test_steps_and_epochs_in_one_place_are_an_error_that_names_it(tmp_path: Path
         load_config(PAPER, ["optim.steps=9", "optim.epochs=3"])
 
 
+def test_a_later_layer_of_overrides_replaces_the_length_of_those_before_it():
+    base = ["seed=1", "optim={epochs: 9, lr: 0.5}"]
+    merged = merge_layers(base, ["optim.epochs=5", "data.store=[a.h5, b.h5]"], ["optim.steps=40"])
+    assert merged == ["seed=1", "optim.lr=0.5", "data.store=[a.h5, b.h5]", "optim.steps=40"]
+    config = load_config(PAPER, merged)
+    assert (config.optim.steps, config.optim.epochs, config.optim.lr) == (40, None, 0.5)
+    # A layer without a length changes nothing; evaluations have one of their own.
+    for layer in ([], ["optim.lr=1", "linear.optim.epochs=3"], ["optim.steps=null"]):
+        assert merge_layers(["optim.epochs=5"], layer) == ["optim.epochs=5", *layer]
+    both = merge_layers(["optim.epochs=5"], ["optim.steps=9", "optim.epochs=3"])
+    with pytest.raises(ConfigError, match="found both"):
+        load_config(PAPER, both)
+
+
+def test_several_stores_have_a_benchmark_and_a_share_each(tmp_path: Path):
+    listed = ["data.store=[a.h5, d/b.h5]", "data.benchmark=[xsub, xview]", "data.sampling=[3, 1]"]
+    config = load_config(PAPER, listed)
+    assert config.data.stores == (Path("a.h5"), Path("d/b.h5"))
+    assert config.data.benchmarks == ("xsub", "xview")
+    assert config.data.shares == (3, 1)
+    text = yaml.safe_dump(dump_config(config))
+    assert load_config(write(tmp_path / "config.yaml", text)) == config
+    # The config of a store alone is the one that names it alone.
+    alone = ["data.store=d/b.h5", "data.benchmark=xview"]
+    assert config.store_configs["b"] == load_config(PAPER, alone)
+    assert list(config.store_configs) == ["a", "b"]
+    config = load_config(PAPER, ["data.store=[a.h5, b.h5]"])
+    assert (config.data.benchmarks, config.data.shares) == (("xsub", "xsub"), None)
+    assert load_config(PAPER, ["data.store=[a.h5, b.h5]", "data.sampling=equal"]).data.shares == (
+        1,
+        1,
+    )
+
+
+def test_a_single_store_is_none_of_several():
+    assert load_config(PAPER, ["data.store=[a.h5]"]) == load_config(PAPER, ["data.store=a.h5"])
+    # As with data.store=... beside the config of a run on several.
+    config = load_config(PAPER, ["data.store=a.h5", "data.sampling=[1, 2]"])
+    assert config.data.shares is None and config.data.benchmarks == ("xsub",)
+
+
+@pytest.mark.parametrize(
+    ("stores", "names"),
+    [
+        (["data/a.h5", "b.h5"], ("a", "b")),
+        (["x/d.h5", "y/d.h5", "d_2.h5"], ("1_d", "2_d", "3_d_2")),
+    ],
+)
+def test_stores_have_distinct_names(stores: list[str], names: tuple[str, ...]):
+    assert name_stores(stores) == names
+
+
+def test_a_key_that_a_dumped_config_lacks_has_its_default():
+    dumped = dump_config(load_config(PAPER, ["seed=3"]))
+    del dumped["data"]["sampling"]
+    assert changed_keys(with_defaults(dumped), dump_config(load_config(PAPER))) == {"seed": (3, 0)}
+
+
 def test_a_list_is_replaced_as_a_whole():
     assert load_config(PAPER, ["optim.milestones=[3, 5]"]).optim.milestones == (3, 5)
 
@@ -162,6 +230,22 @@ def test_off_is_read_as_it_is_written():
         ("finetune.optim.steps=9", "finetune.optim.steps: unknown key; did you mean 'finetune."),
         ("optim={epochs: 3, steps: 9}", "expected optim.epochs or optim.steps, found both"),
         ("model.queue_size=0", "model.queue_size: expected greater than or equal to 1, found 0"),
+        ("data.store=[]", "data.store: expected a path or a list of paths, found []"),
+        ("data.store=[a.h5, 3]", "data.store: expected a path or a list of paths, found ['a.h5', "),
+        ("data.store=[a.h5, ./a.h5]", "data.store: expected each store once, a.h5 is listed twice"),
+        ("data.sampling=even", "data.sampling: expected 'proportional' or 'equal', found 'even'"),
+        *(
+            (f"data.sampling={shares}", f"data.sampling: {SHARES}, found {found}")
+            for shares, found in {
+                "[]": "[]",
+                "[1, 0]": "[1, 0]",
+                "[-1, 2]": "[-1, 2]",
+                "[1, .nan]": "[1, nan]",
+                "[.inf, 1]": "[inf, 1]",
+                "[1, all]": "[1, 'all']",
+                "[1, true]": "[1, True]",
+            }.items()
+        ),
         ("model.queue_size=all", "model.queue_size: expected a valid integer, unable to parse"),
     ],
 )
@@ -174,6 +258,17 @@ def test_a_bad_value_on_the_command_line_is_named_with_its_key(override: str, me
     ("override", "message"),
     [
         ("optim.epochs=null", "expected optim.epochs or optim.steps, found neither"),
+        *(
+            (f"data={{store: [a.h5, b.h5], {key}: {value}}}", f"data.{key}: {EACH}, 2, found {num}")
+            for key, value, num in (
+                ("benchmark", "[xsub]", 1),
+                ("benchmark", "[]", 0),
+                ("benchmark", "[xsub, xview, xset]", 3),
+                ("sampling", "[1]", 1),
+                ("sampling", "[1, 2, 3]", 3),
+            )
+        ),
+        ("data.benchmark=[xsub, xview]", f"data.benchmark: {EACH}, 1, found 2"),
         ("data.batch_size=9000", "data.batch_size 9000 exceeds model.queue_size 8192"),
         ("model.num_heads=3", "model.embed_dim 2048 is not a multiple of model.num_heads 3"),
         (

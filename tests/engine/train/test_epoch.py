@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from scdnet.engine.train.epoch import Epoch
+from scdnet.engine.train.epoch import Epoch, draw_sequences
 from scdnet.errors import ScdnetError
 
 
@@ -43,3 +43,54 @@ def test_the_state_of_an_epoch_of_another_length_is_refused():
     state = {**make_epoch().state_dict(), "steps": 4}
     with pytest.raises(ScdnetError, match="cannot continue after step 4 of 3"):
         make_epoch().load_state_dict(state)
+
+
+# Two stores, of 20 and of 3 sequences.
+STORES = (torch.arange(20), torch.tensor([100, 101, 102]))
+
+
+def draw(number: int, shares: tuple[float, ...] | None, *, size: int = 12, seed: int = 0):
+    return draw_sequences(STORES, shares, number, size=size, seed=seed)
+
+
+def test_without_shares_an_epoch_has_all_sequences_of_all_stores():
+    for number in range(2):
+        assert draw(number, None).tolist() == [*range(20), 100, 101, 102]
+
+
+@pytest.mark.parametrize(
+    ("shares", "counts"), [((1, 1), (6, 6)), ((3, 1), (9, 3)), ((1, 5), (2, 10))]
+)
+def test_an_epoch_has_the_share_of_each_store(shares: tuple[float, ...], counts: tuple[int, ...]):
+    for number in range(5):
+        drawn = draw(number, shares)
+        assert ((drawn < 100).sum(), (drawn >= 100).sum()) == counts
+
+
+@pytest.mark.parametrize("shares", [(1, 1), (5, 1), (1, 5)])
+def test_sequences_of_a_store_are_drawn_equally_often_at_any_time(shares: tuple[float, ...]):
+    drawn = torch.empty(0, dtype=torch.long)
+    for number in range(7):
+        drawn = torch.cat([drawn, draw(number, shares)])
+        for rows in STORES:
+            counts = (drawn[:, None] == rows).sum(dim=0)
+            assert counts.max() - counts.min() <= 1
+    # Nothing is left out for good.
+    assert set(drawn[drawn >= 100].tolist()) == {100, 101, 102}
+
+
+def test_seed_and_number_decide_what_is_drawn():
+    assert draw(3, (1, 1)).tolist() == draw(3, (1, 1)).tolist()
+    assert draw(3, (1, 1)).tolist() != draw(3, (1, 1), seed=1).tolist()
+    # The passes over a store have orders of their own, and so have equally long stores.
+    passes = [draw(number, (1, 1), size=6)[3:].tolist() for number in range(8)]
+    assert len(set(map(tuple, passes))) > 1
+    alike = draw_sequences((torch.arange(20), torch.arange(20)), (1, 1), 0, size=40, seed=0)
+    assert alike[:20].tolist() != alike[20:].tolist()
+
+
+def test_batches_of_shares_mix_the_stores():
+    sequences = draw(0, (1, 1), size=40)
+    batches = Epoch(0, sequences, seed=0, batch_size=8).batches
+    assert sorted(torch.cat(batches).tolist()) == sorted(sequences.tolist())
+    assert sum(0 < (batch >= 100).sum() < 8 for batch in batches) >= 4
