@@ -17,6 +17,7 @@ import yaml
 from scdnet.commands import evaluate, train
 from scdnet.commands.sweep import Job, Runner, make_jobs, read_sweep
 from scdnet.config import Config
+from scdnet.config_file import load_config
 from scdnet.data.store import open_sequences
 from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.device import seed_everything
@@ -212,6 +213,24 @@ def test_runs_on_other_data_are_not_taken_for_complete(
     # What is complete needs no data.
     copied.unlink()
     assert len(jobs_of(path)) == 2
+
+
+def test_a_later_layer_replaces_the_length_of_an_earlier_one(sweep, tmp_path: Path):
+    rows = {"a": ["optim.epochs=2"], "b": ["optim={epochs: 9, lr: 0.5}"], "c": []}
+    path = sweep(seeds=[0], overrides=["optim.steps=5"], rows=rows)
+
+    def lengths(*overrides: str) -> list[tuple[int | None, int | None, float]]:
+        jobs = make_jobs(read_sweep(path), "tiny", overrides)
+        for job in jobs:
+            # Its commands resolve to the same.
+            assert load_config(Path(job.arguments[1]), job.arguments[2:]) == job.config
+        return [(o.steps, o.epochs, o.lr) for o in (job.config.optim for job in jobs)]
+
+    assert lengths() == [(None, 2, 0.01), (None, 9, 0.5), (5, None, 0.01)]
+    assert lengths("optim.steps=7") == [(7, None, 0.01), (7, None, 0.5), (7, None, 0.01)]
+    assert lengths("optim.epochs=3") == [(None, 3, 0.01), (None, 3, 0.5), (None, 3, 0.01)]
+    with pytest.raises(ScdnetError, match="found both"):
+        lengths("optim.steps=7", "optim.epochs=3")
 
 
 @pytest.mark.parametrize(

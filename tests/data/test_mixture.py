@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scdnet.config import DataConfig
@@ -202,9 +202,9 @@ def test_the_same_content_under_two_names_is_refused(stores, tmp_path: Path):
     [
         (
             (NTU_25, KINECT_V1_20),
-            r"b\.h5: has the joints of kinect_v1_20, but .*a\.h5 those of ntu25; stores can only be "
-            r"mixed with the same joints: convert the recordings of the other with scdnet prepare "
-            r"\.\.\. --to ntu25",
+            r"b\.h5: has the joints of kinect_v1_20, but .*a\.h5 those of ntu25; stores can only "
+            r"be mixed with the same joints: convert the recordings of the other with scdnet "
+            r"prepare \.\.\. --to ntu25",
         ),
         ((NTU_25, OPENPOSE_25), "2-D joints cannot be mapped, so train on each alone"),
     ],
@@ -257,19 +257,19 @@ def test_the_summary_counts_all_frames(stores):
         )
 
 
-@given(
-    size=st.integers(1, 500), shares=st.lists(st.floats(0.01, 100), min_size=1, max_size=4)
-)
+@given(size=st.integers(1, 500), shares=st.lists(st.floats(0.01, 100), min_size=1, max_size=4))
 def test_shares_are_rounded_to_whole_numbers_of_the_same_sum(size: int, shares: list[float]):
     exact = [size * share / sum(shares) for share in shares]
-    try:
-        counts = apportion(size, shares)
-    except ScdnetError as error:
-        assert min(exact) < 1
-        assert "is less than one of the" in str(error)
-        return
+    # With a share of at least one, none can be rounded down to 0.
+    assume(min(exact) >= 1)
+    counts = apportion(size, shares)
     assert sum(counts) == size
     assert all(abs(count - share) < 1 for count, share in zip(counts, exact, strict=True))
+
+
+def test_a_share_that_is_less_than_one_sequence_is_refused():
+    with pytest.raises(ScdnetError, match="the share 1 of 101 is less than one of the 16 sequ"):
+        apportion(16, [100, 1])
 
 
 def test_the_largest_remainders_round_up():

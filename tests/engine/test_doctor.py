@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from scdnet.config import Config
+from scdnet.data.store import open_sequences
 from scdnet.engine import doctor
 from scdnet.engine.build import build_model, build_objective
 from scdnet.engine.doctor import Finding, checkpoint_bytes, examine
@@ -15,6 +16,7 @@ from scdnet.engine.train.pretrain import start_training
 from scdnet.models.scdnet import SCDNet
 from scdnet.skeletons import NTU_25
 from tests.engine.runs import changed
+from tests.stores import write_named_store
 
 NAMES = ["device", "versions", "model", "store", "frames", "batch", "disk"]
 
@@ -128,6 +130,33 @@ def test_a_benchmark_that_the_store_lacks(small_config: Config, benchmark: str, 
     name, text = only_problem(changed(small_config, data={"benchmark": benchmark}))
     assert name == "store"
     assert message in text
+
+
+def test_what_is_left_out_of_several_stores_is_reported(small_config: Config, tmp_path: Path):
+    first = write_named_store(tmp_path / "a.h5", ["p", "q", "r", "s"], ["t"])
+    second = write_named_store(tmp_path / "b.h5", ["p", "t", "u", "v"], ["w"])
+    config = changed(small_config, data={"store": (first, second)})
+    texts = [finding.text for finding in examine(config) if finding.name == "store"]
+    assert texts == [
+        f"{first}, a, joints of ntu25, xsub: 4 training and 1 test sequences",
+        f"{second}, b, joints of ntu25, xsub: 4 training and 1 test sequences; not trained on: "
+        "1 test sequences of another store, 1 contained in an earlier one",
+    ]
+    # Six are left, so the queue is for one batch of four.
+    assert text_of(changed(config, model={"queue_size": "auto"}), "batch").startswith(
+        "model.queue_size 4 (auto: a batch) is more than half of the 6 training sequences"
+    )
+    frames = sum(sum(len(x.frames) for x in open_sequences(path)) for path in (first, second))
+    assert text_of(config, "frames").startswith(f"{frames * 2 * 25 * 3 * 4 / 1e6:.1f} MB")
+
+
+def test_stores_from_which_nothing_is_left_are_a_problem(small_config: Config, tmp_path: Path):
+    first = write_named_store(tmp_path / "a.h5", ["p"], ["q"])
+    second = write_named_store(tmp_path / "b.h5", ["q"], ["p"])
+    config = changed(small_config, data={"store": (first, second)}, model={"queue_size": "auto"})
+    name, text = only_problem(config)
+    assert name == "batch"
+    assert "has no sequence that is not left out" in text
 
 
 def test_frames_that_do_not_fit(small_config: Config, monkeypatch: pytest.MonkeyPatch):

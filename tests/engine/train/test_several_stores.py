@@ -87,7 +87,9 @@ def test_a_run_sees_its_share_of_each_store_and_no_test_sequence(
     assert len(set(names)) == 12
     err = capsys.readouterr().err
     first, second = config.data.stores
-    assert f"{first}, xsub: 8 training sequences, {100 - 100 * share:.1f} % of what is drawn\n" in err
+    assert (
+        f"{first}, xsub: 8 training sequences, {100 - 100 * share:.1f} % of what is drawn\n" in err
+    )
     assert (
         f"{second}, xsub: 4 training sequences, {100 * share:.1f} % of what is drawn; left out: "
         "1 test sequences of another store\n" in err
@@ -216,7 +218,9 @@ def test_other_content_is_not_resumed(
 
 @pytest.mark.usefixtures("no_training")
 def test_other_shares_and_benchmarks_are_not_resumed(begun: Config):
-    with pytest.raises(RunDirError, match=r"data\.sampling is equal in the run, \[2.*\] in the con"):
+    with pytest.raises(
+        RunDirError, match=r"data\.sampling is equal in the run, \[2.*\] in the con"
+    ):
         pretrain(changed(begun, data={"sampling": (2, 1)}), resume=True)
     with pytest.raises(RunDirError, match=r"data\.benchmark is xsub in the run, \['xsub', 'every"):
         pretrain(changed(begun, data={"benchmark": ("xsub", "everybody")}), resume=True)
