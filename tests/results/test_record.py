@@ -19,6 +19,9 @@ def test_every_key_has_a_meaning():
         {"checkpoint": "/moved/last.pt"},
         {"config": "other.yaml"},
         {"display_name": "renamed"},
+        # Hashes of the weights and of the store that is evaluated on identify these.
+        {"pretrained_sha256": "b"},
+        {"store": "ntu60"},
     ],
 )
 def test_names_do_not_identify_an_evaluation(change: dict):
@@ -104,6 +107,8 @@ def test_an_encoder_is_named_by_what_it_was_trained_on(keys: dict, label: str):
         ({"protocol": "knn"}, "knn"),
         ({"protocol": "knn", "gallery": "other", "feature_level": 2}, "knn_from_other_level2"),
         ({"probe": "logistic"}, "linear_logistic"),
+        ({"protocol": "knn", "store": "pku1"}, "knn_pku1"),
+        ({"probe": "logistic", "store": "pku1", **RAW}, "linear_pku1_logistic_raw"),
         ({"protocol": "semi", "label_fraction": 0.25, "subset": 1}, "semi_0.25_subset1"),
         ({"feature_level": 2, **RANDOM_INIT}, "linear_level2_random-init"),
         ({"protocol": "knn", **RAW, "baseline": "raw-pca", "stream": "all"}, "knn_raw-pca"),
