@@ -124,8 +124,8 @@ class DataConfig(Section):
     )
     # The train/test split of the store; of several stores, one for all or a list.
     benchmark: str | tuple[str, ...] = "xsub"
-    # The shares of several stores in pretraining: in proportion to their training sequences, equal,
-    # or a list of numbers, one for each store. Of a single store it has no effect.
+    # The shares of several stores in pretraining: in proportion to their training sequences, equal
+    # ones, or a list of a number for each store. A single store needs none.
     sampling: Annotated[
         Literal["proportional", "equal"] | tuple[float, ...], BeforeValidator(_check_shares)
     ] = "proportional"
@@ -157,11 +157,14 @@ class DataConfig(Section):
 
     @property
     def shares(self) -> tuple[float, ...] | None:
-        """Return the shares of the stores, of any sum; None: in proportion to their sequences."""
+        """Return the fraction of each store; None: in proportion to their training sequences."""
         num = len(self.stores)
         if self.sampling == "proportional" or num == 1:
             return None
-        return (1.0,) * num if self.sampling == "equal" else self.sampling
+        shares = (1.0,) * num if self.sampling == "equal" else self.sampling
+        # Divided first, since the sum of finite numbers can be infinite.
+        scaled = [share / max(shares) for share in shares]
+        return tuple(share / sum(scaled) for share in scaled)
 
     @property
     def store_sections(self) -> dict[str, "DataConfig"]:

@@ -159,7 +159,7 @@ def test_several_stores_have_a_benchmark_and_a_share_each(tmp_path: Path):
     config = load_config(PAPER, listed)
     assert config.data.stores == (Path("a.h5"), Path("d/b.h5"))
     assert config.data.benchmarks == ("xsub", "xview")
-    assert config.data.shares == (3, 1)
+    assert config.data.shares == (0.75, 0.25)
     text = yaml.safe_dump(dump_config(config))
     assert load_config(write(tmp_path / "config.yaml", text)) == config
     # The config of a store alone is the one that names it alone.
@@ -168,10 +168,9 @@ def test_several_stores_have_a_benchmark_and_a_share_each(tmp_path: Path):
     assert list(config.store_configs) == ["a", "b"]
     config = load_config(PAPER, ["data.store=[a.h5, b.h5]"])
     assert (config.data.benchmarks, config.data.shares) == (("xsub", "xsub"), None)
-    assert load_config(PAPER, ["data.store=[a.h5, b.h5]", "data.sampling=equal"]).data.shares == (
-        1,
-        1,
-    )
+    for sampling in ("equal", "[1e308, 1e308]"):
+        equal = load_config(PAPER, ["data.store=[a.h5, b.h5]", f"data.sampling={sampling}"])
+        assert equal.data.shares == (0.5, 0.5)
 
 
 def test_a_single_store_is_none_of_several():

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 class StoreWork(NamedTuple):
-    """What is evaluated on one store."""
+    """The sequences and features of one store, for its evaluations."""
 
     # The name of the store, where the config lists several.
     store: str | None

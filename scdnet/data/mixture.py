@@ -27,9 +27,9 @@ class TrainingRows(NamedTuple):
 
     # Sorted indices within the store.
     rows: Tensor  # (n,) int64
-    # The numbers of training sequences that are left out: test sequences of another store, and
-    # those that an earlier store contains too.
+    # The number of training sequences that are left out as test sequences of another store.
     num_test: int
+    # The number of others that are left out because an earlier store contains them too.
     num_repeated: int
 
 
@@ -210,12 +210,11 @@ def read_hashes(paths: Sequence[Path]) -> str:
 
 
 def apportion(size: int, shares: Sequence[float]) -> list[int]:
-    """Divide `size` in proportion to `shares`, in whole numbers; the largest remainders round up.
+    """Divide `size` by `shares`, whose sum is 1, in whole numbers; the largest remainders round up.
 
     Raises ScdnetError if a share is less than one.
     """
-    total = sum(shares)
-    exact = [size * share / total for share in shares]
+    exact = [size * share for share in shares]
     counts = [int(count) for count in exact]
     largest = sorted(range(len(counts)), key=lambda i: counts[i] - exact[i])
     for i in largest[: size - sum(counts)]:
@@ -223,7 +222,7 @@ def apportion(size: int, shares: Sequence[float]) -> list[int]:
     if 0 in counts:
         share = shares[counts.index(0)]
         raise ScdnetError(
-            f"data.sampling: the share {share:g} of {total:g} is less than one of the {size} "
+            f"data.sampling: a share of {100 * share:.2g} % is less than one of the {size} "
             "sequences of an epoch; raise it, or leave its store out of data.store"
         )
     return counts

@@ -133,8 +133,9 @@ def _recurrence(data: DataConfig, num_train: NumTrain) -> int:
     """Return after how many sequences one that was drawn comes again, where it does soonest."""
     if data.shares is None or isinstance(num_train, int):
         return total(num_train)
+    # A share can be so small that it is 0; that of one store is not.
     parts = zip(num_train, data.shares, strict=True)
-    return int(min(num * sum(data.shares) / share for num, share in parts))
+    return int(min(num / share for num, share in parts if share))
 
 
 def check_sizes(

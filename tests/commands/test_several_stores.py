@@ -170,7 +170,7 @@ def test_the_doctor_describes_each_store(run, joint_config, stores):
         ),
         (["data.sampling=[1]"], "data.sampling: expected a value for each of the stores in data.s"),
         (["data.sampling=[1, 0]"], "expected finite numbers greater than 0, one for each store"),
-        (["data.sampling=[1, 100]"], "the share 1 of 101 is less than one of the 16 sequences"),
+        (["data.sampling=[1, 100]"], "a share of 0.99 % is less than one of the 16 sequences"),
     ],
 )
 @pytest.mark.parametrize("tool", ["train", "doctor"])

@@ -58,6 +58,8 @@ def shared(*shares: float, **values: object) -> DataConfig:
         (shared(10, 1), (40_000, 1000), 2048),
         (shared(1, 10), (40_000, 1000), 256),
         (shared(1, 1), (100, 40), 64),
+        # A share that is too small is refused elsewhere.
+        (shared(1e308, 1e-308), (40_000, 1000), 8192),
     ],
 )
 def test_an_automatic_queue_is_a_quarter_of_what_comes_between_a_sequence_and_itself(
@@ -90,7 +92,7 @@ def test_a_queue_in_which_shares_repeat_sequences_is_warned_of():
         (
             shared(1000, 1),
             (60, 9),
-            "the share 1 of 1001 is less than one of the 64 sequences of an epoch; raise it, or",
+            "a share of 0.1 % is less than one of the 64 sequences of an epoch; raise it, or leave",
         ),
     ],
 )

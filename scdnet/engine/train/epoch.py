@@ -42,7 +42,7 @@ def draw_sequences(
 
 
 def _pass_generator(seed: int, number: int, store: int) -> Generator:
-    # Seeds of epochs are those of two numbers, which are the same as of three that end in 0.
+    # The seed of an epoch is derived from two numbers, and is that of three which end in 0.
     return Generator().manual_seed(derive_seed(seed, number, store + 1))
 
 

@@ -46,6 +46,7 @@ def test_the_state_of_an_epoch_of_another_length_is_refused():
 
 
 # Two stores, of 20 and of 3 sequences.
+HALVES = (0.5, 0.5)
 STORES = (torch.arange(20), torch.tensor([100, 101, 102]))
 
 
@@ -59,7 +60,8 @@ def test_without_shares_an_epoch_has_all_sequences_of_all_stores():
 
 
 @pytest.mark.parametrize(
-    ("shares", "counts"), [((1, 1), (6, 6)), ((3, 1), (9, 3)), ((1, 5), (2, 10))]
+    ("shares", "counts"),
+    [((1 / 2, 1 / 2), (6, 6)), ((3 / 4, 1 / 4), (9, 3)), ((1 / 6, 5 / 6), (2, 10))],
 )
 def test_an_epoch_has_the_share_of_each_store(shares: tuple[float, ...], counts: tuple[int, ...]):
     for number in range(5):
@@ -67,7 +69,7 @@ def test_an_epoch_has_the_share_of_each_store(shares: tuple[float, ...], counts:
         assert ((drawn < 100).sum(), (drawn >= 100).sum()) == counts
 
 
-@pytest.mark.parametrize("shares", [(1, 1), (5, 1), (1, 5)])
+@pytest.mark.parametrize("shares", [(1 / 2, 1 / 2), (5 / 6, 1 / 6), (1 / 6, 5 / 6)])
 def test_sequences_of_a_store_are_drawn_equally_often_at_any_time(shares: tuple[float, ...]):
     drawn = torch.empty(0, dtype=torch.long)
     for number in range(7):
@@ -80,17 +82,17 @@ def test_sequences_of_a_store_are_drawn_equally_often_at_any_time(shares: tuple[
 
 
 def test_seed_and_number_decide_what_is_drawn():
-    assert draw(3, (1, 1)).tolist() == draw(3, (1, 1)).tolist()
-    assert draw(3, (1, 1)).tolist() != draw(3, (1, 1), seed=1).tolist()
+    assert draw(3, HALVES).tolist() == draw(3, HALVES).tolist()
+    assert draw(3, HALVES).tolist() != draw(3, HALVES, seed=1).tolist()
     # The passes over a store have orders of their own, and so have equally long stores.
-    passes = [draw(number, (1, 1), size=6)[3:].tolist() for number in range(8)]
+    passes = [draw(number, HALVES, size=6)[3:].tolist() for number in range(8)]
     assert len(set(map(tuple, passes))) > 1
-    alike = draw_sequences((torch.arange(20), torch.arange(20)), (1, 1), 0, size=40, seed=0)
+    alike = draw_sequences((torch.arange(20), torch.arange(20)), HALVES, 0, size=40, seed=0)
     assert alike[:20].tolist() != alike[20:].tolist()
 
 
 def test_batches_of_shares_mix_the_stores():
-    sequences = draw(0, (1, 1), size=40)
+    sequences = draw(0, HALVES, size=40)
     batches = Epoch(0, sequences, seed=0, batch_size=8).batches
     assert sorted(torch.cat(batches).tolist()) == sorted(sequences.tolist())
     assert sum(0 < (batch >= 100).sum() < 8 for batch in batches) >= 4
