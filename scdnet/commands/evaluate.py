@@ -152,4 +152,5 @@ def warn_if_below(
     own = values.pop(name)
     better = [f"{row} ({value:.1f})" for row, value in values.items() if value > own]
     if better:
-        context.warn(f"{protocol}: {name} ({metric} {own:.1f}) is below {' and '.join(better)}")
+        where = protocol if context.store is None else f"{context.store}, {protocol}"
+        context.warn(f"{where}: {name} ({metric} {own:.1f}) is below {' and '.join(better)}")

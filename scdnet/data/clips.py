@@ -232,8 +232,8 @@ def load_clips(
         return make_clips(
             store,
             sequences,
-            config,
-            stream,
+            config=config,
+            stream=stream,
             device=device,
             cache_summary=cache_summary,
             rank_info=rank_info,
@@ -243,9 +243,9 @@ def load_clips(
 def make_clips(
     store: SequenceStore,
     sequences: Sequences,
+    *,
     config: DataConfig,
     stream: str,
-    *,
     device: torch.device,
     cache_summary: str,
     rank_info: RankInfo,

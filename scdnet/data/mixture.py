@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -166,35 +166,34 @@ def load_mixture(
         stores = open_stores(config, stack)
         train = select_training(stores, config.benchmarks)
         sequences, cache_summary = open_frames(stores, config, device, free=free)
-        sections = config.store_sections
+        settings: dict[str, Any] = {
+            "device": device,
+            "cache_summary": cache_summary,
+            "rank_info": rank_info,
+            "stream": stream,
+        }
         clips = {}
         first = 0
-        for (name, section), store in zip(sections.items(), stores, strict=True):
-            clips[name] = make_clips(
-                store,
-                OffsetSequences(sequences, first),
-                section,
-                stream,
-                device=device,
-                cache_summary=cache_summary,
-                rank_info=rank_info,
-            )
+        for (name, section), store in zip(config.store_sections.items(), stores, strict=True):
+            own = OffsetSequences(sequences, first)
+            clips[name] = make_clips(store, own, config=section, **settings)
             first += len(store)
-    names = [own.name for own in clips.values()]
-    if len(clips) > 1:
-        names = [np.char.add(f"{store}/", own.name) for store, own in clips.items()]
     return Mixture(
         sequences=sequences,
-        cache_summary=cache_summary,
-        device=device,
-        name=np.concatenate(names),
+        name=_name_sequences(clips),
         skeleton=stores[0].skeleton,
         config=config,
-        stream=stream,
-        rank_info=rank_info,
         stores=clips,
         train=train,
+        **settings,
     )
+
+
+def _name_sequences(stores: Mapping[str, Clips]) -> np.ndarray:
+    """Return the names of all sequences (N,); those of several stores begin with their store."""
+    if len(stores) == 1:
+        return next(iter(stores.values())).name
+    return np.concatenate([np.char.add(f"{name}/", clips.name) for name, clips in stores.items()])
 
 
 def read_hashes(paths: Sequence[Path]) -> str:

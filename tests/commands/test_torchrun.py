@@ -23,6 +23,7 @@ from scdnet.results.results_file import read_results
 from tests.commands.train_with_a_death import count_events, die_at, run_train
 from tests.engine.conftest import forget_ranks
 from tests.engine.runs import assert_same_state, changed, metrics_of
+from tests.stores import write_named_store
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "tools/train.py"
@@ -233,6 +234,30 @@ def test_the_first_rank_evaluates_the_baselines_beside_a_checkpoint(config: Conf
     found = {(r.baseline, r.metric): r.value for r in together if r.baseline}
     expected = read_results(alone.run_dir / "results.jsonl")
     assert found == pytest.approx({(r.baseline, r.metric): r.value for r in expected})
+
+
+@slow
+def test_two_ranks_train_and_evaluate_on_several_stores(config: Config, tmp_path: Path):
+    other = write_named_store(tmp_path / "other.h5", [f"{i}" for i in range(8)], ["t", "u"])
+    data = {"store": (config.data.store, other), "sampling": "equal"}
+    config = changed(config, data=data, eval_every=1)
+    status, _, err = run_torchrun(config, TRAIN)
+    assert status == 0, err
+    lines = metrics_of(config)
+    assert all({"knn@1", "knn@1/synthetic", "knn@1/other"} <= line.keys() for line in lines)
+    quick = ("--checkpoint", config.run_dir / "last.pt", "protocols=[knn]")
+    status, out, err = run_torchrun(config, "tools/evaluate.py", *quick)
+    assert status == 0, err
+    assert out.count("results.jsonl") == 2
+    found = read_results(config.run_dir / "results.jsonl")
+    assert len({(result.store, result.baseline) for result in found}) == 2 * 4
+    # The command of one protocol gives the same numbers.
+    alone = changed(config, name="alone")
+    status, _, err = run_torchrun(alone, "tools/eval_knn.py", *quick)
+    assert status == 0, err
+    values = {(r.store, r.metric): r.value for r in found if r.baseline is None}
+    again = read_results(alone.run_dir / "results.jsonl")
+    assert values == pytest.approx({(r.store, r.metric): r.value for r in again})
 
 
 @slow
