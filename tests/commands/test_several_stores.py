@@ -176,7 +176,7 @@ def test_the_doctor_describes_each_store(run, joint_config, stores):
 @pytest.mark.parametrize("tool", ["train", "doctor"])
 def test_bad_input_is_one_clear_line(run, joint_config, tmp_path, tool, overrides, message):
     done = run(f"tools/{tool}.py", "-c", joint_config, *overrides)
-    # What is wrong with a store is a finding of the doctor.
+    # The doctor reports a fault of a store as a finding.
     assert done.status in ((1, 2) if tool == "doctor" else (2,))
     assert message in done.out + done.err and "Traceback" not in done.err
     assert done.err.count("\n") <= 1
