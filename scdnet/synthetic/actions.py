@@ -30,9 +30,9 @@ class Action(NamedTuple):
 
     cycle: tuple[KeyPose, ...]
     # Fewest and most repetitions.
-    repeats: tuple[int, int] = (3, 6)
+    repeats: tuple[int, int] = (2, 4)
     # A recording may miss this fraction of the action at its start, and as much at its end.
-    max_missed_fraction: float = 0.4
+    max_missed_fraction: float = 0.25
     start: Pose = MappingProxyType({})
     end: Pose = MappingProxyType({})
     # Between two people, in lengths of their two arms together; None: one person.
