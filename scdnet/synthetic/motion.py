@@ -15,8 +15,8 @@ from scdnet.synthetic.people import Style
 MAX_IDLE_S = 0.3
 # Standard deviations between performances of the logarithms of pace and amplitude; half of them
 # between keys.
-PACE_STD = 0.2
-AMPLITUDE_STD = 0.12
+PACE_STD = 0.25
+AMPLITUDE_STD = 0.09
 # How often an action of one hand is done with the other hand.
 OTHER_HAND_PROB = 0.2
 # People face the middle camera, or stand at right angles to it in front of one another, up to this

@@ -54,8 +54,8 @@ HABITS = {
 
 # Standard deviations of the logarithm of how far a person goes in an action, as a whole and in each
 # channel of the pose.
-MANNER_STD = 0.14
-CHANNEL_STD = 0.12
+MANNER_STD = 0.12
+CHANNEL_STD = 0.10
 
 
 class Style(NamedTuple):
