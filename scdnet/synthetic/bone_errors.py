@@ -32,17 +32,17 @@ class BoneErrors(NamedTuple):
 
 
 GROUP_ERRORS = {
-    "trunk": BoneErrors(0.03, 0.02, 0.0001, 6),
+    "trunk": BoneErrors(0.025, 0.02, 0.0001, 6),
     "arm": BoneErrors(0.06, 0.02, 0.0003, 24),
     "hand": BoneErrors(0.18, 0.20, 0.0015, 60),
-    "leg": BoneErrors(0.045, 0.04, 0.0001, 4),
+    "leg": BoneErrors(0.04, 0.05, 0.0001, 4),
     "foot": BoneErrors(0.055, 0.03, 0.0002, 60),
 }
 # The mean duration of an excursion, and its standard deviation as a fraction of the bone's length.
 EXCURSION_FRAMES = 4
 EXCURSION_STD = 0.25
 # Wave numbers of the drift, and the way that a joint that stands still counts in a frame.
-DRIFT_RAD_PER_M = (2, 25)
+DRIFT_RAD_PER_M = (4, 30)
 IDLE_TRAVEL_M = 0.0005
 # Factors on bias and drift of the side away from the camera, of a body at 60 degrees or more.
 FAR_BIAS = 2.0

@@ -9,9 +9,9 @@ from scdnet.synthetic.body import normalize
 from scdnet.synthetic.bone_errors import FRAME_RATE, misplace_joints
 from scdnet.synthetic.motion import Performance
 
-# Height and distance of the cameras, meters, setup by setup. In the measured sets (bone_errors) they
-# stand 0.7 to 0.9 m high, 0.1 m below the ankles' figure, and 2.0 to 3.2 m from the people.
-RIGS = ((0.8, 2.6), (0.9, 2.4), (0.7, 2.9), (0.8, 3.1))
+# Height and distance of the cameras, meters, setup by setup. Those of the measured recordings
+# (docs/demo.md) stand 0.7 to 0.9 m high, 2.1 to 2.7 m from the people.
+RIGS = ((0.8, 2.2), (0.9, 2.6), (0.8, 2.5), (0.7, 2.4))
 
 
 class Camera(NamedTuple):
