@@ -387,12 +387,8 @@ ACTIONS = {
     # Rub two hands.
     34: Action(
         cycle=(
-            KeyPose(
-                0.18, {"left_hand": (-0.29, -0.32, 0.60), "right_hand": (-0.29, -0.36, 0.48)}
-            ),
-            KeyPose(
-                0.18, {"left_hand": (-0.29, -0.36, 0.48), "right_hand": (-0.29, -0.32, 0.60)}
-            ),
+            KeyPose(0.18, {"left_hand": (-0.29, -0.32, 0.60), "right_hand": (-0.29, -0.36, 0.48)}),
+            KeyPose(0.18, {"left_hand": (-0.29, -0.36, 0.48), "right_hand": (-0.29, -0.32, 0.60)}),
         ),
         repeats=(3, 6),
         handed=False,

@@ -11,7 +11,7 @@ from scdnet.synthetic.motion import Performance
 
 # Height and distance of the cameras, meters, setup by setup. Those of the measured recordings
 # (docs/demo.md) stand 0.7 to 0.9 m high, 2.1 to 2.7 m from the people.
-RIGS = ((0.8, 2.2), (0.9, 2.6), (0.8, 2.5), (0.7, 2.4))
+RIGS = ((0.7, 2.2), (0.75, 2.6), (0.7, 2.5), (0.65, 2.4))
 
 
 class Camera(NamedTuple):
@@ -28,8 +28,8 @@ def place_camera(number: int, *, num_cameras: int, setup: int) -> Camera:
     # Neighboring cameras stand 45 degrees apart. Source: Shahroudy et al. 2016, sec. 3.1.
     angle = np.deg2rad(45 * ((num_cameras - 1) / 2 - (number - 1)))
     center = np.array([distance * np.sin(angle), height, distance * np.cos(angle)])
-    # They look at a point one meter above the floor.
-    ahead = normalize(np.array([0, 1.0, 0]) - center)
+    # They look a little upwards, as most measured ones do.
+    ahead = normalize(np.array([0, 0.8, 0]) - center)
     left = normalize(np.cross([0, 1, 0], ahead))
     return Camera(np.stack([left, np.cross(ahead, left), ahead]), center)
 

@@ -245,7 +245,9 @@ def pace_and_amplitude(m: Measurement) -> Figures:
         for (subject, action), found in takes.items():
             of_action[action][subject] = np.mean(found)
         off = [np.array(list(x.values())) - np.mean(list(x.values())) for x in of_action.values()]
-        figures[f"{name}: the same person again, %"] = 100 * float(np.sqrt(np.mean(repeated or np.nan)))
+        figures[f"{name}: the same person again, %"] = 100 * float(
+            np.sqrt(np.mean(repeated or np.nan))
+        )
         figures[f"{name}: another person, %"] = 100 * float(np.concatenate(off).std())
     return figures
 
