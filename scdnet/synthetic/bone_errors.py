@@ -11,10 +11,11 @@ UI-PRMD / IRDS (the hands of UI-PRMD are not measured ones):
     jitter while slow, mm            0.2 / 0.1  0.5 / 0.4  0.2 / 0.1  0.4 / 0.1  - / 2.0
     differs between actions, %       3.6 / 2.9  6.7 / 5.0  5.7 / 3.6  8.9 / 2.3  - / 19
 
-The sensor smooths: an error hardly changes while a joint stands still (the length of an arm by 0.1 %
-a frame) and changes as it moves (by 1.4 to 2.2 % over 16 to 32 mm), so the drift here runs along
-the way of the joint, not along time. No measured recording has a frozen frame. The factors on the
-far side lie between those of side views in UI-PRMD and in NW-UCLA (Kinect v1, three cameras).
+The sensor smooths: an error hardly changes while a joint stands still (the length of an arm by
+0.1 % a frame) and changes as it moves (by 1.4 to 2.2 % over 16 to 32 mm), so the drift here runs
+along the way of the joint, not along time. No measured recording has a frozen frame. The factors
+on the far side lie between those of side views in UI-PRMD and in NW-UCLA (Kinect v1, three
+cameras).
 """
 
 from typing import NamedTuple

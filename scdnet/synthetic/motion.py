@@ -1,4 +1,8 @@
-"""From key poses and a style to the joints of a whole performance, frame by frame."""
+"""From key poses and a style to the joints of a whole performance, frame by frame.
+
+How people, and one person's performances, differ is set to what was measured on real recordings
+(docs/demo.md).
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -91,7 +95,7 @@ def perform(
     *,
     rng: np.random.Generator,
 ) -> Performance:
-    """Let as many people as `action` takes perform it, each in a manner (P,), before the cameras."""
+    """Let as many people as `action` takes perform it before the cameras, each in a manner (P,)."""
     seconds, poses = _plan(action, styles, manners, rng=rng)
     is_other_hand = rng.random() < OTHER_HAND_PROB
     num_frames = int(seconds[-1] * FRAME_RATE)

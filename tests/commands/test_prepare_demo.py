@@ -113,8 +113,8 @@ def test_nearest_neighbors_of_raw_views_leave_something_to_learn(tmp_path):
     store = open_sequences(out)
     views = np.stack([evaluation_view(store[i].frames).ravel() for i in range(len(store))])
     views /= np.linalg.norm(views, axis=1, keepdims=True)
-    # Measured (docs/demo.md): 65.3 and 82.1 %. Far beyond, there is little left to learn; far below,
-    # a conversion or a sensor spoils the motions.
+    # Measured (docs/demo.md): 65.3 and 82.1 %. Far beyond, there is little left to learn; far
+    # below, a conversion or a sensor spoils the motions.
     for benchmark, low, high in (("xsub", 0.5, 0.75), ("xview", 0.65, 0.88)):
         is_train = store.is_train(benchmark)
         nearest = (views[~is_train] @ views[is_train].T).argmax(axis=1)
