@@ -16,7 +16,7 @@ pretraining included half of its test recordings, without their labels.
 
 Store: {store}   run: {run} (config.yaml, metrics.jsonl, TensorBoard files, last.pt, results.jsonl)
 Next, in this directory:
-  scdnet inspect {store} --render S003C001P003R002A050 punch.gif
+  scdnet inspect {store} --render S003C001P003R001A050 punch.gif
   tensorboard --logdir {runs}
   scdnet prepare ntu --dataset ntu60 --raw nturgbd_skeletons_s001_to_s017.zip --out data/ntu60.h5
   scdnet train -c ntu60_xsub"""

@@ -30,9 +30,9 @@ class Action(NamedTuple):
 
     cycle: tuple[KeyPose, ...]
     # Fewest and most repetitions.
-    repeats: tuple[int, int] = (3, 6)
+    repeats: tuple[int, int] = (2, 4)
     # A recording may miss this fraction of the action at its start, and as much at its end.
-    max_missed_fraction: float = 0.4
+    max_missed_fraction: float = 0.15
     start: Pose = MappingProxyType({})
     end: Pose = MappingProxyType({})
     # Between two people, in lengths of their two arms together; None: one person.
@@ -92,6 +92,44 @@ SHAKEN_HAND: Pose = {
 
 # The keys are NTU-60's action numbers.
 ACTIONS = {
+    # Drink water.
+    1: Action(
+        cycle=(
+            KeyPose(0.70, {"right_hand": (-0.16, 0.14, 0.40), "right_elbow": 0.2}),
+            KeyPose(
+                0.45,
+                {"right_hand": (-0.18, 0.24, 0.36), "right_elbow": 0.5, "head": (-0.35, 0, 0)},
+            ),
+            KeyPose(0.40, {"right_hand": (-0.16, 0.14, 0.40), "right_elbow": 0.2}),
+            KeyPose(0.70, {}),
+        ),
+        repeats=(1, 2),
+    ),
+    # Brush teeth.
+    3: Action(
+        cycle=(
+            KeyPose(0.20, {"right_hand": (-0.20, 0.15, 0.40), "right_elbow": 0.45}),
+            KeyPose(0.20, {"right_hand": (-0.06, 0.17, 0.38), "right_elbow": 0.55}),
+        ),
+        repeats=(4, 8),
+    ),
+    # Pick up.
+    6: Action(
+        cycle=(
+            KeyPose(
+                0.85,
+                {
+                    "trunk": (1.15, 0, 0.15),
+                    "head": (0.1, 0, 0),
+                    "pelvis": (0, -0.18, -0.16),
+                    "right_hand": (-0.05, -0.62, 0.72),
+                    "left_hand": (0.08, -0.80, 0.40),
+                },
+            ),
+            KeyPose(0.80, {}),
+        ),
+        repeats=(1, 2),
+    ),
     # Throw.
     7: Action(
         cycle=(
@@ -298,6 +336,63 @@ ACTIONS = {
             KeyPose(0.35, {}),
         ),
     ),
+    # Make a phone call.
+    28: Action(
+        cycle=(
+            KeyPose(0.70, {"right_hand": (-0.02, 0.30, 0.14), "right_elbow": 0.3}),
+            KeyPose(
+                0.90,
+                {
+                    "right_hand": (-0.02, 0.30, 0.14),
+                    "right_elbow": 0.3,
+                    "head": (0.05, -0.15, -0.1),
+                },
+            ),
+            KeyPose(0.70, {}),
+        ),
+        repeats=(1, 1),
+    ),
+    # Point to something.
+    31: Action(
+        cycle=(
+            KeyPose(0.50, {"right_hand": (0.05, 0.02, 0.95)}),
+            KeyPose(0.60, {"right_hand": (0.05, 0.02, 0.95)}),
+            KeyPose(0.50, {}),
+        ),
+        repeats=(1, 2),
+    ),
+    # Check the time.
+    33: Action(
+        cycle=(
+            KeyPose(
+                0.55,
+                {
+                    "right_hand": (-0.30, -0.22, 0.46),
+                    "right_elbow": 0.3,
+                    "head": (0.35, 0, -0.1),
+                },
+            ),
+            KeyPose(
+                0.60,
+                {
+                    "right_hand": (-0.30, -0.22, 0.46),
+                    "right_elbow": 0.3,
+                    "head": (0.40, 0, -0.1),
+                },
+            ),
+            KeyPose(0.50, {}),
+        ),
+        repeats=(1, 2),
+    ),
+    # Rub two hands.
+    34: Action(
+        cycle=(
+            KeyPose(0.18, {"left_hand": (-0.29, -0.32, 0.60), "right_hand": (-0.29, -0.36, 0.48)}),
+            KeyPose(0.18, {"left_hand": (-0.29, -0.36, 0.48), "right_hand": (-0.29, -0.32, 0.60)}),
+        ),
+        repeats=(3, 6),
+        handed=False,
+    ),
     # Bow.
     35: Action(
         cycle=(
@@ -321,6 +416,67 @@ ACTIONS = {
             ),
             KeyPose(0.75, {}),
         ),
+    ),
+    # Wipe the face.
+    37: Action(
+        cycle=(
+            KeyPose(
+                0.45,
+                {"right_hand": (-0.18, 0.34, 0.34), "right_elbow": 0.6, "head": (0.1, 0, 0)},
+            ),
+            KeyPose(
+                0.40,
+                {"right_hand": (-0.20, 0.12, 0.38), "right_elbow": 0.35, "head": (0.15, 0, 0)},
+            ),
+        ),
+        repeats=(2, 3),
+    ),
+    # Salute.
+    38: Action(
+        cycle=(
+            KeyPose(0.50, {"right_hand": (0.04, 0.36, 0.22), "right_elbow": 0.75}),
+            KeyPose(0.60, {"right_hand": (0.04, 0.36, 0.22), "right_elbow": 0.75}),
+            KeyPose(0.45, {}),
+        ),
+        repeats=(1, 2),
+    ),
+    # Touch the head.
+    44: Action(
+        cycle=(
+            KeyPose(
+                0.60,
+                {"right_hand": (-0.10, 0.42, 0.24), "right_elbow": 0.55, "head": (0.2, -0.1, 0)},
+            ),
+            KeyPose(
+                0.80,
+                {"right_hand": (-0.10, 0.42, 0.24), "right_elbow": 0.55, "head": (0.3, -0.15, 0)},
+            ),
+            KeyPose(0.60, {}),
+        ),
+        repeats=(1, 2),
+    ),
+    # Touch the neck.
+    47: Action(
+        cycle=(
+            KeyPose(
+                0.60,
+                {"right_hand": (-0.10, 0.22, 0.08), "right_elbow": 0.6, "head": (0.1, 0.15, 0)},
+            ),
+            KeyPose(
+                0.80,
+                {"right_hand": (-0.10, 0.22, 0.08), "right_elbow": 0.6, "head": (0.1, 0.2, 0)},
+            ),
+            KeyPose(0.60, {}),
+        ),
+        repeats=(1, 2),
+    ),
+    # Fan oneself.
+    49: Action(
+        cycle=(
+            KeyPose(0.22, {"right_hand": (-0.10, 0.06, 0.42), "right_elbow": 0.2}),
+            KeyPose(0.22, {"right_hand": (0.14, 0.10, 0.36), "right_elbow": 0.25}),
+        ),
+        repeats=(4, 8),
     ),
     # Punch.
     50: Action(

@@ -11,7 +11,7 @@ from scdnet.raw.datasets import NTU60_TRAIN_SUBJECTS
 from scdnet.raw.ntu import Body, format_skeleton
 from scdnet.synthetic.actions import ACTIONS
 from scdnet.synthetic.motion import Performance, perform
-from scdnet.synthetic.people import Style, sample_style
+from scdnet.synthetic.people import Style, sample_manner, sample_style
 from scdnet.synthetic.sensor import place_camera, sample_window, simulate_sensor, to_camera
 
 # The two sides of NTU-60's x-sub alternate, so that x-sub halves any number of subjects.
@@ -20,8 +20,9 @@ SUBJECTS = tuple(
         *zip(NTU60_TRAIN_SUBJECTS, sorted({*range(1, 41)} - {*NTU60_TRAIN_SUBJECTS}), strict=True)
     )
 )
-# The setups without any recording on NTU's list of missing ones.
-SETUPS = (3, 4, 5, 7, 9, 10, 12, 13, 14, 15, 16, 17)
+# None has a recording of the first twenty people on NTU-60's list of missing ones: its setups end
+# with 17.
+SETUPS = (3, *range(18, 29))
 
 
 class Take(NamedTuple):
@@ -41,11 +42,11 @@ class Take(NamedTuple):
 class DemoPlan(NamedTuple):
     """The size of a demo dataset; the file names contain the same numbers."""
 
-    subjects: int = 8
+    subjects: int = 20
     cameras: int = 3
-    setups: int = 2
+    setups: int = 1
     # Takes of each action by each subject in each setup.
-    replications: int = 2
+    replications: int = 1
     seed: int = 0
     # The sensors make no error and record one or two cycles and nothing else: good to look at.
     ideal: bool = False
@@ -70,14 +71,17 @@ def perform_take(take: Take, plan: DemoPlan) -> Performance:
     first = people.index(take.subject)
     cast = [people[(first + 2 * person) % len(people)] for person in range(action.num_bodies)]
     styles = [subject_style(subject, plan.seed) for subject in cast]
-    return perform(action, styles, np.random.default_rng([plan.seed, *take]))
+    manners = [
+        sample_manner(np.random.default_rng([plan.seed, subject, take.action])) for subject in cast
+    ]
+    return perform(action, styles, manners, rng=np.random.default_rng([plan.seed, *take]))
 
 
 def subject_style(subject: int, seed: int) -> Style:
     """Draw the style of a subject, which is the same in all takes."""
-    # All on x-sub's training side are right-handed, as in UI-PRMD.
-    prob = 0.0 if subject in NTU60_TRAIN_SUBJECTS else 0.65
-    return sample_style(np.random.default_rng([seed, subject]), left_handed_prob=prob)
+    # On either side of x-sub.
+    place = SUBJECTS.index(subject) // 2
+    return sample_style(np.random.default_rng([seed, subject]), left_handed=place % 10 == 4)
 
 
 def record_take(

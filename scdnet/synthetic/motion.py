@@ -1,4 +1,8 @@
-"""From key poses and a style to the joints of a whole performance, frame by frame."""
+"""From key poses and a style to the joints of a whole performance, frame by frame.
+
+How people, and one person's performances, differ is set to what was measured on real recordings
+(docs/demo.md).
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -8,23 +12,32 @@ import numpy as np
 from scdnet.skeletons import NTU_25
 from scdnet.synthetic.actions import Action, KeyPose, Pose, pose_vector
 from scdnet.synthetic.body import NUM_CHANNELS, SLICES, heading_rotation, pose_body
+from scdnet.synthetic.bone_errors import FRAME_RATE
 from scdnet.synthetic.people import Style
 
-FRAME_RATE = 30  # Hz, Kinect v2
 # The longest rest before and after the action.
 MAX_IDLE_S = 0.3
-# Standard deviation between performances of the logarithm of the pace; half of it between keys.
-PACE_STD = 0.4
+# Standard deviations between performances of the logarithms of pace and amplitude; half of them
+# between keys.
+PACE_STD = 0.25
+AMPLITUDE_STD = 0.09
+# How often an action of one hand is done with the other hand.
+OTHER_HAND_PROB = 0.2
+# People face the middle camera, or stand at right angles to it in front of one another, up to this
+# standard deviation.
+HEADING_STD_RAD = np.deg2rad(30)
 # Standard deviations of the sway of the channels, for a style's 1.0.
 SWAY_STD = {
-    "pelvis": (0.015, 0.008, 0.012),
-    "trunk": (0.07, 0.05, 0.22),
-    "head": (0.12, 0.08, 0.30),
-    "left_hand": (0.08, 0.08, 0.12),
-    "right_hand": (0.08, 0.08, 0.12),
+    "pelvis": (0.012, 0.006, 0.010),
+    "trunk": (0.03, 0.02, 0.05),
+    "head": (0.06, 0.04, 0.12),
+    "left_hand": (0.03, 0.03, 0.04),
+    "right_hand": (0.03, 0.03, 0.04),
 }
-# People first face elsewhere and take this time to turn to the front.
+# Some people first face elsewhere and take this time to turn to the front.
 TURN_S = 0.8
+TURN_PROB = 0.25
+TURN_STD_RAD = np.deg2rad(45)
 
 
 class Performance(NamedTuple):
@@ -75,9 +88,16 @@ def interpolate(key_seconds: np.ndarray, poses: np.ndarray, seconds: np.ndarray)
     )
 
 
-def perform(action: Action, styles: Sequence[Style], rng: np.random.Generator) -> Performance:
-    """Let as many people as `action` takes perform it, somewhere in the room, facing anywhere."""
-    seconds, poses = _plan(action, styles, rng)
+def perform(
+    action: Action,
+    styles: Sequence[Style],
+    manners: Sequence[np.ndarray],
+    *,
+    rng: np.random.Generator,
+) -> Performance:
+    """Let as many people as `action` takes perform it before the cameras, each in a manner (P,)."""
+    seconds, poses = _plan(action, styles, manners, rng=rng)
+    is_other_hand = rng.random() < OTHER_HAND_PROB
     num_frames = int(seconds[-1] * FRAME_RATE)
     bodies = []
     for style, keys in zip(styles, poses, strict=True):
@@ -88,7 +108,8 @@ def perform(action: Action, styles: Sequence[Style], rng: np.random.Generator) -
             stance=style.habits["stance_m"],
             stagger=style.habits["stagger_m"],
         )
-        bodies.append(mirror(joints) if style.left_handed and action.handed else joints)
+        is_mirrored = action.handed and style.left_handed != is_other_hand
+        bodies.append(mirror(joints) if is_mirrored else joints)
     first = int(seconds[1] * FRAME_RATE)
     end = min(int(np.ceil(seconds[-2] * FRAME_RATE)), num_frames)
     return Performance(_place_in_room(bodies, action, styles, rng), (first, end))
@@ -100,7 +121,11 @@ def mirror(joints: np.ndarray) -> np.ndarray:
 
 
 def _plan(
-    action: Action, styles: Sequence[Style], rng: np.random.Generator
+    action: Action,
+    styles: Sequence[Style],
+    manners: Sequence[np.ndarray],
+    *,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw the seconds (K,) and key poses (M, K, P) of a performance; the action is [1:-1]."""
     repeats = rng.integers(*action.repeats, endpoint=True)
@@ -116,22 +141,23 @@ def _plan(
     own = [action.start, action.start, *(key.pose for key in keys), action.end]
     partner = [{}, {}, *(key.partner for key in keys), {}]
     poses = [
-        _scale_amplitude(track, style.habits["amplitude"], rng)
-        for track, style in zip((own, partner), styles, strict=False)
+        _scale_amplitude(track, style.habits["amplitude"] * manner, rng)
+        for track, style, manner in zip((own, partner), styles, manners, strict=False)
     ]
     return seconds, np.stack(poses)
 
 
 def _scale_amplitude(
-    poses: Sequence[Pose], amplitude: float, rng: np.random.Generator
+    poses: Sequence[Pose], amplitude: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Scale the departure of the poses from standing, a little differently each time; (K, P).
+    """Scale the departure of the poses from standing by about `amplitude` (P,); (K, P).
 
     Held poses stay held: a key that repeats its predecessor gets the same values.
     """
     standing = pose_vector({})
     vectors = np.stack([pose_vector(pose) for pose in poses])
-    factor = amplitude * (1 + 0.1 * rng.standard_normal(vectors.shape).clip(-1.5, 1.5))
+    spread = rng.standard_normal() + 0.5 * rng.standard_normal(vectors.shape)
+    factor = amplitude * np.exp(AMPLITUDE_STD * spread.clip(-2, 2))
     for k in range(1, len(poses)):
         if poses[k] == poses[k - 1]:
             factor[k] = factor[k - 1]
@@ -167,12 +193,9 @@ def _animate(
 def _turn_to_front(num_frames: int, *, lead_s: float, rng: np.random.Generator) -> np.ndarray:
     """Draw what a turn to the front on two steps, over before the action, adds to poses (T, P)."""
     pose = np.zeros((num_frames, NUM_CHANNELS))
-    angle = 0.8 * rng.standard_normal()  # radians
+    angle = TURN_STD_RAD * rng.standard_normal() * (rng.random() < TURN_PROB)
     start = rng.uniform(0, lead_s - TURN_S)
     progress = (np.arange(num_frames) / FRAME_RATE - start) / TURN_S
-    # The trunk is at first bent, leaning and twisted.
-    trunk = (0.24, 0.14, 0.30) * rng.standard_normal(3)  # radians
-    pose[:, SLICES["trunk"]] = np.outer(1 - progress.clip(0, 1), trunk)
     first, second = ("left_", "right_") if angle > 0 else ("right_", "left_")
     for prefix, part in (("", progress), (first, 2 * progress), (second, 2 * progress - 1)):
         done = part.clip(0, 1)
@@ -190,6 +213,9 @@ def _place_in_room(
     if action.distance is not None:
         apart = action.distance * sum(style.lengths["arm"] for style in styles)
         bodies = [bodies[0] - [0, 0, apart / 2], bodies[1] * [-1, 1, -1] + [0, 0, apart / 2]]
-    turn = heading_rotation(rng.uniform(0, 2 * np.pi, (1, 1)))[0]
-    place = np.array([rng.uniform(-0.5, 0.5), 0, rng.uniform(-0.5, 0.5)])
+    # Of two people, either may stand on either side.
+    ahead = 0 if action.distance is None else rng.choice([-np.pi / 2, np.pi / 2])
+    heading = ahead + HEADING_STD_RAD * rng.standard_normal()
+    turn = heading_rotation(np.full((1, 1), heading))[0]
+    place = np.array([rng.uniform(-0.3, 0.3), 0, rng.uniform(-0.3, 0.3)])
     return np.stack(bodies, axis=1) @ turn.T + place

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scdnet.synthetic.body import Lengths
+from scdnet.synthetic.body import NUM_CHANNELS, Lengths
 
 # The share of each length of a body in the stature, and the group that it grows with. The shares
 # are plausible adult values, rounded.
@@ -33,13 +33,13 @@ PROPORTIONS = {
 # The range of each habit.
 HABITS = {
     # Factor on the pace.
-    "speed": (0.75, 1.3),
+    "speed": (0.8, 1.25),
     # Factor on how far a movement departs from standing.
-    "amplitude": (0.86, 1.04),
+    "amplitude": (0.88, 1.12),
     # Delay of the arms and the head behind the trunk.
-    "lag_s": (0.0, 0.12),
+    "lag_s": (0.0, 0.06),
     # Permanent bend of the trunk.
-    "slouch_rad": (-0.05, 0.22),
+    "slouch_rad": (-0.05, 0.15),
     # Permanent shift of the hands outwards, in arm lengths.
     "hand_offset": (-0.03, 0.08),
     # Permanent lift of the elbows.
@@ -52,6 +52,11 @@ HABITS = {
     "sway": (0.6, 1.5),
 }
 
+# Standard deviations of the logarithm of how far a person goes in an action, as a whole and in each
+# channel of the pose.
+MANNER_STD = 0.12
+CHANNEL_STD = 0.10
+
 
 class Style(NamedTuple):
     """The body of one person and the habits of its motion."""
@@ -62,16 +67,21 @@ class Style(NamedTuple):
     habits: dict[str, float]
 
 
-def sample_style(rng: np.random.Generator, *, left_handed_prob: float = 0.0) -> Style:
+def sample_style(rng: np.random.Generator, *, left_handed: bool = False) -> Style:
     """Draw the body and the habits of a person."""
-    stature = rng.uniform(1.52, 1.94)  # meters
+    stature = rng.uniform(1.56, 1.88)  # meters
     # Each group of lengths is some per cent longer or shorter than usual.
-    factors = 1 + 0.05 * rng.standard_normal(4).clip(-2, 2)
+    factors = 1 + 0.03 * rng.standard_normal(4).clip(-2, 2)
     factor = dict(zip(("trunk", "width", "arm", "leg"), factors, strict=True))
     lengths = {
         name: stature * share * factor[group] for name, (share, group) in PROPORTIONS.items()
     }
     lengths["arm"] = lengths["upper_arm"] + lengths["forearm"]
     lengths["leg"] = lengths["thigh"] + lengths["shin"]
-    left_handed = bool(rng.random() < left_handed_prob)
     return Style(lengths, left_handed, {name: rng.uniform(*HABITS[name]) for name in HABITS})
+
+
+def sample_manner(rng: np.random.Generator) -> np.ndarray:
+    """Draw how one person does one action: factors on the departure from standing; (P,)."""
+    factors = MANNER_STD * rng.standard_normal() + CHANNEL_STD * rng.standard_normal(NUM_CHANNELS)
+    return np.exp(factors.clip(-0.4, 0.4))

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from scdnet.synthetic.actions import ACTIONS
-from scdnet.synthetic.dataset import DemoPlan, Take, perform_take
+from scdnet.synthetic.body import JOINT
+from scdnet.synthetic.dataset import SUBJECTS, DemoPlan, Take, perform_take
 from scdnet.synthetic.motion import interpolate, mirror, smooth_noise
 
 PLAN = DemoPlan()
+SIDES = ("left", "right")
 
 
 def test_interpolation_passes_through_the_keys_and_never_beyond_its_neighbors():
@@ -49,3 +51,22 @@ def test_people_facing_each_other_keep_their_distance():
         joints = perform_take(Take(3, 1, 1, action), PLAN).joints
         apart = np.linalg.norm(joints[:, 0, 1] - joints[:, 1, 1], axis=-1)
         assert apart.min() > 0.4 and apart.max() < 1.6
+
+
+def test_either_hand_may_do_what_takes_one_hand():
+    # NW-UCLA: a third of the takes by the left hand, and one person in ten is left-handed.
+    led = []
+    for subject in SUBJECTS[:20]:
+        for replication in (1, 2):
+            joints = perform_take(Take(3, subject, replication, 23), PLAN).joints[:, 0]
+            left, right = (np.ptp(joints[:, JOINT[f"{side} wrist"], 1]) for side in SIDES)
+            led.append(left > right)
+    assert 0.15 < np.mean(led) < 0.4
+
+
+def test_people_face_the_cameras():
+    for subject in SUBJECTS[:10]:
+        joints = perform_take(Take(3, subject, 1, 10), PLAN).joints
+        # The cameras are at positive z, so a left shoulder is at positive x.
+        across = joints[-1, 0, JOINT["left shoulder"]] - joints[-1, 0, JOINT["right shoulder"]]
+        assert abs(np.arctan2(-across[2], across[0])) < np.pi / 2

@@ -36,12 +36,12 @@ def test_no_recording_misses_more_of_the_action_than_allowed():
 
 def test_sensor_errs_by_centimeters_and_sometimes_loses_a_body():
     camera = place_camera(2, num_cameras=3, setup=3)
-    joints = to_camera(perform_take(Take(3, 1, 1, 58), PLAN).joints, camera)
+    joints = to_camera(perform_take(Take(3, 1, 1, 58), PLAN).joints[:40], camera)
     errors = []
     counts = set()
     first_orders = set()
     num_swapped = 0
-    for seed in range(20):
+    for seed in range(100):
         frames = simulate_sensor(joints, np.random.default_rng(seed))
         assert len(frames) == len(joints)
         counts |= {len(frame) for frame in frames}
@@ -56,9 +56,9 @@ def test_sensor_errs_by_centimeters_and_sometimes_loses_a_body():
             for t, frame in enumerate(frames)
             for body in frame
         ]
-    # Most of it is skew: a fifth of the distance of a joint from the middle.
-    assert 0.02 < np.median(errors) < 0.15
+    # Along an axis; a bone is off by some per cent, and the next one adds its own error.
+    assert 0.005 < np.median(errors) < 0.03
     assert counts == {0, 1, 2}
     assert first_orders == {(0, 1), (1, 0)}
     # In some recordings the bodies change their order in the list.
-    assert 0 < num_swapped < 20
+    assert 0 < num_swapped < 100
