@@ -65,7 +65,8 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
             self.running_mean.add_(shift.detach(), alpha=pace)
         self.num_batches_tracked.add_(1)
         count = self.row_count
-        if count is None and self.gather is None:
+        # On a GPU torch's own batch norm is one kernel; on a CPU it takes several times as long.
+        if count is None and self.gather is None and x.is_cuda:
             # Autograd keeps the statistics that it is given, and a second call would change them.
             mean = self.running_mean.clone()
             var = self.running_var.clone()
@@ -73,8 +74,6 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
             self.running_mean.copy_(mean)
             self.running_var.copy_(var)
             return y
-        if count is None:
-            count = torch.ones_like(x[:, 0, 0, 0], dtype=weight.dtype)
         y, mean, var, n = _WeightedBatchNorm.apply(
             x, weight, self.bias, count, self.eps, self.gather
         )
@@ -123,17 +122,18 @@ class _WeightedBatchNorm(torch.autograd.Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
-        count: Tensor,
+        count: Tensor | None,
         eps: float,
         gather: Gather | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        if count is None:
+            count = weight.new_ones(len(x))
         n = count.sum() * x[0, 0].numel()
         # The share of one number of row r in a mean over all numbers.
-        share = (count / n)[:, None]  # (R, 1)
-        mean = (share * x.sum(dim=(2, 3), dtype=weight.dtype)).sum(dim=0)
+        share = count / n  # (R,)
+        mean = share @ x.sum(dim=(2, 3), dtype=weight.dtype)
         centered = x - mean[:, None, None]
-        square = torch.linalg.vector_norm(centered, dim=(2, 3)).square()
-        var = (share * square).sum(dim=0)
+        var = share @ torch.linalg.vector_norm(centered, dim=(2, 3)).square()
         if gather is not None:
             own_n = n
             mean, var, n = _pool_statistics(gather, mean, var, n)
@@ -143,7 +143,8 @@ class _WeightedBatchNorm(torch.autograd.Function):
         ctx.gather = gather
         ctx.save_for_backward(centered, weight, scale, share)
         ctx.mark_non_differentiable(mean, var, n)
-        y = torch.addcmul(bias[:, None, None], centered, (weight * scale)[:, None, None])
+        # Two passes: `addcmul` of a vector and two tensors is slow on a CPU.
+        y = (centered * (weight * scale)[:, None, None]).add_(bias[:, None, None])
         return y.to(x.dtype), mean, var, n
 
     @staticmethod
@@ -151,19 +152,24 @@ class _WeightedBatchNorm(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         centered, weight, scale, share = ctx.saved_tensors
         grad_bias = grad.sum(dim=(0, 2, 3), dtype=weight.dtype)
-        along = (grad * centered).sum(dim=(0, 2, 3))
+        along = _dot(grad, centered).sum(dim=0)
         all_bias = grad_bias
         all_along = along
         if ctx.gather is not None:
             all_bias, all_along = ctx.gather(torch.cat([grad_bias, along])).sum(dim=0).chunk(2)
         slope = weight * scale
-        through_mean = -share * slope * all_bias
-        through_var = -share * slope * scale.square() * all_along
+        through_mean = torch.outer(-share, slope * all_bias)
+        through_var = torch.outer(-share, slope * scale.square() * all_along)
         grad_x = grad * slope[:, None, None]
         grad_x.addcmul_(centered, through_var[:, :, None, None]).add_(
             through_mean[:, :, None, None]
         )
         return grad_x.to(grad.dtype), along * scale, grad_bias, None, None, None
+
+
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    """Sum x * y over joints and frames: (R, C, V, T) twice -> (R, C), in the precision of `y`."""
+    return torch.linalg.vecdot(x.flatten(2).to(y.dtype), y.flatten(2))
 
 
 def _pool_statistics(
@@ -215,5 +221,38 @@ def max_pool3(x: Tensor) -> Tensor:
     slower on a CPU.
     """
     before, here, after = (F.pad(x, (1, 1))[..., i : i + x.shape[3]] for i in range(3))
-    largest = torch.where(here > before, here, before)
-    return torch.where(after > largest, after, largest)
+    return _Maximum.apply(_Maximum.apply(before, here), after)
+
+
+class _Maximum(torch.autograd.Function):
+    """The larger of two numbers; where they are equal, the gradient goes to the first."""
+
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
+        largest = torch.maximum(first, second)
+        # As numbers: a CPU is slow in arithmetic with booleans.
+        ctx.save_for_backward(first.clone().eq_(largest))
+        return largest
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        (is_first,) = ctx.saved_tensors
+        grad_first = grad * is_first
+        return grad_first, grad - grad_first
+
+
+def dropout(x: Tensor, probability: float, *, training: bool) -> Tensor:
+    """Set numbers to 0 with a probability, to a precision of 2^-16, and scale up the others.
+
+    On a CPU torch's own dropout draws a random number of 32 bits for each number, and takes ten
+    times as long.
+    """
+    if x.is_cuda or not training or probability == 0:
+        return F.dropout(x, probability, training)
+    # Four numbers of 16 bits from one of 64.
+    words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64, device=x.device)
+    bits = words.random_(-(2**63), None).view(torch.int16)[: x.numel()]
+    num_dropped = round(probability * 2**16)
+    is_kept = bits.ge_(num_dropped - 2**15).to(x.dtype)
+    return x * is_kept.mul_(2**16 / (2**16 - num_dropped)).view(x.shape)
