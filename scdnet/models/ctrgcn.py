@@ -109,7 +109,7 @@ class GraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (R, C, V, T) to (R, C_out, V, T)."""
-        return self.norm(self._aggregate(x)).add_(self.skip(x)).relu_()
+        return self.skip(x, self.norm(self._aggregate(x)))
 
     def _aggregate(self, x: Tensor) -> Tensor:
         """Compute z, (R, C_out, U, T).
@@ -273,7 +273,7 @@ class Unit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (R, C, V, T) to (R, C_out, V, T)."""
         y = self.tcn(self.gcn(x))
-        return F.relu(y if self.residual is None else y + self.residual(x))
+        return F.relu(y) if self.residual is None else self.residual(x, y)
 
 
 class Stem(nn.Module):

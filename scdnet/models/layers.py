@@ -63,10 +63,10 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
             # The update below leaves 1 - momentum of what is added here.
             pace = self.momentum / (1 - self.momentum)
             self.running_mean.add_(shift.detach(), alpha=pace)
-        self.num_batches_tracked.add_(1)
         count = self.row_count
         # On a GPU torch's own batch norm is one kernel; on a CPU it takes several times as long.
         if count is None and self.gather is None and x.is_cuda:
+            self.num_batches_tracked.add_(1)
             # Autograd keeps the statistics that it is given, and a second call would change them.
             mean = self.running_mean.clone()
             var = self.running_var.clone()
@@ -77,9 +77,15 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
         y, mean, var, n = _WeightedBatchNorm.apply(
             x, weight, self.bias, count, self.eps, self.gather
         )
+        self.track(mean, var, n)
+        return y
+
+    @torch.no_grad()
+    def track(self, mean: Tensor, var: Tensor, n: Tensor) -> None:
+        """Update the running statistics with those (C,) of a batch of `n` () numbers a channel."""
+        self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
-        return y
 
 
 def synchronize_statistics(model: nn.Module, gather: Gather) -> None:
@@ -126,11 +132,7 @@ class _WeightedBatchNorm(torch.autograd.Function):
         eps: float,
         gather: Gather | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        if count is None:
-            count = weight.new_ones(len(x))
-        n = count.sum() * x[0, 0].numel()
-        # The share of one number of row r in a mean over all numbers.
-        share = count / n  # (R,)
+        share, n = _shares(x, count)
         mean = share @ x.sum(dim=(2, 3), dtype=weight.dtype)
         centered = x - mean[:, None, None]
         var = share @ torch.linalg.vector_norm(centered, dim=(2, 3)).square()
@@ -167,6 +169,14 @@ class _WeightedBatchNorm(torch.autograd.Function):
         return grad_x.to(grad.dtype), along * scale, grad_bias, None, None, None
 
 
+def _shares(x: Tensor, count: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the share (R,) of one number of each row in a mean, and the number () of numbers."""
+    if count is None:
+        count = torch.ones(len(x), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
+    n = count.sum() * x[0, 0].numel()
+    return count / n, n
+
+
 def _dot(x: Tensor, y: Tensor) -> Tensor:
     """Sum x * y over joints and frames: (R, C, V, T) twice -> (R, C), in the precision of `y`."""
     return torch.linalg.vecdot(x.flatten(2).to(y.dtype), y.flatten(2))
@@ -190,15 +200,24 @@ def _pool_statistics(
 def conv_norm(conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor) -> Tensor:
     """Compute norm(conv(x)) in fewer passes: (R, C, V, T) -> (R, C_out, V, T).
 
-    In training this is one matrix product a row, without the bias that the norm would subtract
-    again; in evaluation a convolution that contains the norm.
+    This is one matrix product a row. In training it is without the bias that the norm would
+    subtract again, in evaluation it contains the norm.
     """
-    if norm.training:
-        y = expand_batch(conv.weight[:, :, 0, 0], x) @ x.flatten(2)
-        return norm(y.unflatten(2, x.shape[2:]), shift=conv.bias)
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    bias = (conv.bias - norm.running_mean) * scale + norm.bias
-    return F.conv2d(x, conv.weight * scale[:, None, None, None], bias)
+    matrix = conv.weight[:, :, 0, 0]
+    if not norm.training:
+        matrix, bias = _fold(norm, matrix, norm.running_mean - conv.bias, norm.running_var)
+        y = (expand_batch(matrix, x) @ x.flatten(2)).add_(bias[:, None])
+        return y.unflatten(2, x.shape[2:])
+    y = expand_batch(matrix, x) @ x.flatten(2)
+    return norm(y.unflatten(2, x.shape[2:]), shift=conv.bias)
+
+
+def _fold(
+    norm: WeightedBatchNorm2d, matrix: Tensor, mean: Tensor, var: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return matrix and bias of norm(matrix x) with the statistics (C_out,) of matrix x."""
+    scale = norm.weight * (var + norm.eps).rsqrt()
+    return matrix * scale[:, None], norm.bias - mean * scale
 
 
 class ConvNorm(nn.Sequential):
@@ -207,11 +226,39 @@ class ConvNorm(nn.Sequential):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(Conv1x1(in_channels, out_channels), WeightedBatchNorm2d(out_channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (R, C, V, T) to (R, C_out, V, T)."""
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Compute relu(y + norm(conv(x))) of x (R, C, V, T) and y (R, C_out, V, T)."""
         conv, norm = self
         assert isinstance(conv, Conv1x1) and isinstance(norm, WeightedBatchNorm2d)
-        return conv_norm(conv, norm, x)
+        is_wider = conv.out_channels > conv.in_channels
+        if not norm.training or not is_wider or x.is_cuda or norm.gather or _is_mixed(x):
+            return conv_norm(conv, norm, x).add_(y).relu_()
+        matrix, bias = _fold_batch(conv, norm, x)
+        total = torch.baddbmm(y.flatten(2), expand_batch(matrix, x), x.flatten(2))
+        return total.add_(bias[:, None]).relu_().unflatten(2, x.shape[2:])
+
+
+def _is_mixed(x: Tensor) -> bool:
+    """Check whether products are computed in less than the precision of the weights."""
+    return x.dtype == torch.bfloat16 or torch.is_autocast_enabled(x.device.type)
+
+
+def _fold_batch(conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return matrix and bias of norm(conv(x)) in training, without computing conv(x) before.
+
+    The statistics of the output follow from mean and covariance of the input, which is narrower.
+    """
+    matrix = conv.weight[:, :, 0, 0]
+    share, n = _shares(x, norm.row_count)
+    mean = share @ x.sum(dim=(2, 3))
+    centered = x.flatten(2) - mean[:, None]
+    by_row = centered @ centered.mT  # (R, C, C)
+    covariance = (share @ by_row.flatten(1)).view(by_row.shape[1:])
+    var = ((matrix @ covariance) * matrix).sum(dim=1)
+    mean = matrix @ mean
+    norm.track(mean + conv.bias, var, n)
+    # The gradient of the bias is 0 instead of absent, as in `WeightedBatchNorm2d`.
+    return _fold(norm, matrix, mean + 0 * conv.bias, var)
 
 
 def max_pool3(x: Tensor) -> Tensor:
