@@ -7,6 +7,7 @@ the same as with one each.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -34,6 +35,9 @@ COORDINATES = 3
 NUM_SUBSETS = 3
 # The branches of the temporal convolution.
 NUM_BRANCHES = 4
+# The convolutions over time.
+NUM_TAPS = 5
+DILATIONS = (1, 2)
 # The widths of the units, times b.
 STEM_WIDTHS = (1, 4, 1)
 # The most channels times frames for which a convolution over time is a matrix product: beyond it,
@@ -123,19 +127,20 @@ class GraphConv(nn.Module):
 
     def _pairs(self, x: Tensor) -> Tensor:
         """Compute what the topology is a sum of, (R, G, V, U): affinities by subset, A and ones."""
-        query, key = self._relations(x)
+        query, key = self._relations(x).chunk(2, dim=1)
         # tanh(y) = 2 sigmoid(2 y) - 1; a sigmoid is three times as fast on a CPU.
-        affinity = torch.sigmoid(query[..., None, :] - key[..., :, None])  # (R, S, k, V, U)
+        affinity = (query[..., None, :] - key[..., :, None]).sigmoid()  # (R, S*k, V, U)
         adjacency = self.adjacency.mT.expand(len(x), -1, -1, -1)
         ones = torch.ones_like(adjacency[:, :1])
-        return torch.cat([affinity.flatten(1, 2), adjacency, ones], dim=1)
+        return torch.cat([affinity, adjacency, ones], dim=1)
 
     def _relations(self, x: Tensor) -> Tensor:
-        """Compute the means over time of 2 conv1(x) and 2 conv2(x): (2, R, S, k, V)."""
-        # Both convolutions are linear, so the mean over time may come first.
-        mean = x.mean(dim=3)
-        relations = einsum(2 * self.relation_weight, mean, "p s k c, r c v -> p r s k v")
-        return relations + rearrange(2 * self.relation_bias, "p s k -> p 1 s k 1")
+        """Compute the means over time of 2 conv1(x), then 2 conv2(x): (R, 2*S*k, V)."""
+        # Both convolutions are linear, so the mean over time may come first. The gradient of a sum
+        # is a view where that of a mean would be a tensor of the size of x.
+        mean = x.sum(dim=3) * (2 / x.shape[3])
+        relations = expand_batch(self.relation_weight.flatten(0, 2), x) @ mean
+        return relations + 2 * self.relation_bias.flatten()[:, None]
 
     def _pair_weights(self) -> Tensor:
         """Arrange 2 alpha conv4, ones and alpha bias by channel and subset: (C_out, S, G).
@@ -144,7 +149,7 @@ class GraphConv(nn.Module):
         """
         own = torch.eye(NUM_SUBSETS, dtype=self.alpha.dtype, device=self.alpha.device)
         conv4 = self.alpha * self.topology_weight
-        weight = einsum(2 * conv4, own, "s c k, s z -> c s z k")
+        weight = (2 * conv4).transpose(0, 1)[:, :, None] * own[..., None]
         # The bias takes in the -1 of each tanh.
         bias = self.alpha * self.topology_bias - conv4.sum(dim=2)
         adjacency = own.expand(len(weight), -1, -1)
@@ -163,7 +168,8 @@ class GraphConv(nn.Module):
 
     def _values(self, x: Tensor) -> Tensor:
         """Compute conv3(x), (R, C_out, S*V, T)."""
-        values = expand_batch(self.value_weight, x) @ _append_ones(x).flatten(2)
+        values = expand_batch(self.value_weight[:, :-1], x) @ x.flatten(2)
+        values = values.add_(self.value_weight[:, -1:])
         return rearrange(values, "r (c s) (v t) -> r c (s v) t", s=NUM_SUBSETS, v=x.shape[2])
 
     def _mix(self, x: Tensor, pairs: Tensor) -> Tensor:
@@ -178,7 +184,7 @@ class GraphConv(nn.Module):
 
 def _append_ones(x: Tensor) -> Tensor:
     """Append a channel of ones, whose weight is a bias: (R, C, V, T) -> (R, C + 1, V, T)."""
-    return F.pad(x, (0, 0, 0, 0, 0, 1), value=1)
+    return torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
 
 
 class _AggregateJoints(torch.autograd.Function):
@@ -213,8 +219,14 @@ class TemporalConv(nn.Module):
         self.reduce = Conv1x1(channels, channels, parts=NUM_BRANCHES)
         self.reduce_norm = WeightedBatchNorm2d(channels)
         convs = [
-            nn.Conv2d(width, width, (1, 5), padding=(0, 2 * dilation), dilation=(1, dilation))
-            for dilation in (1, 2)
+            nn.Conv2d(
+                width,
+                width,
+                kernel_size=(1, NUM_TAPS),
+                padding=(0, dilation * (NUM_TAPS // 2)),
+                dilation=(1, dilation),
+            )
+            for dilation in DILATIONS
         ]
         self.convs = nn.ModuleList(convs)
         # The norms of the two convolutions and of the maximum.
@@ -242,23 +254,24 @@ class TemporalConv(nn.Module):
         if width * x.shape[3] > MAX_BAND:
             parts = zip(self.convs, x.chunk(len(self.convs), dim=1), strict=True)
             return torch.cat([conv(part) for conv, part in parts], dim=1)
-        bands = torch.stack([_band(conv, x.shape[3]) for conv in self.convs])
+        weights = torch.stack([conv.weight[:, :, 0] for conv in self.convs])
         biases = torch.stack([conv.bias for conv in self.convs])
+        taps = _find_taps(x.shape[3], weights.dtype, weights.device)
+        bands = einsum(weights, taps, "b d c k, b k t u -> b c t d u").flatten(3).flatten(1, 2)
         rows = rearrange(x, "r (b c) v t -> b (r v) (c t)", b=len(self.convs))
         y = rearrange(rows @ bands, "b (r v) (c t) -> r b c v t", r=len(x), c=width)
         return (y + biases[:, :, None, None]).flatten(1, 2)
 
 
-def _band(conv: nn.Conv2d, num_frames: int) -> Tensor:
-    """Write a convolution over time as a matrix: (channels in * T, channels out * T)."""
-    frame = torch.arange(num_frames, device=conv.weight.device)
-    taps = conv.weight.shape[3]
-    offset = (torch.arange(taps, device=frame.device) - taps // 2) * conv.dilation[1]
-    # is_tap[k, t, u] is 1 where tap k of output frame u reads frame t.
-    is_tap = frame[:, None] == frame + offset[:, None, None]
-    weight = conv.weight[:, :, 0].transpose(0, 1)
-    band = einsum(weight, is_tap.to(weight.dtype), "c d k, k t u -> c t d u")
-    return band.flatten(2).flatten(0, 1)
+@cache
+# A tensor made in inference mode could not be used in training later.
+@torch.inference_mode(mode=False)
+def _find_taps(num_frames: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Mark with 1 where tap k of output frame u reads frame t, by dilation: (2, k, t, u)."""
+    frame = torch.arange(num_frames, device=device)
+    offset = torch.arange(NUM_TAPS, device=device) - NUM_TAPS // 2
+    reads = [frame[:, None] == frame + d * offset[:, None, None] for d in DILATIONS]
+    return torch.stack(reads).to(dtype)
 
 
 class Unit(nn.Module):

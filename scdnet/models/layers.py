@@ -53,39 +53,56 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
         """Normalize (R, C, V, T); in training, update the running statistics.
 
         `shift` (C,), in training only, is left out of `x`: it would change the running mean alone.
+        Its gradient is 0 instead of absent, so that weight decay still acts on it.
         """
         if not self.training:
             return super().forward(x)
+        if x.is_cuda and self.row_count is None and self.gather is None:
+            return self._normalize_by_kernel(x, shift)
+        share, n = row_shares(x, self.row_count)
+        y, mean, var, n = _WeightedBatchNorm.apply(
+            x, self.weight, self.bias, shift, share, n, self.eps, self.gather
+        )
+        self.track(mean if shift is None else mean + shift, var, n)
+        return y
+
+    def _normalize_by_kernel(self, x: Tensor, shift: Tensor | None) -> Tensor:
+        """Call torch's batch norm: one kernel on a GPU, but on a CPU several times as slow."""
         weight: Tensor = self.weight
         if shift is not None:
-            # The gradient of `shift` is 0 instead of absent, so that weight decay still acts on it.
             weight = weight + 0 * shift
             # The update below leaves 1 - momentum of what is added here.
             pace = self.momentum / (1 - self.momentum)
             self.running_mean.add_(shift.detach(), alpha=pace)
-        count = self.row_count
-        # On a GPU torch's own batch norm is one kernel; on a CPU it takes several times as long.
-        if count is None and self.gather is None and x.is_cuda:
-            self.num_batches_tracked.add_(1)
-            # Autograd keeps the statistics that it is given, and a second call would change them.
-            mean = self.running_mean.clone()
-            var = self.running_var.clone()
-            y = F.batch_norm(x, mean, var, weight, self.bias, True, self.momentum, self.eps)
-            self.running_mean.copy_(mean)
-            self.running_var.copy_(var)
-            return y
-        y, mean, var, n = _WeightedBatchNorm.apply(
-            x, weight, self.bias, count, self.eps, self.gather
-        )
-        self.track(mean, var, n)
+        self.num_batches_tracked.add_(1)
+        # Autograd keeps the statistics that it is given, and a second call would change them.
+        mean = self.running_mean.clone()
+        var = self.running_var.clone()
+        y = F.batch_norm(x, mean, var, weight, self.bias, True, self.momentum, self.eps)
+        self.running_mean.copy_(mean)
+        self.running_var.copy_(var)
         return y
 
     @torch.no_grad()
-    def track(self, mean: Tensor, var: Tensor, n: Tensor) -> None:
-        """Update the running statistics with those (C,) of a batch of `n` () numbers a channel."""
+    def track(self, mean: Tensor, var: Tensor, n: Tensor | int) -> None:
+        """Update the running statistics with those (C,) of a batch of `n` numbers a channel."""
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
+
+
+def row_shares(x: Tensor, count: Tensor | None) -> tuple[Tensor, Tensor | int]:
+    """Return the share (R,) of one number of each row in a mean, and the number of numbers.
+
+    `count` (R,) is the number of equal rows that each row counts as, by default 1.
+    """
+    size = x[0, 0].numel()
+    if count is not None:
+        n = count.sum() * size
+        return count / n, n
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    num = len(x) * size
+    return torch.full((len(x),), 1 / num, dtype=dtype, device=x.device), num
 
 
 def synchronize_statistics(model: nn.Module, gather: Gather) -> None:
@@ -128,53 +145,48 @@ class _WeightedBatchNorm(torch.autograd.Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
-        count: Tensor | None,
+        shift: Tensor | None,
+        share: Tensor,
+        n: Tensor | int,
         eps: float,
         gather: Gather | None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        share, n = _shares(x, count)
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | int]:
         mean = share @ x.sum(dim=(2, 3), dtype=weight.dtype)
         centered = x - mean[:, None, None]
-        var = share @ torch.linalg.vector_norm(centered, dim=(2, 3)).square()
+        var = share @ torch.linalg.vector_norm(centered, dim=(2, 3)).square_()
         if gather is not None:
             own_n = n
             mean, var, n = _pool_statistics(gather, mean, var, n)
             centered = x - mean[:, None, None]
             share = share * (own_n / n)
-        scale = (var + eps).rsqrt()
+        scale = (var + eps).rsqrt_()
+        slope = weight * scale
         ctx.gather = gather
-        ctx.save_for_backward(centered, weight, scale, share)
-        ctx.mark_non_differentiable(mean, var, n)
+        ctx.has_shift = shift is not None
+        ctx.save_for_backward(centered, slope, scale, share)
+        ctx.mark_non_differentiable(mean, var)
         # Two passes: `addcmul` of a vector and two tensors is slow on a CPU.
-        y = (centered * (weight * scale)[:, None, None]).add_(bias[:, None, None])
+        y = (centered * slope[:, None, None]).add_(bias[:, None, None])
         return y.to(x.dtype), mean, var, n
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        centered, weight, scale, share = ctx.saved_tensors
-        grad_bias = grad.sum(dim=(0, 2, 3), dtype=weight.dtype)
+        centered, slope, scale, share = ctx.saved_tensors
+        grad_bias = grad.sum(dim=(0, 2, 3), dtype=slope.dtype)
         along = _dot(grad, centered).sum(dim=0)
         all_bias = grad_bias
         all_along = along
         if ctx.gather is not None:
             all_bias, all_along = ctx.gather(torch.cat([grad_bias, along])).sum(dim=0).chunk(2)
-        slope = weight * scale
-        through_mean = torch.outer(-share, slope * all_bias)
-        through_var = torch.outer(-share, slope * scale.square() * all_along)
+        through_mean = torch.outer(share, slope * all_bias)
+        through_var = torch.outer(share, slope * scale.square() * all_along)
         grad_x = grad * slope[:, None, None]
-        grad_x.addcmul_(centered, through_var[:, :, None, None]).add_(
-            through_mean[:, :, None, None]
-        )
-        return grad_x.to(grad.dtype), along * scale, grad_bias, None, None, None
-
-
-def _shares(x: Tensor, count: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the share (R,) of one number of each row in a mean, and the number () of numbers."""
-    if count is None:
-        count = torch.ones(len(x), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
-    n = count.sum() * x[0, 0].numel()
-    return count / n, n
+        grad_x.addcmul_(centered, through_var[:, :, None, None], value=-1)
+        grad_x.sub_(through_mean[:, :, None, None])
+        grad_shift = torch.zeros_like(scale) if ctx.has_shift else None
+        grad_weight = along * scale
+        return grad_x.to(grad.dtype), grad_weight, grad_bias, grad_shift, None, None, None, None
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
@@ -183,13 +195,14 @@ def _dot(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _pool_statistics(
-    gather: Gather, mean: Tensor, var: Tensor, n: Tensor
+    gather: Gather, mean: Tensor, var: Tensor, n: Tensor | int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Combine the means (C,), variances (C,) and counts () of all processes.
 
     Source: Chan et al. 1983, eq. 2.1.
     """
-    gathered = gather(torch.cat([mean, var, n[None]]))
+    own_n = torch.as_tensor(n, dtype=mean.dtype, device=mean.device)
+    gathered = gather(torch.cat([mean, var, own_n[None]]))
     means, variances, counts = gathered.split([len(mean), len(mean), 1], dim=1)
     n = counts.sum()
     mean = (counts / n * means).sum(dim=0)
@@ -249,7 +262,7 @@ def _fold_batch(conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor) -> tuple[Te
     The statistics of the output follow from mean and covariance of the input, which is narrower.
     """
     matrix = conv.weight[:, :, 0, 0]
-    share, n = _shares(x, norm.row_count)
+    share, n = row_shares(x, norm.row_count)
     mean = share @ x.sum(dim=(2, 3))
     centered = x.flatten(2) - mean[:, None]
     by_row = centered @ centered.mT  # (R, C, C)
