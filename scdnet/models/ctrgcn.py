@@ -248,10 +248,10 @@ class TemporalConv(nn.Module):
     def _convolve(self, x: Tensor) -> Tensor:
         """Convolve the branches' channels over time: (R, 2 width, V, T) -> (R, 2 width, V, T).
 
-        Of few channels and frames, all that belong to a joint are one row of a matrix product.
+        On a CPU few channels and frames of a joint are one row of a matrix product instead.
         """
         width = x.shape[1] // len(self.convs)
-        if width * x.shape[3] > MAX_BAND:
+        if x.is_cuda or width * x.shape[3] > MAX_BAND:
             parts = zip(self.convs, x.chunk(len(self.convs), dim=1), strict=True)
             return torch.cat([conv(part) for conv, part in parts], dim=1)
         weights = torch.stack([conv.weight[:, :, 0] for conv in self.convs])
