@@ -162,9 +162,7 @@ class GraphConv(nn.Module):
         """
         weights = self._pair_weights().flatten(0, 1)
         product = expand_batch(weights, pairs) @ pairs.flatten(2)
-        return rearrange(
-            product, "r (c s) (v u) -> r c (s v) u", s=NUM_SUBSETS, v=pairs.shape[2]
-        )
+        return rearrange(product, "r (c s) (v u) -> r c (s v) u", s=NUM_SUBSETS, v=pairs.shape[2])
 
     def _values(self, x: Tensor) -> Tensor:
         """Compute conv3(x), (R, C_out, S*V, T)."""
@@ -254,8 +252,8 @@ class TemporalConv(nn.Module):
         if x.is_cuda or width * x.shape[3] > MAX_BAND:
             parts = zip(self.convs, x.chunk(len(self.convs), dim=1), strict=True)
             return torch.cat([conv(part) for conv, part in parts], dim=1)
-        weights = torch.stack([conv.weight[:, :, 0] for conv in self.convs])
-        biases = torch.stack([conv.bias for conv in self.convs])
+        weights = torch.stack([conv.get_parameter("weight")[:, :, 0] for conv in self.convs])
+        biases = torch.stack([conv.get_parameter("bias") for conv in self.convs])
         taps = _find_taps(x.shape[3], weights.dtype, weights.device)
         bands = einsum(weights, taps, "b d c k, b k t u -> b c t d u").flatten(3).flatten(1, 2)
         rows = rearrange(x, "r (b c) v t -> b (r v) (c t)", b=len(self.convs))

@@ -201,13 +201,13 @@ def _pool_statistics(
 
     Source: Chan et al. 1983, eq. 2.1.
     """
-    own_n = torch.as_tensor(n, dtype=mean.dtype, device=mean.device)
+    own_n = n if isinstance(n, Tensor) else mean.new_full((), n)
     gathered = gather(torch.cat([mean, var, own_n[None]]))
     means, variances, counts = gathered.split([len(mean), len(mean), 1], dim=1)
-    n = counts.sum()
-    mean = (counts / n * means).sum(dim=0)
-    var = (counts / n * (variances + (means - mean).square())).sum(dim=0)
-    return mean, var, n
+    total = counts.sum()
+    mean = (counts / total * means).sum(dim=0)
+    var = (counts / total * (variances + (means - mean).square())).sum(dim=0)
+    return mean, var, total
 
 
 def conv_norm(conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor) -> Tensor:
@@ -233,11 +233,11 @@ def _fold(
     return matrix * scale[:, None], norm.bias - mean * scale
 
 
-class ConvNorm(nn.Sequential):
+class ConvNorm(nn.ModuleList):
     """1x1 convolution and batch norm: a skip connection that changes the width."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(Conv1x1(in_channels, out_channels), WeightedBatchNorm2d(out_channels))
+        super().__init__([Conv1x1(in_channels, out_channels), WeightedBatchNorm2d(out_channels)])
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Compute relu(y + norm(conv(x))) of x (R, C, V, T) and y (R, C_out, V, T)."""

@@ -69,8 +69,8 @@ def start_server(checkout: Path) -> subprocess.Popen[str]:
         f"sys.argv = {[sys.argv[0], '--serve', *sys.argv[1:]]!r}; "
         "import bench_small_step; bench_small_step.main()"
     )
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def ask(server: subprocess.Popen[str], work: str) -> float:
@@ -91,7 +91,8 @@ def main() -> None:
     args = parser.parse_intermixed_args()
     config = load_config(args.config, args.overrides)
     if args.serve:
-        return serve(config)
+        serve(config)
+        return
     checkouts = {OWN: Path(__file__).parents[2]}
     if args.against is not None:
         checkouts[args.against.name] = args.against.resolve()
