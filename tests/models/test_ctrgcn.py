@@ -3,7 +3,6 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from scdnet.models.ctrgcn import GraphConv, Stem, TemporalConv
 from scdnet.models.layers import WeightedBatchNorm2d, synchronize_statistics, weighted_rows
@@ -26,7 +25,7 @@ def test_graph_conv_starts_as_its_skip_connection_without_refinement():
     x = torch.randn(2, 16, 25, 4)
     assert gcn.alpha.item() == 0
     # The norm's weight is 1e-6.
-    assert torch.allclose(gcn(x), F.relu(gcn.skip(x)), atol=1e-4)
+    assert torch.allclose(gcn(x), gcn.skip(x, torch.zeros(2, 8, 25, 4)), atol=1e-4)
 
 
 def test_first_unit_has_no_residual_and_the_others_change_the_width():
@@ -121,3 +120,36 @@ def test_initial_values():
     assert tcn.norm.weight.mean().item() == pytest.approx(1, abs=0.01)
     assert tcn.norm.weight.std().item() == pytest.approx(0.02, rel=0.2)
     assert tcn.reduce.bias.abs().max() == 0
+
+
+def test_both_orders_of_the_sum_over_joints_are_equal():
+    gcn = GraphConv(8, 32, NTU_25).double()
+    nn.init.constant_(gcn.alpha, 0.7)
+    x = torch.randn(3, 8, 25, 6, dtype=torch.float64)
+    pairs = gcn._pairs(x)
+    values_first = gcn._topology(pairs).mT @ gcn._values(x)
+    assert gcn._aggregates_first
+    assert torch.allclose(gcn._mix(x, pairs), values_first)
+    assert torch.allclose(gcn._aggregate(x), values_first)
+    assert not GraphConv(16, 64, NTU_25)._aggregates_first
+
+
+def test_a_convolution_over_time_is_the_same_as_a_matrix_product(monkeypatch: pytest.MonkeyPatch):
+    tcn = TemporalConv(16).double()
+    for conv in tcn.convs:
+        nn.init.normal_(conv.bias)
+    x = torch.randn(3, 8, 5, 12, dtype=torch.float64)
+    product = tcn._convolve(x)
+    monkeypatch.setattr("scdnet.models.ctrgcn.MAX_BAND", 0)
+    assert torch.allclose(product, tcn._convolve(x))
+    assert torch.allclose(product[:, 4:], tcn.convs[1](x[:, 4:]))
+
+
+def test_training_may_follow_an_evaluation_of_the_same_size():
+    tcn = TemporalConv(16)
+    # No other test has this number of frames, so the constants are made here.
+    x = torch.randn(3, 16, 5, 13)
+    with torch.inference_mode():
+        tcn(x)
+    tcn(x).sum().backward()
+    assert tcn.convs[0].weight.grad.isfinite().all()

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from scdnet.models.ctrgcn import find_distinct_bodies
-from scdnet.models.encoder import DualPathEncoder, EncoderSizes, TokenPath
+from scdnet.models.encoder import DualPathEncoder, EncoderLayer, EncoderSizes, TokenPath
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.objective import Objective
 from scdnet.skeleton import Skeleton
@@ -88,6 +88,28 @@ def test_pooling_is_over_the_tokens():
     for pooling, pool in (("max", lambda x: x.amax(dim=0)), ("mean", lambda x: x.mean(dim=0))):
         path = TokenPath(6, replace(SMALL, pooling=pooling)).eval()
         assert torch.equal(path(tokens), pool(path.transformer(tokens)))
+
+
+def test_an_encoder_layer_is_torch_s_without_dropout():
+    torch.manual_seed(0)
+    own = EncoderLayer(16, 4, 16, 0.0).double()
+    other = nn.TransformerEncoderLayer(16, 4, 16, 0.0).double()
+    other.load_state_dict(own.state_dict())
+    x = torch.randn(5, 3, 16, dtype=torch.float64)
+    assert torch.allclose(own(x), other(x))
+    for layer in (own, other):
+        layer(x).square().sum().backward()
+    pairs = zip(own.named_parameters(), other.parameters(), strict=True)
+    for (name, found), expected in pairs:
+        assert torch.allclose(found.grad, expected.grad, atol=1e-10), name
+
+
+def test_an_encoder_layer_drops_in_training_only():
+    layer = EncoderLayer(16, 4, 16, 0.5)
+    x = torch.randn(5, 3, 16)
+    assert not torch.equal(layer(x), layer(x))
+    layer.eval()
+    assert torch.equal(layer(x), layer(x))
 
 
 def test_transformer_is_post_norm_with_feed_forward_of_the_width_and_relu():

@@ -51,6 +51,20 @@ def test_all_objectives_are_timed(small_config: Config, tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_a_checkout_is_compared_with_itself(small_config: Config, tmp_path: Path):
+    config = tmp_path / "small.yaml"
+    config.write_text(yaml.safe_dump(dump_config(small_config)))
+    path = tmp_path / "record.json"
+    options = ("--against", ROOT, "--rounds", 1, "--json", path)
+    run_benchmark("bench_small_step", "-c", config, *options)
+    seconds = json.loads(path.read_text())["seconds"]
+    assert {work: len(by_checkout) for work, by_checkout in seconds.items()} == {
+        "step": 2,
+        "evaluation": 2,
+    }
+
+
+@pytest.mark.slow
 def test_the_conversion_agrees_with_the_reference_implementation(tmp_path: Path):
     path = tmp_path / "record.json"
     run_benchmark("bench_prep", "--recordings", 12, "--files", 4, "--rounds", 1, "--json", path)
