@@ -5,7 +5,6 @@ Source: docs/sweeps.md.
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -55,6 +54,7 @@ class KeptRuns:
         self._thread_lock = Lock()
         # Stores that are not on this machine; each is logged once.
         self._missing: set[Path] = set()
+        self._hashes: dict[Path, str] = {}
         self._load()
 
     def check_writable(self) -> None:
@@ -111,9 +111,14 @@ class KeptRuns:
                 if name != kept_name:
                     return False
                 self._log_missing(path)
-            elif _read_hash(path) != sha256:
+            elif self._read_hash(path) != sha256:
                 return False
         return True
+
+    def _read_hash(self, path: Path) -> str:
+        if path not in self._hashes:
+            self._hashes[path] = read_hashes([path])
+        return self._hashes[path]
 
     def _log_missing(self, path: Path) -> None:
         if path not in self._missing:
@@ -181,15 +186,10 @@ def read_cpu_seconds(run_dir: Path) -> float | None:
     """Return the CPU time of the training steps of a run; None if it does not state all of it."""
     try:
         lines = (run_dir / METRICS).read_text(encoding="utf-8").splitlines()
-        return round(sum(json.loads(line)["cpu_seconds"] for line in lines), 1)
+        return round(sum(json.loads(line)["cpu_seconds"] for line in lines), 1) or None
     # The file is missing, damaged or of an earlier version.
     except (OSError, ValueError, LookupError, TypeError):
         return None
-
-
-@cache
-def _read_hash(path: Path) -> str:
-    return read_hashes([path])
 
 
 def describe_cpu_seconds(seconds: Mapping[str, Sequence[float | None]]) -> list[str]:

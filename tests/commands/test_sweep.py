@@ -23,6 +23,7 @@ from scdnet.engine.device import seed_everything
 from scdnet.engine.run.directory import prepare_run_dir
 from scdnet.engine.train.pretrain import start_training
 from scdnet.errors import ScdnetError
+from scdnet.results.record import BASELINES
 from scdnet.results.results_file import RESULTS, read_results
 from scdnet.skeletons import NTU_25
 from tests.commands.conftest import ROWS
@@ -77,6 +78,49 @@ def test_a_row_is_trained_evaluated_and_shown_under_its_name(
     assert re.search(rf"mean over its seeds: {name} \d+\.$", done.out)
     again = run("tools/sweep.py", path, "--format", "markdown")
     assert done.out.endswith(again.out) and again.err == ""
+
+
+@pytest.mark.end_to_end
+def test_kept_runs_of_several_stores_give_the_same_tables_in_a_fresh_clone(
+    run, sweep, small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("scdnet.commands.sweep_runner.ThreadPoolExecutor", InlinePool)
+    monkeypatch.setattr("scdnet.commands.sweep_runner.subprocess.Popen", InlineProcess)
+    other = write_synthetic_store(tmp_path / "other.h5", per_split=6, seed=7)
+    rows = {"one": [], "two": [f"data.store={other}"], "three": ["optim.lr=0.02"]}
+    path = sweep(seeds=[0], rows=rows)
+    kept = tmp_path / "docs/tiny.jsonl"
+    command = ("tools/sweep.py", path, "--format", "markdown")
+    done = run(*command, "--keep", kept)
+    assert done.status == 0, done.err
+    assert [line for line in done.out.splitlines() if line.startswith("#")] == [
+        "### ntu60 xsub, 6 test sequences",
+        "### ntu60 xsub, 8 test sequences",
+    ]
+    # Evaluations of baselines are the same in the first and the third run.
+    assert done.err.count("Already evaluated by another run, copied.") == len(BASELINES)
+    assert kept.read_text().count('"kind":"baseline"') == 2 * len(BASELINES)
+    assert str(tmp_path) not in kept.read_text()
+    # The tables of the runs themselves, recorded again with --keep.
+    assert done.out.endswith(run(*command).out)
+    content = kept.read_bytes()
+    assert run(*command, "--keep", kept).status == 0 and kept.read_bytes() == content
+
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    monkeypatch.chdir(clone)
+    again = run(*command, "--keep", kept, "device=auto")
+    assert again.status == 0 and done.out.endswith(again.out)
+    assert again.err == f"{kept}: contains 3 of 3 runs, skipping them.\n"
+    assert list(clone.iterdir()) == [] and kept.read_bytes() == content
+    # One row of two is not there.
+    rows = {"first": [], "changed": ["optim.lr=0.03"]}
+    third = run("tools/sweep.py", sweep(seeds=[0], rows=rows), "--keep", kept)
+    assert third.status == 0, third.err
+    assert [p.name for p in (clone / "runs/tiny").glob("*_seed0")] == ["changed_seed0"]
+    # A row has the name that it has now.
+    assert "first" in third.out and "one" not in third.out and "changed" in third.out
+    assert kept.read_bytes().startswith(content)
 
 
 @pytest.mark.slow
