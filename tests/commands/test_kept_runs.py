@@ -44,7 +44,7 @@ def finish(small_config: Config) -> Callable[..., Config]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "docs/results/tiny.jsonl"
+    return tmp_path / "kept/results/tiny.jsonl"
 
 
 def test_a_run_is_found_under_other_paths_on_another_machine(finish, path: Path, tmp_path: Path):

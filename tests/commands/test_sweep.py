@@ -89,7 +89,7 @@ def test_kept_runs_of_several_stores_give_the_same_tables_in_a_fresh_clone(
     other = write_synthetic_store(tmp_path / "other.h5", per_split=6, seed=7)
     rows = {"one": [], "two": [f"data.store={other}"], "three": ["optim.lr=0.02"]}
     path = sweep(seeds=[0], rows=rows)
-    kept = tmp_path / "docs/tiny.jsonl"
+    kept = tmp_path / "kept/tiny.jsonl"
     command = ("tools/sweep.py", path, "--format", "markdown")
     done = run(*command, "--keep", kept)
     assert done.status == 0, done.err
@@ -304,3 +304,17 @@ def test_a_sweep_that_is_told_to_stop_leaves_no_run_behind(sweep, tmp_path: Path
     assert "Checkpoint saved" in log.read_text()
     assert (tmp_path / "runs/tiny/MoCo_seed0/last.pt").is_file()
     assert not (tmp_path / "runs/tiny/MoCo_seed1").exists()
+
+
+def test_a_file_that_cannot_keep_runs_is_refused_before_anything_runs(run, sweep, tmp_path: Path):
+    kept = tmp_path / "kept.jsonl"
+    kept.write_text("torn\n")
+    (tmp_path / "full").touch()
+    for path, message in {
+        kept: "kept.jsonl:1: not a line of `scdnet sweep --keep`",
+        tmp_path: "is a directory",
+        tmp_path / "full/kept.jsonl": "full",
+    }.items():
+        done = run("tools/sweep.py", sweep(), "--keep", path)
+        assert done.status == 2 and message in done.err and done.err.count("\n") == 1
+    assert kept.read_text() == "torn\n" and not (tmp_path / "runs").exists()

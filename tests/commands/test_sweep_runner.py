@@ -1,10 +1,13 @@
 """The jobs of a sweep: when one is complete, and what becomes of those that fail."""
 
 import sys
+from typing import ClassVar
 
 import pytest
 
 from scdnet.commands.sweep_runner import Job, Runner
+from scdnet.config import Config
+from scdnet.errors import ScdnetError
 from scdnet.results.results_file import RESULTS
 
 
@@ -47,3 +50,27 @@ def test_a_run_that_fails_is_named_with_its_last_line(
     assert Runner(["0"]).run(jobs_of(sweep(seeds=[0], rows={"MoCo": []}))) == [False]
     err = capsys.readouterr().err
     assert "runs/tiny/MoCo_seed0: status 1; error: too cold (full log: runs/tiny/" in err
+
+
+def test_what_is_complete_is_kept_and_a_run_that_cannot_be_does_not_stop_the_others(
+    sweep, jobs_of, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    class Kept:
+        names: ClassVar[list[str]] = []
+
+        def keep(self, config: Config) -> None:
+            if config.name == "MoCo_seed0":
+                raise ScdnetError("kept.jsonl: cannot be written (No space left on device)")
+            self.names.append(config.name)
+
+    (first, *others) = jobs = jobs_of(sweep(seeds=[0, 1]))
+    for job in jobs:
+        job.run_dir.mkdir(parents=True)
+    # The results of the first are complete already.
+    (first.run_dir / RESULTS).touch()
+    first.mark_done()
+    monkeypatch.setattr(Job, "commands", lambda job: [[sys.executable, "-Sc", ""]])
+    assert Runner([None], Kept()).run(jobs) == [job.config.name != "MoCo_seed0" for job in jobs]
+    assert Kept.names == [job.config.name for job in jobs if job.config.name != "MoCo_seed0"]
+    assert len(others) == 3
+    assert "MoCo_seed0: kept.jsonl: cannot be written" in capsys.readouterr().err

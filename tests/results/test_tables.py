@@ -123,3 +123,9 @@ def test_the_table_has_a_column_for_each_metric():
         ["2", "2.0", "3.0"],
     ]
     assert len({len(line) for line in lines}) == 1
+
+
+def test_more_notes_stand_below_the_tables():
+    assert FORMATS["text"](ROWS, ["Slow."]).endswith("\nSlow.")
+    assert FORMATS["markdown"](ROWS, ["Slow."]).endswith("\n* Slow.")
+    assert FORMATS["csv"](ROWS, ["Slow."]) == FORMATS["csv"](ROWS, [])
