@@ -33,9 +33,9 @@ NOT_COUNTED = (FREE_TO_CHANGE | {"name"}) - {"protocols", "feature_level"}
 
 
 class Outcome(NamedTuple):
-    """What a finished run has measured."""
+    """The numbers of a finished run."""
 
-    # Of its encoder and of the baselines beside it.
+    # The evaluations of its encoder and of the baselines beside it.
     results: list[Result]
     # None where the run does not state it.
     train_cpu_seconds: float | None
@@ -49,7 +49,7 @@ class KeptRuns:
         self.path = path
         self._content = b""
         self._baselines: dict[str, KeptEvaluation] = {}
-        # By what counts of their configs.
+        # The keys are what counts of their configs.
         self._runs: dict[str, list[KeptRun]] = {}
         self._thread_lock = Lock()
         # Stores that are not on this machine; each is logged once.
@@ -68,7 +68,7 @@ class KeptRuns:
         A store that is not on this machine cannot be compared: its file name counts instead.
         """
         same = self._runs.get(counted_values(dump_config(config)), [])
-        # Of several runs on a store that is not here, the last one counts.
+        # The last one counts if there are several on a store that is not here.
         return next((run for run in reversed(same) if self._has_stores(run, config)), None)
 
     def outcome(self, config: Config) -> Outcome:

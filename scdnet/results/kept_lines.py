@@ -53,7 +53,7 @@ class KeptRun(_Line):
     """The line of a run: what identifies it, and what it has measured."""
 
     kind: Literal["run"] = "run"
-    # By dotted key.
+    # Values by dotted key.
     config: dict[str, Any]
     # The hash of the content of each store, by its name.
     stores: dict[str, str]

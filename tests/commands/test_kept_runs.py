@@ -2,7 +2,9 @@
 
 import multiprocessing
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from scdnet.config import Config
 from scdnet.data.mixture import read_hashes
 from scdnet.engine.run.directory import METRICS, STORE
 from scdnet.errors import ScdnetError
+from scdnet.files import atomic_write
 from scdnet.results.results_file import RESULTS, append_results
 from tests.conftest import write_synthetic_store
 from tests.engine.runs import changed
@@ -148,7 +151,17 @@ def test_a_key_that_was_added_since_then_has_its_default(finish, path: Path):
     assert KeptRuns(path).find(changed(config, model={"num_layers": 2})) is None
 
 
-def test_processes_that_write_at_a_time_lose_no_line(finish, path: Path):
+def test_processes_that_write_at_a_time_lose_no_line(
+    finish, path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    @contextmanager
+    def slow_write(path: Path) -> Iterator[Path]:
+        # Long enough for the others to read what this process replaces.
+        time.sleep(0.03)
+        with atomic_write(path) as partial:
+            yield partial
+
+    monkeypatch.setattr("scdnet.commands.kept_runs.atomic_write", slow_write)
     configs = [finish(seed=seed) for seed in range(6)]
     keepers = [PROCESSES.Process(target=KeptRuns(path).keep, args=(c,)) for c in configs]
     for keeper in keepers:
