@@ -100,6 +100,10 @@ class KeptRuns:
             with atomic_write(self.path) as partial:
                 partial.write_bytes(self._content + b"\n" * bool(is_torn) + text.encode())
             self._load()
+        if self.find(config) is None:
+            raise ScdnetError(
+                f"{config.run_dir}: its store has changed since the sweep started; start it again"
+            )
 
     def _has_stores(self, run: KeptRun, config: Config) -> bool:
         paths = config.data.store_sections.items()

@@ -112,7 +112,7 @@ def copy_evaluation(
     metrics = find_evaluation(source, record)
     if metrics:
         scores = read_scores(_scores_path(source, record.tag))
-        # What identifies the evaluation is the same, other keys may differ.
+        # The keys that identify the evaluation are equal; others, such as `config`, may differ.
         write_evaluation(run_dir, scores._replace(record=record), metrics, labeled=labeled)
     return metrics
 

@@ -101,6 +101,17 @@ def test_a_run_on_a_store_of_another_content_is_not_found_but_stays(finish, path
     assert path.read_bytes().startswith(before) and path.read_bytes() != before
 
 
+def test_a_store_that_changes_during_a_sweep_is_an_error(finish, path: Path):
+    config = finish()
+    kept = KeptRuns(path)
+    # Before the run, at the start of the sweep.
+    kept.keep(config)
+    config.data.store.unlink()
+    write_synthetic_store(config.data.store, seed=7)
+    with pytest.raises(ScdnetError, match="its store has changed since the sweep started"):
+        kept.keep(finish(seed=1))
+
+
 def test_a_store_that_is_not_here_is_known_by_its_file_name(
     finish, path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
