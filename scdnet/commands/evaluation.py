@@ -16,7 +16,7 @@ from scdnet.engine.distributed import is_main, process_group, rank_info, require
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import FeatureFileError, read_features, write_features
 from scdnet.eval.feature_table import FeatureTable
-from scdnet.eval.inputs import Inputs, build_inputs
+from scdnet.eval.inputs import CACHE, Inputs, build_inputs
 from scdnet.eval.protocols import Context
 from scdnet.files import atomic_write
 from scdnet.results.record import BASELINES, FINAL_LEVEL, RAW_PCA, Baseline
@@ -98,6 +98,7 @@ def make_context(
         run_dir=config.run_dir,
         skip=skip,
         store=store,
+        cache=config.runs_dir / CACHE if skip else None,
     )
 
 

@@ -37,12 +37,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not results:
         runs = ", ".join(map(str, args.runs))
         raise ScdnetError(f"{runs}: no results; the evaluations of a run write {RESULTS}")
+    print_tables(
+        results,
+        args.format,
+        published=args.published,
+        all_methods=args.all_methods,
+    )
+
+
+def print_tables(
+    results: Sequence[Result],
+    style: str,
+    *,
+    published: bool = False,
+    all_methods: bool = False,
+    notes: Sequence[str] = (),
+) -> None:
+    """Print the tables of results in the format `style`; `notes` follow them."""
     rows, num_changed = summarize(results)
 
     def is_comparable(row: Row) -> bool:
-        return args.published or has_published_size(row)
+        return published or has_published_size(row)
 
-    print(FORMATS[args.format](add_published(rows, is_comparable, all_methods=args.all_methods)))
+    print(FORMATS[style](add_published(rows, is_comparable, all_methods=all_methods), notes))
     if num_changed:
         log(f"{num_changed} numbers were recorded again with another value; the latest ones count")
 

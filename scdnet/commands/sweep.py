@@ -1,40 +1,35 @@
 """`scdnet sweep`: pretrain and evaluate every row of a table with every seed."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Event
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import yaml
 from pydantic import Field, ValidationError
 
 from scdnet.cli import command_parser
-from scdnet.commands.results import main as print_results
-from scdnet.config import Config, Distinct, Section
-from scdnet.config_file import dump_config, find_config, load_config, merge_layers
+from scdnet.commands.kept_runs import (
+    KeptRuns,
+    Outcome,
+    describe_cpu_seconds,
+    read_cpu_seconds,
+)
+from scdnet.commands.results import print_tables, read_run
+from scdnet.commands.sweep_runner import Job, Runner
+from scdnet.config import Distinct, Section
+from scdnet.config_file import find_config, load_config, merge_layers
 from scdnet.engine.logs import log
 from scdnet.engine.run.directory import CONFIG, check_same_run
 from scdnet.errors import ScdnetError
-from scdnet.files import atomic_write
 from scdnet.raw.convert import positive_int
-from scdnet.raw.worker_pool import usable_cores
-from scdnet.results.results_file import RESULTS
 from scdnet.results.tables import FORMATS
 
 # Keys of a run that the rows and seeds of its sweep determine.
 OWN_KEYS = ("seed", "name", "display_name")
-# A file in the run directory that contains the config with which the job was completed.
-COMPLETED = "done.json"
 
 
 class Sweep(Section):
@@ -63,127 +58,10 @@ def read_sweep(path: Path) -> Sweep:
     return sweep.model_copy(update={"config": path.parent / sweep.config})
 
 
-class Job(NamedTuple):
-    """One pretraining and its evaluations."""
-
-    # The arguments of `scdnet train` and `scdnet evaluate`.
-    arguments: list[str]
-    # The config that these arguments resolve to.
-    config: Config
-
-    @property
-    def run_dir(self) -> Path:
-        """Return the directory of the run."""
-        return self.config.run_dir
-
-    def commands(self) -> list[list[str]]:
-        """Return the commands of the job, in order; each one resumes or skips what exists."""
-        # Features of other weights, or of another level, have a file of their own.
-        optim = self.config.optim
-        length = optim.epochs if optim.steps is None else f"{optim.steps}_steps"
-        features = self.run_dir / f"features_{length}_level{self.config.feature_level}.h5"
-        checkpoint = ["--checkpoint", str(self.run_dir / "last.pt"), "--features", str(features)]
-        return [
-            [sys.executable, "-m", "scdnet", "train", *self.arguments, "--resume"],
-            [sys.executable, "-m", "scdnet", "evaluate", *self.arguments, *checkpoint],
-        ]
-
-    def is_done(self) -> bool:
-        """Check whether the job was completed with exactly this config."""
-        path = self.run_dir / COMPLETED
-        is_complete = path.is_file() and (self.run_dir / RESULTS).is_file()
-        return is_complete and path.read_text(encoding="utf-8") == self._summary()
-
-    def mark_done(self) -> None:
-        """Record that the job was completed."""
-        with atomic_write(self.run_dir / COMPLETED) as partial:
-            partial.write_text(self._summary(), encoding="utf-8")
-
-    def _summary(self) -> str:
-        return json.dumps(dump_config(self.config))
-
-
-class Runner:
-    """Runs jobs, one at a time on each of its devices; their output goes to <run>.log.
-
-    A device is a GPU, as CUDA_VISIBLE_DEVICES takes it; None: the device of the config.
-    """
-
-    def __init__(self, devices: Sequence[str | None]) -> None:
-        self._num_devices = len(devices)
-        self._free: SimpleQueue[str | None] = SimpleQueue()
-        for device in devices:
-            self._free.put(device)
-        self._running: set[subprocess.Popen] = set()
-        self._stopped = Event()
-
-    def run(self, jobs: Sequence[Job]) -> list[bool]:
-        """Run the jobs that are not complete yet; return which ones are complete.
-
-        On SIGTERM or an interrupt the running processes are told to stop, which they do with a
-        checkpoint, and no other job starts.
-        """
-        # SIGTERM acts as an interrupt.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with ThreadPoolExecutor(self._num_devices) as pool:
-            try:
-                return list(pool.map(self._run_job, jobs))
-            except KeyboardInterrupt:
-                # A second signal must not disturb the processes while they save.
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                self._stopped.set()
-                for process in set(self._running):
-                    process.terminate()
-                raise
-
-    def _run_job(self, job: Job) -> bool:
-        if job.is_done():
-            return True
-        device = self._free.get()
-        try:
-            if not all(self._succeeds(command, job, device) for command in job.commands()):
-                return False
-            job.mark_done()
-            log(f"{job.run_dir}: done")
-            return True
-        # A full disk need not stop other runs: they may write elsewhere, or find space later.
-        except OSError as error:
-            log(f"{job.run_dir}: {error}")
-            return False
-        finally:
-            self._free.put(device)
-
-    def _succeeds(self, command: list[str], job: Job, device: str | None) -> bool:
-        """Run a command, unless the sweep was stopped; return whether it succeeded."""
-        if self._stopped.is_set():
-            return False
-        # Several processes at a time share the cores, unless the environment says otherwise.
-        num_threads = max(1, usable_cores() // self._num_devices)
-        shared = {"OMP_NUM_THREADS": str(num_threads)} if self._num_devices > 1 else {}
-        gpu = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
-        path = job.run_dir.with_name(job.run_dir.name + ".log")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            process = subprocess.Popen(
-                command, env=shared | os.environ | gpu, stdout=file, stderr=file
-            )
-            self._running.add(process)
-            # A stop since the first look has not seen this process.
-            if self._stopped.is_set():
-                process.terminate()
-            status = process.wait()
-            self._running.discard(process)
-        if status:
-            last = path.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
-            log(f"{job.run_dir}: status {status}; {' '.join(last)} (full log: {path})")
-        return status == 0
-
-
 def make_jobs(sweep: Sweep, name: str, overrides: Sequence[str]) -> list[Job]:
     """Make the jobs of a sweep, seed by seed.
 
-    Raises ScdnetError, before any of them runs, if a row is not a valid config, or differs from the
-    config of its existing run.
+    Raises ScdnetError if a row is not a valid config.
     """
     for override in (*sweep.overrides, *chain(*sweep.rows.values()), *overrides):
         if override.partition("=")[0] in OWN_KEYS:
@@ -204,14 +82,19 @@ def make_jobs(sweep: Sweep, name: str, overrides: Sequence[str]) -> list[Job]:
             ]
             values = merge_layers(identity, sweep.overrides, own, overrides)
             config = load_config(sweep.config, values)
-            if (config.run_dir / CONFIG).is_file():
-                check_same_run(config)
             jobs.append(Job(["-c", str(sweep.config), *values], config))
     if len({job.run_dir for job in jobs}) < len(jobs):
         raise ScdnetError(
             f"{name}: two rows map to the same run name; they must differ in more than punctuation"
         )
     return jobs
+
+
+def check_runs(jobs: Sequence[Job]) -> None:
+    """Raise ScdnetError if the existing run of a job has another config or other data."""
+    for job in jobs:
+        if (job.run_dir / CONFIG).is_file():
+            check_same_run(job.config)
 
 
 def gpu_list(text: str) -> list[str]:
@@ -225,8 +108,8 @@ def gpu_list(text: str) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Pretrain and evaluate each row of a sweep with each seed, then print one table of them.
 
-    What is complete is skipped, so a sweep that was stopped can be repeated. A run that fails does
-    not stop the others.
+    What is complete is skipped, so a sweep that was stopped can be repeated, with --keep on another
+    machine. A run that fails does not stop the others.
     """
     parser = command_parser("sweep", main.__doc__)
     parser.add_argument(
@@ -247,11 +130,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--gpus", type=gpu_list, metavar="I,J,...", help="one run at a time on each of these GPUs"
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="format of the table")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="a jsonl file: add what finished runs have measured, and skip runs that it contains",
+    )
     args = parser.parse_intermixed_args(argv)
     path = find_config(args.sweep, group="sweeps")
     jobs = make_jobs(read_sweep(path), path.stem, args.overrides)
-    succeeded = Runner(args.gpus or [None] * args.jobs).run(jobs)
-    complete = [str(job.run_dir) for job, is_done in zip(jobs, succeeded, strict=True) if is_done]
+    kept = KeptRuns(args.keep) if args.keep else None
+    missing = select_missing(jobs, kept)
+    check_runs(missing)
+    succeeded = Runner(args.gpus or [None] * args.jobs, kept).run(missing)
+    failed = {job.run_dir for job, is_done in zip(missing, succeeded, strict=True) if not is_done}
+    complete = [job for job in jobs if job.run_dir not in failed]
     if complete:
-        print_results([*complete, "--format", args.format])
-    return 0 if all(succeeded) else 1
+        print_outcomes(complete, kept, args.format)
+    return 1 if failed else 0
+
+
+def select_missing(jobs: Sequence[Job], kept: KeptRuns | None) -> list[Job]:
+    """Return the jobs that the file of `kept` does not contain; they can be added to it."""
+    if kept is None:
+        return list(jobs)
+    missing = [job for job in jobs if kept.find(job.config) is None]
+    if missing:
+        kept.check_writable()
+    if len(missing) < len(jobs):
+        log(f"{kept.path}: contains {len(jobs) - len(missing)} of {len(jobs)} runs, skipping them.")
+    return missing
+
+
+def print_outcomes(jobs: Sequence[Job], kept: KeptRuns | None, style: str) -> None:
+    """Print the tables of complete jobs in the format `style`, and the time that they took."""
+    results = []
+    cpu_seconds: dict[str, list[float | None]] = {}
+    for job in jobs:
+        outcome = read_outcome(job) if kept is None else kept.outcome(job.config)
+        results += outcome.results
+        cpu_seconds.setdefault(job.config.display_name, []).append(outcome.train_cpu_seconds)
+    if not results:
+        raise ScdnetError(f"{jobs[0].run_dir.parent}: no results; delete its runs to repeat them")
+    print_tables(results, style, notes=describe_cpu_seconds(cpu_seconds))
+
+
+def read_outcome(job: Job) -> Outcome:
+    """Return what the run directory of a complete job contains."""
+    return Outcome(read_run(job.run_dir), read_cpu_seconds(job.run_dir))

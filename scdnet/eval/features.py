@@ -161,6 +161,12 @@ def extraction_settings(config: Config) -> dict[str, Any]:
     return {key: sizes[key] for key in sizes if key != "dropout"} | others
 
 
+def raw_settings(config: Config) -> dict[str, Any]:
+    """Return the values of the config that raw views depend on: those without an encoder's."""
+    settings = extraction_settings(config)
+    return {key: settings[key] for key in ("num_frames", "num_bodies", "cache_dtype")}
+
+
 @torch.inference_mode()
 def encode(encoder: nn.Module, views: Tensor) -> Tensor:
     """Encode clips (N, C, T, V, M) as the outputs side by side: [v_t ; v_s], (N, 2D) float32."""

@@ -24,6 +24,7 @@ from scdnet.eval.features import (
     extract_features,
     extraction_settings,
     load_encoder_or_baseline,
+    raw_settings,
 )
 from scdnet.eval.raw_pca import NUM_BODIES, NUM_FRAMES, SETTINGS, extract_raw_pca
 from scdnet.files import atomic_write
@@ -114,7 +115,8 @@ def build_inputs(
         def compute(encoder: nn.Module = encoder) -> Tensor:
             return extract_features(encoder, load_own_clips(), settings["precision"]).x
 
-        yield Inputs(encoder, record, store, load_own_clips, settings, compute)
+        own_settings = raw_settings(own) if source == "raw" else settings
+        yield Inputs(encoder, record, store, load_own_clips, own_settings, compute)
 
 
 def _raw_pca_inputs(config: Config, store: StoreTable) -> Inputs:

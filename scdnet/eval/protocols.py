@@ -14,6 +14,7 @@ from scdnet.config import FinetuneConfig, LinearConfig, ViewsConfig
 from scdnet.data.clips import Clips
 from scdnet.engine.device import derive_seed, set_precision
 from scdnet.engine.logs import log
+from scdnet.errors import ScdnetError
 from scdnet.eval.feature_table import (
     FeatureTable,
     LazyFeatures,
@@ -27,7 +28,13 @@ from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe, resolve_probe
 from scdnet.models.encoder import DualPathEncoder
 from scdnet.results.record import EncoderRecord, EvaluationRecord, Protocol, hash_settings
-from scdnet.results.results_file import find_evaluation, write_evaluation
+from scdnet.results.results_file import (
+    copy_evaluation,
+    find_evaluation,
+    share_evaluation,
+    shared_dir,
+    write_evaluation,
+)
 from scdnet.results.scores import Outcome, Scores
 
 # Class names that a warning lists.
@@ -48,6 +55,8 @@ class Context:
     skip: bool
     # The name of the store, where the config lists several.
     store: str | None = None
+    # A directory from which evaluations of baselines are copied, which are the same in many runs.
+    cache: Path | None = None
     # Warnings that were logged, each once.
     warnings: set[str] = field(default_factory=set)
 
@@ -111,13 +120,27 @@ class Context:
         if metrics:
             log(f"{record.tag}: Already evaluated, skipping.")
             return metrics
+        shared = shared_dir(self.cache, record) if self.cache and record.baseline else None
+        if shared is not None:
+            metrics = copy_evaluation(shared, self.run_dir, record, labeled=labeled)
+        if metrics:
+            log(f"{record.tag}: Already evaluated by another run, copied.")
+            return metrics
         # Fine-tuning, which may have come before, can set another one.
         set_precision("fp32", self.device)
         outcome = compute()
         label = store.label[rows].numpy()
         scores = Scores(outcome.scores.numpy(), store.name[rows], label, store.class_names, record)
         write_evaluation(self.run_dir, scores, outcome.metrics, labeled=labeled)
+        if shared is not None:
+            self._share(shared, scores, outcome.metrics)
         return outcome.metrics
+
+    def _share(self, target: Path, scores: Scores, metrics: Mapping[str, float]) -> None:
+        try:
+            share_evaluation(target, scores, metrics)
+        except (OSError, ScdnetError) as error:
+            self.warn(f"{target}: cannot keep this evaluation for other runs ({error})")
 
 
 def _describe_unknown(store: StoreTable, rows: Tensor, is_unknown: Tensor) -> str:

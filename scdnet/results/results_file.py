@@ -2,14 +2,16 @@
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
-from scdnet.results.record import EvaluationRecord, Result
+from scdnet.results.record import EvaluationRecord, Result, hash_settings
 from scdnet.results.scores import (
     Scores,
     confusion_matrix,
@@ -93,6 +95,38 @@ def write_evaluation(
             partial.write_text("".join(f"{name}\n" for name in labeled), encoding="utf-8")
     write_scores(scores_path, scores)
     return results
+
+
+def shared_dir(cache: Path, record: EvaluationRecord) -> Path:
+    """Return the directory of this evaluation among those that all runs can use."""
+    return cache / f"{record.tag}_{hash_settings(record.identity)}"
+
+
+def copy_evaluation(
+    source: Path, run_dir: Path, record: EvaluationRecord, *, labeled: Sequence[str] = ()
+) -> dict[str, float]:
+    """Copy exactly this evaluation from the directory `source`, if it contains all of it.
+
+    Returns its metrics, or none.
+    """
+    metrics = find_evaluation(source, record)
+    if metrics:
+        scores = read_scores(_scores_path(source, record.tag))
+        # The keys that identify the evaluation are equal; others, such as `config`, may differ.
+        write_evaluation(run_dir, scores._replace(record=record), metrics, labeled=labeled)
+    return metrics
+
+
+def share_evaluation(target: Path, scores: Scores, metrics: Mapping[str, float]) -> None:
+    """Write an evaluation to `target`, for other runs, unless another process does so first."""
+    own = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        write_evaluation(own, scores, metrics)
+        # Fails if another process was first.
+        with suppress(OSError):
+            own.rename(target)
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def _scores_path(run_dir: Path, tag: str) -> Path:

@@ -100,17 +100,17 @@ def _tabulate(lines: Sequence[Sequence[str]], **options: Any) -> str:
     return tabulate(lines, colalign=alignment, disable_numparse=True, **options)
 
 
-def as_text(rows: Rows) -> str:
-    """Format tables in plain text."""
+def as_text(rows: Rows, notes: Sequence[str]) -> str:
+    """Format tables in plain text; `notes` follow those on how to read them."""
     blocks = []
     for table in make_tables(rows):
         # Tabulate would make columns wider for a header.
         lines = _tabulate([table.header, *table.lines], tablefmt="plain")
         blocks.append(f"{table.title}\n{lines}")
-    return "\n\n".join([*blocks, "\n".join(make_notes(rows))])
+    return "\n\n".join([*blocks, "\n".join([*make_notes(rows), *notes])])
 
 
-def as_markdown(rows: Rows) -> str:
+def as_markdown(rows: Rows, notes: Sequence[str]) -> str:
     """Format tables in Markdown, under the names of their datasets."""
     blocks = []
     for title, tables in groupby(make_tables(rows), key=lambda table: table.title):
@@ -118,11 +118,14 @@ def as_markdown(rows: Rows) -> str:
         for table in tables:
             escaped = [[cell.replace("|", "\\|") for cell in line] for line in table.lines]
             blocks.append(_tabulate(escaped, headers=table.header, tablefmt="github"))
-    return "\n\n".join([*blocks, "\n".join(f"* {note}" for note in make_notes(rows))])
+    return "\n\n".join([*blocks, "\n".join(f"* {note}" for note in (*make_notes(rows), *notes))])
 
 
-def as_csv(rows: Rows) -> str:
-    """Format a line for each row and metric, all metrics included, with published sources."""
+def as_csv(rows: Rows, notes: Sequence[str]) -> str:
+    """Format a line for each row and metric, all metrics included, with published sources.
+
+    CSV has no place for `notes`.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -134,7 +137,7 @@ def as_csv(rows: Rows) -> str:
     return text.getvalue().rstrip("\n")
 
 
-FORMATS: dict[str, Callable[[Rows], str]] = {
+FORMATS: dict[str, Callable[[Rows, Sequence[str]], str]] = {
     "text": as_text,
     "markdown": as_markdown,
     "csv": as_csv,

@@ -9,12 +9,16 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from scdnet.commands.sweep import make_jobs, read_sweep
+from scdnet.commands.sweep_runner import Job
 from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.train.pretrain import pretrain
 from tests.conftest import make_small_config, write_synthetic_store
 
 ROOT = Path(__file__).parents[2]
+# The rows of a sweep.
+ROWS = {"all pairs": [], "MoCo": ["scd.pairs=[[instance,instance]]"]}
 
 
 class Finished(NamedTuple):
@@ -59,3 +63,30 @@ def config_path(small_config: Config, tmp_path: Path) -> Path:
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(dump_config(small_config)))
     return path
+
+
+@pytest.fixture
+def sweep(config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Write a sweep file with `changes`; its runs go to a directory of the test."""
+
+    def write(**changes: object) -> Path:
+        path = tmp_path / "sweeps" / "tiny.yaml"
+        path.parent.mkdir(exist_ok=True)
+        content = {
+            "config": "../small.yaml",
+            "overrides": ["optim.epochs=1"],
+            "seeds": [0, 1],
+            "rows": ROWS,
+        }
+        path.write_text(yaml.safe_dump(content | {"protocols": ["knn"]} | changes))
+        return path
+
+    monkeypatch.chdir(tmp_path)
+    return write
+
+
+@pytest.fixture
+def jobs_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path], list[Job]]:
+    """Return the jobs of a sweep file; none of its rows has been run."""
+    monkeypatch.chdir(tmp_path)
+    return lambda path: make_jobs(read_sweep(path), path.stem, [])

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +14,7 @@ import torch
 import yaml
 
 from scdnet.commands import evaluate, train
-from scdnet.commands.sweep import Job, Runner, make_jobs, read_sweep
+from scdnet.commands.sweep import check_runs, make_jobs, read_sweep
 from scdnet.config import Config
 from scdnet.config_file import load_config
 from scdnet.data.store import open_sequences
@@ -24,42 +23,16 @@ from scdnet.engine.device import seed_everything
 from scdnet.engine.run.directory import prepare_run_dir
 from scdnet.engine.train.pretrain import start_training
 from scdnet.errors import ScdnetError
+from scdnet.results.record import BASELINES
 from scdnet.results.results_file import RESULTS, read_results
 from scdnet.skeletons import NTU_25
+from tests.commands.conftest import ROWS
 from tests.conftest import write_synthetic_store
 from tests.engine.runs import changed
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "configs/sweeps").glob("*.yaml"))
-ROWS = {"all pairs": [], "MoCo": ["scd.pairs=[[instance,instance]]"]}
-
-
-@pytest.fixture
-def sweep(config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Write a sweep file with `changes`; its runs go to a directory of the test."""
-
-    def write(**changes: object) -> Path:
-        path = tmp_path / "sweeps" / "tiny.yaml"
-        path.parent.mkdir(exist_ok=True)
-        content = {
-            "config": "../small.yaml",
-            "overrides": ["optim.epochs=1"],
-            "seeds": [0, 1],
-            "rows": ROWS,
-        }
-        path.write_text(yaml.safe_dump(content | {"protocols": ["knn"]} | changes))
-        return path
-
-    monkeypatch.chdir(tmp_path)
-    return write
-
-
-@pytest.fixture
-def jobs_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path], list[Job]]:
-    """Return the jobs of a sweep file; none of its rows has been run."""
-    monkeypatch.chdir(tmp_path)
-    return lambda path: make_jobs(read_sweep(path), path.stem, [])
 
 
 class InlinePool:
@@ -91,19 +64,63 @@ class InlineProcess:
 def test_a_row_is_trained_evaluated_and_shown_under_its_name(
     run, sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("scdnet.commands.sweep.ThreadPoolExecutor", InlinePool)
-    monkeypatch.setattr("scdnet.commands.sweep.subprocess.Popen", InlineProcess)
+    monkeypatch.setattr("scdnet.commands.sweep_runner.ThreadPoolExecutor", InlinePool)
+    monkeypatch.setattr("scdnet.commands.sweep_runner.subprocess.Popen", InlineProcess)
     name = """MoCo's "one" head"""
     path = sweep(seeds=[0], rows={name: ROWS["MoCo"]})
     done = run("tools/sweep.py", path, "--format", "markdown")
     assert done.status == 0, done.err
     folder = tmp_path / "runs/tiny/MoCo-s-one-head_seed0"
     assert {result.protocol for result in read_results(folder / RESULTS)} == {"knn"}
-    row = [cell.strip() for cell in done.out.splitlines()[-3].split("|")]
+    row = [cell.strip() for cell in done.out.splitlines()[-4].split("|")]
     # One epoch, one seed.
     assert row[1:6] == ["knn", "joint", name, "1", "1"]
+    assert re.search(rf"mean over its seeds: {name} \d+\.$", done.out)
     again = run("tools/sweep.py", path, "--format", "markdown")
     assert done.out.endswith(again.out) and again.err == ""
+
+
+@pytest.mark.end_to_end
+def test_kept_runs_of_several_stores_give_the_same_tables_in_a_fresh_clone(
+    run, sweep, small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("scdnet.commands.sweep_runner.ThreadPoolExecutor", InlinePool)
+    monkeypatch.setattr("scdnet.commands.sweep_runner.subprocess.Popen", InlineProcess)
+    other = write_synthetic_store(tmp_path / "other.h5", per_split=6, seed=7)
+    rows = {"one": [], "two": [f"data.store={other}"], "three": ["optim.lr=0.02"]}
+    path = sweep(seeds=[0], rows=rows)
+    kept = tmp_path / "kept/tiny.jsonl"
+    command = ("tools/sweep.py", path, "--format", "markdown")
+    done = run(*command, "--keep", kept)
+    assert done.status == 0, done.err
+    assert [line for line in done.out.splitlines() if line.startswith("#")] == [
+        "### ntu60 xsub, 6 test sequences",
+        "### ntu60 xsub, 8 test sequences",
+    ]
+    # Evaluations of baselines are the same in the first and the third run.
+    assert done.err.count("Already evaluated by another run, copied.") == len(BASELINES)
+    assert kept.read_text().count('"kind":"baseline"') == 2 * len(BASELINES)
+    assert str(tmp_path) not in kept.read_text()
+    # The tables of the runs themselves, recorded again with --keep.
+    assert done.out.endswith(run(*command).out)
+    content = kept.read_bytes()
+    assert run(*command, "--keep", kept).status == 0 and kept.read_bytes() == content
+
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    monkeypatch.chdir(clone)
+    again = run(*command, "--keep", kept, "device=auto")
+    assert again.status == 0 and done.out.endswith(again.out)
+    assert again.err == f"{kept}: contains 3 of 3 runs, skipping them.\n"
+    assert list(clone.iterdir()) == [] and kept.read_bytes() == content
+    # One row of two is not there.
+    rows = {"first": [], "changed": ["optim.lr=0.03"]}
+    third = run("tools/sweep.py", sweep(seeds=[0], rows=rows), "--keep", kept)
+    assert third.status == 0, third.err
+    assert [p.name for p in (clone / "runs/tiny").glob("*_seed0")] == ["changed_seed0"]
+    # A row has the name that it has now.
+    assert "first" in third.out and "one" not in third.out and "changed" in third.out
+    assert kept.read_bytes().startswith(content)
 
 
 @pytest.mark.slow
@@ -129,47 +146,6 @@ def test_nothing_is_done_twice_and_a_row_that_fails_does_not_stop_the_others(
         path.write_text("torn")
     # The status is that of results.py.
     assert run("tools/sweep.py", sweep(seeds=[0])).status == 2
-
-
-def test_what_is_done_is_known_by_its_results_and_its_config(sweep, jobs_of):
-    path = sweep(seeds=[0])
-    job, other = jobs_of(path)
-    job.run_dir.mkdir(parents=True)
-    job.mark_done()
-    # Its results are missing.
-    assert not job.is_done()
-    (job.run_dir / RESULTS).touch()
-    assert job.is_done() and not other.is_done()
-    assert not jobs_of(sweep(seeds=[0], protocols=["knn", "linear"]))[0].is_done()
-
-
-def test_a_run_whose_disk_is_full_does_not_stop_the_others(
-    sweep, jobs_of, monkeypatch: pytest.MonkeyPatch, capsys
-):
-    jobs = jobs_of(sweep(seeds=[0, 1]))
-    for job in jobs:
-        job.run_dir.mkdir(parents=True)
-    mark_done = Job.mark_done
-
-    def mark(job: Job) -> None:
-        if job.config.seed == 0:
-            raise OSError(28, "No space left on device")
-        mark_done(job)
-
-    monkeypatch.setattr(Job, "commands", lambda job: [[sys.executable, "-Sc", ""]])
-    monkeypatch.setattr(Job, "mark_done", mark)
-    assert Runner([None, None]).run(jobs) == [False, False, True, True]
-    assert "runs/tiny/MoCo_seed0: [Errno 28] No space left" in capsys.readouterr().err
-
-
-def test_a_run_that_fails_is_named_with_its_last_line(
-    sweep, jobs_of, monkeypatch: pytest.MonkeyPatch, capsys
-):
-    failing = [sys.executable, "-Sc", "import sys; sys.exit('error: too cold')"]
-    monkeypatch.setattr(Job, "commands", lambda job: [failing])
-    assert Runner(["0"]).run(jobs_of(sweep(seeds=[0], rows={"MoCo": []}))) == [False]
-    err = capsys.readouterr().err
-    assert "runs/tiny/MoCo_seed0: status 1; error: too cold (full log: runs/tiny/" in err
 
 
 def test_the_file_may_set_the_directory_of_the_runs(sweep, jobs_of):
@@ -206,13 +182,13 @@ def test_runs_on_other_data_are_not_taken_for_complete(
         prepare_run_dir(job.config, store.content_sha256, fresh=True)
     copied = tmp_path / "copied.h5"
     shutil.copy(small_config.data.store, copied)
-    jobs_of(sweep(seeds=[0], overrides=[f"data.store={copied}", "optim.epochs=1"]))
+    check_runs(jobs_of(sweep(seeds=[0], overrides=[f"data.store={copied}", "optim.epochs=1"])))
     write_synthetic_store(copied, seed=7)
     with pytest.raises(ScdnetError, match=r"copied\.h5 has another content than the store that"):
-        jobs_of(path)
+        check_runs(jobs_of(path))
     # What is complete needs no data.
     copied.unlink()
-    assert len(jobs_of(path)) == 2
+    check_runs(jobs_of(path))
 
 
 def test_a_later_layer_replaces_the_length_of_an_earlier_one(sweep, tmp_path: Path):
@@ -328,3 +304,17 @@ def test_a_sweep_that_is_told_to_stop_leaves_no_run_behind(sweep, tmp_path: Path
     assert "Checkpoint saved" in log.read_text()
     assert (tmp_path / "runs/tiny/MoCo_seed0/last.pt").is_file()
     assert not (tmp_path / "runs/tiny/MoCo_seed1").exists()
+
+
+def test_a_file_that_cannot_keep_runs_is_refused_before_anything_runs(run, sweep, tmp_path: Path):
+    kept = tmp_path / "kept.jsonl"
+    kept.write_text("torn\n")
+    (tmp_path / "full").touch()
+    for path, message in {
+        kept: "kept.jsonl:1: not a line of `scdnet sweep --keep`",
+        tmp_path: "is a directory",
+        tmp_path / "full/kept.jsonl": "full",
+    }.items():
+        done = run("tools/sweep.py", sweep(), "--keep", path)
+        assert done.status == 2 and message in done.err and done.err.count("\n") == 1
+    assert kept.read_text() == "torn\n" and not (tmp_path / "runs").exists()

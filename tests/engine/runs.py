@@ -17,7 +17,7 @@ from scdnet.engine.train.plan import Plan
 # Takes the number of a training step, from 1 on.
 Hook = Callable[[int], None]
 # Metrics that differ from run to run.
-TIMES = {"seconds", "step_seconds", "clips_per_second", "data_time_fraction"}
+TIMES = {"seconds", "cpu_seconds", "step_seconds", "clips_per_second", "data_time_fraction"}
 
 
 def changed(config: Config, **values) -> Config:

@@ -14,6 +14,7 @@ from scdnet.eval.features import (
     extract_features,
     extraction_settings,
     load_encoder_or_baseline,
+    raw_settings,
 )
 from scdnet.eval.inputs import Inputs
 from scdnet.eval.knn import retrieve
@@ -78,6 +79,12 @@ def test_the_raw_baseline_is_the_flattened_view(trained_config: Config, clips: C
     assert torch.equal(own.x[3], next(clips.evaluation_views(torch.tensor([[3]]))).flatten())
     assert (record.baseline, record.checkpoint, record.checkpoint_sha256) == ("raw", None, None)
     assert (record.seed, record.epoch) == (None, None)
+
+
+def test_raw_views_depend_on_no_size_of_an_encoder(trained_config: Config):
+    other = changed(trained_config, model={"embed_dim": 32, "num_layers": 2})
+    assert raw_settings(other) == raw_settings(trained_config)
+    assert raw_settings(changed(trained_config, data={"num_frames": 32})) != raw_settings(other)
 
 
 def test_raw_views_have_no_levels(trained_config: Config):

@@ -71,6 +71,42 @@ def test_what_is_recorded_is_skipped_unless_a_setting_changes(
     assert [num_skipped(), num_skipped(), num_skipped(batch_size=7)] == [0, 2, 1]
 
 
+def test_a_baseline_is_evaluated_once_for_all_runs(
+    table: FeatureTable, context: Context, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    shared = replace(context, cache=tmp_path / "cache")
+    raw = {"baseline": "raw", "checkpoint": None, "checkpoint_sha256": None, "seed": None}
+    raw_table = replace(table, encoder=ENCODER.model_copy(update=raw))
+
+    def num_copied(table: FeatureTable, **changes: object) -> int:
+        for name in ("a", "b"):
+            own = replace(shared, run_dir=tmp_path / name, config=name)
+            evaluate_linear(table, own, LinearConfig(**{"optim": {"epochs": 2}, **changes}))
+        return capsys.readouterr().err.count("Already evaluated by another run, copied.")
+
+    assert [num_copied(raw_table), num_copied(raw_table, batch_size=7)] == [1, 1]
+    first, second = (read_results(tmp_path / name / RESULTS) for name in ("a", "b"))
+    assert {result.config for result in second} == {"b"}
+    assert second == [result.model_copy(update={"config": "b"}) for result in first]
+    # A checkpoint is of one run, and a damaged file is of none.
+    assert num_copied(table) == 0
+    for path in (tmp_path / "cache").glob("*/scores_*"):
+        path.write_bytes(b"PK")
+    assert num_copied(raw_table, batch_size=8) == 1
+    for path in (tmp_path / "a").glob("scores_*"):
+        path.unlink()
+    assert num_copied(raw_table, batch_size=7) == 0
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(
+    table: FeatureTable, context: Context, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    (tmp_path / "cache").touch()
+    raw = table.encoder.model_copy(update={"baseline": "raw", "checkpoint_sha256": None})
+    assert evaluate_knn(replace(table, encoder=raw), replace(context, cache=tmp_path / "cache"))
+    assert "cannot keep this evaluation for other runs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("width", "probe"), [(1023, "logistic"), (1024, "sgd")])
 def test_the_probe_is_the_one_that_fits_the_width_and_is_recorded(
     table: FeatureTable, context: Context, width: int, probe: str

@@ -36,13 +36,13 @@ def markdown_tables(text: str) -> list[list[list[str]]]:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_numbers_are_in_every_format(name: str):
-    text = FORMATS[name](ROWS)
+    text = FORMATS[name](ROWS, [])
     for number in ("70.0", "76.2", "86.0", "97.5", "52.0"):
         assert number in text or (name == "csv" and "76.1630" in text)
 
 
 def test_a_line_of_text_has_120_columns_at_most_and_the_words_of_its_row():
-    lines = FORMATS["text"](ROWS).splitlines()
+    lines = FORMATS["text"](ROWS, []).splitlines()
     assert max(map(len, lines)) <= 120
     assert lines[0] == "ntu60 xsub, 16487 test sequences"
     knn = lines[2]
@@ -56,11 +56,11 @@ def test_a_line_of_text_has_120_columns_at_most_and_the_words_of_its_row():
 
 
 def test_a_metric_that_fewer_evaluations_have_states_their_number():
-    assert "97.5 (n 1)" in FORMATS["text"](ROWS)
+    assert "97.5 (n 1)" in FORMATS["text"](ROWS, [])
 
 
 def test_markdown_tables_have_the_columns_of_their_header_and_a_heading_for_each_dataset():
-    text = FORMATS["markdown"](ROWS)
+    text = FORMATS["markdown"](ROWS, [])
     assert [line for line in text.splitlines() if line.startswith("#")] == [
         "### ntu60 xsub, 16487 test sequences",
         "### ntu60 xview",
@@ -75,7 +75,7 @@ def test_markdown_tables_have_the_columns_of_their_header_and_a_heading_for_each
 
 
 def test_csv_has_a_line_for_each_row_and_metric():
-    lines = list(csv.DictReader(io.StringIO(FORMATS["csv"](ROWS))))
+    lines = list(csv.DictReader(io.StringIO(FORMATS["csv"](ROWS, []))))
     assert len(lines) == sum(map(len, ROWS.values()))
     assert set(lines[0]) == set(CSV_COLUMNS)
     by_key = {
@@ -101,10 +101,10 @@ def test_csv_has_a_line_for_each_row_and_metric():
 
 
 def test_notes_explain_what_the_table_contains():
-    text = FORMATS["text"](ROWS)
+    text = FORMATS["text"](ROWS, [])
     assert "best on test: of the epoch chosen on the test split itself" in text
     assert "An asterisk: published, on the full dataset" in text
-    plain = FORMATS["text"]({LINEAR: ROWS[LINEAR]})
+    plain = FORMATS["text"]({LINEAR: ROWS[LINEAR]}, [])
     assert "best on test" not in plain and "published" not in plain
 
 
@@ -123,3 +123,9 @@ def test_the_table_has_a_column_for_each_metric():
         ["2", "2.0", "3.0"],
     ]
     assert len({len(line) for line in lines}) == 1
+
+
+def test_more_notes_stand_below_the_tables():
+    assert FORMATS["text"](ROWS, ["Slow."]).endswith("\nSlow.")
+    assert FORMATS["markdown"](ROWS, ["Slow."]).endswith("\n* Slow.")
+    assert FORMATS["csv"](ROWS, ["Slow."]) == FORMATS["csv"](ROWS, [])

@@ -20,6 +20,8 @@ from scdnet.files import atomic_write
 CONFIG = "config.yaml"
 # The hash of the content of each store, for a run that has no checkpoint yet.
 STORE = "store.sha256"
+# The metrics of the training, a line for each epoch.
+METRICS = "metrics.jsonl"
 # Names of what evaluations of baselines leave in the directory before the training.
 MAY_COME_FIRST = (
     LOCK,
@@ -31,7 +33,7 @@ MAY_COME_FIRST = (
     "*.tmp",
 )
 # Names of what a run has before its first checkpoint.
-OF_A_START = (CONFIG, STORE, "metrics.jsonl", "tensorboard")
+OF_A_START = (CONFIG, STORE, METRICS, "tensorboard")
 # Keys that a resumed run may change, and sections that training does not read.
 FREE_TO_CHANGE = {
     "runs_dir",

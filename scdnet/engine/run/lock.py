@@ -1,4 +1,4 @@
-"""One run at a time in a run directory."""
+"""One run at a time in a run directory, one process at a time at a file."""
 
 import errno
 import os
@@ -18,6 +18,8 @@ LOCK = ".lock"
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 # A run that ends removes the file, which may take another attempt to notice.
 TIMEOUT_SECONDS = 0.2
+# Long enough for many others to rewrite a small file.
+FILE_TIMEOUT_SECONDS = 60
 
 
 @contextmanager
@@ -30,10 +32,48 @@ def locked(folder: Path) -> Iterator[None]:
     """
     # The innermost comes first.
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    path = folder / LOCK
+    busy = f"{folder}: another run is active in this directory"
+    advice = "wait for it, stop it or choose another name="
+    try:
+        with _held(folder / LOCK, TIMEOUT_SECONDS, busy=busy, advice=advice):
+            yield
+    finally:
+        with suppress(OSError):
+            for parent in made:
+                parent.rmdir()
+
+
+@contextmanager
+def locked_file(path: Path) -> Iterator[None]:
+    """Lock the file at `path`, which need not exist, while it is rewritten.
+
+    Others wait. Raises ScdnetError if that takes longer than a minute.
+    """
+    busy = f"{path}: another process has been writing it for {FILE_TIMEOUT_SECONDS} seconds"
+    lock = path.with_name(f"{path.name}{LOCK}")
+    with _held(lock, FILE_TIMEOUT_SECONDS, busy=busy, advice="wait for it, or stop it"):
+        yield
+
+
+@contextmanager
+def _held(path: Path, timeout: float, *, busy: str, advice: str) -> Iterator[None]:
+    """Hold the lock at `path`, which exists meanwhile.
+
+    Raises ScdnetError, which names the holder, after `timeout` seconds.
+    """
     # No marker file where the system has no locks: it would outlive a kill.
     lock = FileLock(path, fallback_to_soft=False)
-    _acquire(lock, folder)
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        holder = "another process"
+        with suppress(OSError):
+            holder = path.read_text(encoding="utf-8") or holder
+        raise ScdnetError(f"{busy} ({holder}); {advice}") from None
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        log(f"warning: {path}: cannot be locked against a second run ({error.strerror})")
     # A full disk, or Windows, refuses the text; the lock holds.
     with suppress(OSError):
         path.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
@@ -44,23 +84,3 @@ def locked(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             path.unlink(missing_ok=True)
         lock.release()
-        with suppress(OSError):
-            for parent in made:
-                parent.rmdir()
-
-
-def _acquire(lock: FileLock, folder: Path) -> None:
-    try:
-        lock.acquire(timeout=TIMEOUT_SECONDS)
-    except Timeout:
-        holder = "another process"
-        with suppress(OSError):
-            holder = (folder / LOCK).read_text(encoding="utf-8") or holder
-        raise ScdnetError(
-            f"{folder}: another run is active in this directory ({holder}); "
-            "wait for it, stop it or choose another name="
-        ) from None
-    except OSError as error:
-        if error.errno not in UNSUPPORTED:
-            raise
-        log(f"warning: {folder}: cannot be locked against a second run ({error.strerror})")

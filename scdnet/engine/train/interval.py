@@ -93,12 +93,17 @@ class Speed:
     def __init__(self) -> None:
         self._steps = 0
         self._seconds = 0.0
+        self._cpu_seconds = 0.0
         self._waiting = 0.0
 
-    def add(self, steps: int, *, seconds: float, waiting: float) -> None:
-        """Count `steps` that took `seconds`, of which `waiting` were spent on getting the views."""
+    def add(self, steps: int, *, seconds: float, cpu_seconds: float, waiting: float) -> None:
+        """Count `steps` that took `seconds`, of which `waiting` were spent on getting the views.
+
+        `cpu_seconds` are those of all threads of this process.
+        """
         self._steps += steps
         self._seconds += seconds
+        self._cpu_seconds += cpu_seconds
         self._waiting += waiting
 
     def metrics(self, batch_size: int) -> Metrics:
@@ -107,6 +112,7 @@ class Speed:
         seconds = self._seconds or 1.0
         return {
             "seconds": self._seconds,
+            "cpu_seconds": self._cpu_seconds,
             "step_seconds": self._seconds / max(self._steps, 1),
             "clips_per_second": self._steps * batch_size / seconds,
             "data_time_fraction": self._waiting / seconds,

@@ -85,6 +85,7 @@ class Run:
         """Do steps until something is due or the epoch ends; return False if asked to stop."""
         epoch = self.epoch
         start = time.perf_counter()
+        cpu_start = time.process_time()
         first = self.step
         batches = epoch.remaining[: self.plan.next_stop(first) - first]
         tasks = self.training.model.objective.tasks
@@ -108,7 +109,12 @@ class Run:
             # Waits for the device, so that the time below is that of the steps.
             self._check()
         seconds = time.perf_counter() - start
-        self.interval.speed.add(self.step - first, seconds=seconds, waiting=views.seconds)
+        self.interval.speed.add(
+            self.step - first,
+            seconds=seconds,
+            cpu_seconds=time.process_time() - cpu_start,
+            waiting=views.seconds,
+        )
         if is_stopped:
             self._stop()
         return not is_stopped

@@ -10,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from scdnet.engine.distributed import is_main
 from scdnet.engine.logs import Metrics, log, progress_bar
+from scdnet.engine.run.directory import METRICS
 from scdnet.engine.train.plan import Plan
 from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
@@ -30,7 +31,7 @@ class RunLog:
         self._plan = plan
         self._writes = is_main()
         if self._writes:
-            self._path = run_dir / "metrics.jsonl"
+            self._path = run_dir / METRICS
             last = plan.number(last_line)
             _keep_lines_until(self._path, plan.unit, last)
             self._board = SummaryWriter(run_dir / "tensorboard", purge_step=last + 1)

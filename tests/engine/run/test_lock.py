@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scdnet.config import Config
-from scdnet.engine.run.lock import locked
+from scdnet.engine.run.lock import locked, locked_file
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 
@@ -94,3 +94,14 @@ def test_other_errors_are_not_hidden(tmp_path: Path):
     (tmp_path / "a" / ".lock").mkdir(parents=True)
     with pytest.raises(OSError, match=r"\.lock"), locked(tmp_path / "a"):
         pass
+
+
+def test_a_file_is_locked_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "a.jsonl"
+    monkeypatch.setattr("scdnet.engine.run.lock.FILE_TIMEOUT_SECONDS", 0.01)
+    message = rf"a\.jsonl: another process has been writing it for .* \(process {os.getpid()} on "
+    with locked_file(path), pytest.raises(ScdnetError, match=message), locked_file(path):
+        pass
+    with locked_file(path):
+        path.write_text("kept")
+    assert list(tmp_path.iterdir()) == [path]

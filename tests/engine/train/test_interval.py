@@ -49,10 +49,11 @@ def test_an_interval_that_is_not_full_has_the_mean_of_its_steps():
     interval.record(torch.ones(NUM_METRICS), BATCH)
     assert set(interval.metrics().values()) == {1.0}
     assert interval.speed.metrics(2)["clips_per_second"] == 0
-    interval.speed.add(1, seconds=0.5, waiting=0.2)
-    interval.speed.add(1, seconds=1.5, waiting=0.8)
+    interval.speed.add(1, seconds=0.5, cpu_seconds=0.75, waiting=0.2)
+    interval.speed.add(1, seconds=1.5, cpu_seconds=2.0, waiting=0.8)
     speed = {
         "seconds": 2.0,
+        "cpu_seconds": 2.75,
         "step_seconds": 1.0,
         "clips_per_second": 2.0,
         "data_time_fraction": 0.5,

@@ -47,6 +47,7 @@ def test_a_run_writes_config_metrics_board_and_checkpoint(finished: Config):
         assert 0 < line["feature_std/temporal"] < 2
         assert line["lr"] == 0.01
         assert line["clips_per_second"] > 0
+        assert line["cpu_seconds"] > 0
         assert 0 < line["data_time_fraction"] < 1
         assert line["step_seconds"] == pytest.approx(line["seconds"] / 2)
         assert "gpu_memory_gb" not in line
