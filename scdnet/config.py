@@ -216,6 +216,11 @@ class ModelConfig(Section):
     dropout: Probability = 0.1
     # The reduction of a path's tokens to one feature.
     pooling: Literal["max", "mean"] = "max"
+    # Mirror clips in which the left side of the body moves more than the right one: an action is
+    # then the same with either hand (docs/small.md).
+    align_sides: bool = False
+    # Beside the features of the paths, principal components of the clips (docs/small.md).
+    components: bool = False
     # The width of the space in which queries and keys are contrasted.
     projection_dim: int = Field(128, ge=1)
     # K, the number of negative keys. `auto`: the largest power of two that is at most a quarter of

@@ -43,6 +43,12 @@ class Skeleton:
         return next(v for v, parent in enumerate(self.parents) if v == parent)
 
     @property
+    def sides(self) -> tuple[JointSet, JointSet]:
+        """Return the joints of mirrored pairs: the first of each pair, and the second of each."""
+        first = tuple(v for v, other in enumerate(self.mirror) if v < other)
+        return first, tuple(self.mirror[v] for v in first)
+
+    @property
     def bones(self) -> tuple[tuple[int, int], ...]:
         """Return (child, parent) of every joint but the root."""
         return tuple((v, p) for v, p in enumerate(self.parents) if v != p)

@@ -15,7 +15,7 @@ from scdnet.config_file import (
     merge_layers,
     with_defaults,
 )
-from scdnet.data.views import STREAMS
+from scdnet.streams import STREAMS
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "configs/ntu60_xsub.yaml"

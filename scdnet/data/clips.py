@@ -20,7 +20,6 @@ from scdnet.data.cache import (
 from scdnet.data.store import SequenceStore, StoreError, open_sequences
 from scdnet.data.views import (
     PAIR_SPECS,
-    STREAMS,
     AugmentParams,
     Crop,
     augment,
@@ -31,6 +30,7 @@ from scdnet.data.views import (
     training_crop,
 )
 from scdnet.skeleton import Skeleton
+from scdnet.streams import STREAMS
 
 Tensors = TypeVar("Tensors", Batch, AugmentParams)
 
@@ -210,6 +210,14 @@ def sample_batches(index: Tensor, batch_size: int, generator: Generator) -> tupl
     order = index[torch.randperm(len(index), generator=generator)]
     steps = len(order) // batch_size
     return order[: steps * batch_size].view(steps, batch_size).unbind()
+
+
+def sample_sequences(index: Tensor, largest: int) -> Tensor:
+    """Draw at most `largest` of the sequences `index` (N,), the same ones at each call."""
+    if len(index) <= largest:
+        return index
+    order = torch.randperm(len(index), generator=torch.Generator().manual_seed(0))
+    return index[order[:largest]].sort().values
 
 
 def load_clips(

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from scdnet.config import ViewsConfig
 from scdnet.skeleton import Skeleton, neighbor_matrix
+from scdnet.streams import joint_index
 
 
 class Crop(NamedTuple):
@@ -281,34 +282,3 @@ def augment(x: Tensor, params: AugmentParams, skeleton: Skeleton) -> Tensor:
     x = rearrange(x, "n c (t m v) -> n (c t m) v", m=m, v=skeleton.num_joints) @ joints
     x = rearrange(x, "n (c t m) v -> n c t v m", c=c, m=m)
     return x * params.keep_frames[:, None, :, None, None]
-
-
-@cache
-def joint_index(joints: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return `joints` as an index (V,) int64 on `device`, copied there once.
-
-    To index with a list would copy it each time, and force a host-device synchronization.
-    """
-    return torch.tensor(joints, device=device)
-
-
-def to_bone(x: Tensor, skeleton: Skeleton) -> Tensor:
-    """Map joints (N, C, T, V, M) to the vectors from their parents (root: 0)."""
-    return _difference(x, x[:, :, :, joint_index(skeleton.parents, x.device)], skeleton)
-
-
-def to_motion(x: Tensor, skeleton: Skeleton) -> Tensor:
-    """Map joints (N, C, T, V, M) to their steps to the next frame (last frame: 0)."""
-    return _difference(torch.cat([x[:, :, 1:], x[:, :, -1:]], dim=2), x, skeleton)
-
-
-def _difference(x: Tensor, y: Tensor, skeleton: Skeleton) -> Tensor:
-    """Return x - y of joints (N, C, T, V, M); the score of a 2-D difference is their mean."""
-    if skeleton.dims == 3:
-        return x - y
-    score = (x[:, 2:] + y[:, 2:]) / 2
-    return torch.cat([x[:, :2] - y[:, :2], score], dim=1)
-
-
-# The values of `stream`: maps of joints (N, C, T, V, M), of the same shape.
-STREAMS = {"joint": lambda x, _skeleton: x, "bone": to_bone, "motion": to_motion}

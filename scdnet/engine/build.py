@@ -33,6 +33,7 @@ def encoder_sizes(model: ModelConfig, data: DataConfig) -> EncoderSizes:
         num_bodies=data.num_bodies,
         dropout=model.dropout,
         pooling=model.pooling,
+        align_sides=model.align_sides,
     )
 
 

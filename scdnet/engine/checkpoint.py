@@ -18,6 +18,7 @@ from scdnet.engine import official
 from scdnet.engine.numpy_scalars import NUMPY_SCALARS
 from scdnet.errors import ScdnetError
 from scdnet.files import DAMAGED_FILE_ERRORS, atomic_write, name_download_fault
+from scdnet.models.components import Components
 from scdnet.models.encoder import ADJACENCY, DualPathEncoder, EncoderSizes
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import DEFAULT_SKELETON
@@ -46,6 +47,8 @@ CONTENT = {
 MAX_NAMES = 3
 # The part of the model that evaluations use.
 ENCODER = "query.encoder."
+# The part of the encoder that is fitted, not trained.
+COMPONENTS = "components."
 
 
 # Missing memory, and damage of any kind.
@@ -217,11 +220,14 @@ def build_encoder(
     """
     path = checkpoint.path
     pooling = EncoderSizes.pooling
+    align_sides = EncoderSizes.align_sides
     skeleton = DEFAULT_SKELETON
     if checkpoint.is_ours:
         model = checkpoint.state["config"]["model"]
         num_heads = model["num_heads"]
         pooling = model["pooling"]
+        # Runs from before the key existed did not align.
+        align_sides = model.get("align_sides", align_sides)
         skeleton = _read_skeleton(checkpoint)
     try:
         weights = query_encoder_weights(checkpoint)
@@ -237,9 +243,17 @@ def build_encoder(
                 "scdnet train"
             )
         sizes = EncoderSizes.from_weights(
-            weights, num_heads=num_heads, dropout=dropout, pooling=pooling
+            weights,
+            num_heads=num_heads,
+            dropout=dropout,
+            pooling=pooling,
+            align_sides=align_sides,
         )
         encoder = DualPathEncoder(sizes, skeleton)
+        for name in ("original", "aligned"):
+            components = official.within(weights, f"{COMPONENTS}{name}.")
+            if components:
+                encoder.components[name] = Components.from_weights(components, skeleton)
         encoder.load_state_dict(weights, strict=True)
     except MISFITS as error:
         reason = f"{type(error).__name__}: {error}"

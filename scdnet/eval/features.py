@@ -137,6 +137,12 @@ def _check_fits(
             raise CheckpointError(
                 f"{path}: {name} is {found[name]} in the checkpoint, {wanted} in the config"
             )
+    has_components = len(encoder.components) > 0
+    if has_components != config.model.components:
+        raise CheckpointError(
+            f"{path}: components is {has_components} in the checkpoint, "
+            f"{config.model.components} in the config"
+        )
     stream = (checkpoint.config or {}).get("stream", config.stream)
     if stream != config.stream:
         raise CheckpointError(
@@ -157,7 +163,11 @@ def _way_out(trained: Skeleton, stored: Skeleton) -> str:
 def extraction_settings(config: Config) -> dict[str, Any]:
     """Return the values of the config that features depend on, besides encoder and store."""
     sizes = vars(encoder_sizes(config.model, config.data))
-    others = {"precision": config.precision, "cache_dtype": config.data.cache_dtype}
+    others = {
+        "components": config.model.components,
+        "precision": config.precision,
+        "cache_dtype": config.data.cache_dtype,
+    }
     return {key: sizes[key] for key in sizes if key != "dropout"} | others
 
 
@@ -169,8 +179,15 @@ def raw_settings(config: Config) -> dict[str, Any]:
 
 @torch.inference_mode()
 def encode(encoder: nn.Module, views: Tensor) -> Tensor:
-    """Encode clips (N, C, T, V, M) as the outputs side by side: [v_t ; v_s], (N, 2D) float32."""
-    return torch.cat(tuple(encoder(views)), dim=1).float()
+    """Encode clips (N, C, T, V, M) as the outputs side by side: [v_t ; v_s], (N, 2D) float32.
+
+    Components, if the encoder has them, come last.
+    """
+    if isinstance(encoder, DualPathEncoder):
+        outputs = encoder.all_features(views)
+    else:
+        outputs = tuple(encoder(views))
+    return torch.cat(outputs, dim=1).float()
 
 
 @torch.inference_mode()

@@ -19,9 +19,14 @@ from scdnet.models.ctrgcn import (
     find_distinct_bodies,
 )
 from scdnet.models.layers import dropout
+from scdnet.models.sides import align_sides, side_balance
 from scdnet.skeleton import Skeleton
 
 PATHS = ("temporal", "spatial")
+# The length of the feature that says which side acted, and how soon it is certain; the similarity
+# of two sequences that differ in nothing else falls by a tenth. Source: docs/results.md.
+SIDE = 0.1**0.5
+SIDE_SLOPE = 2
 # The depths at which a path has a feature: after each unit of the stem, and at its end.
 NUM_LEVELS = 4
 # Weights whose shapes state V and C.
@@ -48,6 +53,8 @@ class EncoderSizes:
     dropout: float = 0.1
     # A key of POOLINGS.
     pooling: str = "max"
+    # Whether clips are mirrored so that always the same side acts.
+    align_sides: bool = False
 
     @classmethod
     def from_weights(
@@ -57,10 +64,11 @@ class EncoderSizes:
         num_heads: int,
         dropout: float = dropout,
         pooling: str = pooling,
+        align_sides: bool = align_sides,
     ) -> Self:
         """Read the sizes from an encoder's weights. Raises KeyError.
 
-        Heads, dropout and pooling leave no trace in the weights.
+        Heads, dropout, pooling and the alignment of sides leave no trace in the weights.
         """
         num_joints = weights[ADJACENCY].shape[-1]
         # The last input channel is one of ones.
@@ -82,6 +90,7 @@ class EncoderSizes:
             num_bodies=input_width // (num_coordinates * num_joints),
             dropout=dropout,
             pooling=pooling,
+            align_sides=align_sides,
         )
 
     def level_widths(self) -> tuple[int, ...]:
@@ -161,6 +170,8 @@ class DualPathEncoder(nn.Module):
         self.skeleton = skeleton
         # Saves work; to be switched off where the work must not depend on the content of clips.
         self.share_empty_bodies = True
+        # Components of the clips as they are, and as the paths see them; empty if there are none.
+        self.components = nn.ModuleDict()
         b = sizes.base_channels
         m = sizes.num_bodies
         self.temporal_stem = Stem(b, m, skeleton)
@@ -173,10 +184,32 @@ class DualPathEncoder(nn.Module):
     def forward(self, clips: Tensor) -> PathFeatures:
         """Encode clips (N, C, T, V, M), meters, along both paths."""
         n = len(clips)
+        clips = self.align(clips)
         bodies = self._find_bodies(clips)
         t = self._frame_tokens(self.temporal_stem(clips, bodies)[-1], n, bodies)
         s = self._joint_tokens(self.spatial_stem(clips, bodies)[-1], n, bodies)
         return PathFeatures(self.temporal_path(t), self.spatial_path(s))
+
+    def align(self, clips: Tensor) -> Tensor:
+        """Return clips (N, C, T, V, M) as the paths see them."""
+        return align_sides(clips, self.skeleton) if self.sizes.align_sides else clips
+
+    def all_features(self, clips: Tensor) -> tuple[Tensor, ...]:
+        """Encode clips (N, C, T, V, M) as features that are to stand side by side.
+
+        The components, if the encoder has them, are as long as the features of both paths together.
+        Where sides are aligned, a last feature says which one acted, for classes that differ by it.
+        """
+        paths = self(clips)
+        if not self.components:
+            return paths
+        length = torch.cat(paths, dim=1).norm(dim=1, keepdim=True)
+        parts = [self.components["original"](clips)]
+        if not self.sizes.align_sides:
+            return *paths, F.normalize(parts[0], dim=1) * length
+        parts.append(self.components["aligned"](self.align(clips)))
+        side = torch.tanh(SIDE_SLOPE * side_balance(clips, self.skeleton))[:, None]
+        return *paths, F.normalize(torch.cat(parts, dim=1), dim=1) * length, SIDE * side * length
 
     def level_features(self, clips: Tensor, path: str, last: int = NUM_LEVELS) -> list[Tensor]:
         """Encode clips (N, C, T, V, M) along one path, up to level `last`.
@@ -185,6 +218,7 @@ class DualPathEncoder(nn.Module):
         is its mean over bodies, joints and frames. Source: docs/objectives.md.
         """
         n = len(clips)
+        clips = self.align(clips)
         bodies = self._find_bodies(clips)
         stem, to_tokens, end = {
             "temporal": (self.temporal_stem, self._frame_tokens, self.temporal_path),

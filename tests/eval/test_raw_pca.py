@@ -20,7 +20,8 @@ from scdnet.eval.feature_file import FeatureFileError, write_features
 from scdnet.eval.feature_table import cross_dataset_gallery
 from scdnet.eval.inputs import Inputs
 from scdnet.eval.knn import accuracy_1nn
-from scdnet.eval.raw_pca import count_components, extract_raw_pca, fit_projection
+from scdnet.eval.raw_pca import extract_raw_pca
+from scdnet.models.components import count_components, fit_projection
 from tests.conftest import write_synthetic_store
 from tests.engine.runs import changed
 from tests.eval.points import inputs_of

@@ -50,6 +50,7 @@ from scdnet.engine.run.directory import (
 )
 from scdnet.engine.run.lock import locked
 from scdnet.engine.run.signals import StopRequest
+from scdnet.engine.train.components import fit_components
 from scdnet.engine.train.loop import Run
 from scdnet.engine.train.plan import Plan, counted_in_steps, make_plan
 from scdnet.engine.train.scoring import StoreScore, make_score
@@ -103,6 +104,8 @@ def pretrain(
         disable_malloc_trim()
         seed_everything(config.seed)
         training = start_training(config, clips.skeleton, device, ranks=ranks, num_train=num_train)
+        if config.model.components:
+            fit_components(training.model.query.encoder, clips)
         plan = _make_plan(config, clips)
         _announce(config, clips, plan, training.model.objective)
         checkpoints = RunCheckpoints(
