@@ -1,6 +1,5 @@
 """The baseline raw-pca: its numbers, its reference, its cache and its errors."""
 
-import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,65 +20,13 @@ from scdnet.eval.feature_table import cross_dataset_gallery
 from scdnet.eval.inputs import Inputs
 from scdnet.eval.knn import accuracy_1nn
 from scdnet.eval.raw_pca import extract_raw_pca
-from scdnet.models.components import count_components, fit_projection
 from tests.conftest import write_synthetic_store
 from tests.engine.runs import changed
 from tests.eval.points import inputs_of
+from tests.reference.components import slow_fit
 from tests.stores import rehash
 
 CPU = torch.device("cpu")
-
-
-def test_components_are_divided_by_the_root_of_their_singular_values():
-    # The first axis has the singular value sqrt(4 * 3^2) = 6, the second sqrt(4 * 1^2) = 2, the
-    # third none. The first one holds 36/40 of the variance: less than 95 %.
-    x = torch.tensor([[3.0, 0], [-3, 0], [0, 1], [0, -1]]).repeat(2, 1)
-    mean = torch.tensor([5.0, 7, 2])
-    projection = fit_projection(torch.cat([x, torch.zeros(8, 1)], dim=1) + mean)
-    assert torch.allclose(projection.mean, mean)
-    weight = projection.weight.abs()
-    expected = torch.tensor([[6**-0.5, 0], [0, 2**-0.5], [0, 0]])
-    assert torch.allclose(weight, expected, atol=1e-6)
-    # (3, 1, 0) becomes (3 / sqrt 6, 1 / sqrt 2), which has the length sqrt 2.
-    row = projection(mean + torch.tensor([[3.0, 1, 0]])).abs()
-    assert torch.allclose(row, torch.tensor([[3 / math.sqrt(12), 0.5]]), atol=1e-6)
-
-
-@pytest.mark.parametrize("shape", [(12, 40), (40, 12)])
-def test_both_ways_to_the_components_agree_with_a_singular_value_decomposition(shape):
-    x = torch.randn(*shape, generator=torch.Generator().manual_seed(0)) * torch.arange(shape[1])
-    projection = fit_projection(x)
-    weight, num = slow_fit(x.double().numpy())[1:]
-    assert projection.weight.shape == weight.shape == (shape[1], num)
-    signs = np.sign((projection.weight.numpy() * weight).sum(axis=0))
-    np.testing.assert_allclose(projection.weight.numpy() * signs, weight, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("values", "num_rows", "num"),
-    [
-        # 94 % is not enough, 95 % is.
-        ([94.0, 4, 2], 100, 2),
-        ([95.5, 4, 0.5], 100, 1),
-        ([1.0, 1, 1, 1], 100, 4),
-        # At most a quarter of the sequences.
-        ([1.0, 1, 1, 1], 15, 3),
-        ([1.0, 1, 1, 1], 4, 1),
-    ],
-)
-def test_the_fewest_components_that_hold_95_percent(values: list, num_rows: int, num: int):
-    assert count_components(torch.tensor(values), num_rows) == num
-
-
-def slow_fit(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Fit as the definition reads: mean, weights and number of components of x (n, D)."""
-    mean = x.mean(axis=0)
-    _, singular, components = np.linalg.svd(x - mean, full_matrices=False)
-    num = 1
-    while (singular[:num] ** 2).sum() < 0.95 * (singular**2).sum():
-        num += 1
-    num = min(num, len(x) // 4)
-    return mean, components[:num].T / singular[:num] ** 0.5, num
 
 
 def slow_view(frames: np.ndarray) -> np.ndarray:

@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from scdnet.models.components import Components
 from scdnet.models.ctrgcn import find_distinct_bodies
 from scdnet.models.encoder import DualPathEncoder, EncoderLayer, EncoderSizes, TokenPath
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.objective import Objective
+from scdnet.models.sides import mirror, side_balance
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import NTU_25, SKELETONS
 
@@ -144,3 +146,54 @@ def test_empty_second_bodies_are_looked_for_among_the_second_ones_only():
     assert bodies.count.tolist() == [1, 1, 1, 1, 1, 1, 2]
     assert bodies.row.tolist() == [0, 2, 1, 2]
     assert find_distinct_bodies(clips[..., :1]) is None
+
+
+def encoder_with_components(*, align_sides: bool) -> tuple[DualPathEncoder, torch.Tensor]:
+    """Return an encoder in eval mode, and the clips (12, C, T, V, 1) of its components."""
+    torch.manual_seed(0)
+    encoder = DualPathEncoder(replace(SMALL, align_sides=align_sides), NTU_25).eval()
+    clips = torch.randn(12, 3, 12, 25, 1)
+    parts = ("joint", "motion")
+    encoder.components["original"] = Components.fit(clips, parts, NTU_25)
+    if align_sides:
+        encoder.components["aligned"] = Components.fit(encoder.align(clips), parts, NTU_25)
+    return encoder, clips
+
+
+def test_without_components_all_features_are_those_of_the_paths():
+    encoder = DualPathEncoder(SMALL, NTU_25).eval()
+    clips = torch.randn(2, 3, 12, 25, 1)
+    for all_features, paths in zip(encoder.all_features(clips), encoder(clips), strict=True):
+        assert torch.equal(all_features, paths)
+
+
+@pytest.mark.parametrize("align_sides", [False, True])
+def test_components_are_as_long_as_the_features_of_both_paths(align_sides: bool):
+    encoder, clips = encoder_with_components(align_sides=align_sides)
+    temporal, spatial, components, *side = encoder.all_features(clips)
+    length = torch.cat([temporal, spatial], dim=1).norm(dim=1)
+    assert torch.allclose(components.norm(dim=1), length, rtol=1e-5)
+    assert len(side) == align_sides
+
+
+def test_with_aligned_sides_a_mirror_image_differs_in_its_own_components_and_the_last_feature():
+    encoder, clips = encoder_with_components(align_sides=True)
+    own = encoder.all_features(clips)
+    other = encoder.all_features(mirror(clips, NTU_25))
+    for path in (0, 1):
+        assert torch.equal(own[path], other[path])
+    # Two parts of three components each: of the clips as they are, then of the aligned ones.
+    original, aligned = own[2].chunk(2, dim=1)
+    other_original, other_aligned = other[2].chunk(2, dim=1)
+    assert torch.allclose(aligned, other_aligned, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(original, other_original, rtol=0.1)
+    assert torch.allclose(own[3], -other[3], atol=1e-5)
+    assert torch.equal(own[3][:, 0] > 0, side_balance(clips, NTU_25) > 0)
+
+
+def test_levels_see_aligned_clips():
+    encoder, clips = encoder_with_components(align_sides=True)
+    for path in ("temporal", "spatial"):
+        own = encoder.level_features(clips, path)
+        other = encoder.level_features(mirror(clips, NTU_25), path)
+        assert all(torch.equal(x, y) for x, y in zip(own, other, strict=True))
