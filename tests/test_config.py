@@ -42,6 +42,8 @@ def test_the_paper_recipe_has_the_numbers_of_the_paper():
         "num_layers": 1,
         "dropout": 0.1,
         "pooling": "max",
+        "align_sides": False,
+        "components": False,
         "projection_dim": 128,
         "queue_size": 8192,
         "momentum": 0.999,

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     parser = command_parser("demo", main.__doc__)
     prepare_demo.add_sizes(parser)
     parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="config values, e.g. optim.epochs=8"
+        "overrides", nargs="*", metavar="key=value", help="config values, e.g. optim.steps=100"
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(Path(CONFIG), args.overrides)

@@ -18,7 +18,7 @@ SMALL = [
     "model.projection_dim=8",
     "model.queue_size=8",
     "data.num_frames=8",
-    "optim.epochs=1",
+    "optim.steps=2",
     "optim.warmup_epochs=0",
 ]
 
