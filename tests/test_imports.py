@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 # these import nothing of ours but one another
 BASE = {
     "scdnet.__version__", "scdnet.version", "scdnet.errors", "scdnet.files", "scdnet.config",
-    "scdnet.config_file", "scdnet.skeleton", "scdnet.skeletons", "scdnet.losses", "scdnet.cli",
+    "scdnet.config_file", "scdnet.skeleton", "scdnet.skeletons", "scdnet.streams", "scdnet.losses",
+    "scdnet.cli",
 }  # fmt: skip
 BELOW = {  # who may import whom, besides the base and its own package
     "scdnet.data": set(),

@@ -151,9 +151,9 @@ class _WeightedBatchNorm(torch.autograd.Function):
         eps: float,
         gather: Gather | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | int]:
-        mean = share @ x.sum(dim=(2, 3), dtype=weight.dtype)
+        mean = _average(share, x.sum(dim=(2, 3), dtype=weight.dtype))
         centered = x - mean[:, None, None]
-        var = share @ torch.linalg.vector_norm(centered, dim=(2, 3)).square_()
+        var = _average(share, torch.linalg.vector_norm(centered, dim=(2, 3)).square_())
         if gather is not None:
             own_n = n
             mean, var, n = _pool_statistics(gather, mean, var, n)
@@ -187,6 +187,14 @@ class _WeightedBatchNorm(torch.autograd.Function):
         grad_shift = torch.zeros_like(scale) if ctx.has_shift else None
         grad_weight = along * scale
         return grad_x.to(grad.dtype), grad_weight, grad_bias, grad_shift, None, None, None, None
+
+
+def _average(share: Tensor, x: Tensor) -> Tensor:
+    """Sum the rows of x (R, C) by their shares (R,): (C,).
+
+    A matrix product would be rounded under mixed precision.
+    """
+    return (share[:, None] * x).sum(dim=0)
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:

@@ -205,6 +205,5 @@ def test_an_optimizer_state_of_a_gpu_is_loaded_on_a_cpu(small_config: Config):
     state = optimizer.state_dict()
     state["param_groups"][0] |= {"fused": True, "capturable": True}
     load_optimizer(optimizer, state)
-    assert not optimizer.param_groups[0]["fused"]
     assert not optimizer.param_groups[0]["capturable"]
     optimizer.step()
