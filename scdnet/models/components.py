@@ -21,8 +21,8 @@ from scdnet.streams import STREAMS
 VARIANCE = 0.95
 # The smallest number of training sequences for each component.
 SEQUENCES_PER_COMPONENT = 4
-# A larger training split is represented by a random sample, which bounds the memory: with 25 joints
-# and 32 frames a part of 10,000 sequences is a matrix of 192 MB.
+# A larger training split is represented by a random sample, which bounds the memory: a part of
+# 10,000 sequences of 32 frames and 25 joints is a matrix of 192 MB.
 MAX_FITTED = 10_000
 # A part whose mean square deviation is below this fraction of its mean square is constant but for
 # rounding.

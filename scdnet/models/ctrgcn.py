@@ -103,7 +103,7 @@ class GraphConv(nn.Module):
         conv3 = Conv1x1(in_channels, out_channels * NUM_SUBSETS, parts=NUM_SUBSETS)
         value_weight = torch.cat([conv3.weight.flatten(1), conv3.bias[:, None]], dim=1)
         self.value_weight = nn.Parameter(value_weight.detach())
-        # With a wide refinement there are many pairs for each input channel.
+        # A wide refinement has many pairs for each input channel.
         self._aggregates_first = relation == 1
         self.norm = WeightedBatchNorm2d(out_channels)
         # The layer starts as its skip connection alone.

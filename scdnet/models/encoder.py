@@ -23,8 +23,8 @@ from scdnet.models.sides import align_sides, side_balance
 from scdnet.skeleton import Skeleton
 
 PATHS = ("temporal", "spatial")
-# The length of the feature that says which side acted, and how soon it is certain; the similarity
-# of two sequences that differ in nothing else falls by a tenth. Source: docs/results.md.
+# The length of the feature that says which side acted, and how soon it is certain. Two sequences
+# that differ in nothing else lose a tenth of their similarity. Source: docs/small.md.
 SIDE = 0.1**0.5
 SIDE_SLOPE = 2
 # The depths at which a path has a feature: after each unit of the stem, and at its end.

@@ -301,7 +301,7 @@ class _Maximum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
         largest = torch.maximum(first, second)
-        # As numbers: a CPU is slow in arithmetic with booleans.
+        # The mask is kept as numbers: a CPU is slow in arithmetic with booleans.
         ctx.save_for_backward(first.clone().eq_(largest))
         return largest
 

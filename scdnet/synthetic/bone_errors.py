@@ -41,7 +41,7 @@ class BoneErrors(NamedTuple):
     # Constant in a recording, and changing as the bone moves; fractions of the bone's length.
     bias: float
     drift: float
-    # From frame to frame.
+    # The change from frame to frame.
     jitter_m: float
     # A third of them change the length by a quarter or more.
     excursions_per_min: float
@@ -63,7 +63,7 @@ IDLE_TRAVEL_M = 0.0005
 # Factors on bias and drift of the side away from the camera, of a body at 60 degrees or more.
 FAR_BIAS = 2.0
 FAR_DRIFT = 1.4
-# By how much the same bones are then longer, by a word in the outer joint.
+# The fraction by which the same bones are then longer, by a word in the outer joint.
 FAR_STRETCH = {"shoulder": 0.15, "hip": -0.3}
 
 CHILD, PARENT = np.array(NTU_25.bones).T

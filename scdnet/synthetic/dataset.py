@@ -20,8 +20,8 @@ SUBJECTS = tuple(
         *zip(NTU60_TRAIN_SUBJECTS, sorted({*range(1, 41)} - {*NTU60_TRAIN_SUBJECTS}), strict=True)
     )
 )
-# None has a recording of the first twenty people on NTU-60's list of missing ones: its setups end
-# with 17.
+# None has a recording of the first twenty people on NTU-60's list of missing ones: its last
+# setup is 17.
 SETUPS = (3, *range(18, 29))
 
 
@@ -79,7 +79,7 @@ def perform_take(take: Take, plan: DemoPlan) -> Performance:
 
 def subject_style(subject: int, seed: int) -> Style:
     """Draw the style of a subject, which is the same in all takes."""
-    # On either side of x-sub.
+    # Two neighbors in SUBJECTS are on the two sides of x-sub.
     place = SUBJECTS.index(subject) // 2
     return sample_style(np.random.default_rng([seed, subject]), left_handed=place % 10 == 4)
 

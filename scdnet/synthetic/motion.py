@@ -21,7 +21,7 @@ MAX_IDLE_S = 0.3
 # between keys.
 PACE_STD = 0.25
 AMPLITUDE_STD = 0.09
-# How often an action of one hand is done with the other hand.
+# The probability that an action of one hand is done with the other hand.
 OTHER_HAND_PROB = 0.2
 # People face the middle camera, or stand at right angles to it in front of one another, up to this
 # standard deviation.
@@ -213,7 +213,7 @@ def _place_in_room(
     if action.distance is not None:
         apart = action.distance * sum(style.lengths["arm"] for style in styles)
         bodies = [bodies[0] - [0, 0, apart / 2], bodies[1] * [-1, 1, -1] + [0, 0, apart / 2]]
-    # Of two people, either may stand on either side.
+    # Either of two people may stand on either side.
     ahead = 0 if action.distance is None else rng.choice([-np.pi / 2, np.pi / 2])
     heading = ahead + HEADING_STD_RAD * rng.standard_normal()
     turn = heading_rotation(np.full((1, 1), heading))[0]
