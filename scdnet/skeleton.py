@@ -44,9 +44,13 @@ class Skeleton:
 
     @property
     def sides(self) -> tuple[JointSet, JointSet]:
-        """Return the joints of mirrored pairs: the first of each pair, and the second of each."""
-        first = tuple(v for v, other in enumerate(self.mirror) if v < other)
-        return first, tuple(self.mirror[v] for v in first)
+        """Return the joints of mirrored pairs: those on the left, and those on the right.
+
+        Where names do not say `left`, the joints that come first are on the first side.
+        """
+        pairs = [(v, other) for v, other in enumerate(self.mirror) if v < other]
+        left = tuple(w if "left" in self.joints[w].lower() else v for v, w in pairs)
+        return left, tuple(self.mirror[v] for v in left)
 
     @property
     def bones(self) -> tuple[tuple[int, int], ...]:

@@ -132,3 +132,18 @@ def test_neighbors_are_symmetric_with_themselves_included(skeleton):
     matrix = neighbor_matrix(skeleton)
     assert (matrix == matrix.T).all()
     assert matrix.sum() == skeleton.num_joints + 2 * (skeleton.num_joints - 1)
+
+
+@each_skeleton
+def test_the_first_side_is_the_left_one(skeleton: Skeleton):
+    left, right = skeleton.sides
+    assert len(left) == sum(v != other for v, other in enumerate(skeleton.mirror)) // 2
+    assert all("left" in skeleton.joints[v] for v in left)
+    assert right == tuple(skeleton.mirror[v] for v in left)
+
+
+def test_without_names_of_sides_the_joints_that_come_first_are_on_the_first_side():
+    numbered = dataclasses.replace(NTU_25, joints=tuple(map(str, range(25))))
+    left, right = numbered.sides
+    assert left == NTU_25.sides[0]
+    assert all(v < other for v, other in zip(left, right, strict=True))

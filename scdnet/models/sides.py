@@ -15,9 +15,9 @@ from scdnet.streams import joint_index
 def side_balance(clips: Tensor, skeleton: Skeleton) -> Tensor:
     """Return log(first side / second side) of how much the sides of clips (N, C, T, V, M) vary.
 
-    The variation of a joint is its mean square deviation from its mean over time. The first joint
-    of each mirrored pair is on the first side, which is the left one in all skeletons of the
-    package. The balance (N,) of a mirrored clip is the negative of that of the clip.
+    The variation of a joint is its mean square deviation from its mean over time. The first side
+    is the left one, where the names of joints say so. The balance (N,) of a mirrored clip is the
+    negative of that of the clip.
     """
     coordinates = clips[:, : skeleton.dims]
     deviation = coordinates - coordinates.mean(dim=2, keepdim=True)
