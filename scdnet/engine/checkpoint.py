@@ -250,10 +250,10 @@ def build_encoder(
             align_sides=align_sides,
         )
         encoder = DualPathEncoder(sizes, skeleton)
-        for name in ("original", "aligned"):
-            components = official.within(weights, f"{COMPONENTS}{name}.")
-            if components:
-                encoder.components[name] = Components.from_weights(components, skeleton)
+        components = official.within(weights, COMPONENTS)
+        for name in {key.split(".")[0] for key in components}:
+            own = official.within(components, f"{name}.")
+            encoder.components[name] = Components.from_weights(own, skeleton)
         encoder.load_state_dict(weights, strict=True)
     except MISFITS as error:
         reason = f"{type(error).__name__}: {error}"

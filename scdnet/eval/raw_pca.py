@@ -9,10 +9,11 @@ Source: docs/evaluation.md.
 import torch
 from torch import Tensor
 
-from scdnet.data.clips import Clips, sample_sequences
+from scdnet.data.clips import Clips
+from scdnet.engine.components import BATCH, describe_widths, views_to_fit
 from scdnet.engine.logs import log
 from scdnet.errors import ScdnetError
-from scdnet.models.components import MAX_FITTED, SEQUENCES_PER_COMPONENT, VARIANCE, Components
+from scdnet.models.components import MAX_FITTED, VARIANCE, Components
 
 NUM_FRAMES = 32
 NUM_BODIES = 1
@@ -25,7 +26,6 @@ SETTINGS = {
     "max_fitted": MAX_FITTED,
     "precision": "fp32",
 }
-BATCH = 256
 
 
 def extract_raw_pca(clips: Clips) -> Tensor:
@@ -36,19 +36,12 @@ def extract_raw_pca(clips: Clips) -> Tensor:
     """
     train = clips.split(train=True)
     where = f"{clips.store}: raw-pca: the training split of {clips.benchmark!r}"
-    if len(train) < SEQUENCES_PER_COMPONENT:
-        raise ScdnetError(
-            f"{where} has {len(train)} sequences, expected at least {SEQUENCES_PER_COMPONENT}: "
-            "a component takes that many; use --baseline raw"
-        )
-    fitted = sample_sequences(train, MAX_FITTED)
-    joints = torch.cat(list(clips.evaluation_views(fitted.split(BATCH))))
+    joints = views_to_fit(clips, train, where=where, way_out="use --baseline raw")
     components = Components.fit(joints, PARTS, clips.skeleton)
-    widths = components.widths
-    if not any(widths.values()):
+    if not any(components.widths.values()):
         raise ScdnetError(f"{where} has no variance: all its {len(train)} sequences are alike")
-    listed = ", ".join(f"{width} of {part}" for part, width in widths.items())
-    sampled = "" if len(fitted) == len(train) else f" a random sample of {len(fitted)} of"
+    listed = describe_widths(components)
+    sampled = "" if len(joints) == len(train) else f" a random sample of {len(joints)} of"
     log(f"raw-pca: components: {listed}; fitted to{sampled} {len(train)} training sequences")
     batches = torch.arange(len(clips.label)).split(BATCH)
     return torch.cat([components(views) for views in clips.evaluation_views(batches)])

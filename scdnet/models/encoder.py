@@ -23,8 +23,8 @@ from scdnet.models.sides import align_sides, side_balance
 from scdnet.skeleton import Skeleton
 
 PATHS = ("temporal", "spatial")
-# The length of the feature that says which side acted, and how soon it is certain. Two sequences
-# that differ in nothing else lose a tenth of their similarity. Source: docs/small.md.
+# The length of the feature that says which side acted, and how soon it is certain. It takes a tenth
+# off the similarity of two sequences that differ in nothing else. Source: docs/small.md.
 SIDE = 0.1**0.5
 SIDE_SLOPE = 2
 # The depths at which a path has a feature: after each unit of the stem, and at its end.
@@ -183,16 +183,29 @@ class DualPathEncoder(nn.Module):
 
     def forward(self, clips: Tensor) -> PathFeatures:
         """Encode clips (N, C, T, V, M), meters, along both paths."""
+        return self._encode(self._align(clips))
+
+    def _encode(self, clips: Tensor) -> PathFeatures:
+        """Encode clips (N, C, T, V, M) whose sides are aligned."""
         n = len(clips)
-        clips = self.align(clips)
         bodies = self._find_bodies(clips)
         t = self._frame_tokens(self.temporal_stem(clips, bodies)[-1], n, bodies)
         s = self._joint_tokens(self.spatial_stem(clips, bodies)[-1], n, bodies)
         return PathFeatures(self.temporal_path(t), self.spatial_path(s))
 
-    def align(self, clips: Tensor) -> Tensor:
+    def _align(self, clips: Tensor) -> Tensor:
         """Return clips (N, C, T, V, M) as the paths see them."""
         return align_sides(clips, self.skeleton) if self.sizes.align_sides else clips
+
+    def seen_clips(self, clips: Tensor) -> dict[str, Tensor]:
+        """Return the clips (N, C, T, V, M) that each of the components sees, by its name.
+
+        The paths see the last ones.
+        """
+        seen = {"original": clips}
+        if self.sizes.align_sides:
+            seen["aligned"] = self._align(clips)
+        return seen
 
     def all_features(self, clips: Tensor) -> tuple[Tensor, ...]:
         """Encode clips (N, C, T, V, M) as features that are to stand side by side.
@@ -200,16 +213,17 @@ class DualPathEncoder(nn.Module):
         The components, if the encoder has them, are as long as the features of both paths together.
         Where sides are aligned, a last feature says which one acted, for classes that differ by it.
         """
-        paths = self(clips)
         if not self.components:
-            return paths
+            return self(clips)
+        seen = self.seen_clips(clips)
+        paths = self._encode([*seen.values()][-1])
         length = torch.cat(paths, dim=1).norm(dim=1, keepdim=True)
-        parts = [self.components["original"](clips)]
+        parts = [self.components[name](x) for name, x in seen.items()]
+        components = F.normalize(torch.cat(parts, dim=1), dim=1) * length
         if not self.sizes.align_sides:
-            return *paths, F.normalize(parts[0], dim=1) * length
-        parts.append(self.components["aligned"](self.align(clips)))
+            return *paths, components
         side = torch.tanh(SIDE_SLOPE * side_balance(clips, self.skeleton))[:, None]
-        return *paths, F.normalize(torch.cat(parts, dim=1), dim=1) * length, SIDE * side * length
+        return *paths, components, SIDE * side * length
 
     def level_features(self, clips: Tensor, path: str, last: int = NUM_LEVELS) -> list[Tensor]:
         """Encode clips (N, C, T, V, M) along one path, up to level `last`.
@@ -218,7 +232,7 @@ class DualPathEncoder(nn.Module):
         is its mean over bodies, joints and frames. Source: docs/objectives.md.
         """
         n = len(clips)
-        clips = self.align(clips)
+        clips = self._align(clips)
         bodies = self._find_bodies(clips)
         stem, to_tokens, end = {
             "temporal": (self.temporal_stem, self._frame_tokens, self.temporal_path),

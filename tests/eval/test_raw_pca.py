@@ -12,8 +12,8 @@ from scdnet.commands import prepare_import, prepare_ntu
 from scdnet.config import Config
 from scdnet.data.clips import Clips, load_clips
 from scdnet.data.store import open_sequences
+from scdnet.engine import components
 from scdnet.errors import ScdnetError
-from scdnet.eval import raw_pca
 from scdnet.eval.classify import load_classifier
 from scdnet.eval.feature_file import FeatureFileError, write_features
 from scdnet.eval.feature_table import cross_dataset_gallery
@@ -130,7 +130,7 @@ def test_a_large_training_split_is_represented_by_a_sample(
     clips = pca_clips(pca_config)
     whole = extract_raw_pca(clips)
     assert "; fitted to 24 training sequences\n" in capsys.readouterr().err
-    monkeypatch.setattr(raw_pca, "MAX_FITTED", 12)
+    monkeypatch.setattr(components, "MAX_FITTED", 12)
     sampled = extract_raw_pca(clips)
     assert "fitted to a random sample of 12 of 24 training sequences\n" in capsys.readouterr().err
     # At most 12 / 4 components of each part.

@@ -154,9 +154,8 @@ def encoder_with_components(*, align_sides: bool) -> tuple[DualPathEncoder, torc
     encoder = DualPathEncoder(replace(SMALL, align_sides=align_sides), NTU_25).eval()
     clips = torch.randn(12, 3, 12, 25, 1)
     parts = ("joint", "motion")
-    encoder.components["original"] = Components.fit(clips, parts, NTU_25)
-    if align_sides:
-        encoder.components["aligned"] = Components.fit(encoder.align(clips), parts, NTU_25)
+    for name, seen in encoder.seen_clips(clips).items():
+        encoder.components[name] = Components.fit(seen, parts, NTU_25)
     return encoder, clips
 
 

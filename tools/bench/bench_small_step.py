@@ -25,7 +25,7 @@ from scdnet.eval.features import encode
 from scdnet.skeletons import NTU_25
 
 WARM_UP = 3
-# What a process that serves measurements is told to do.
+# The instructions to a process that serves measurements.
 WORKS = ("step", "evaluation")
 OWN = "this checkout"
 

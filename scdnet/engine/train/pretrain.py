@@ -21,6 +21,7 @@ from scdnet.engine.build import (
     open_mixture,
 )
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from scdnet.engine.components import fit_components
 from scdnet.engine.device import (
     GraphedStep,
     compile_in_place,
@@ -50,7 +51,6 @@ from scdnet.engine.run.directory import (
 )
 from scdnet.engine.run.lock import locked
 from scdnet.engine.run.signals import StopRequest
-from scdnet.engine.train.components import fit_components
 from scdnet.engine.train.loop import Run
 from scdnet.engine.train.plan import Plan, counted_in_steps, make_plan
 from scdnet.engine.train.scoring import StoreScore, make_score

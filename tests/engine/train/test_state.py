@@ -203,7 +203,9 @@ def test_an_optimizer_state_of_a_gpu_is_loaded_on_a_cpu(small_config: Config):
     parameters[0].grad = torch.ones(3)
     optimizer.step()
     state = optimizer.state_dict()
-    state["param_groups"][0] |= {"fused": True, "capturable": True}
+    state["param_groups"][0] |= {"fused": False, "capturable": True}
     load_optimizer(optimizer, state)
+    # This device computes as it did before.
+    assert optimizer.param_groups[0]["fused"]
     assert not optimizer.param_groups[0]["capturable"]
     optimizer.step()

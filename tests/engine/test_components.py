@@ -7,8 +7,8 @@ import torch
 
 from scdnet.config import Config
 from scdnet.data.clips import load_clips
+from scdnet.engine import components as fitting
 from scdnet.engine.checkpoint import CheckpointError, build_encoder, read_checkpoint
-from scdnet.engine.train import components as fitting
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import encode, extract_features, load_encoder_or_baseline
