@@ -251,26 +251,32 @@ class ConvNorm(nn.ModuleList):
         """Compute relu(y + norm(conv(x))) of x (R, C, V, T) and y (R, C_out, V, T)."""
         conv, norm = self
         assert isinstance(conv, Conv1x1) and isinstance(norm, WeightedBatchNorm2d)
+        folded = None
         is_wider = conv.out_channels > conv.in_channels
-        # Mixed precision would round the statistics.
-        is_rounded = torch.is_autocast_enabled(x.device.type)
-        if not is_wider or not norm.training or norm.gather is not None or x.is_cuda or is_rounded:
+        if norm.training and is_wider and norm.gather is None and not x.is_cuda:
+            folded = _fold_batch(conv, norm, x)
+        if folded is None:
             return conv_norm(conv, norm, x).add_(y).relu_()
-        matrix, bias = _fold_batch(conv, norm, x)
+        matrix, bias = folded
         total = torch.baddbmm(y.flatten(2), expand_batch(matrix, x), x.flatten(2))
         return total.add_(bias[:, None]).relu_().unflatten(2, x.shape[2:])
 
 
-def _fold_batch(conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor) -> tuple[Tensor, Tensor]:
+def _fold_batch(
+    conv: Conv1x1, norm: WeightedBatchNorm2d, x: Tensor
+) -> tuple[Tensor, Tensor] | None:
     """Return matrix and bias of norm(conv(x)) in training, without computing conv(x) before.
 
     The statistics of the output follow from mean and covariance of the input, which is narrower.
+    Returns None where products are rounded to less than the precision of the weights.
     """
     matrix = conv.weight[:, :, 0, 0]
     share, n = row_shares(x, norm.row_count)
     mean = share @ x.sum(dim=(2, 3))
     centered = x.flatten(2) - mean[:, None]
     by_row = centered @ centered.mT  # (R, C, C)
+    if by_row.dtype != matrix.dtype:
+        return None
     covariance = (share @ by_row.flatten(1)).view(by_row.shape[1:])
     var = ((matrix @ covariance) * matrix).sum(dim=1)
     mean = matrix @ mean
