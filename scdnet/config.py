@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from scdnet.losses import CROSS_DOMAIN_PAIRS, Domain
 
-Stream = Literal["joint", "bone", "motion"]
+Stream = Literal["joint", "bone", "motion", "all"]
 Level = Literal[1, 2, 3, 4]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -381,7 +381,7 @@ class Config(Section):
     compile: Annotated[Literal["auto", "off"], Off] = "auto"
     # Several ranks: batch-norm statistics over the whole batch instead of each rank's rows.
     sync_batchnorm: bool = True
-    # The content of a view: joint positions, bones or motion.
+    # The input of the encoder: joint positions, bones, motion, or `all` of them as nine channels.
     stream: Stream = "joint"
     # Epochs, or steps if optim.steps is set, between two 1-NN evaluations on the test split; 0:
     # never.

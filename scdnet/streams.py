@@ -38,5 +38,21 @@ def _difference(x: Tensor, y: Tensor, skeleton: Skeleton) -> Tensor:
     return torch.cat([x[:, :2] - y[:, :2], score], dim=1)
 
 
-# The values of `stream`: maps of joints (N, C, T, V, M), of the same shape.
+# Maps of joints (N, C, T, V, M), of the same shape.
 STREAMS = {"joint": lambda x, _skeleton: x, "bone": to_bone, "motion": to_motion}
+# The stream of what uses all of them.
+ALL_STREAMS = "all"
+
+
+def to_stream(joints: Tensor, stream: str, skeleton: Skeleton) -> Tensor:
+    """Convert joints (N, C, T, V, M) to what views of a stream show.
+
+    Views of all streams show joints. The encoder takes bones and motion from them itself, so that
+    these follow from joints that are augmented already.
+    """
+    return joints if stream == ALL_STREAMS else STREAMS[stream](joints, skeleton)
+
+
+def stack_streams(joints: Tensor, skeleton: Skeleton) -> Tensor:
+    """Return joints (N, C, T, V, M), their bones and their motion as channels, (N, 3C, T, V, M)."""
+    return torch.cat([convert(joints, skeleton) for convert in STREAMS.values()], dim=1)

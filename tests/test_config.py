@@ -15,7 +15,7 @@ from scdnet.config_file import (
     merge_layers,
     with_defaults,
 )
-from scdnet.streams import STREAMS
+from scdnet.streams import ALL_STREAMS, STREAMS
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "configs/ntu60_xsub.yaml"
@@ -85,7 +85,7 @@ def test_the_other_ntu_configs_differ_in_their_data_only(stem: str, store: str, 
 
 
 def test_streams_of_the_config_are_those_that_exist():
-    assert get_args(Stream) == tuple(STREAMS)
+    assert get_args(Stream) == (*STREAMS, ALL_STREAMS)
 
 
 def test_a_config_of_the_package_is_found_by_name():
@@ -214,7 +214,7 @@ def test_off_is_read_as_it_is_written():
         ("optim.epoch=3", "optim.epoch: unknown key; did you mean 'optim.epochs'?"),
         ("optim.lr=-1", "optim.lr: expected greater than 0, found -1"),
         ("optim.lr=fast", "optim.lr: expected a valid number, unable to parse string as a number"),
-        ("stream=bones", "stream: expected 'joint', 'bone' or 'motion', found 'bones'"),
+        ("stream=bones", "stream: expected 'joint', 'bone', 'motion' or 'all', found 'bones'"),
         ("scd.pairs=[]", "scd.pairs: expected one or more distinct values, found []"),
         ("hdc.levels=[1,1]", "hdc.levels: expected one or more distinct values, found [1, 1]"),
         ("data.cache=disk", "data.cache: expected 'auto', 'gpu', 'cpu' or 'none', found 'disk'"),

@@ -3,7 +3,7 @@ import torch
 
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import NTU_25, SKELETONS
-from scdnet.streams import STREAMS, to_bone, to_motion
+from scdnet.streams import STREAMS, stack_streams, to_bone, to_motion, to_stream
 from tests.reference import views as reference
 
 PLANAR = [skeleton for skeleton in SKELETONS.values() if skeleton.dims == 2]
@@ -41,6 +41,20 @@ def test_motion_is_the_step_to_the_next_frame_and_zero_at_the_end():
 def test_streams_keep_the_shape(stream: str):
     x = torch.randn(2, 3, 5, 25, 1)
     assert STREAMS[stream](x, NTU_25).shape == x.shape
+
+
+def test_all_streams_stacked_are_nine_channels():
+    x = torch.randn(2, 3, 5, 25, 1)
+    stacked = stack_streams(x, NTU_25)
+    assert stacked.shape == (2, 9, 5, 25, 1)
+    for part, convert in zip(stacked.chunk(3, dim=1), STREAMS.values(), strict=True):
+        assert torch.equal(part, convert(x, NTU_25))
+
+
+def test_views_of_all_streams_show_joints():
+    x = torch.randn(2, 3, 5, 25, 1)
+    assert torch.equal(to_stream(x, "all", NTU_25), x)
+    assert torch.equal(to_stream(x, "bone", NTU_25), to_bone(x, NTU_25))
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)

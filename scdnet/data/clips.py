@@ -30,7 +30,7 @@ from scdnet.data.views import (
     training_crop,
 )
 from scdnet.skeleton import Skeleton
-from scdnet.streams import STREAMS
+from scdnet.streams import to_stream
 
 Tensors = TypeVar("Tensors", Batch, AugmentParams)
 
@@ -190,7 +190,7 @@ def _to_device(tensors: Tensors, device: torch.device) -> Tensors:
 
 def _cut(batch: Batch, crop: Crop, stream: str, *, num_frames: int, skeleton: Skeleton) -> Tensor:
     joints = resample(batch.frames, batch.offset + crop.start, crop.length, num_frames=num_frames)
-    return STREAMS[stream](joints, skeleton)
+    return to_stream(joints, stream, skeleton)
 
 
 def evaluation_view(

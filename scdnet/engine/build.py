@@ -16,14 +16,15 @@ from scdnet.models.encoder import EncoderSizes
 from scdnet.models.objective import Objective, hdc_objective, scd_objective
 from scdnet.models.scdnet import SCDNet
 from scdnet.skeleton import Skeleton
+from scdnet.streams import ALL_STREAMS, STREAMS
 
 Loaded = TypeVar("Loaded", Clips, Mixture)
 # The number of training sequences, or of those of each of several stores.
 NumTrain = int | tuple[int, ...]
 
 
-def encoder_sizes(model: ModelConfig, data: DataConfig) -> EncoderSizes:
-    """Return the sizes of the encoder that the sections describe."""
+def encoder_sizes(model: ModelConfig, data: DataConfig, stream: str = "joint") -> EncoderSizes:
+    """Return the sizes of the encoder of a stream that the sections describe."""
     return EncoderSizes(
         base_channels=model.base_channels,
         embed_dim=model.embed_dim,
@@ -34,6 +35,7 @@ def encoder_sizes(model: ModelConfig, data: DataConfig) -> EncoderSizes:
         dropout=model.dropout,
         pooling=model.pooling,
         align_sides=model.align_sides,
+        num_streams=len(STREAMS) if stream == ALL_STREAMS else 1,
     )
 
 
@@ -50,6 +52,7 @@ def build_model(
     objective: Objective,
     skeleton: Skeleton,
     *,
+    stream: str = "joint",
     num_train: NumTrain | None = None,
 ) -> SCDNet:
     """Build the pretraining model, with weights drawn from torch's random state.
@@ -57,7 +60,7 @@ def build_model(
     `num_train` is the number of training sequences, which a queue of size `auto` depends on.
     """
     return SCDNet(
-        encoder_sizes(model, data),
+        encoder_sizes(model, data, stream),
         skeleton,
         projection_dim=model.projection_dim,
         queue_size=resolve_sizes(data, model, num_train).queue_size,

@@ -10,7 +10,7 @@ from scdnet.engine.logs import log
 from scdnet.errors import ScdnetError
 from scdnet.models.components import MAX_FITTED, SEQUENCES_PER_COMPONENT, Components
 from scdnet.models.encoder import DualPathEncoder
-from scdnet.streams import STREAMS
+from scdnet.streams import ALL_STREAMS, STREAMS
 
 BATCH = 256
 
@@ -44,7 +44,7 @@ def fit_components(encoder: DualPathEncoder, clips: Mixture) -> None:
     index = torch.cat(clips.training_sequences)
     views = views_to_fit(clips, index, where=where, way_out=way_out)
     # Joints do not follow from bones or motion, which are fitted as they are.
-    parts = tuple(STREAMS) if clips.stream == "joint" else ("joint",)
+    parts = tuple(STREAMS) if clips.stream in ("joint", ALL_STREAMS) else ("joint",)
     for name, seen in encoder.seen_clips(views).items():
         components = Components.fit(seen, parts, encoder.skeleton)
         if not any(components.widths.values()):

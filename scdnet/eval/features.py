@@ -19,6 +19,7 @@ from scdnet.models.encoder import PATHS, DualPathEncoder
 from scdnet.results.record import FINAL_LEVEL, EncoderRecord, ModuleBaseline
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import DEFAULT_SKELETON
+from scdnet.streams import ALL_STREAMS, stack_streams
 
 # Clips of a forward pass; results do not depend on it.
 BATCH = 64
@@ -46,10 +47,17 @@ class LevelFeatures(nn.Module):
 
 
 class RawViews(nn.Module):
-    """The baseline without an encoder: the flattened view."""
+    """The baseline without an encoder: the flattened view, or that of all streams."""
+
+    def __init__(self, stream: str, skeleton: Skeleton) -> None:
+        super().__init__()
+        self.stream = stream
+        self.skeleton = skeleton
 
     def forward(self, clips: Tensor) -> tuple[Tensor]:
-        """Flatten clips: (N, C, T, V, M) -> ((N, C*T*V*M),)."""
+        """Flatten clips: (N, C, T, V, M) -> ((N, C*T*V*M),), or three times as many numbers."""
+        if self.stream == ALL_STREAMS:
+            clips = stack_streams(clips, self.skeleton)
         return (clips.flatten(1),)
 
 
@@ -104,10 +112,11 @@ def _name_pretraining(config: Mapping[str, Any]) -> str | None:
 
 def _build_baseline(name: ModuleBaseline, config: Config, skeleton: Skeleton) -> nn.Module:
     if name == "raw":
-        return RawViews()
+        return RawViews(config.stream, skeleton)
     seed_everything(config.seed)
     objective = build_objective(config.objective, config.scd, config.hdc)
-    return build_model(config.model, config.data, objective, skeleton).query.encoder
+    model = build_model(config.model, config.data, objective, skeleton, stream=config.stream)
+    return model.query.encoder
 
 
 def at_level(encoder: nn.Module, level: int) -> nn.Module:
@@ -131,8 +140,14 @@ def _check_fits(
             f"{path}: trained on the joints of {encoder.skeleton.name}, but {config.data.store} "
             f"has those of {skeleton.name}; {_way_out(encoder.skeleton, skeleton)}"
         )
+    stream = (checkpoint.config or {}).get("stream", config.stream)
+    if stream != config.stream:
+        raise CheckpointError(
+            f"{path}: trained on stream {stream}, but the config states {config.stream}"
+        )
     found = vars(encoder.sizes)
-    for name, wanted in vars(encoder_sizes(config.model, config.data)).items():
+    expected = encoder_sizes(config.model, config.data, config.stream)
+    for name, wanted in vars(expected).items():
         if name != "dropout" and wanted != found[name]:
             raise CheckpointError(
                 f"{path}: {name} is {found[name]} in the checkpoint, {wanted} in the config"
@@ -142,11 +157,6 @@ def _check_fits(
         raise CheckpointError(
             f"{path}: components is {has_components} in the checkpoint, "
             f"{config.model.components} in the config"
-        )
-    stream = (checkpoint.config or {}).get("stream", config.stream)
-    if stream != config.stream:
-        raise CheckpointError(
-            f"{path}: trained on stream {stream}, but the config states {config.stream}"
         )
 
 
@@ -162,7 +172,7 @@ def _way_out(trained: Skeleton, stored: Skeleton) -> str:
 
 def extraction_settings(config: Config) -> dict[str, Any]:
     """Return the values of the config that features depend on, besides encoder and store."""
-    sizes = vars(encoder_sizes(config.model, config.data))
+    sizes = vars(encoder_sizes(config.model, config.data, config.stream))
     others = {
         "components": config.model.components,
         "precision": config.precision,

@@ -28,13 +28,8 @@ from scdnet.eval.features import (
 )
 from scdnet.eval.raw_pca import NUM_BODIES, NUM_FRAMES, SETTINGS, extract_raw_pca
 from scdnet.files import atomic_write
-from scdnet.results.record import (
-    ALL_STREAMS,
-    FINAL_LEVEL,
-    RAW_PCA,
-    Baseline,
-    EncoderRecord,
-)
+from scdnet.results.record import FINAL_LEVEL, RAW_PCA, Baseline, EncoderRecord
+from scdnet.streams import ALL_STREAMS
 
 # The directory in runs_dir of what all runs can use; no run can have this name.
 CACHE = ".cache"

@@ -28,9 +28,11 @@ from scdnet.models.layers import (
     weighted_rows,
 )
 from scdnet.skeleton import Skeleton, partition_graph
+from scdnet.streams import STREAMS
 
-# C of the input: x y z, or x y and a score.
+# C of the input: x y z, or x y and a score; of all streams as channels, as many for each.
 COORDINATES = 3
+INPUT_CHANNELS = (COORDINATES, COORDINATES * len(STREAMS))
 # The subsets of the graph: self, inward, outward.
 NUM_SUBSETS = 3
 # The branches of the temporal convolution.
@@ -89,7 +91,7 @@ class GraphConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, skeleton: Skeleton) -> None:
         super().__init__()
-        relation = 8 if in_channels == COORDINATES else in_channels // 8
+        relation = 8 if in_channels in INPUT_CHANNELS else in_channels // 8
         # A: (S, U, V)
         self.adjacency = nn.Parameter(torch.from_numpy(partition_graph(skeleton)))
         self.alpha = nn.Parameter(torch.zeros(1))
@@ -279,7 +281,8 @@ class Unit(nn.Module):
         super().__init__()
         self.gcn = GraphConv(in_channels, out_channels, skeleton)
         self.tcn = TemporalConv(out_channels)
-        self.residual = None if in_channels == COORDINATES else ConvNorm(in_channels, out_channels)
+        is_first = in_channels in INPUT_CHANNELS
+        self.residual = None if is_first else ConvNorm(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (R, C, V, T) to (R, C_out, V, T)."""
@@ -290,10 +293,13 @@ class Unit(nn.Module):
 class Stem(nn.Module):
     """Batch norm over body, joint and coordinate, then three units of width b, 4b, b."""
 
-    def __init__(self, base_channels: int, num_bodies: int, skeleton: Skeleton) -> None:
+    def __init__(
+        self, base_channels: int, num_bodies: int, skeleton: Skeleton, num_streams: int
+    ) -> None:
         super().__init__()
-        self.input_norm = WeightedBatchNorm2d(num_bodies * skeleton.num_joints * COORDINATES)
-        widths = (COORDINATES, *(times * base_channels for times in STEM_WIDTHS))
+        in_channels = num_streams * COORDINATES
+        self.input_norm = WeightedBatchNorm2d(num_bodies * skeleton.num_joints * in_channels)
+        widths = (in_channels, *(times * base_channels for times in STEM_WIDTHS))
         self.units = nn.ModuleList(Unit(c, d, skeleton) for c, d in pairwise(widths))
 
     def forward(

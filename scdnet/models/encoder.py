@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scdnet.models.ctrgcn import (
+    COORDINATES,
     STEM_WIDTHS,
     DistinctBodies,
     Stem,
@@ -21,11 +22,15 @@ from scdnet.models.ctrgcn import (
 from scdnet.models.layers import dropout
 from scdnet.models.sides import align_sides, side_balance
 from scdnet.skeleton import Skeleton
+from scdnet.streams import stack_streams
 
 PATHS = ("temporal", "spatial")
-# The length of the feature that says which side acted, and how soon it is certain. It takes a tenth
-# off the similarity of two sequences that differ in nothing else. Source: docs/small.md.
-SIDE = 0.1**0.5
+# Squared lengths in the features, where that of the features of both paths is 1: of the components
+# of clips as they are and of aligned ones, and of the feature that says which side acted.
+# Source: docs/small.md.
+COMPONENTS = {"original": 0.25, "aligned": 0.75}
+SIDE = 0.2
+# How soon it is certain which side acted.
 SIDE_SLOPE = 2
 # The depths at which a path has a feature: after each unit of the stem, and at its end.
 NUM_LEVELS = 4
@@ -55,6 +60,8 @@ class EncoderSizes:
     pooling: str = "max"
     # Whether clips are mirrored so that always the same side acts.
     align_sides: bool = False
+    # How many streams are stacked as channels: one, or all of them.
+    num_streams: int = 1
 
     @classmethod
     def from_weights(
@@ -72,7 +79,7 @@ class EncoderSizes:
         """
         num_joints = weights[ADJACENCY].shape[-1]
         # The last input channel is one of ones.
-        num_coordinates = weights[FIRST_VALUES].shape[1] - 1
+        num_channels = weights[FIRST_VALUES].shape[1] - 1
         base_channels = len(weights["temporal_stem.units.0.gcn.norm.weight"])
         embed_dim, frame_tokens = weights["spatial_path.project.0.weight"].shape
         input_width = len(weights["temporal_stem.input_norm.weight"])
@@ -87,10 +94,11 @@ class EncoderSizes:
             num_heads=num_heads,
             num_layers=len(layers),
             num_frames=frame_tokens // base_channels,
-            num_bodies=input_width // (num_coordinates * num_joints),
+            num_bodies=input_width // (num_channels * num_joints),
             dropout=dropout,
             pooling=pooling,
             align_sides=align_sides,
+            num_streams=num_channels // COORDINATES,
         )
 
     def level_widths(self) -> tuple[int, ...]:
@@ -174,8 +182,8 @@ class DualPathEncoder(nn.Module):
         self.components = nn.ModuleDict()
         b = sizes.base_channels
         m = sizes.num_bodies
-        self.temporal_stem = Stem(b, m, skeleton)
-        self.spatial_stem = Stem(b, m, skeleton)
+        self.temporal_stem = Stem(b, m, skeleton, sizes.num_streams)
+        self.spatial_stem = Stem(b, m, skeleton, sizes.num_streams)
         # One token per frame.
         self.temporal_path = TokenPath(m * skeleton.num_joints * b, sizes)
         # One token per joint of each body.
@@ -189,13 +197,18 @@ class DualPathEncoder(nn.Module):
         """Encode clips (N, C, T, V, M) whose sides are aligned."""
         n = len(clips)
         bodies = self._find_bodies(clips)
-        t = self._frame_tokens(self.temporal_stem(clips, bodies)[-1], n, bodies)
-        s = self._joint_tokens(self.spatial_stem(clips, bodies)[-1], n, bodies)
+        x = self._stack(clips)
+        t = self._frame_tokens(self.temporal_stem(x, bodies)[-1], n, bodies)
+        s = self._joint_tokens(self.spatial_stem(x, bodies)[-1], n, bodies)
         return PathFeatures(self.temporal_path(t), self.spatial_path(s))
 
     def _align(self, clips: Tensor) -> Tensor:
         """Return clips (N, C, T, V, M) as the paths see them."""
         return align_sides(clips, self.skeleton) if self.sizes.align_sides else clips
+
+    def _stack(self, clips: Tensor) -> Tensor:
+        """Return clips (N, C, T, V, M), with bones and motion as channels if they are encoded."""
+        return clips if self.sizes.num_streams == 1 else stack_streams(clips, self.skeleton)
 
     def seen_clips(self, clips: Tensor) -> dict[str, Tensor]:
         """Return the clips (N, C, T, V, M) that each of the components sees, by its name.
@@ -218,12 +231,15 @@ class DualPathEncoder(nn.Module):
         seen = self.seen_clips(clips)
         paths = self._encode([*seen.values()][-1])
         length = torch.cat(paths, dim=1).norm(dim=1, keepdim=True)
-        parts = [self.components[name](x) for name, x in seen.items()]
+        parts = [
+            COMPONENTS[name] ** 0.5 * F.normalize(self.components[name](x), dim=1)
+            for name, x in seen.items()
+        ]
         components = F.normalize(torch.cat(parts, dim=1), dim=1) * length
         if not self.sizes.align_sides:
             return *paths, components
         side = torch.tanh(SIDE_SLOPE * side_balance(clips, self.skeleton))[:, None]
-        return *paths, components, SIDE * side * length
+        return *paths, components, SIDE**0.5 * side * length
 
     def level_features(self, clips: Tensor, path: str, last: int = NUM_LEVELS) -> list[Tensor]:
         """Encode clips (N, C, T, V, M) along one path, up to level `last`.
@@ -238,7 +254,7 @@ class DualPathEncoder(nn.Module):
             "temporal": (self.temporal_stem, self._frame_tokens, self.temporal_path),
             "spatial": (self.spatial_stem, self._joint_tokens, self.spatial_path),
         }[path]
-        units = stem(clips, bodies, last)
+        units = stem(self._stack(clips), bodies, last)
         means = (x.mean(dim=(2, 3))[None].split(n, dim=1) for x in units)
         pooled = [torch.cat(_expand_bodies(mean, bodies)).mean(dim=0) for mean in means]
         return pooled if last < NUM_LEVELS else [*pooled, end(to_tokens(units[-1], n, bodies))]

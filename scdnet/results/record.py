@@ -23,8 +23,6 @@ BASELINES: dict[Baseline, str] = {
     RAW_PCA: "raw-pca",
     "random-init": "random init",
 }
-# The stream of what uses all of them.
-ALL_STREAMS = "all"
 # The level of an encoder's output.
 FINAL_LEVEL: int = get_args(Level)[-1]
 # A `row` key distinguishes the rows of a table, which show it; a `variant` key does so too, but is

@@ -61,6 +61,17 @@ def test_other_streams_have_components_of_their_own_clips(config: Config, stream
     assert encoder.components["original"].widths == {"joint": 2}
 
 
+def test_all_streams_have_the_components_of_joints(config: Config):
+    joint, every = (
+        build_encoder(read_checkpoint(pretrain(other)), num_heads=None)
+        for other in (config, changed(config, stream="all", name="all"))
+    )
+    assert (joint.sizes.num_streams, every.sizes.num_streams) == (1, 3)
+    expected = joint.components.state_dict()
+    for name, weights in every.components.state_dict().items():
+        assert torch.equal(weights, expected[name])
+
+
 def test_a_config_without_components_does_not_fit(config: Config):
     path = pretrain(config)
     with pytest.raises(CheckpointError, match="components is True in the checkpoint, False in"):

@@ -11,6 +11,7 @@ from scdnet.engine.checkpoint import CheckpointError
 from scdnet.errors import ScdnetError
 from scdnet.eval import features
 from scdnet.eval.features import (
+    encode,
     extract_features,
     extraction_settings,
     load_encoder_or_baseline,
@@ -20,6 +21,7 @@ from scdnet.eval.inputs import Inputs
 from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
 from scdnet.skeletons import NTU_25
+from scdnet.streams import stack_streams
 from tests.engine.runs import changed
 
 CPU = torch.device("cpu")
@@ -81,6 +83,16 @@ def test_the_raw_baseline_is_the_flattened_view(trained_config: Config, clips: C
     assert (record.seed, record.epoch) == (None, None)
 
 
+def test_the_raw_baseline_of_all_streams_is_all_of_them_flattened(
+    trained_config: Config, clips: Clips
+):
+    config = changed(trained_config, stream="all")
+    encoder, record = load_encoder_or_baseline("raw", config, NTU_25)
+    (views,) = clips.evaluation_views([torch.arange(2)])
+    assert torch.equal(encode(encoder, views), stack_streams(views, NTU_25).flatten(1))
+    assert record.stream == "all"
+
+
 def test_raw_views_depend_on_no_size_of_an_encoder(trained_config: Config):
     other = changed(trained_config, model={"embed_dim": 32, "num_layers": 2})
     assert raw_settings(other) == raw_settings(trained_config)
@@ -124,6 +136,7 @@ def test_the_random_init_baseline_is_where_training_starts(
         ({"model": {"embed_dim": 32}}, "embed_dim is 16 in the checkpoint, 32 in the config"),
         ({"model": {"num_heads": 4}}, "num_heads is 2 in the checkpoint, 4 in the config"),
         ({"stream": "bone"}, "trained on stream joint, but the config states bone"),
+        ({"stream": "all"}, "trained on stream joint, but the config states all"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_the_config_is_refused(

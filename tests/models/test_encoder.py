@@ -6,7 +6,7 @@ from torch import nn
 
 from scdnet.models.components import Components
 from scdnet.models.ctrgcn import find_distinct_bodies
-from scdnet.models.encoder import DualPathEncoder, EncoderLayer, EncoderSizes, TokenPath
+from scdnet.models.encoder import PATHS, DualPathEncoder, EncoderLayer, EncoderSizes, TokenPath
 from scdnet.models.heads import ProjectedEncoder
 from scdnet.models.objective import Objective
 from scdnet.models.sides import mirror, side_balance
@@ -38,8 +38,9 @@ def test_features_have_one_row_a_clip_and_path():
 
 
 def test_sizes_are_read_from_the_weights():
-    weights = DualPathEncoder(SMALL, NTU_25).state_dict()
-    assert EncoderSizes.from_weights(weights, num_heads=2) == SMALL
+    for sizes in (SMALL, replace(SMALL, num_streams=3)):
+        weights = DualPathEncoder(sizes, NTU_25).state_dict()
+        assert EncoderSizes.from_weights(weights, num_heads=2) == sizes
 
 
 @pytest.mark.parametrize("num_bodies", [1, 2])
@@ -188,6 +189,14 @@ def test_with_aligned_sides_a_mirror_image_differs_in_its_own_components_and_the
     assert not torch.allclose(original, other_original, rtol=0.1)
     assert torch.allclose(own[3], -other[3], atol=1e-5)
     assert torch.equal(own[3][:, 0] > 0, side_balance(clips, NTU_25) > 0)
+
+
+def test_levels_see_all_streams():
+    encoder = DualPathEncoder(replace(SMALL, num_streams=3), NTU_25).eval()
+    clips = torch.randn(2, 3, 12, 25, 1)
+    paths = encoder(clips)
+    for path, features in zip(PATHS, paths, strict=True):
+        assert torch.equal(encoder.level_features(clips, path)[-1], features)
 
 
 def test_levels_see_aligned_clips():

@@ -16,6 +16,7 @@ from scdnet.models.encoder import EncoderSizes
 from scdnet.models.scdnet import SCDNet
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import COCO_17, KINECT_V1_20, MEDIAPIPE_33, NTU_25, OPENNI_15
+from scdnet.streams import to_bone, to_motion
 from tests.reference import encoder as reference
 
 SIZES = EncoderSizes(
@@ -47,9 +48,11 @@ def synthetic_views(
     return tuple(views)
 
 
-def make_both(bodies: int = 2, skeleton: Skeleton = NTU_25) -> tuple[reference.SCDNet, SCDNet]:
+def make_both(
+    bodies: int = 2, skeleton: Skeleton = NTU_25, num_streams: int = 1
+) -> tuple[reference.SCDNet, SCDNet]:
     """Return the reference implementation and the model, with the same weights."""
-    sizes = replace(SIZES, num_bodies=bodies)
+    sizes = replace(SIZES, num_bodies=bodies, num_streams=num_streams)
     dims = {"projection_dim": 4, "queue_size": 32, "momentum": 0.9}
     slow = randomized(reference.SCDNet(sizes, skeleton, **dims))
     model = SCDNet(sizes, skeleton, **dims).double()
@@ -77,7 +80,8 @@ def test_a_training_step_is_that_of_the_reference(
     slow, model = make_both(bodies)
     for side in (model.query, model.key):
         side.encoder.share_empty_bodies = share_empty_bodies
-    check_step(slow, model, synthetic_views(bodies=bodies, empty=empty))
+    views = synthetic_views(bodies=bodies, empty=empty)
+    check_step(slow, model, views, views)
 
 
 @pytest.mark.parametrize(
@@ -85,12 +89,31 @@ def test_a_training_step_is_that_of_the_reference(
 )
 def test_a_training_step_is_that_of_the_reference_for_any_skeleton(skeleton: Skeleton):
     slow, model = make_both(2, skeleton)
-    check_step(slow, model, synthetic_views(bodies=2, empty=2, skeleton=skeleton))
+    views = synthetic_views(bodies=2, empty=2, skeleton=skeleton)
+    check_step(slow, model, views, views)
 
 
-def check_step(slow: reference.SCDNet, model: SCDNet, views: tuple[Tensor, Tensor]) -> None:
-    """Compare losses, gradients and the state after a training step."""
-    expected = slow.losses(*views)
+@pytest.mark.parametrize("skeleton", [NTU_25, COCO_17], ids=lambda s: s.name)
+def test_a_step_on_all_streams_is_one_on_joints_bones_and_motion_stacked(skeleton: Skeleton):
+    slow, model = make_both(2, skeleton, num_streams=3)
+    views = synthetic_views(bodies=2, empty=2, skeleton=skeleton)
+    stacked = tuple(
+        torch.cat([x, to_bone(x, skeleton), to_motion(x, skeleton)], dim=1) for x in views
+    )
+    check_step(slow, model, views, stacked)
+
+
+def check_step(
+    slow: reference.SCDNet,
+    model: SCDNet,
+    views: tuple[Tensor, Tensor],
+    slow_views: tuple[Tensor, ...],
+) -> None:
+    """Compare losses, gradients and the state after a training step.
+
+    `slow_views` are the views as the reference implementation gets them.
+    """
+    expected = slow.losses(*slow_views)
     expected.sum().backward()
 
     model.update_momentum()

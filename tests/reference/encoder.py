@@ -21,7 +21,7 @@ class Relation(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        r = 8 if in_channels == 3 else in_channels // 8
+        r = 8 if in_channels in (3, 9) else in_channels // 8
         self.conv1 = nn.Conv2d(in_channels, r, 1)
         self.conv2 = nn.Conv2d(in_channels, r, 1)
         self.conv3 = nn.Conv2d(in_channels, out_channels, 1)
@@ -106,7 +106,7 @@ class Unit(nn.Module):
         self.gcn1 = GraphConv(in_channels, out_channels, skeleton)
         self.tcn1 = TemporalConv(out_channels)
         self.residual = (
-            None if in_channels == 3 else ConvNorm(nn.Conv2d(in_channels, out_channels, 1))
+            None if in_channels in (3, 9) else ConvNorm(nn.Conv2d(in_channels, out_channels, 1))
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,8 +120,9 @@ class Stem(nn.Module):
     def __init__(self, sizes: EncoderSizes, skeleton: Skeleton) -> None:
         super().__init__()
         b = sizes.base_channels
-        self.data_bn = nn.BatchNorm1d(sizes.num_bodies * skeleton.num_joints * 3)
-        self.l1 = Unit(3, b, skeleton)
+        c = 3 * sizes.num_streams
+        self.data_bn = nn.BatchNorm1d(sizes.num_bodies * skeleton.num_joints * c)
+        self.l1 = Unit(c, b, skeleton)
         self.l2 = Unit(b, 4 * b, skeleton)
         self.l3 = Unit(4 * b, b, skeleton)
 
