@@ -186,6 +186,8 @@ def test_with_aligned_sides_a_mirror_image_differs_in_its_own_components_and_the
     original, aligned = own[2].chunk(2, dim=1)
     other_original, other_aligned = other[2].chunk(2, dim=1)
     assert torch.allclose(aligned, other_aligned, rtol=1e-4, atol=1e-5)
+    # docs/small.md.
+    assert torch.allclose(aligned.norm(dim=1) ** 2, 3 * original.norm(dim=1) ** 2, rtol=1e-4)
     assert not torch.allclose(original, other_original, rtol=0.1)
     assert torch.allclose(own[3], -other[3], atol=1e-5)
     assert torch.equal(own[3][:, 0] > 0, side_balance(clips, NTU_25) > 0)
