@@ -19,7 +19,6 @@ from scdnet.models.encoder import PATHS, DualPathEncoder
 from scdnet.results.record import FINAL_LEVEL, EncoderRecord, ModuleBaseline
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import DEFAULT_SKELETON
-from scdnet.streams import ALL_STREAMS, stack_streams
 
 # Clips of a forward pass; results do not depend on it.
 BATCH = 64
@@ -47,17 +46,10 @@ class LevelFeatures(nn.Module):
 
 
 class RawViews(nn.Module):
-    """The baseline without an encoder: the flattened view, or that of all streams."""
-
-    def __init__(self, stream: str, skeleton: Skeleton) -> None:
-        super().__init__()
-        self.stream = stream
-        self.skeleton = skeleton
+    """The baseline without an encoder: the flattened view, joints if it is of all streams."""
 
     def forward(self, clips: Tensor) -> tuple[Tensor]:
-        """Flatten clips: (N, C, T, V, M) -> ((N, C*T*V*M),), or three times as many numbers."""
-        if self.stream == ALL_STREAMS:
-            clips = stack_streams(clips, self.skeleton)
+        """Flatten clips: (N, C, T, V, M) -> ((N, C*T*V*M),)."""
         return (clips.flatten(1),)
 
 
@@ -112,7 +104,7 @@ def _name_pretraining(config: Mapping[str, Any]) -> str | None:
 
 def _build_baseline(name: ModuleBaseline, config: Config, skeleton: Skeleton) -> nn.Module:
     if name == "raw":
-        return RawViews(config.stream, skeleton)
+        return RawViews()
     seed_everything(config.seed)
     objective = build_objective(config.objective, config.scd, config.hdc)
     model = build_model(config.model, config.data, objective, skeleton, stream=config.stream)

@@ -11,7 +11,6 @@ from scdnet.engine.checkpoint import CheckpointError
 from scdnet.errors import ScdnetError
 from scdnet.eval import features
 from scdnet.eval.features import (
-    encode,
     extract_features,
     extraction_settings,
     load_encoder_or_baseline,
@@ -21,7 +20,6 @@ from scdnet.eval.inputs import Inputs
 from scdnet.eval.knn import retrieve
 from scdnet.eval.linear import linear_probe
 from scdnet.skeletons import NTU_25
-from scdnet.streams import stack_streams
 from tests.engine.runs import changed
 
 CPU = torch.device("cpu")
@@ -81,16 +79,6 @@ def test_the_raw_baseline_is_the_flattened_view(trained_config: Config, clips: C
     assert torch.equal(own.x[3], next(clips.evaluation_views(torch.tensor([[3]]))).flatten())
     assert (record.baseline, record.checkpoint, record.checkpoint_sha256) == ("raw", None, None)
     assert (record.seed, record.epoch) == (None, None)
-
-
-def test_the_raw_baseline_of_all_streams_is_all_of_them_flattened(
-    trained_config: Config, clips: Clips
-):
-    config = changed(trained_config, stream="all")
-    encoder, record = load_encoder_or_baseline("raw", config, NTU_25)
-    (views,) = clips.evaluation_views([torch.arange(2)])
-    assert torch.equal(encode(encoder, views), stack_streams(views, NTU_25).flatten(1))
-    assert record.stream == "all"
 
 
 def test_raw_views_depend_on_no_size_of_an_encoder(trained_config: Config):
