@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scdnet.engine.distributed import local_rank_info
+from scdnet.engine.distributed import has_own_gpu, local_rank_info
 from scdnet.errors import ScdnetError
 
 # Constants of glibc's malloc.h.
@@ -44,6 +44,8 @@ def resolve_device(name: str) -> torch.device:
     local_rank, num_local_ranks = local_rank_info()
     if name == "cuda" and num_local_ranks > 1:
         num_gpus = torch.cuda.device_count()
+        if num_gpus == 1 and has_own_gpu():
+            return torch.device(name)
         if num_local_ranks > num_gpus:
             raise ScdnetError(
                 f"device: {num_local_ranks} ranks on a machine with {num_gpus} GPUs; "

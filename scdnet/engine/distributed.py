@@ -1,11 +1,12 @@
-"""The processes of one run (ranks), as torchrun starts them, and what they exchange.
+"""The processes of one run (ranks), as torchrun or srun start them, and what they exchange.
 
 This is the only file that says `torch.distributed`. Each rank has a device of its own. All ranks
-do the same, but only the first of them (`is_main`) writes files. Without torchrun there is one rank
-and no process group, and the functions here return at once.
+do the same, but only the first of them (`is_main`) writes files. A process that was started alone
+is the only rank and has no process group, and the functions here return at once.
 """
 
 import os
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from scdnet.data.clips import RankInfo
+from scdnet.engine import slurm
 from scdnet.errors import ScdnetError
 
 # A rank that dies is noticed at once, because its connections close; a machine that vanishes
@@ -31,10 +33,11 @@ T = TypeVar("T")
 
 @cache
 def rank_info() -> RankInfo:
-    """Return this rank and the number of ranks; torchrun states both in the environment.
+    """Return this rank and the number of ranks; torchrun or srun state both in the environment.
 
     The environment is read once per process. Raises ScdnetError if the two do not go together.
     """
+    is_slurm_task()
     rank = _read_variable("RANK", default=0)
     world_size = _read_variable("WORLD_SIZE", default=1)
     if rank >= world_size:
@@ -48,9 +51,30 @@ def rank_info() -> RankInfo:
 @cache
 def local_rank_info() -> RankInfo:
     """Return this rank and the number of ranks among those on its machine."""
+    is_slurm_task()
     return RankInfo(
         _read_variable("LOCAL_RANK", default=0), _read_variable("LOCAL_WORLD_SIZE", default=1)
     )
+
+
+@cache
+def is_slurm_task() -> bool:
+    """Check whether this rank is one of several tasks of a SLURM step, started without torchrun.
+
+    Then the environment gets the variables that torchrun would have set, which also torch and the
+    message of an error read. Raises ScdnetError if SLURM's variables are not as expected.
+    """
+    if not slurm.is_task_of_several(os.environ):
+        return False
+    os.environ.update(slurm.torchrun_variables(os.environ))
+    return True
+
+
+def has_own_gpu() -> bool:
+    """Check whether SLURM gave this task a GPU that the other tasks on its machine do not see."""
+    num_gpus = os.environ.get("SLURM_GPUS_ON_NODE", "")
+    enough = num_gpus.isdecimal() and int(num_gpus) >= local_rank_info().world_size
+    return is_slurm_task() and enough
 
 
 def is_main() -> bool:
@@ -59,7 +83,7 @@ def is_main() -> bool:
 
 
 def is_initialized() -> bool:
-    """Check whether there is a process group; under torchrun there is one for a single rank too."""
+    """Check whether there is a process group; torchrun makes one for a single rank too."""
     return dist.is_initialized()
 
 
@@ -76,7 +100,9 @@ def _read_variable(name: str, *, default: int) -> int:
 def require_single_process(what: str) -> None:
     """Raise ScdnetError if there are several ranks."""
     if rank_info().world_size > 1:
-        raise ScdnetError(f"{what} runs in a single process; start it without torchrun")
+        raise ScdnetError(
+            f"{what} runs in a single process; start it without torchrun, or with `srun -n 1`"
+        )
 
 
 @contextmanager
@@ -86,22 +112,27 @@ def process_group(device: torch.device) -> Iterator[None]:
     After an error the group is left as it is: destroying it could wait for ranks that wait for this
     one. Raises ScdnetError if the ranks cannot connect, or lose one another.
     """
-    if dist.is_initialized() or "WORLD_SIZE" not in os.environ:
+    if dist.is_initialized() or not _is_group_wanted():
         yield
         return
     # The backend of a collective follows from where its tensors are.
     backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
     try:
         store, rank, world_size = next(rendezvous("env://", timeout=TIMEOUT))
+        if is_slurm_task():
+            # Another job may have drawn the same port.
+            store = dist.PrefixStore(slurm.step_name(os.environ), store)
         store = dist.PrefixStore(_agree_on_prefix(store, rank, world_size), store)
         dist.init_process_group(
             backend, store=store, rank=rank, world_size=world_size, timeout=TIMEOUT
         )
     except (RuntimeError, ValueError) as error:
         raise ScdnetError(
-            f"the ranks cannot form a process group ({error}); start them with torchrun"
+            f"the ranks cannot form a process group ({error}); start them with torchrun or srun"
         ) from error
     try:
+        if is_slurm_task():
+            _require_same_arguments()
         yield
     except RuntimeError as error:
         # Gloo raises plain RuntimeErrors that begin with a file name of its own.
@@ -112,6 +143,25 @@ def process_group(device: torch.device) -> Iterator[None]:
             ) from error
         raise
     dist.destroy_process_group()
+
+
+def _is_group_wanted() -> bool:
+    """Check whether there are several ranks, or one with an address: torchrun always gives one."""
+    address = {"WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+    return rank_info().world_size > 1 or address <= os.environ.keys()
+
+
+def _require_same_arguments() -> None:
+    """Raise ScdnetError if the tasks of a SLURM step are different programs, no ranks of one run."""
+    all_arguments = all_gather_object(sys.argv[1:])
+    for rank, arguments in enumerate(all_arguments):
+        if arguments != all_arguments[0]:
+            raise ScdnetError(
+                f"the tasks of SLURM step {slurm.step_name(os.environ)} have different arguments, "
+                f"task 0 {' '.join(all_arguments[0])!r}, task {rank} {' '.join(arguments)!r}; "
+                "ranks of one run need the same; to run each task on its own, set RANK=0 "
+                "WORLD_SIZE=1"
+            )
 
 
 def _agree_on_prefix(store: dist.Store, rank: int, world_size: int) -> str:

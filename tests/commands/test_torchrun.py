@@ -270,5 +270,7 @@ def test_what_does_not_go_together_is_refused_in_a_line(config: Config):
     assert re.search(message, err)
     status, _, err = run_torchrun(config, "tools/eval_finetune.py", "--baseline", "random-init")
     assert status == 1
-    message = r"error on rank [01]: fine-tuning runs in a single process; start it without torchrun"
+    message = (
+        r"error on rank [01]: fine-tuning runs in a single process; start it without torchrun, "
+    )
     assert re.search(message, err)

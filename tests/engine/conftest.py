@@ -17,6 +17,11 @@ from scdnet.models.objective import Objective
 from tests.conftest import make_small_config, write_synthetic_store
 from tests.engine.runs import call_before_each_step, free_port
 
+# Those that tasks of SLURM get as well.
+TORCHRUN_VARIABLES = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+)  # fmt: skip
+
 
 @pytest.fixture(scope="session")
 def _first_run(tmp_path_factory: pytest.TempPathFactory) -> Config:
@@ -45,11 +50,16 @@ def forget_ranks() -> None:
     """Let the next look at the ranks read the environment again."""
     distributed.rank_info.cache_clear()
     distributed.local_rank_info.cache_clear()
+    distributed.is_slurm_task.cache_clear()
 
 
 @pytest.fixture
 def ranks_of(monkeypatch: pytest.MonkeyPatch) -> Iterator:
-    """`ranks_of(RANK="0", ...)` sets environment variables of torchrun for one test."""
+    """`ranks_of(RANK="0", ...)` sets environment variables of torchrun or SLURM for one test."""
+    for name in TORCHRUN_VARIABLES:
+        # Setting it first lets it be restored, too, after the tested code has set it.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
 
     def set_variables(**variables: str) -> None:
         for name, value in variables.items():

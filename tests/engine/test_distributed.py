@@ -147,11 +147,18 @@ def test_ranks_that_cannot_connect_are_told_of_torchrun(ranks_of):
     ranks_of(WORLD_SIZE="2")
     with (
         pytest.raises(
-            ScdnetError, match=r"cannot form a process group .*; start them with torchrun"
+            ScdnetError, match=r"cannot form a process group .*; start them with torchrun or srun"
         ),
         distributed.process_group(torch.device("cpu")),
     ):
         pass
+
+
+def test_a_single_rank_without_an_address_just_runs(ranks_of):
+    ranks_of(RANK="0", WORLD_SIZE="1")
+    with distributed.process_group(torch.device("cpu")):
+        assert not distributed.is_initialized()
+        assert distributed.all_gather_scalar(7) == [7]
 
 
 @pytest.mark.slow

@@ -1,0 +1,104 @@
+"""The variables of SLURM, for ranks that `srun` starts without torchrun."""
+
+import re
+from collections.abc import Mapping
+
+from scdnet.errors import ScdnetError
+
+# The steps in which SLURM runs a batch script, the shell of salloc and its own daemons are numbered
+# downwards from the largest number of 32 bits.
+SPECIAL_STEPS = 0xFFFFFFF0
+# Below the ports that the system gives to connections (32768 and above on Linux).
+FIRST_PORT = 20000
+NUM_PORTS = 12000
+WAY_OUT = "for a single process set RANK=0 WORLD_SIZE=1, for several use torchrun"
+
+
+def is_task_of_several(environment: Mapping[str, str]) -> bool:
+    """Check whether this process is one of several tasks of a job step, which `srun` starts.
+
+    SLURM_NTASKS and SLURM_PROCID do not tell: a batch script and the shell of salloc have them too
+    and are one process. Such a script has no step, and such a shell has a step of one task or a
+    special one. RANK, which torchrun sets and a user can set, wins over SLURM.
+    """
+    if "RANK" in environment or "SLURM_STEP_ID" not in environment:
+        return False
+    step = _read_number(environment, "SLURM_STEP_ID")
+    return step < SPECIAL_STEPS and _read_number(environment, "SLURM_STEP_NUM_TASKS") > 1
+
+
+def torchrun_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that torchrun would set for this task of a job step.
+
+    The ranks connect on the first machine of the step, unless MASTER_ADDR and MASTER_PORT say where.
+    Raises ScdnetError if a variable of SLURM is missing or has another form.
+    """
+    job = _read_number(environment, "SLURM_JOB_ID")
+    step = _read_number(environment, "SLURM_STEP_ID")
+    tasks = _expand_counts(environment)
+    node = _read_number(environment, "SLURM_NODEID")
+    if node >= len(tasks):
+        raise ScdnetError(
+            f"SLURM_NODEID={node} is out of range for the {len(tasks)} machines of "
+            f"SLURM_STEP_TASKS_PER_NODE={environment['SLURM_STEP_TASKS_PER_NODE']}; {WAY_OUT}"
+        )
+    world_size = _read_number(environment, "SLURM_STEP_NUM_TASKS")
+    if environment.get("WORLD_SIZE", str(world_size)) != str(world_size):
+        raise ScdnetError(
+            f"WORLD_SIZE={environment['WORLD_SIZE']}, but the SLURM step has {world_size} tasks; "
+            f"unset WORLD_SIZE, or {WAY_OUT}"
+        )
+    # Several jobs may share a machine.
+    port = FIRST_PORT + (job * 8 + step) % NUM_PORTS
+    return {
+        "RANK": str(_read_number(environment, "SLURM_PROCID")),
+        "WORLD_SIZE": str(world_size),
+        "LOCAL_RANK": str(_read_number(environment, "SLURM_LOCALID")),
+        "LOCAL_WORLD_SIZE": str(tasks[node]),
+        "MASTER_ADDR": environment.get("MASTER_ADDR") or _first_host(environment, len(tasks)),
+        "MASTER_PORT": environment.get("MASTER_PORT") or str(port),
+    }
+
+
+def step_name(environment: Mapping[str, str]) -> str:
+    """Return the name of this job step, as SLURM prints it: `<job>.<step>`."""
+    return f"{environment['SLURM_JOB_ID']}.{environment['SLURM_STEP_ID']}"
+
+
+def _read(environment: Mapping[str, str], name: str, pattern: str, expected: str) -> str:
+    text = environment.get(name)
+    if text is None or not re.fullmatch(pattern, text):
+        found = "nothing" if text is None else repr(text)
+        raise ScdnetError(
+            f"{name}: expected {expected} in this environment variable, which srun sets, "
+            f"found {found}; {WAY_OUT}"
+        )
+    return text
+
+
+def _read_number(environment: Mapping[str, str], name: str) -> int:
+    return int(_read(environment, name, r"\d+", "a number"))
+
+
+def _expand_counts(environment: Mapping[str, str]) -> list[int]:
+    """Return the number of tasks on each machine of the step; `2(x3),1` is [2, 2, 2, 1]."""
+    text = _read(
+        environment,
+        "SLURM_STEP_TASKS_PER_NODE",
+        r"\d+(\(x\d+\))?(,\d+(\(x\d+\))?)*",
+        "counts such as 2(x3),1",
+    )
+    counts = []
+    for count, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", text):
+        counts += [int(count)] * int(times or 1)
+    return counts
+
+
+def _first_host(environment: Mapping[str, str], num_nodes: int) -> str:
+    """Return where the first machine of the step is found; of `gpu[03-05,9],login`, gpu03."""
+    if num_nodes == 1:
+        return "127.0.0.1"
+    nodes = _read(environment, "SLURM_STEP_NODELIST", r"\S+", "names of machines")
+    first = re.match(r"(\[[^\]]*\]|[^,\[])+", nodes)
+    # The first number of each bracket.
+    return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", first[0] if first else nodes)
