@@ -152,7 +152,7 @@ def _is_group_wanted() -> bool:
 
 
 def _require_same_arguments() -> None:
-    """Raise ScdnetError if the tasks of a SLURM step are different programs, no ranks of one run."""
+    """Raise ScdnetError if the tasks of a SLURM step are different programs, not one run."""
     all_arguments = all_gather_object(sys.argv[1:])
     for rank, arguments in enumerate(all_arguments):
         if arguments != all_arguments[0]:

@@ -30,7 +30,7 @@ def is_task_of_several(environment: Mapping[str, str]) -> bool:
 def torchrun_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that torchrun would set for this task of a job step.
 
-    The ranks connect on the first machine of the step, unless MASTER_ADDR and MASTER_PORT say where.
+    The ranks connect on the first machine of the step, or where MASTER_ADDR and MASTER_PORT say.
     Raises ScdnetError if a variable of SLURM is missing or has another form.
     """
     job = _read_number(environment, "SLURM_JOB_ID")
