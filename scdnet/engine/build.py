@@ -1,4 +1,4 @@
-"""Build models and clips from sections of the config, and check that they go together."""
+"""Build models and clips from the config, and check that they go together."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from scdnet.config import DataConfig, HdcConfig, ModelConfig, ScdConfig
+from scdnet.config import Config, DataConfig, HdcConfig, ModelConfig, ScdConfig
 from scdnet.data.cache import CPU, free_memory
 from scdnet.data.clips import SINGLE_PROCESS, Clips, RankInfo, load_clips
 from scdnet.data.mixture import Mixture, apportion, load_mixture
@@ -23,8 +23,10 @@ Loaded = TypeVar("Loaded", Clips, Mixture)
 NumTrain = int | tuple[int, ...]
 
 
-def encoder_sizes(model: ModelConfig, data: DataConfig, stream: str = "joint") -> EncoderSizes:
-    """Return the sizes of the encoder of a stream that the sections describe."""
+def encoder_sizes(config: Config) -> EncoderSizes:
+    """Return the sizes of the encoder that the config describes."""
+    model = config.model
+    data = config.data
     return EncoderSizes(
         base_channels=model.base_channels,
         embed_dim=model.embed_dim,
@@ -35,7 +37,7 @@ def encoder_sizes(model: ModelConfig, data: DataConfig, stream: str = "joint") -
         dropout=model.dropout,
         pooling=model.pooling,
         align_sides=model.align_sides,
-        num_streams=len(STREAMS) if stream == ALL_STREAMS else 1,
+        num_streams=len(STREAMS) if config.stream == ALL_STREAMS else 1,
     )
 
 
@@ -47,24 +49,18 @@ def build_objective(name: str, scd: ScdConfig, hdc: HdcConfig) -> Objective:
 
 
 def build_model(
-    model: ModelConfig,
-    data: DataConfig,
-    objective: Objective,
-    skeleton: Skeleton,
-    *,
-    stream: str = "joint",
-    num_train: NumTrain | None = None,
+    config: Config, objective: Objective, *, skeleton: Skeleton, num_train: NumTrain | None = None
 ) -> SCDNet:
     """Build the pretraining model, with weights drawn from torch's random state.
 
     `num_train` is the number of training sequences, which a queue of size `auto` depends on.
     """
     return SCDNet(
-        encoder_sizes(model, data, stream),
+        encoder_sizes(config),
         skeleton,
-        projection_dim=model.projection_dim,
-        queue_size=resolve_sizes(data, model, num_train).queue_size,
-        momentum=model.momentum,
+        projection_dim=config.model.projection_dim,
+        queue_size=resolve_sizes(config.data, config.model, num_train).queue_size,
+        momentum=config.model.momentum,
         objective=objective,
     )
 

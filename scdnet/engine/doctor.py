@@ -51,14 +51,7 @@ def examine(config: Config) -> list[Finding]:
     skeleton, num_train = _look_into(config.data)
     # Only the sizes of the model are needed.
     with torch.device("meta"):
-        model = build_model(
-            config.model,
-            config.data,
-            objective,
-            skeleton,
-            stream=config.stream,
-            num_train=num_train,
-        )
+        model = build_model(config, objective, skeleton=skeleton, num_train=num_train)
     return [
         device_finding,
         check("versions", _versions),

@@ -107,8 +107,7 @@ def _build_baseline(name: ModuleBaseline, config: Config, skeleton: Skeleton) ->
         return RawViews()
     seed_everything(config.seed)
     objective = build_objective(config.objective, config.scd, config.hdc)
-    model = build_model(config.model, config.data, objective, skeleton, stream=config.stream)
-    return model.query.encoder
+    return build_model(config, objective, skeleton=skeleton).query.encoder
 
 
 def at_level(encoder: nn.Module, level: int) -> nn.Module:
@@ -138,8 +137,7 @@ def _check_fits(
             f"{path}: trained on stream {stream}, but the config states {config.stream}"
         )
     found = vars(encoder.sizes)
-    expected = encoder_sizes(config.model, config.data, config.stream)
-    for name, wanted in vars(expected).items():
+    for name, wanted in vars(encoder_sizes(config)).items():
         if name != "dropout" and wanted != found[name]:
             raise CheckpointError(
                 f"{path}: {name} is {found[name]} in the checkpoint, {wanted} in the config"
@@ -164,7 +162,7 @@ def _way_out(trained: Skeleton, stored: Skeleton) -> str:
 
 def extraction_settings(config: Config) -> dict[str, Any]:
     """Return the values of the config that features depend on, besides encoder and store."""
-    sizes = vars(encoder_sizes(config.model, config.data, config.stream))
+    sizes = vars(encoder_sizes(config))
     others = {
         "components": config.model.components,
         "precision": config.precision,

@@ -294,7 +294,7 @@ class Stem(nn.Module):
     """Batch norm over body, joint and coordinate, then three units of width b, 4b, b."""
 
     def __init__(
-        self, base_channels: int, num_bodies: int, skeleton: Skeleton, num_streams: int
+        self, base_channels: int, num_bodies: int, skeleton: Skeleton, *, num_streams: int = 1
     ) -> None:
         super().__init__()
         in_channels = num_streams * COORDINATES

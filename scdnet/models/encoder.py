@@ -25,12 +25,12 @@ from scdnet.skeleton import Skeleton
 from scdnet.streams import stack_streams
 
 PATHS = ("temporal", "spatial")
-# Squared lengths in the features, where that of the features of both paths is 1: of the components
-# of clips as they are and of aligned ones, and of the feature that says which side acted.
-# Source: docs/small.md.
+# The squared length of the features of both paths is 1. Compared with it, these are the squared
+# lengths of the components, by the clips that they see, and of the feature that says which side
+# acted. Source: docs/small.md.
 COMPONENTS = {"original": 0.25, "aligned": 0.75}
 SIDE = 0.2
-# How soon it is certain which side acted.
+# The larger the slope, the sooner it is certain which side acted.
 SIDE_SLOPE = 2
 # The depths at which a path has a feature: after each unit of the stem, and at its end.
 NUM_LEVELS = 4
@@ -60,7 +60,7 @@ class EncoderSizes:
     pooling: str = "max"
     # Whether clips are mirrored so that always the same side acts.
     align_sides: bool = False
-    # How many streams are stacked as channels: one, or all of them.
+    # The number of streams that are stacked as channels: one, or all of them.
     num_streams: int = 1
 
     @classmethod
@@ -182,8 +182,8 @@ class DualPathEncoder(nn.Module):
         self.components = nn.ModuleDict()
         b = sizes.base_channels
         m = sizes.num_bodies
-        self.temporal_stem = Stem(b, m, skeleton, sizes.num_streams)
-        self.spatial_stem = Stem(b, m, skeleton, sizes.num_streams)
+        self.temporal_stem = Stem(b, m, skeleton, num_streams=sizes.num_streams)
+        self.spatial_stem = Stem(b, m, skeleton, num_streams=sizes.num_streams)
         # One token per frame.
         self.temporal_path = TokenPath(m * skeleton.num_joints * b, sizes)
         # One token per joint of each body.

@@ -47,8 +47,8 @@ def gradients(config: Config, *, frozen: bool, sync: bool) -> dict[str, Tensor]:
     In float64: a batch as small as this one amplifies rounding errors of float32.
     """
     seed_everything(0)
-    sizes = changed(config, model={"queue_size": BATCH}).model
-    model = build_model(sizes, config.data, Objective(), NTU_25).double().train(not frozen)
+    config = changed(config, model={"queue_size": BATCH})
+    model = build_model(config, Objective(), skeleton=NTU_25).double().train(not frozen)
     if sync:
         synchronize_statistics(model, distributed.all_gather)
     views = [distributed.rank_info().rows(view) for view in batch_of_views().double()]
@@ -89,7 +89,7 @@ def features(config: Config) -> Tensor:
     ranks = distributed.rank_info()
     clips = open_clips(config.data, config.stream, CPU, ranks=ranks)
     seed_everything(1)
-    encoder = build_model(config.model, config.data, Objective(), NTU_25).query.encoder
+    encoder = build_model(config, Objective(), skeleton=NTU_25).query.encoder
     encoder.temporal_stem.input_norm.running_mean += ranks.rank
     clips = replace(clips, label=clips.label[:NUM_FEATURES])
     return extract_features(encoder, clips).x

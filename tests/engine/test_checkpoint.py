@@ -21,7 +21,7 @@ FIRST_NORM = "query.encoder.temporal_stem.units.0.gcn.norm.weight"
 
 @pytest.fixture
 def saved(small_config: Config, tmp_path: Path) -> Path:
-    model = build_model(small_config.model, small_config.data, Objective(), NTU_25)
+    model = build_model(small_config, Objective(), skeleton=NTU_25)
     state = {key: kind() for key, kind in CONTENT.items()}
     state |= {"config": dump_config(small_config), "epoch": 3, "model": model.state_dict()}
     state["skeleton"] = NTU_25.to_dict()
@@ -159,7 +159,7 @@ def test_what_a_failed_download_leaves_is_named(tmp_path: Path, kind: bytes):
 
 @pytest.mark.parametrize("skeleton", [*SKELETONS.values(), CRANE], ids=lambda s: s.name)
 def test_a_checkpoint_keeps_the_skeleton(small_config: Config, tmp_path: Path, skeleton: Skeleton):
-    model = build_model(small_config.model, small_config.data, Objective(), skeleton)
+    model = build_model(small_config, Objective(), skeleton=skeleton)
     state = {key: kind() for key, kind in CONTENT.items()}
     state |= {"config": dump_config(small_config), "model": model.state_dict()}
     save_checkpoint(tmp_path / "a.pt", {**state, "skeleton": skeleton.to_dict()})

@@ -171,7 +171,7 @@ def test_synced_norms_compile_without_a_break_to_the_same_numbers(small_config):
         assert distributed.is_initialized()
         for compiled in (False, True):
             seed_everything(0)
-            model = build_model(config.model, config.data, Objective(), NTU_25).train()
+            model = build_model(config, Objective(), skeleton=NTU_25).train()
             synchronize_statistics(model, distributed.all_gather)
             for side in (model.query, model.key):
                 side.encoder.share_empty_bodies = False

@@ -23,7 +23,7 @@ NAMES = ["device", "versions", "model", "store", "frames", "batch", "disk"]
 
 def model_of(config: Config) -> SCDNet:
     objective = build_objective(config.objective, config.scd, config.hdc)
-    return build_model(config.model, config.data, objective, NTU_25)
+    return build_model(config, objective, skeleton=NTU_25)
 
 
 def problems_of(config: Config) -> list[Finding]:

@@ -29,7 +29,7 @@ def test_graph_conv_starts_as_its_skip_connection_without_refinement():
 
 
 def test_first_unit_has_no_residual_and_the_others_change_the_width():
-    first, second, third = Stem(8, 2, NTU_25, 1).units
+    first, second, third = Stem(8, 2, NTU_25).units
     assert first.residual is None
     assert [unit.residual[0].weight.shape[:2] for unit in (second, third)] == [(32, 8), (8, 32)]
 
@@ -40,7 +40,7 @@ class PassOn(nn.Module):
 
 
 def test_input_norm_counts_body_then_joint_then_coordinate():
-    stem = Stem(8, 2, NTU_25, 1).eval()
+    stem = Stem(8, 2, NTU_25).eval()
     stem.units = nn.ModuleList([PassOn()])
     x = torch.zeros(1, 3, 4, 25, 2)
     stem.input_norm.bias.data = torch.arange(150.0)
@@ -100,7 +100,7 @@ def test_a_norm_takes_its_statistics_from_the_rows_of_all_processes():
 
 
 def test_every_batch_norm_can_share_its_statistics():
-    stem = Stem(8, 2, NTU_25, 1)
+    stem = Stem(8, 2, NTU_25)
     synchronize_statistics(stem, torch.Tensor)
     kind = nn.modules.batchnorm._BatchNorm
     norms = [module for module in stem.modules() if isinstance(module, kind)]

@@ -106,7 +106,7 @@ def main() -> None:
 
     seed_everything(0)
     slow = reference.SCDNet(
-        encoder_sizes(config.model, config.data),
+        encoder_sizes(config),
         projection_dim=config.model.projection_dim,
         queue_size=resolve_sizes(config.data, config.model, None).queue_size,
         momentum=config.model.momentum,

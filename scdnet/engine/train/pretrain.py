@@ -139,14 +139,7 @@ def start_training(
     afterwards; what it is used for is dropout.
     """
     objective = build_objective(config.objective, config.scd, config.hdc)
-    model = build_model(
-        config.model,
-        config.data,
-        objective,
-        skeleton,
-        stream=config.stream,
-        num_train=num_train,
-    )
+    model = build_model(config, objective, skeleton=skeleton, num_train=num_train)
     model.to(device).train()
     broadcast_(model.state_dict().values())
     optimizer = make_optimizer(model.query.parameters(), config.optim)

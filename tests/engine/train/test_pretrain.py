@@ -85,7 +85,7 @@ def test_a_collapse_is_warned_of_once(small_config: Config, capsys: pytest.Captu
 def test_training_moves_both_encoders_heads_and_queues(small_config: Config):
     config = changed(small_config, optim={"lr": 0.1}, model={"momentum": 0.5})
     seed_everything(config.seed)
-    before = build_model(config.model, config.data, Objective(), NTU_25).state_dict()
+    before = build_model(config, Objective(), skeleton=NTU_25).state_dict()
     after = weights_of(pretrain(config))
     unmoved = {name for name in after if torch.equal(after[name], before[name])}
     # Every batch of 4 fills the queues of 4: their cursors are back at 0. The batch norm that

@@ -18,6 +18,7 @@ from scdnet.engine.train.step import metric_names, train_step
 from scdnet.models.objective import Objective
 from scdnet.models.scdnet import SCDNet
 from scdnet.skeletons import NTU_25
+from tests.engine.runs import changed
 
 CPU = torch.device("cpu")
 
@@ -56,9 +57,7 @@ def test_bf16_is_near_fp32_and_leaves_weights_queues_and_statistics_in_float32(
 
 def test_a_step_reads_nothing_back(small_config: Config):
     """On the device `meta` nothing has a value, so whatever waited for one would raise."""
-    model = (
-        build_model(small_config.model, small_config.data, Objective(), NTU_25).to("meta").train()
-    )
+    model = build_model(small_config, Objective(), skeleton=NTU_25).to("meta").train()
     model.query.encoder.share_empty_bodies = False
     model.key.encoder.share_empty_bodies = False
     optimizer = torch.optim.SGD(model.query.parameters(), lr=0.1, momentum=0.9, foreach=True)
@@ -71,8 +70,8 @@ def test_a_step_reads_nothing_back(small_config: Config):
 
 def model_to_compile(config: Config) -> SCDNet:
     seed_everything(0)
-    sizes = config.model.model_copy(update={"dropout": 0.0})
-    model = build_model(sizes, config.data, Objective(), NTU_25).train()
+    config = changed(config, model={"dropout": 0.0})
+    model = build_model(config, Objective(), skeleton=NTU_25).train()
     for side in (model.query, model.key):
         side.encoder.share_empty_bodies = False
     return model
