@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from scdnet.errors import ScdnetError
+from scdnet.memory import describe_out_of_memory, is_out_of_memory
 
 # Exit statuses: the first two as Python and argparse use them, the others as shells report signals.
 FAILED = 1
@@ -62,9 +63,9 @@ def config_parser(verb: str, description: str | None) -> argparse.ArgumentParser
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Call `main` and end the program with the status that it returns (None: 0).
 
-    An error that a user can fix (`ScdnetError`, a file that the system refuses) becomes one line on
-    stderr and status 2; `--debug` shows the traceback instead. Ctrl-C ends with 130, and a closed
-    output pipe, as in `| head`, silently with 141.
+    An error that a user can fix (`ScdnetError`, a file that the system refuses, memory that ran
+    out) becomes one line on stderr and status 2; `--debug` shows the traceback instead. Ctrl-C ends
+    with 130, and a closed output pipe, as in `| head`, silently with 141.
     """
     try:
         status = main()
@@ -93,9 +94,14 @@ def _end(error: Exception) -> NoReturn:
     Under torchrun exit at once: exit handlers could wait for other ranks.
     """
     rank = os.environ.get("RANK")
-    is_explained = isinstance(error, ScdnetError | OSError) and "--debug" not in sys.argv
-    if is_explained:
+    if is_out_of_memory(error):
+        # A command that knows which key to lower has said so itself.
+        text = describe_out_of_memory(error, "lower the batch size or the number of workers")
+    else:
         text = " ".join(str(error).split())
+    is_users = isinstance(error, ScdnetError | OSError) or is_out_of_memory(error)
+    is_explained = is_users and "--debug" not in sys.argv
+    if is_explained:
         print(f"error{f' on rank {rank}' if rank else ''}: {text}", file=sys.stderr)
     elif rank is None:
         raise error

@@ -377,8 +377,8 @@ class Config(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     # Precision of matrix products; tf32 has an effect on a GPU only, bf16 is mixed precision.
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
-    # `auto`: on a GPU, compiled kernels and one CUDA graph for each step.
-    compile: Annotated[Literal["auto", "off"], Off] = "auto"
+    # `auto` tries compiled kernels and one CUDA graph for each step on a GPU (docs/training.md).
+    compile: Annotated[Literal["off", "auto"], Off] = "off"
     # Several ranks: batch-norm statistics over the whole batch instead of each rank's rows.
     sync_batchnorm: bool = True
     # The input of the encoder: joint positions, bones, motion, or `all` of them as nine channels.

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 BASE = {
     "scdnet.__version__", "scdnet.version", "scdnet.errors", "scdnet.files", "scdnet.config",
     "scdnet.config_file", "scdnet.skeleton", "scdnet.skeletons", "scdnet.streams", "scdnet.losses",
-    "scdnet.cli",
+    "scdnet.cli", "scdnet.memory",
 }  # fmt: skip
 BELOW = {  # who may import whom, besides the base and its own package
     "scdnet.data": set(),

@@ -3,7 +3,6 @@
 Source: docs/data/caching.md.
 """
 
-import math
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +20,12 @@ from torch.utils.data import DataLoader, Dataset
 from scdnet.config import DataConfig
 from scdnet.data.store import COORDINATES, SequenceStore, StoreError, open_sequences
 from scdnet.errors import ScdnetError
+from scdnet.memory import GB, free_main_memory, memory_advice
 
 # The values of `data.cache` besides `auto`.
 GPU = "gpu"
 CPU = "cpu"
 NONE = "none"
-GB = 1e9  # bytes
-MEMINFO = Path("/proc/meminfo")
-CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 # The values of `data.cache_dtype`.
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
@@ -59,12 +56,7 @@ def free_memory(device: torch.device) -> dict[str, float]:
 
     Main memory is infinite where the system does not report it.
     """
-    free = math.inf
-    if MEMINFO.is_file():
-        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
-        free = 1024 * int(lines["MemAvailable"].removesuffix("kB"))
-    limit = CONTAINER_LIMIT.read_text().strip() if CONTAINER_LIMIT.is_file() else "max"
-    main = {CPU: free if limit == "max" else min(free, int(limit))}
+    main = {CPU: free_main_memory()}
     if device.type == "cpu":
         return main
     return {GPU: torch.accelerator.get_memory_info(device)[0], **main}
@@ -258,11 +250,12 @@ def open_frames(
         streamed = StreamedSequences(reader, length, num_workers=config.num_workers, device=device)
         paths = ", ".join(str(store.path) for store in stores)
         return streamed, f"{summary} read from {paths} by {config.num_workers} workers"
-    frames = torch.empty(
-        (COORDINATES, num_frames, config.num_bodies, num_joints),
-        dtype=DTYPES[config.cache_dtype],
-        device=device if cache == GPU else CPU,
-    )
+    with memory_advice("use data.cache=none or data.cache_dtype=float16"):
+        frames = torch.empty(
+            (COORDINATES, num_frames, config.num_bodies, num_joints),
+            dtype=DTYPES[config.cache_dtype],
+            device=device if cache == GPU else CPU,
+        )
     first = 0
     for block in chain.from_iterable(store.frame_blocks() for store in stores):
         planes = to_planes(block, config.num_bodies, frames.dtype)

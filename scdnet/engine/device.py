@@ -4,6 +4,7 @@ This is the only file that says `torch.cuda`.
 """
 
 import ctypes
+import gc
 import platform
 import random
 import sys
@@ -86,9 +87,17 @@ def set_precision(name: str, device: torch.device) -> Callable[[], AbstractConte
     return partial(torch.autocast, device.type, torch.bfloat16) if name == "bf16" else nullcontext
 
 
-def is_compiled(wanted: str, device: torch.device) -> bool:
-    """Check whether training steps are compiled and captured; `auto` means on a GPU."""
-    return wanted == "auto" and device.type == "cuda"
+def wait_for(device: torch.device) -> None:
+    """Wait until the device has done all that was asked of it."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def release_memory() -> None:
+    """Return to the GPU the memory of models that are no longer used."""
+    # Compiled modules are in reference cycles.
+    gc.collect()
+    torch.accelerator.empty_cache()
 
 
 class GraphedStep:
@@ -143,7 +152,7 @@ class GraphedStep:
             raise
         except RuntimeError as error:
             raise ScdnetError(
-                f"compile: a step cannot be captured as a CUDA graph ({error}); use compile=off"
+                f"a step cannot be captured as a CUDA graph ({error}); use compile=off"
             ) from error
         return graph
 

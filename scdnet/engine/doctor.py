@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from scdnet.config import Config, DataConfig
-from scdnet.data.cache import CPU, GB, NONE, choose_cache, frame_size, free_memory
+from scdnet.data.cache import CPU, NONE, choose_cache, frame_size, free_memory
 from scdnet.data.mixture import TrainingRows, open_stores, select_training
 from scdnet.data.store import SequenceStore
 from scdnet.engine.build import build_model, build_objective, check_sizes
@@ -22,6 +22,7 @@ from scdnet.engine.device import device_name, resolve_device
 from scdnet.engine.distributed import rank_info
 from scdnet.engine.train.plan import make_plan
 from scdnet.errors import ScdnetError
+from scdnet.memory import GB
 from scdnet.models.scdnet import SCDNet
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import DEFAULT_SKELETON
@@ -48,7 +49,7 @@ def examine(config: Config) -> list[Finding]:
     device_finding = check("device", lambda: _describe(resolve_device(config.device)))
     device = torch.device("cpu") if device_finding.is_problem else resolve_device(config.device)
     objective = build_objective(config.objective, config.scd, config.hdc)
-    skeleton, num_train = _look_into(config.data)
+    skeleton, num_train = look_into(config.data)
     # Only the sizes of the model are needed.
     with torch.device("meta"):
         model = build_model(config, objective, skeleton=skeleton, num_train=num_train)
@@ -61,7 +62,7 @@ def examine(config: Config) -> list[Finding]:
     ]
 
 
-def _look_into(data: DataConfig) -> tuple[Skeleton, tuple[int, ...] | None]:
+def look_into(data: DataConfig) -> tuple[Skeleton, tuple[int, ...] | None]:
     """Return the skeleton of the stores and the number of training sequences of each.
 
     The skeleton is the paper's if there is no store yet, the numbers None if there is no split.

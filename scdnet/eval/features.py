@@ -15,6 +15,7 @@ from scdnet.engine.device import seed_everything, set_precision
 from scdnet.engine.distributed import all_gather_rows, broadcast_, is_initialized
 from scdnet.engine.logs import progress_bar
 from scdnet.errors import ScdnetError
+from scdnet.memory import memory_advice
 from scdnet.models.encoder import PATHS, DualPathEncoder
 from scdnet.results.record import FINAL_LEVEL, EncoderRecord, ModuleBaseline
 from scdnet.skeleton import Skeleton
@@ -190,6 +191,7 @@ def encode(encoder: nn.Module, views: Tensor) -> Tensor:
     return torch.cat(outputs, dim=1).float()
 
 
+@memory_advice("use data.cache=none or device=cpu")
 @torch.inference_mode()
 def extract_features(
     encoder: nn.Module, clips: Clips, precision: str = "fp32", *, index: Tensor | None = None

@@ -14,6 +14,7 @@ from scdnet.engine.logs import progress_bar
 from scdnet.engine.optim import layer_groups, make_optimizer, make_schedule
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import BATCH
+from scdnet.memory import memory_advice
 from scdnet.models.encoder import DualPathEncoder
 from scdnet.models.heads import ClassifiedEncoder
 from scdnet.results.scores import BEST_ON_TEST, Outcome, topk_metrics
@@ -33,6 +34,7 @@ def sample_labeled(label: Tensor, fraction: float, seed: int) -> Tensor:
     return torch.cat(drawn).sort().values
 
 
+@memory_advice("lower finetune.batch_size or use data.cache=none")
 def finetune(
     encoder: DualPathEncoder,
     clips: Clips,

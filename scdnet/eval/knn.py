@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from scdnet.data.clips import Clips
 from scdnet.eval.features import Features, extract_features
+from scdnet.memory import memory_advice
 from scdnet.results.scores import Outcome
 
 # The k of knn@k and of recall@k.
@@ -20,6 +21,7 @@ RECALLS = (1, 5, 10)
 CHUNK = 256
 
 
+@memory_advice("use device=cpu or features of fewer sequences")
 @torch.inference_mode()
 def retrieve(
     gallery: Features, queries: Features, *, num_classes: int, device: torch.device | None = None

@@ -13,6 +13,7 @@ from scdnet.engine.optim import make_optimizer, make_schedule
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features
 from scdnet.eval.logistic import logistic_scores
+from scdnet.memory import memory_advice
 from scdnet.models.heads import LinearClassifier
 from scdnet.results.scores import BEST_ON_TEST, Outcome, topk_metrics
 
@@ -27,6 +28,7 @@ def resolve_probe(config: LinearConfig, width: int) -> LinearConfig:
     return config.model_copy(update={"probe": "sgd" if width >= MIN_SGD_WIDTH else "logistic"})
 
 
+@memory_advice("lower linear.batch_size or use device=cpu")
 def linear_probe(
     train: Features,
     test: Features,

@@ -21,7 +21,7 @@ from scdnet.data.store import open_sequences
 from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.device import seed_everything
 from scdnet.engine.run.directory import prepare_run_dir
-from scdnet.engine.train.pretrain import start_training
+from scdnet.engine.train.start import start_training
 from scdnet.errors import ScdnetError
 from scdnet.results.record import BASELINES
 from scdnet.results.results_file import RESULTS, read_results

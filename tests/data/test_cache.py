@@ -1,11 +1,8 @@
 import math
-from pathlib import Path
 
 import pytest
-import torch
 
-from scdnet.data import cache
-from scdnet.data.cache import choose_cache, free_memory
+from scdnet.data.cache import choose_cache
 from scdnet.errors import ScdnetError
 
 NTU60 = 2_800_000_000
@@ -41,26 +38,3 @@ def test_frames_that_do_not_fit_are_refused(wanted: str):
     message = f"the frames take 2.80 GB, but the {wanted} has only 2.00 GB free; use auto or none"
     with pytest.raises(ScdnetError, match=message):
         choose_cache(wanted, NTU60, {"gpu": 2e9, "cpu": 2e9})
-
-
-# The system reports 3 kB of 1024 bytes.
-@pytest.mark.parametrize(
-    ("limit", "free"), [("max\n", 3072), ("2048\n", 2048), ("9999\n", 3072), (None, 3072)]
-)
-def test_main_memory_is_what_system_and_container_leave(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, free: int
-):
-    (tmp_path / "meminfo").write_text("MemTotal:       9 kB\nMemAvailable:       3 kB\n")
-    if limit is not None:
-        (tmp_path / "limit").write_text(limit)
-    monkeypatch.setattr(cache, "MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(cache, "CONTAINER_LIMIT", tmp_path / "limit")
-    assert free_memory(torch.device("cpu")) == {"cpu": free}
-
-
-def test_a_system_that_reports_no_memory_is_taken_to_have_enough(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(cache, "MEMINFO", tmp_path / "none")
-    monkeypatch.setattr(cache, "CONTAINER_LIMIT", tmp_path / "none")
-    assert free_memory(torch.device("cpu")) == {"cpu": math.inf}

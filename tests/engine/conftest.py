@@ -10,7 +10,7 @@ import torch
 from scdnet.config import Config
 from scdnet.engine import distributed
 from scdnet.engine.run.signals import StopRequest
-from scdnet.engine.train import pretrain as pretraining
+from scdnet.engine.train import start as starting
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.engine.train.step import metric_names
 from scdnet.models.objective import Objective
@@ -43,7 +43,7 @@ def finished(_first_run: Config, tmp_path) -> Config:
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training steps that do nothing, for tests of what is around them."""
     metrics = torch.ones(len(metric_names(Objective())))
-    monkeypatch.setattr(pretraining, "train_step", lambda *args, **kwargs: metrics)
+    monkeypatch.setattr(starting, "train_step", lambda *args, **kwargs: metrics)
 
 
 def forget_ranks() -> None:

@@ -13,7 +13,7 @@ from scdnet.engine import distributed
 from scdnet.engine.build import build_model, open_clips
 from scdnet.engine.device import seed_everything
 from scdnet.engine.train.epoch import Epoch
-from scdnet.engine.train.pretrain import start_training
+from scdnet.engine.train.start import start_training
 from scdnet.eval.features import extract_features
 from scdnet.losses import contrast_losses
 from scdnet.models.layers import synchronize_statistics

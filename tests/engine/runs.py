@@ -11,7 +11,7 @@ import torch
 from scdnet.config import Config
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.train import plan
-from scdnet.engine.train import pretrain as pretraining
+from scdnet.engine.train import start as starting
 from scdnet.engine.train.plan import Plan
 
 # Takes the number of a training step, from 1 on.
@@ -36,7 +36,7 @@ def make_plan(*, steps_per_epoch: int, **lengths: int) -> Plan:
 
 def call_before_each_step(patch: pytest.MonkeyPatch, hook: Hook) -> None:
     """Let `pretrain` call `hook` before each training step."""
-    original = pretraining.train_step
+    original = starting.train_step
     num_steps = 0
 
     def step(*args: object, **kwargs: object) -> torch.Tensor:
@@ -45,7 +45,7 @@ def call_before_each_step(patch: pytest.MonkeyPatch, hook: Hook) -> None:
         hook(num_steps)
         return original(*args, **kwargs)
 
-    patch.setattr(pretraining, "train_step", step)
+    patch.setattr(starting, "train_step", step)
 
 
 def weights_of(path: Path) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ from scdnet.engine import doctor
 from scdnet.engine.build import build_model, build_objective
 from scdnet.engine.doctor import Finding, checkpoint_bytes, examine
 from scdnet.engine.run.checkpoints import RunCheckpoints
-from scdnet.engine.train.pretrain import start_training
+from scdnet.engine.train.start import start_training
 from scdnet.models.scdnet import SCDNet
 from scdnet.skeletons import NTU_25
 from tests.engine.runs import changed

@@ -10,7 +10,8 @@ from scdnet.data.clips import load_clips
 from scdnet.engine.build import build_objective
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.device import WARM_UP, GraphedStep, seed_everything, set_precision
-from scdnet.engine.train.pretrain import pretrain, start_training
+from scdnet.engine.train.pretrain import pretrain
+from scdnet.engine.train.start import Mode, start_training
 from scdnet.engine.train.state import Training
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import extract_features, load_encoder_or_baseline
@@ -90,7 +91,7 @@ def test_training_resuming_and_scoring(small_config: Config):
 @pytest.mark.usefixtures("single_rank")
 def test_one_rank_of_nccl_trains_compiled_in_bf16_and_resumes(small_config: Config):
     config = small_config.model_copy(
-        update={"device": "cuda", "precision": "bf16", "eval_every": 1}
+        update={"device": "cuda", "precision": "bf16", "eval_every": 1, "compile": "auto"}
     )
     score = partial(score_1nn, precision="bf16")
     pretrain(config, score=score)
@@ -152,7 +153,7 @@ def synthetic_views(config: Config, seed: int) -> torch.Tensor:
 
 
 def trained(
-    config: Config, *, steps: int = 8, optimizer: str = "sgd", **changes
+    config: Config, *, mode: Mode = "captured", steps: int = 8, optimizer: str = "sgd", **changes
 ) -> tuple[Training, list[float]]:
     """Return a training on the GPU after two epochs of synthetic views, and its losses.
 
@@ -161,7 +162,7 @@ def trained(
     seed_everything(0)
     optim = {"epochs": 2, "milestones": (1,), "name": optimizer}
     config = changed(config, model={"dropout": 0.0, "queue_size": 10}, optim=optim, **changes)
-    training = start_training(config, NTU_25, torch.device("cuda"))
+    training = start_training(config, NTU_25, torch.device("cuda"), mode=mode)
     losses = []
     for training.epoch in range(2):
         training.set_learning_rate(training.epoch)
@@ -180,7 +181,7 @@ def test_a_compiled_and_captured_step_is_the_plain_one(
 ):
     config = changed(small_config, objective=objective)
     (plain, expected), (graphed, losses) = (
-        trained(config, compile=wanted, optimizer=optimizer) for wanted in ("off", "auto")
+        trained(config, mode=mode, optimizer=optimizer) for mode in ("eager", "captured")
     )
     assert isinstance(graphed.step, GraphedStep)
     # Rounding grows from step to step: relative noise of 1e-6 in the weights becomes 1e-3 in the
@@ -219,7 +220,7 @@ def test_the_invariance_of_the_levels_moves_at_each_replay(small_config: Config,
 
 def test_dropout_is_drawn_anew_at_each_replay(small_config: Config):
     seed_everything(0)
-    training = start_training(small_config, NTU_25, torch.device("cuda"))
+    training = start_training(small_config, NTU_25, torch.device("cuda"), mode="captured")
     views = synthetic_views(small_config, 0)
     for group in training.optimizer.param_groups:
         group["lr"] = 0.0
@@ -229,9 +230,9 @@ def test_dropout_is_drawn_anew_at_each_replay(small_config: Config):
 
 @pytest.mark.parametrize("objective", ["scd", "scd+hdc"])
 def test_bf16_is_near_fp32(small_config: Config, objective: str):
-    _, expected = trained(small_config, objective=objective, compile="off")
-    for compiled in ("off", "auto"):
-        _, losses = trained(small_config, objective=objective, compile=compiled, precision="bf16")
+    _, expected = trained(small_config, objective=objective, mode="eager")
+    for mode in ("eager", "compiled", "captured"):
+        _, losses = trained(small_config, objective=objective, mode=mode, precision="bf16")
         assert losses[0] == pytest.approx(expected[0], rel=0.01)
         # The difference grows from step to step.
         assert losses == pytest.approx(expected, rel=0.1)

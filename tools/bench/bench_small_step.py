@@ -20,7 +20,7 @@ from scdnet.cli import config_parser, run_command
 from scdnet.config import Config
 from scdnet.config_file import load_config
 from scdnet.engine.device import disable_malloc_trim, seed_everything
-from scdnet.engine.train.pretrain import start_training
+from scdnet.engine.train.start import start_training
 from scdnet.eval.features import encode
 from scdnet.skeletons import NTU_25
 

@@ -22,7 +22,7 @@ from scdnet.engine.build import encoder_sizes, resolve_sizes
 from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_everything, set_precision
 from scdnet.engine.official import scdnet_weights
 from scdnet.engine.train.diagnostics import step_diagnostics
-from scdnet.engine.train.pretrain import start_training
+from scdnet.engine.train.rehearsal import Rehearsal, choose_mode
 from scdnet.engine.train.state import Training
 from scdnet.losses import contrast_losses
 from scdnet.skeletons import NTU_25
@@ -89,7 +89,9 @@ def seconds_of_parts(
 def main() -> None:
     """Compare training steps with the reference implementation (fp32) and the machine's floor."""
     parser = comparison_parser(main.__doc__)
-    parser.add_argument("--compile", default="auto", choices=("auto", "off"))
+    parser.add_argument(
+        "--compile", default="off", choices=("off", "auto"), help="as the config key"
+    )
     parser.add_argument("--batch", type=int, default=16)
     args = parser.parse_args()
     config = Config(
@@ -112,9 +114,10 @@ def main() -> None:
         momentum=config.model.momentum,
     )
     slow.to(device).train()
-    training = start_training(config, NTU_25, device)
+    rehearsal = Rehearsal(config, NTU_25, device)
+    training = rehearsal.start(choose_mode(rehearsal))
     # A compiled step can neither be counted nor timed part by part.
-    eager = start_training(config.model_copy(update={"compile": "off"}), NTU_25, device)
+    eager = rehearsal.start("eager")
     for own in (training, eager):
         own.model.load_state_dict(scdnet_weights(slow.state_dict()))
     set_precision("fp32", device)

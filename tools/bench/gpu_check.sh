@@ -50,12 +50,14 @@ else
 fi
 options+=(data.store="$store")
 
+part doctor 400 "$python" -m scdnet doctor --gpu "${options[@]}"
 part tests 600 "$python" -m pytest \
-    tests/engine/test_gpu.py tests/engine/test_official.py tests/models/test_reference.py
-bench train_bf16_64 240 bench_train --precision bf16 --batch 64
-bench train_bf16_256 240 bench_train --precision bf16 --batch 256
-bench train_tf32_64 240 bench_train --precision tf32 --batch 64
-bench train_bf16_64_eager 240 bench_train --precision bf16 --batch 64 --compile off
+    tests/engine/test_gpu.py tests/engine/train/test_rehearsal.py \
+    tests/engine/test_official.py tests/models/test_reference.py
+bench train_bf16_64 240 bench_train --precision bf16 --batch 64 --compile auto
+bench train_bf16_256 240 bench_train --precision bf16 --batch 256 --compile auto
+bench train_tf32_64 240 bench_train --precision tf32 --batch 64 --compile auto
+bench train_bf16_64_eager 240 bench_train --precision bf16 --batch 64
 bench eval_bf16 120 bench_eval --precision bf16
 bench eval_fp32 120 bench_eval
 bench objectives 240 bench_objectives -c ntu60_xsub precision=bf16
@@ -97,7 +99,7 @@ print(
     f"{last['clips_per_second']:.0f} clips/s, data_time_fraction {last['data_time_fraction']:.3f}"
 )
 TABLE
-cat "$out/objectives.log"
+cat "$out/doctor.log" "$out/objectives.log"
 tail -n 5 "$out/retrieval.log"
 cat "$out/linear.log" "$out/protocols.log"
 grep -hE '[0-9]+ (passed|failed)' "$out/tests.log"

@@ -1,47 +1,26 @@
 """Pretraining. Source: docs/method.md 4."""
 
 import math
-from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.config_file import dump_config
-from scdnet.data.clips import SINGLE_PROCESS, RankInfo
+from scdnet.data.clips import RankInfo
 from scdnet.data.mixture import Mixture, apportion
 from scdnet.engine.build import (
     NumTrain,
-    build_model,
-    build_objective,
     check_sizes,
     open_mixture,
 )
 from scdnet.engine.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from scdnet.engine.components import fit_components
 from scdnet.engine.device import (
-    GraphedStep,
-    compile_in_place,
-    derive_seed,
     disable_malloc_trim,
-    is_compiled,
     resolve_device,
-    seed_everything,
-    set_precision,
 )
-from scdnet.engine.distributed import (
-    all_gather,
-    broadcast_,
-    is_initialized,
-    process_group,
-    rank_info,
-    run_on_main,
-)
+from scdnet.engine.distributed import process_group, rank_info, run_on_main
 from scdnet.engine.logs import log
-from scdnet.engine.optim import make_optimizer, make_schedule
 from scdnet.engine.run.checkpoints import LAST, RunCheckpoints, progress_of
 from scdnet.engine.run.directory import (
     check_resumable,
@@ -53,13 +32,12 @@ from scdnet.engine.run.lock import locked
 from scdnet.engine.run.signals import StopRequest
 from scdnet.engine.train.loop import Run
 from scdnet.engine.train.plan import Plan, counted_in_steps, make_plan
+from scdnet.engine.train.rehearsal import Rehearsal, choose_mode
 from scdnet.engine.train.scoring import StoreScore, make_score
 from scdnet.engine.train.state import Training
-from scdnet.engine.train.step import train_step
+from scdnet.memory import memory_advice
 from scdnet.models.encoder import NUM_LEVELS, PATHS
-from scdnet.models.layers import synchronize_statistics
 from scdnet.models.objective import Objective
-from scdnet.skeleton import Skeleton
 
 
 def pretrain(
@@ -99,11 +77,11 @@ def pretrain(
         run_on_main(lambda: stack.enter_context(locked(config.run_dir)))
         resuming = run_on_main(lambda: check_run_dir(config, resume=resume, overwrite=overwrite))
         clips = open_mixture(config.data, config.stream, device, ranks=ranks)
-        num_train = clips.num_train
-        _check_sizes(config, num_train, ranks)
+        _check_sizes(config, clips.num_train, ranks)
+        stack.enter_context(memory_advice(_memory_advice(config)))
         disable_malloc_trim()
-        seed_everything(config.seed)
-        training = start_training(config, clips.skeleton, device, ranks=ranks, num_train=num_train)
+        rehearsal = Rehearsal(config, clips.skeleton, device, ranks, clips.num_train)
+        training = rehearsal.start(choose_mode(rehearsal))
         if config.model.components:
             fit_components(training.model.query.encoder, clips)
         plan = _make_plan(config, clips)
@@ -124,48 +102,6 @@ def pretrain(
     return config.run_dir / LAST
 
 
-def start_training(
-    config: Config,
-    skeleton: Skeleton,
-    device: torch.device,
-    *,
-    ranks: RankInfo = SINGLE_PROCESS,
-    num_train: NumTrain | None = None,
-) -> Training:
-    """Return a training at its start: fresh weights, optimizer, schedule and step.
-
-    `num_train` is the number of training sequences, which a queue of size `auto` depends on.
-    The random state, until then the same on all ranks, is a different one on each of them
-    afterwards; what it is used for is dropout.
-    """
-    objective = build_objective(config.objective, config.scd, config.hdc)
-    model = build_model(config, objective, skeleton=skeleton, num_train=num_train)
-    model.to(device).train()
-    broadcast_(model.state_dict().values())
-    optimizer = make_optimizer(model.query.parameters(), config.optim)
-    if is_initialized() and config.sync_batchnorm:
-        synchronize_statistics(model, all_gather)
-    step: Callable[..., Tensor] = partial(
-        train_step,
-        model,
-        optimizer,
-        temperature=config.model.temperature,
-        precision=set_precision(config.precision, device),
-    )
-    for side in (model.query, model.key):
-        # Looking for empty bodies in the clips would force a host-device synchronization.
-        side.encoder.share_empty_bodies = device.type == "cpu"
-    if is_compiled(config.compile, device):
-        compile_in_place(model.query, model.key)
-        # Several ranks run without a graph, which would contain NCCL's messages between them; that
-        # has not been tested.
-        if not is_initialized():
-            step = GraphedStep(step)
-    if ranks.world_size > 1:
-        seed_everything(derive_seed(config.seed, ranks.rank))
-    return Training(model, optimizer, make_schedule(optimizer, config.optim), step)
-
-
 def _make_plan(config: Config, clips: Mixture) -> Plan:
     origin = {
         "config": dump_config(config),
@@ -173,6 +109,13 @@ def _make_plan(config: Config, clips: Mixture) -> Plan:
         "store_sha256": clips.store_sha256,
     }
     return make_plan(config, clips.num_train, origin)
+
+
+def _memory_advice(config: Config) -> str:
+    return (
+        f"lower data.batch_size ({config.data.batch_size}) or model.queue_size "
+        f"({config.model.queue_size}), or train on more ranks"
+    )
 
 
 def _check_sizes(config: Config, num_train: NumTrain, ranks: RankInfo) -> None:

@@ -12,7 +12,7 @@ from scdnet.config import Config
 from scdnet.engine.checkpoint import CONTENT, CheckpointError, read_checkpoint
 from scdnet.engine.run.checkpoints import Progress, RunCheckpoints, find_checkpoints, progress_of
 from scdnet.engine.run.directory import RunDirError
-from scdnet.engine.train import pretrain as pretraining
+from scdnet.engine.train import start as starting
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.models.scdnet import SCDNet
@@ -188,7 +188,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_and_names_the_one_before(
 def test_weights_that_are_inf_are_not_saved(finished: Config, monkeypatch: pytest.MonkeyPatch):
     path = finished.run_dir / "last.pt"
     before = path.read_bytes()
-    original = pretraining.train_step
+    original = starting.train_step
     steps = []
 
     def spoil(model: SCDNet, *args: object, **kwargs: object) -> torch.Tensor:
@@ -199,7 +199,7 @@ def test_weights_that_are_inf_are_not_saved(finished: Config, monkeypatch: pytes
             model.query.heads["instance"][0].weight.data[0, 0] = math.inf
         return metrics
 
-    monkeypatch.setattr(pretraining, "train_step", spoil)
+    monkeypatch.setattr(starting, "train_step", spoil)
     longer = changed(finished, optim={"epochs": 3})
     message = (
         r"query\.heads\.instance\.0\.weight became NaN or Inf in the step before a checkpoint; "

@@ -4,7 +4,7 @@ import torch
 
 from scdnet.config import Config
 from scdnet.engine.train import loop
-from scdnet.engine.train import pretrain as pretraining
+from scdnet.engine.train import start as starting
 from scdnet.engine.train.diagnostics import COLLAPSED
 from scdnet.engine.train.interval import Interval
 from scdnet.engine.train.pretrain import pretrain
@@ -115,7 +115,7 @@ def test_a_run_stops_at_a_loss_that_is_nan_and_leaves_a_good_checkpoint(
         is_bad = num_steps == 4 * epoch + step + 1
         return torch.full((NUM_METRICS,), float("nan") if is_bad else 1.0)
 
-    monkeypatch.setattr(pretraining, "train_step", spoil)
+    monkeypatch.setattr(starting, "train_step", spoil)
     monkeypatch.setattr(loop, "CHECK_EVERY", 3)
     message = (
         rf"loss/temporal-instance became NaN or Inf in epoch {epoch}, step {step} .*, "

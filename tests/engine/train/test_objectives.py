@@ -11,7 +11,8 @@ from scdnet.config_file import load_config
 from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.device import seed_everything
-from scdnet.engine.train.pretrain import pretrain, start_training
+from scdnet.engine.train.pretrain import pretrain
+from scdnet.engine.train.start import start_training
 from scdnet.engine.train.state import Training
 from scdnet.models.objective import Objective
 from scdnet.skeletons import NTU_25

@@ -15,7 +15,9 @@ from scdnet.engine.run import directory
 from scdnet.engine.run.checkpoints import RunCheckpoints
 from scdnet.engine.run.directory import RunDirError
 from scdnet.engine.train import pretrain as pretraining
-from scdnet.engine.train.pretrain import pretrain, start_training
+from scdnet.engine.train import start as starting
+from scdnet.engine.train.pretrain import pretrain
+from scdnet.engine.train.start import start_training
 from scdnet.engine.train.step import metric_names
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import load_encoder_or_baseline
@@ -213,7 +215,7 @@ def test_paths_that_the_objective_does_not_train_are_warned_of(
     small_config: Config, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     num_metrics = len(METRICS)
-    monkeypatch.setattr(pretraining, "train_step", lambda *args, **kwargs: torch.ones(num_metrics))
+    monkeypatch.setattr(starting, "train_step", lambda *args, **kwargs: torch.ones(num_metrics))
     one_epoch = {"epochs": 1}
     hdc = {"subtasks": ("temporal",), "levels": (1, 3)}
     config = changed(small_config, objective="hdc", hdc=hdc, optim=one_epoch)
@@ -405,3 +407,21 @@ def test_unlabeled_sequences_are_not_scored(
 def test_a_training_split_is_needed(small_config: Config):
     with pytest.raises(ScdnetError, match="the training split of benchmark 'nobody' is empty"):
         pretrain(changed(small_config, data={"benchmark": "nobody"}))
+
+
+def test_memory_that_runs_out_in_a_step_is_an_error_that_names_the_keys(
+    small_config: Config, monkeypatch: pytest.MonkeyPatch
+):
+    def run_out_of_memory(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of "
+            "8.00 GiB of which 1.00 GiB is free."
+        )
+
+    monkeypatch.setattr(starting, "train_step", run_out_of_memory)
+    with pytest.raises(
+        ScdnetError,
+        match=r"out of memory \(GPU\): 2\.15 GB were asked for, 1\.07 GB are free; "
+        r"lower data\.batch_size \(4\) or model\.queue_size \(4\)",
+    ):
+        pretrain(small_config)

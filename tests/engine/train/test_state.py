@@ -10,9 +10,9 @@ from torch import Tensor
 from scdnet.config import Config
 from scdnet.engine import device as engine_device
 from scdnet.engine.build import build_model
-from scdnet.engine.device import WARM_UP, GraphedStep, is_compiled, seed_everything, set_precision
+from scdnet.engine.device import WARM_UP, GraphedStep, seed_everything, set_precision
 from scdnet.engine.optim import load_optimizer, make_optimizer
-from scdnet.engine.train.pretrain import start_training
+from scdnet.engine.train.start import start_training
 from scdnet.engine.train.state import Training
 from scdnet.engine.train.step import metric_names, train_step
 from scdnet.models.objective import Objective
@@ -112,12 +112,6 @@ def test_both_encoders_compile_without_a_break_to_the_same_numbers(
         results.append(forward_and_gradient(model, views_of(small_config)))
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*results, strict=True))
     assert model.state_dict().keys() == names
-
-
-def test_compilation_is_for_gpus():
-    assert is_compiled("auto", torch.device("cuda"))
-    assert not is_compiled("off", torch.device("cuda"))
-    assert not is_compiled("auto", CPU)
 
 
 class FakeGraph:

@@ -15,7 +15,7 @@ from scdnet.engine.run.checkpoints import Progress, find_checkpoints, progress_o
 from scdnet.engine.run.directory import RunDirError
 from scdnet.engine.run.signals import StopRequest
 from scdnet.engine.train import plan as planning
-from scdnet.engine.train import pretrain as pretraining
+from scdnet.engine.train import start as starting
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.engine.train.step import metric_names
 from scdnet.errors import ScdnetError
@@ -174,7 +174,7 @@ def test_the_rate_is_set_before_each_step(config: Config, monkeypatch: pytest.Mo
         rates.append(optimizer.param_groups[0]["lr"])
         return torch.ones(len(metric_names(model.objective)))
 
-    monkeypatch.setattr(pretraining, "train_step", step)
+    monkeypatch.setattr(starting, "train_step", step)
     pretrain(changed(config, optim=optim))
     assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 0.1, 0.1, 0.1, 0.1])
 

@@ -1,0 +1,178 @@
+"""Rehearsals: steps of a training on noise, to choose how the steps of the run are done.
+
+Whether torch can compile a step, and capture it as a CUDA graph, depends on the GPU, its driver, a
+C compiler and their versions. A run finds out before its first step, on a copy of the model.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from scdnet.config import Config
+from scdnet.data.clips import SINGLE_PROCESS, RankInfo
+from scdnet.engine.build import NumTrain, resolve_sizes
+from scdnet.engine.device import (
+    WARM_UP,
+    gpu_memory_gb,
+    release_memory,
+    seed_everything,
+    wait_for,
+)
+from scdnet.engine.distributed import is_initialized
+from scdnet.engine.logs import log
+from scdnet.engine.train.start import Mode, start_training
+from scdnet.engine.train.state import Training
+from scdnet.errors import ScdnetError
+from scdnet.memory import describe_out_of_memory, is_out_of_memory
+from scdnet.skeleton import Skeleton
+
+# The numbers that are compared between modes: the first shows a wrong forward pass, the second a
+# wrong backward pass.
+COMPARED = ("loss", "grad_norm")
+# The largest relative difference between two modes that compute the same.
+TOLERANCE = {"fp32": 1e-3, "tf32": 1e-2, "bf16": 3e-2}
+# The first steps are ordinary ones; as many of them are replayed where a step is captured.
+NUM_STEPS = 2 * WARM_UP
+
+
+class ModeError(ScdnetError):
+    """Says that a mode does not work here or computes something else than eager steps."""
+
+
+class Steps(NamedTuple):
+    """Measurements of the steps of a rehearsal, from first to last."""
+
+    # The numbers that COMPARED names.
+    values: Tensor  # (S, 2)
+    seconds: list[float]
+    # The largest memory that was reserved; None on a CPU.
+    memory_gb: float | None
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Starts of one run, each with the same weights, and steps on the same noise."""
+
+    config: Config
+    skeleton: Skeleton
+    device: torch.device
+    ranks: RankInfo = SINGLE_PROCESS
+    num_train: NumTrain | None = None
+
+    def start(self, mode: Mode) -> Training:
+        """Start a training of the run, with the weights that its seed draws."""
+        seed_everything(self.config.seed)
+        return start_training(
+            self.config,
+            self.skeleton,
+            self.device,
+            ranks=self.ranks,
+            num_train=self.num_train,
+            mode=mode,
+        )
+
+    def do_steps(self, mode: Mode, num_steps: int) -> Steps:
+        """Do steps with a learning rate of 0, so that differences of rounding do not grow.
+
+        Raises whatever torch raises if it cannot compile.
+        """
+        training = self.start(mode)
+        for group in training.optimizer.param_groups:
+            group["lr"] = 0.0
+        columns = [training.metric_names.index(name) for name in COMPARED]
+        gpu_memory_gb(self.device)
+        values = []
+        seconds = []
+        for views in self._noise(num_steps, len(training.model.objective.tasks)):
+            start = time.perf_counter()
+            metrics = training.step(*views)
+            values.append(metrics[columns].cpu())
+            wait_for(self.device)
+            seconds.append(time.perf_counter() - start)
+        return Steps(torch.stack(values), seconds, gpu_memory_gb(self.device))
+
+    def try_steps(self, mode: Mode, num_steps: int) -> Steps:
+        """Do steps by `do_steps`. Raises ModeError if it fails, ScdnetError on several ranks."""
+        try:
+            return self.do_steps(mode, num_steps)
+        # Compilers raise exceptions of many kinds, which have no base in common.
+        except Exception as error:
+            if self.ranks.world_size > 1:
+                raise ScdnetError(f"compile: {explain(error)}; use compile=off") from error
+            raise ModeError(explain(error)) from error
+
+    def without_dropout(self) -> "Rehearsal":
+        """Return a rehearsal of the same run whose modes draw no random numbers of their own."""
+        model = self.config.model.model_copy(update={"dropout": 0.0})
+        return replace(self, config=self.config.model_copy(update={"model": model}))
+
+    def _noise(self, num_steps: int, num_tasks: int) -> Iterator[tuple[Tensor, ...]]:
+        """Yield two views (N, C, T, V, M) for each task, N the rows of this rank."""
+        data = self.config.data
+        batch_size = resolve_sizes(data, self.config.model, self.num_train).batch_size
+        rows = batch_size // self.ranks.world_size
+        shape = (rows, 3, data.num_frames, self.skeleton.num_joints, data.num_bodies)
+        generator = torch.Generator().manual_seed(self.config.seed)
+        for _ in range(num_steps):
+            yield tuple(
+                torch.randn(shape, generator=generator).to(self.device)
+                for _ in range(2 * num_tasks)
+            )
+
+
+def choose_mode(rehearsal: Rehearsal) -> Mode:
+    """Return how the steps of a run are done: eagerly, unless `compile: auto` has been asked for.
+
+    Then, on a GPU, the fastest mode is tried, and left with one warning if it fails or differs from
+    eager steps. If torch cannot compile on one of several ranks, it raises ScdnetError: the others
+    might have gone on. So does an eager step that fails.
+    """
+    if rehearsal.config.compile == "off" or rehearsal.device.type == "cpu":
+        return "eager"
+    # A graph of several ranks would contain NCCL's messages between them; that has not been tested.
+    mode: Mode = "compiled" if is_initialized() else "captured"
+    log(f"compile: trying {mode} steps, which may take minutes")
+    try:
+        rehearse(rehearsal, mode)
+    except ModeError as error:
+        log(f"warning: compile: auto falls back to eager steps. {error}")
+        return "eager"
+    finally:
+        release_memory()
+    return mode
+
+
+def rehearse(rehearsal: Rehearsal, mode: Mode) -> None:
+    """Raise ModeError if steps of `mode` fail or differ from eager ones."""
+    deterministic = rehearsal.without_dropout()
+    eager = deterministic.do_steps("eager", NUM_STEPS)
+    check_agreement(deterministic.try_steps(mode, NUM_STEPS), eager, rehearsal.config.precision)
+    if rehearsal.config.model.dropout > 0:
+        # Dropout is compiled and captured too.
+        rehearsal.try_steps(mode, WARM_UP + 1)
+
+
+def check_agreement(steps: Steps, eager: Steps, precision: str) -> float:
+    """Return the largest relative difference. Raises ModeError if rounding does not explain it."""
+    difference = ((steps.values - eager.values).abs() / eager.values.abs()).max().item()
+    tolerance = TOLERANCE[precision]
+    # The comparison is false for NaN as well.
+    if not difference <= tolerance:
+        raise ModeError(
+            f"Disagreement: {' or '.join(COMPARED)} differs from that of eager steps by "
+            f"{difference:.1e}, allowed with precision={precision} are {tolerance:.0e}"
+        )
+    return difference
+
+
+def explain(error: Exception) -> str:
+    """Return what failed when a step was compiled or captured, in one line."""
+    if is_out_of_memory(error):
+        return f"Memory: {describe_out_of_memory(error, 'lower data.batch_size')}"
+    stage = "Capture" if isinstance(error, ScdnetError) else "Compilation"
+    first_line = str(error).strip().partition("\n")[0]
+    return f"{stage}: {first_line or type(error).__name__}"

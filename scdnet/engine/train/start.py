@@ -1,0 +1,70 @@
+"""The start of a training: fresh weights, optimizer, schedule, and the way its steps are done."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from scdnet.config import Config
+from scdnet.data.clips import SINGLE_PROCESS, RankInfo
+from scdnet.engine.build import NumTrain, build_model, build_objective
+from scdnet.engine.device import (
+    GraphedStep,
+    compile_in_place,
+    derive_seed,
+    seed_everything,
+    set_precision,
+)
+from scdnet.engine.distributed import all_gather, broadcast_, is_initialized
+from scdnet.engine.optim import make_optimizer, make_schedule
+from scdnet.engine.train.state import Training
+from scdnet.engine.train.step import train_step
+from scdnet.models.layers import synchronize_statistics
+from scdnet.skeleton import Skeleton
+
+# Operation by operation; with kernels that torch compiles for the encoders; and with these as one
+# CUDA graph, which has no launch overhead.
+Mode = Literal["eager", "compiled", "captured"]
+
+
+def start_training(
+    config: Config,
+    skeleton: Skeleton,
+    device: torch.device,
+    *,
+    ranks: RankInfo = SINGLE_PROCESS,
+    num_train: NumTrain | None = None,
+    mode: Mode = "eager",
+) -> Training:
+    """Return a training at its start: fresh weights, optimizer, schedule and step.
+
+    `num_train` is the number of training sequences, which a queue of size `auto` depends on.
+    The random state, until then the same on all ranks, is a different one on each of them
+    afterwards; what it is used for is dropout.
+    """
+    objective = build_objective(config.objective, config.scd, config.hdc)
+    model = build_model(config, objective, skeleton=skeleton, num_train=num_train)
+    model.to(device).train()
+    broadcast_(model.state_dict().values())
+    optimizer = make_optimizer(model.query.parameters(), config.optim)
+    if is_initialized() and config.sync_batchnorm:
+        synchronize_statistics(model, all_gather)
+    step: Callable[..., Tensor] = partial(
+        train_step,
+        model,
+        optimizer,
+        temperature=config.model.temperature,
+        precision=set_precision(config.precision, device),
+    )
+    for side in (model.query, model.key):
+        # Looking for empty bodies in the clips would force a host-device synchronization.
+        side.encoder.share_empty_bodies = device.type == "cpu"
+    if mode != "eager":
+        compile_in_place(model.query, model.key)
+    if mode == "captured":
+        step = GraphedStep(step)
+    if ranks.world_size > 1:
+        seed_everything(derive_seed(config.seed, ranks.rank))
+    return Training(model, optimizer, make_schedule(optimizer, config.optim), step)
