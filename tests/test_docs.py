@@ -200,6 +200,24 @@ def test_paths_of_the_project_in_the_docs_exist(path: Path):
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_tests_that_the_docs_name_exist(path: Path):
+    missing = []
+    for span in spans(path.read_text(encoding="utf-8")):
+        file, separator, name = span.partition("::")
+        if separator and f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8"):
+            missing.append(span)
+    assert not missing
+
+
+def test_each_promise_names_a_test():
+    lines = (DOCS / "guarantees.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    promises = [row for row in rows if not row.startswith(("| promise |", "|---"))]
+    assert len(promises) >= 20
+    assert [row for row in promises if "`tests/" not in row.split("|")[2]] == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_between_pages_lead_somewhere(path: Path):
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
