@@ -202,7 +202,9 @@ def extract_features(
     connected, share the sequences, and each returns the features of all. Raises ScdnetError if a
     feature is not finite.
     """
-    encoder.to(clips.device).eval()
+    # An encoder that inference mode copied to a GPU could not be trained afterwards.
+    with torch.inference_mode(mode=False):
+        encoder.to(clips.device).eval()
     # Each rank has batch-norm statistics of its own, unless `sync_batchnorm` is set.
     broadcast_(encoder.buffers())
     mixed_precision = set_precision(precision, clips.device)
