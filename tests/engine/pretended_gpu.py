@@ -8,6 +8,7 @@ values are those that a CPU computes.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Self
 
 import pytest
@@ -103,6 +104,11 @@ class PretendedGpu(TorchDispatchMode):
         finally:
             self._may_wait = True
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Nothing is compiled here, and a wrapper that looks for it takes time.
+        return False
+
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
@@ -110,11 +116,9 @@ class PretendedGpu(TorchDispatchMode):
             return META
         kwargs = dict(kwargs or {})
         # In inference mode this comes before operations are split into their parts.
-        if torch.is_inference_mode_enabled():
+        if torch.is_inference_mode_enabled() and is_composite(func):
             with self:
-                result = func.decompose(*args, **kwargs)
-            if result is not NotImplemented:
-                return result
+                return func.decompose(*args, **kwargs)
         # There is nothing to pin.
         kwargs.pop("pin_memory", None)
         if func is aten._pin_memory.default:
@@ -146,6 +150,13 @@ class PretendedGpu(TorchDispatchMode):
             return result
         # An operation in place returns the tensor that it was given.
         return map_tensors(lambda x: given[id(x)] if id(x) in given else GpuTensor(x), result)
+
+
+@cache
+def is_composite(func: Any) -> bool:
+    """Check whether an operation consists of others."""
+    key = "CompositeImplicitAutograd"
+    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)
 
 
 def map_tensors(convert: Callable[[Tensor], Tensor], x: Any) -> Any:

@@ -14,21 +14,33 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from scdnet.config import Config, FinetuneConfig, LinearConfig
-from scdnet.config_file import load_config
-from scdnet.data.clips import Clips, load_clips
+from scdnet.config_file import dump_config, load_config
+from scdnet.data import clips as clips_module
+from scdnet.data import views as views_module
+from scdnet.data.clips import SINGLE_PROCESS, Clips, load_clips
 from scdnet.engine.build import build_objective
-from scdnet.engine.checkpoint import read_checkpoint
+from scdnet.engine.checkpoint import read_checkpoint, save_checkpoint
 from scdnet.engine.device import seed_everything
+from scdnet.engine.train import state as state_module
+from scdnet.engine.train import step as step_module
 from scdnet.engine.train.pretrain import pretrain, start_training
 from scdnet.engine.train.state import Training
+from scdnet.eval import knn as knn_module
 from scdnet.eval.features import extract_features, load_encoder_or_baseline
 from scdnet.eval.finetune import finetune
 from scdnet.eval.knn import retrieve, score_1nn, split_features
 from scdnet.eval.linear import linear_probe
+from scdnet.models import encoder as encoder_module
+from scdnet.models.components import Components
+from scdnet.models.heads import ClassifiedEncoder, LinearClassifier
+from scdnet.models.objective import LossWeights
+from scdnet.models.scdnet import KeyQueue
 from scdnet.results.scores import Outcome
 from scdnet.skeletons import NTU_25
+from tests.conftest import write_synthetic_store
 from tests.engine.pretended_gpu import (
     CPU,
     GPU,
@@ -59,25 +71,38 @@ def inside(gpu: PretendedGpu) -> Iterator[PretendedGpu]:
         yield gpu
 
 
-@pytest.fixture
-def preset(store_path: Path, tmp_path: Path) -> Callable[[str], Config]:
-    """`preset(name)` returns a preset, as small as a test needs it, on `store_path`."""
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Config]:
+    """`preset(name)` returns a preset, as small as a test needs it, on a synthetic store."""
+    folder = tmp_path_factory.mktemp("presets")
+    store = write_synthetic_store(folder / "synthetic.h5")
+    sizes = {
+        "base_channels": 8, "embed_dim": 16, "num_heads": 2, "projection_dim": 8,
+        "queue_size": 8, "dropout": 0.0,
+    }  # fmt: skip
 
     def make(name: str) -> Config:
-        sizes = {
-            "base_channels": 8, "embed_dim": 16, "num_heads": 2, "projection_dim": 8,
-            "queue_size": 8, "dropout": 0.0,
-        }  # fmt: skip
         return changed(
             load_config(Path(name)),
             name=name,
-            runs_dir=tmp_path / "runs",
+            runs_dir=folder / "runs",
             compile="off",
-            data={"store": store_path, "batch_size": 8, "num_frames": 16},
+            data={"store": store, "batch_size": 8, "num_frames": 16},
             model=sizes,
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def checkpoint(preset) -> Path:
+    """A checkpoint of the preset `small`, whose encoder has components and aligns sides."""
+    return pretrain(in_epochs(preset("small"), 1))
+
+
+def in_epochs(config: Config, epochs: int) -> Config:
+    optim = {"steps": None, "epochs": epochs, "warmup_epochs": 0, "schedule": "multistep"}
+    return changed(config, optim={**optim, "milestones": ()})
 
 
 def make_views(config: Config, clips: Clips) -> list[Tensor]:
@@ -90,20 +115,44 @@ def make_views(config: Config, clips: Clips) -> list[Tensor]:
     return [*views, *clips.evaluation_views(batches)]
 
 
-def train(config: Config, gpu: PretendedGpu | None = None) -> Tensor:
-    """Do two steps on random views, without waiting for the GPU; return their metrics (2, R)."""
-    device = CPU if gpu is None else GPU
+def make_again(config: Config, gpu: PretendedGpu) -> None:
+    """Make views on the GPU twice, the second time without waiting for it."""
+    clips = load_clips(config.data, config.stream, GPU)
+    # What is copied once is copied for the first views.
+    make_views(config, clips)
+    with gpu.no_waiting():
+        make_views(config, clips)
+
+
+def start(config: Config, device: torch.device) -> tuple[Training, tuple[Tensor, ...]]:
+    """Return a training at its start, and random views for its steps."""
     seed_everything(0)
     training = start_training(config, NTU_25, device)
-    num_views = 2 * len(training.model.objective.tasks)
-    data = config.data
-    views = torch.randn(num_views, data.batch_size, 3, data.num_frames, 25, data.num_bodies)
-    views = views.to(device).unbind()
     training.set_learning_rate(0)
+    data = config.data
+    num_views = 2 * len(training.model.objective.tasks)
+    views = torch.randn(num_views, data.batch_size, 3, data.num_frames, 25, data.num_bodies)
+    return training, views.to(device).unbind()
+
+
+def train(config: Config, gpu: PretendedGpu | None = None) -> Tensor:
+    """Do two steps, the second without waiting for the GPU; return their metrics (2, R)."""
+    training, views = start(config, CPU if gpu is None else GPU)
     first = training.step(*views)
-    # Only the first step copies what is copied once.
     with nullcontext() if gpu is None else gpu.no_waiting():
         return torch.stack([first, training.step(*views)])
+
+
+def save_and_load(config: Config, path: Path) -> tuple[Tensor, Tensor]:
+    """Save a training after a step; return the metrics (R,) of the next one, and after loading."""
+    training, views = start(config, GPU)
+    training.step(*views)
+    origin = {"config": dump_config(config), "skeleton": NTU_25.to_dict(), "store_sha256": ""}
+    save_checkpoint(path, {**origin, **training.state_dict()})
+    following = training.step(*views)
+    loaded, _ = start(config, GPU)
+    loaded.load_checkpoint(read_checkpoint(path), seed=0, ranks=SINGLE_PROCESS)
+    return following, loaded.step(*views)
 
 
 def evaluate(config: Config, checkpoint: Path, device: torch.device) -> list[Outcome]:
@@ -118,24 +167,6 @@ def evaluate(config: Config, checkpoint: Path, device: torch.device) -> list[Out
     tuning = FinetuneConfig(optim={"epochs": 1, "milestones": ()})
     labeled = clips.split(train=True)
     return [*outcomes, finetune(encoder, clips, labeled, tuning, precision="fp32", seed=0)]
-
-
-def train_and_resume(config: Config) -> Path:
-    """Train for one epoch of one step, then resume for another one; return the checkpoint."""
-    config = changed(config, device="cuda", eval_every=1)
-    pretrain(in_epochs(config, 1), score=score_1nn)
-    return pretrain(in_epochs(config, 2), resume=True, score=score_1nn)
-
-
-def in_epochs(config: Config, epochs: int) -> Config:
-    optim = {"steps": None, "epochs": epochs, "warmup_epochs": 0, "schedule": "multistep"}
-    return changed(config, optim={**optim, "milestones": ()})
-
-
-@pytest.fixture
-def checkpoint(preset) -> Path:
-    """A checkpoint of the preset `small`, whose encoder has components and aligns sides."""
-    return pretrain(in_epochs(preset("small"), 1))
 
 
 def assert_close(found: Iterable[Tensor], expected: Iterable[Tensor]) -> None:
@@ -201,17 +232,11 @@ def test_views_are_made_without_waiting_wherever_the_frames_lie(
     data = {"cache": cache, "cache_dtype": cache_dtype, "num_workers": 0}
     config = changed(preset("ntu60_xsub"), data=data)
     with gpu:
-        clips = load_clips(config.data, "bone", GPU)
-        # Only the first views copy what is copied once.
-        make_views(config, clips)
-        with gpu.no_waiting():
-            make_views(config, clips)
+        make_again(changed(config, stream="bone"), gpu)
 
 
 @pytest.mark.parametrize("name", PRESETS[2:])
-def test_a_step_on_a_gpu_does_not_wait_and_is_that_of_the_cpu(
-    name: str, preset, gpu: PretendedGpu
-):
+def test_a_step_on_a_gpu_does_not_wait_and_is_that_of_the_cpu(name: str, preset, gpu: PretendedGpu):
     config = preset(name)
     expected = train(config)
     with gpu:
@@ -237,40 +262,92 @@ def test_evaluations_on_a_gpu_are_those_of_the_cpu(preset, checkpoint: Path, gpu
         assert_close([found.scores], [expected.scores])
 
 
-def test_a_run_on_a_gpu_resumes_to_the_same_weights(preset, gpu: PretendedGpu):
+def test_a_training_on_a_gpu_continues_from_its_checkpoint(
+    preset, tmp_path: Path, gpu: PretendedGpu
+):
+    # Dropout draws from the random state, which is saved too.
     config = changed(preset("small"), model={"dropout": 0.1})
     with gpu:
-        whole = pretrain(in_epochs(changed(config, name="whole", device="cuda"), 2))
-        resumed = train_and_resume(config)
-    assert_same_weights(whole, resumed)
+        following, loaded = save_and_load(config, tmp_path / "saved.pt")
+        assert torch.equal(following, loaded)
     # A machine without a GPU reads it too.
-    tensors = [x for x in flatten(read_checkpoint(resumed).state).values() if isinstance(x, Tensor)]
-    assert {type(x) for x in tensors} == {Tensor}
+    state = read_checkpoint(tmp_path / "saved.pt").state
+    assert {type(x) for x in flatten(state).values() if isinstance(x, Tensor)} == {Tensor}
+
+
+@pytest.mark.slow
+def test_a_whole_run_on_a_gpu_resumes_to_the_same_weights(preset, gpu: PretendedGpu):
+    config = changed(preset("small"), device="cuda", model={"dropout": 0.1})
+    resumed = changed(config, name="resumed", eval_every=1)
+    with gpu:
+        whole = pretrain(in_epochs(changed(config, name="whole"), 2))
+        pretrain(in_epochs(resumed, 1), score=score_1nn)
+        path = pretrain(in_epochs(resumed, 2), resume=True, score=score_1nn)
+    assert_same_weights(whole, path)
 
 
 def to_cpu(x: Any) -> Any:
-    """Move a value to the CPU, or what a training or optimizer consists of."""
+    """Move a value to the CPU, or what a training or an optimizer consists of."""
     if isinstance(x, Tensor | nn.Module):
         return x.cpu()
     if isinstance(x, dict):
         return {key: to_cpu(value) for key, value in x.items()}
-    if isinstance(x, torch.optim.Optimizer):
-        x.state.update({key: to_cpu(value) for key, value in x.state.items()})
+    if isinstance(x, tuple):
+        return type(x)(*map(to_cpu, x))
+    if isinstance(x, Optimizer):
+        x.state.update(to_cpu(dict(x.state)))
     if isinstance(x, Training):
         to_cpu(x.model)
     return x
 
 
-def plant(patch: pytest.MonkeyPatch, target: str) -> None:
+def plant(patch: pytest.MonkeyPatch, owner: object, name: str) -> None:
     """Plant a `.cpu()` on what a function returns, or on its first argument if it is nothing."""
-    owner, name = target.rsplit(".", 1)
-    original = getattr(pytest.importorskip(owner), name)
+    original = getattr(owner, name)
 
     @wraps(original)
     def with_cpu(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
-        if result is None:
-            to_cpu(args[0])
-        return to_cpu(result)
+        return to_cpu(args[0] if result is None else result)
 
-    patch.setattr(target, with_cpu)
+    patch.setattr(owner, name, with_cpu)
+
+
+PLANTS = [
+    ("views", clips_module, "training_crop"),
+    ("views", clips_module, "resample"),
+    ("views", clips_module, "augment"),
+    ("views", views_module, "joint_index"),
+    ("step", step_module, "contrast_losses"),
+    ("step", step_module, "step_diagnostics"),
+    ("step", LossWeights, "forward"),
+    ("step", KeyQueue, "push"),
+    ("evaluation", encoder_module, "side_balance"),
+    ("evaluation", Components, "forward"),
+    ("evaluation", knn_module, "vote"),
+    ("evaluation", LinearClassifier, "forward"),
+    ("evaluation", ClassifiedEncoder, "forward"),
+    ("checkpoint", state_module, "load_optimizer"),
+    ("checkpoint", Training, "load_checkpoint"),
+]
+
+
+@pytest.mark.parametrize(
+    ("part", "owner", "name"),
+    PLANTS,
+    ids=[f"{part}-{owner.__name__.split('.')[-1]}.{name}" for part, owner, name in PLANTS],
+)
+def test_a_planted_cpu_is_found(
+    part: str, owner: object, name: str, preset, checkpoint: Path, tmp_path: Path,
+    gpu: PretendedGpu, monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    config = preset("small")
+    parts = {
+        "views": lambda: make_again(config, gpu),
+        "step": lambda: train(config, gpu),
+        "evaluation": lambda: evaluate(config, checkpoint, GPU),
+        "checkpoint": lambda: save_and_load(config, tmp_path / "saved.pt"),
+    }
+    plant(monkeypatch, owner, name)
+    with gpu, pytest.raises(DeviceMistakeError):
+        parts[part]()
