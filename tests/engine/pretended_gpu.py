@@ -45,17 +45,16 @@ class GpuTensor(Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     def __new__(cls, inner: Tensor) -> Self:
-        # Autocast and autograd take it for a tensor of a GPU.
-        own = Tensor._make_subclass(
-            cls, inner, False, dispatch_device=True, device_for_backend_keys=GPU
-        )
+        # What inference mode makes of other tensors may be views of them, which are not its own.
+        with torch.inference_mode(inner.is_inference()):
+            empty = torch.empty_strided(inner.shape, inner.stride(), dtype=inner.dtype, device=META)
+            # Autocast and autograd take it for a tensor of a GPU.
+            own = Tensor._make_subclass(cls, empty, False, device_for_backend_keys=GPU)
         own.inner = inner
         return own
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-        if func is torch.ops.prim.device.default:
-            return META
         raise DeviceMistakeError(f"{func}: a tensor of the pretended GPU outlived it")
 
     @property
@@ -112,8 +111,6 @@ class PretendedGpu(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        if func is torch.ops.prim.device.default:
-            return META
         kwargs = dict(kwargs or {})
         # In inference mode this comes before operations are split into their parts.
         if torch.is_inference_mode_enabled() and is_composite(func):
@@ -134,13 +131,9 @@ class PretendedGpu(TorchDispatchMode):
 
         inner_args = [map_tensors(unwrap, x) for x in args]
         inner_kwargs = {key: map_tensors(unwrap, x) for key, x in kwargs.items()}
-        wanted = kwargs.get("device")
-        is_result_on_gpu = bool(given)
-        if wanted is not None:
-            is_result_on_gpu = torch.device(wanted).type in (GPU.type, META.type)
+        if kwargs.get("device") is not None:
             inner_kwargs["device"] = CPU
-        elif func is aten.copy_.default:
-            is_result_on_gpu = isinstance(args[0], GpuTensor)
+        is_result_on_gpu = makes_gpu_tensor(func, args, kwargs.get("device"), default=bool(given))
         if given and func not in COPIES:
             check_same_device(func, (*args, *kwargs.values()))
         if not self._may_wait and (given or is_result_on_gpu):
@@ -157,6 +150,13 @@ def is_composite(func: Any) -> bool:
     """Check whether an operation consists of others."""
     key = "CompositeImplicitAutograd"
     return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)
+
+
+def makes_gpu_tensor(func: Any, args: tuple, device: Any, *, default: bool) -> bool:
+    """Check whether the result of an operation, with the keyword `device`, is on the GPU."""
+    if func is aten.copy_.default:
+        return isinstance(args[0], GpuTensor)
+    return default if device is None else torch.device(device).type in (GPU.type, META.type)
 
 
 def map_tensors(convert: Callable[[Tensor], Tensor], x: Any) -> Any:
