@@ -1,9 +1,9 @@
 """A GPU that is pretended: its tensors are computed on the CPU but refuse to meet those of a CPU.
 
-torch's own FakeTensorMode, made for tracing, does not do (torch 2.15): without a GPU neither
-`Module.to("cuda")` nor `backward()` works in it, and its tensors have no values, so an evaluation
-stops at the first number that it reads. Here each tensor of the GPU wraps one of the CPU, and all
-values are those that a CPU computes.
+torch's own FakeTensorMode does not suffice (torch 2.15). On a machine without a GPU `backward` fails
+in it ("hasPrimaryContext expects a valid device index"), pinned memory is not implemented, and its
+tensors have no values, so that an evaluation stops at the first number that it reads. Here each
+tensor of the GPU contains one of the CPU, which has its values.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ GPU = torch.device("cuda", 0)
 META = torch.device("meta")
 # They copy from one device to another.
 COPIES = (aten._to_copy.default, aten.copy_.default)
-# The size of their result depends on values.
+# They read values.
 READERS = (aten._local_scalar_dense.default, aten.nonzero.default, aten.equal.default)
 # Their indices may be on the CPU.
 INDEXED = (aten.index.Tensor, aten.index_put_.default, aten.index_put.default)
