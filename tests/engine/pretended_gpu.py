@@ -1,9 +1,9 @@
 """A GPU that is pretended: its tensors are computed on the CPU but refuse to meet those of a CPU.
 
-torch's own FakeTensorMode does not suffice (torch 2.15). On a machine without a GPU `backward` fails
-in it ("hasPrimaryContext expects a valid device index"), pinned memory is not implemented, and its
-tensors have no values, so that an evaluation stops at the first number that it reads. Here each
-tensor of the GPU contains one of the CPU, which has its values.
+torch's own FakeTensorMode does not suffice (torch 2.15). On a machine without a GPU `backward`
+fails in it ("hasPrimaryContext expects a valid device index"), pinned memory is not implemented,
+and its tensors have no values, so that an evaluation stops at the first number that it reads. Here
+each tensor of the GPU contains one of the CPU, which has its values.
 """
 
 from collections.abc import Callable, Iterator, Sequence
