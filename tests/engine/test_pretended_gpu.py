@@ -26,7 +26,8 @@ from scdnet.engine.checkpoint import read_checkpoint, save_checkpoint
 from scdnet.engine.device import seed_everything
 from scdnet.engine.train import state as state_module
 from scdnet.engine.train import step as step_module
-from scdnet.engine.train.pretrain import pretrain, start_training
+from scdnet.engine.train.pretrain import pretrain
+from scdnet.engine.train.start import start_training
 from scdnet.engine.train.state import Training
 from scdnet.eval import knn as knn_module
 from scdnet.eval.features import extract_features, load_encoder_or_baseline
@@ -86,7 +87,6 @@ def preset(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Config]:
             load_config(Path(name)),
             name=name,
             runs_dir=folder / "runs",
-            compile="off",
             data={"store": store, "batch_size": 8, "num_frames": 16},
             model=sizes,
         )
