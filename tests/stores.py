@@ -1,13 +1,15 @@
-"""Changes to stores that their hashes do not give away."""
+"""Changes to stores and features files that their hashes do not give away."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from scdnet.data.checked_file import seal_texts
 from scdnet.data.store import INTEGER_COLUMNS, SequenceTable, SkeletonSequence, hash_content
 from scdnet.data.store_writer import StoreWriter
 from scdnet.raw.normalize import normalize
@@ -54,9 +56,17 @@ def write_named_store(
     return path
 
 
+@contextmanager
+def edit(path: Path) -> Iterator[h5py.File]:
+    """Open a store or a features file for changes to its attributes, and seal them at the end."""
+    with h5py.File(path, "r+") as file:
+        yield file
+        seal_texts(file, path)
+
+
 def rehash(path: Path) -> str:
     """Write the hashes of what a store contains now; return that of its content."""
-    with h5py.File(path, "r+") as file:
+    with edit(path) as file:
         frames_sha256 = hashlib.sha256(np.ascontiguousarray(file["frames"][:]).data).hexdigest()
         columns = {key: file[key][:] for key in INTEGER_COLUMNS}
         content_sha256 = hash_content(

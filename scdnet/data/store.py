@@ -11,12 +11,15 @@ from typing import NamedTuple, Self
 import h5py
 import numpy as np
 
+from scdnet.data.checked_file import verify_texts
 from scdnet.errors import ScdnetError
 from scdnet.files import DAMAGED_FILE_ERRORS, find_download_fault
 from scdnet.skeleton import Skeleton
 
 FORMAT = "scdnet-sequences"
-VERSION = 2
+VERSION = 3
+# The version before had no checksums but the hashes of content and frames.
+READABLE_VERSIONS = (2, VERSION)
 MAX_BODIES = 2
 # C of all stored frames: x y z, or x y score of a 2-D skeleton.
 COORDINATES = 3
@@ -94,15 +97,23 @@ class SequenceStore:
 
     def _read_attributes(self) -> None:
         with self._reading("the attributes"):
+            attributes = self._file.attrs
+            # Unlike `get`, the names of all attributes tell damage from absence.
+            present = set(attributes)
+            if "version" in present and np.array_equal(attributes["version"], VERSION):
+                verify_texts(self._file, self.path)
             found = {
-                name: self._file.attrs.get(name)
+                name: attributes[name] if name in present else None
                 for name in ("format", "version", "dataset", "class_names", *HASHES)
             }
-        for name, value, expected in (
-            ("format", FORMAT, f"attribute format is {FORMAT!r}"),
-            ("version", VERSION, f"version {VERSION}"),
+        versions = " or ".join(map(str, READABLE_VERSIONS))
+        for name, values, expected in (
+            ("format", (FORMAT,), f"attribute format is {FORMAT!r}"),
+            ("version", READABLE_VERSIONS, f"version {versions}"),
         ):
-            self._check(np.ndim(found[name]) == 0 and found[name] == value, expected, found[name])
+            is_known = np.ndim(found[name]) == 0 and found[name] in values
+            self._check(is_known, expected, found[name])
+        self.version = int(found["version"])
         self.dataset = found["dataset"]
         self._check(_is_text(self.dataset), "attribute dataset is text", self.dataset)
         class_names = found["class_names"]
@@ -199,7 +210,8 @@ class SequenceStore:
             return dataset, dataset.shape or (), dataset.dtype
 
     def _member(self, key: str, kind: type) -> h5py.Dataset | h5py.Group:
-        member = self._file.get(key)
+        # Unlike `get`, this tells damage from absence.
+        member = self._file[key] if key in self._file else None
         found = "nothing" if member is None else member
         self._check(isinstance(member, kind), f"a {kind.__name__.lower()} {key}", found)
         return member
@@ -260,6 +272,11 @@ class SequenceStore:
             "frames that match frames_sha256",
             f"{found[:16]}: they are damaged or were changed; convert the recordings again",
         )
+
+    def verify(self) -> None:
+        """Read all frames, which verifies what opening has not. Raises StoreError."""
+        for _ in self.frame_blocks():
+            pass
 
     def close(self) -> None:
         """Close the file."""

@@ -12,6 +12,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
+from scdnet.data.checked_file import LIBVER, seal_texts, write_dataset
 from scdnet.data.store import (
     COORDINATES,
     FORMAT,
@@ -26,10 +27,11 @@ from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write
 from scdnet.skeleton import Skeleton
 
-# 300 kB per chunk: whole sequences are read with few seeks and little overhead.
-CHUNK_FRAMES = 512
+# 38 kB per chunk with 25 joints. All of a chunk is read for its checksum, so chunks are as short as
+# sequences; even shorter ones would cost more calls.
+CHUNK_FRAMES = 64
 # 5 MB per write: the overhead of a write per sequence exceeds its content.
-WRITE_FRAMES = 16 * CHUNK_FRAMES
+WRITE_FRAMES = 128 * CHUNK_FRAMES
 # The attribute `normalization`, by the dimensions of the skeleton.
 NORMALIZATIONS = {
     2: "two bodies of largest energy; centered on body 0 in each frame; trunk of body 0 of length 1"
@@ -114,12 +116,12 @@ class StoreWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            partial = stack.enter_context(atomic_write(self.path))
+            self._partial = stack.enter_context(atomic_write(self.path))
             with self._writing():
-                self._disk = stack.enter_context(PatientFile(partial, "w+"))
+                self._disk = stack.enter_context(PatientFile(self._partial, "w+"))
             with self._writing():
                 # No chunk cache: each part is written as it comes.
-                self._file = h5py.File(self._disk, "w", rdcc_nbytes=0)
+                self._file = h5py.File(self._disk, "w", rdcc_nbytes=0, libver=LIBVER)
             stack.callback(self._close)
             self._frames = self._file.create_dataset(
                 "frames",
@@ -127,6 +129,7 @@ class StoreWriter:
                 "float32",
                 maxshape=(None, *self._frame_shape),
                 chunks=(CHUNK_FRAMES, *self._frame_shape),
+                fletcher32=True,
             )
             self._stack = stack.pop_all()
         return self
@@ -181,24 +184,28 @@ class StoreWriter:
         )
         hashes = {"frames_sha256": frames_sha256, "content_sha256": content_sha256}
         with self._writing():
+            self._file.flush()
+            end_of_frames = self._file.id.get_filesize()
             self._write_skeleton()
-            self._file["offset"] = offset
-            self._file.create_dataset("name", data=table.name.tolist(), dtype=h5py.string_dtype())
-            for column in INTEGER_COLUMNS:
-                self._file[column] = getattr(table, column)
+            write_dataset(self._file, "offset", offset)
+            for key, column in table._asdict().items():
+                write_dataset(self._file, key, column)
             self._file.create_group("split")
             for benchmark, is_train in splits.items():
-                self._file[f"split/{benchmark}"] = np.asarray(is_train, dtype=bool)
+                write_dataset(self._file, f"split/{benchmark}", np.asarray(is_train, dtype=bool))
             self._file.attrs.update({**self._attributes, **hashes})
+            self._file.flush()
+        with self._writing():
+            seal_texts(self._file, self._partial, first=end_of_frames)
             self._file.close()
         self._stack.close()
 
     def _write_skeleton(self) -> None:
         skeleton = self._skeleton
         group = self._file.create_group("skeleton")
-        group.create_dataset("joint_names", data=skeleton.joints, dtype=h5py.string_dtype())
-        group["parents"] = np.array(skeleton.parents, dtype=np.int64)
-        group["mirror"] = np.array(skeleton.mirror, dtype=np.int64)
+        write_dataset(group, "joint_names", np.array(skeleton.joints, dtype=str))
+        write_dataset(group, "parents", np.array(skeleton.parents, dtype=np.int64))
+        write_dataset(group, "mirror", np.array(skeleton.mirror, dtype=np.int64))
         # Sets of joints differ in size, so they are texts of JSON.
         sets = {key: json.dumps(getattr(skeleton, key)) for key in ("center", "spine", "shoulders")}
         group.attrs.update(dims=skeleton.dims, root=skeleton.root, **sets)

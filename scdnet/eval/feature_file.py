@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import torch
 
+from scdnet.data.checked_file import LIBVER, seal_texts, verify_texts, write_dataset
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_table import FeatureTable
 from scdnet.files import DAMAGED_FILE_ERRORS, find_download_fault
@@ -14,7 +15,9 @@ from scdnet.results.record import EncoderRecord
 from scdnet.skeleton import Skeleton
 
 FORMAT = "scdnet-features"
-VERSION = 2
+VERSION = 3
+# The version before had no checksums.
+READABLE_VERSIONS = (2, VERSION)
 # Attributes besides those of the record of the encoder.
 TEXTS = ("dataset", "store", "store_sha256")
 
@@ -25,13 +28,13 @@ class FeatureFileError(ScdnetError):
 
 def write_features(path: Path, table: FeatureTable) -> None:
     """Write `table` to a features file."""
-    with h5py.File(path, "w") as file:
-        file["features"] = table.x.numpy()
-        file["label"] = table.label.numpy()
-        file.create_dataset("name", data=table.name.tolist(), dtype=h5py.string_dtype())
+    with h5py.File(path, "w", libver=LIBVER) as file:
+        write_dataset(file, "features", table.x.numpy())
+        write_dataset(file, "label", table.label.numpy())
+        write_dataset(file, "name", table.name)
         file.create_group("split")
         for benchmark, is_train in table.is_train.items():
-            file[f"split/{benchmark}"] = is_train.numpy()
+            write_dataset(file, f"split/{benchmark}", is_train.numpy())
         encoder = {key: value for key, value in table.encoder.dump().items() if value is not None}
         file.attrs.update(encoder)
         file.attrs.update({key: getattr(table, key) for key in TEXTS})
@@ -42,6 +45,7 @@ def write_features(path: Path, table: FeatureTable) -> None:
             skeleton=json.dumps(table.skeleton.to_dict()),
             extraction_settings=json.dumps(table.settings),
         )
+        seal_texts(file, path)
 
 
 def read_features(path: Path) -> FeatureTable:
@@ -61,22 +65,26 @@ def read_features(path: Path) -> FeatureTable:
 
 
 def _read_table(path: Path, file: h5py.File) -> FeatureTable:
+    if np.array_equal(file.attrs.get("version"), VERSION):
+        verify_texts(file, path)
     # Numbers come from h5py as those of numpy.
     attrs = {
         key: value.item() if isinstance(value, np.generic) else value
         for key, value in file.attrs.items()
     }
-    found = (attrs.get("format"), attrs.get("version"))
-    if found != (FORMAT, VERSION):
+    version = attrs.get("version")
+    if attrs.get("format") != FORMAT or version not in READABLE_VERSIONS:
+        versions = " or ".join(map(str, READABLE_VERSIONS))
         raise FeatureFileError(
-            f"{path}: expected {FORMAT} of version {VERSION}, found {found[0]} of {found[1]}"
+            f"{path}: expected {FORMAT} of version {versions}, "
+            f"found {attrs.get('format')} of {version}"
         )
     encoder = {key: attrs.get(key) for key in EncoderRecord.model_fields}
     return FeatureTable(
         x=torch.from_numpy(file["features"][:]),
         label=torch.from_numpy(file["label"][:]),
         name=np.array(file["name"].asstr()[:], dtype=str),
-        is_train={key: torch.from_numpy(split[:]) for key, split in file["split"].items()},
+        is_train={key: torch.from_numpy(file[f"split/{key}"][:]) for key in file["split"]},
         class_names=tuple(attrs["class_names"]),
         skeleton=Skeleton.from_dict(json.loads(attrs["skeleton"])),
         **{key: attrs[key] for key in TEXTS},

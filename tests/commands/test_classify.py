@@ -194,7 +194,7 @@ def test_a_recording_of_other_joints_is_refused_with_the_way_out(
 def changed(features: Path, out: Path, *, label: int | None = None, **attributes: object) -> Path:
     """Copy a features file and change its attributes, or the labels of all its rows."""
     out.write_bytes(features.read_bytes())
-    with h5py.File(out, "r+") as file:
+    with edit(out) as file:
         if label is not None:
             file["label"][:] = label
         file.attrs.update(attributes)
@@ -205,7 +205,7 @@ def changed(features: Path, out: Path, *, label: int | None = None, **attributes
     ("attributes", "message"),
     [
         ({"checkpoint_sha256": "of another"}, "whose hash is not that of"),
-        ({"format": "else"}, "expected scdnet-features of version 2"),
+        ({"format": "else"}, "expected scdnet-features of version 2 or 3"),
     ],
 )
 def test_features_that_cannot_be_used_are_one_line_and_status_2(

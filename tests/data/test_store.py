@@ -9,7 +9,7 @@ from scdnet.data.store_writer import StoreWriter
 from scdnet.files import DOWNLOAD_FAULTS
 from scdnet.skeletons import COCO_17, SKELETONS
 from tests.conftest import write_synthetic_store
-from tests.stores import CRANE, rehash
+from tests.stores import CRANE, edit, rehash
 
 TEXT = h5py.string_dtype()
 
@@ -75,9 +75,9 @@ def make_group(key):
             lambda file: file.attrs.update(format=["scdnet-sequences"] * 2),
             "attribute format is 'scdnet-sequences'",
         ),
-        (lambda file: file.attrs.update(version=3), "version 2, found 3"),
-        (lambda file: file.attrs.update(version=[1, 1]), "version 2, found [1 1]"),
-        (lambda file: file.attrs.update(version=h5py.Empty("i8")), "version 2, found Empty"),
+        (lambda file: file.attrs.update(version=4), "version 2 or 3, found 4"),
+        (lambda file: file.attrs.update(version=[1, 1]), "version 2 or 3, found [1 1]"),
+        (lambda file: file.attrs.update(version=h5py.Empty("i8")), "version 2 or 3, found Empty"),
         (lambda file: file.attrs.pop("skeleton"), "attribute skeleton is text, found None"),
         (lambda file: file.attrs.pop("frames_sha256"), "attribute frames_sha256 is text"),
         (lambda file: file.attrs.pop("content_sha256"), "attribute content_sha256 is text"),
@@ -152,7 +152,7 @@ def make_group(key):
     ],
 )
 def test_a_store_that_fails_a_check_is_refused_by_name_of_the_check(path, damage, message):
-    with h5py.File(path, "r+") as file:
+    with edit(path) as file:
         damage(file)
     with pytest.raises(
         StoreError, match="^" + re.escape(f"{path}: ") + ".*" + re.escape(message)
@@ -288,7 +288,7 @@ def set_skeleton(**attributes):
     ],
 )
 def test_a_damaged_skeleton_is_one_clear_error(path, damage, message):
-    with h5py.File(path, "r+") as file:
+    with edit(path) as file:
         damage(file)
     with pytest.raises(StoreError) as caught:
         open_sequences(path)
@@ -349,7 +349,7 @@ def change_value(key, row, value):
 )
 def test_content_changes_with_whatever_a_reader_uses(path, change):
     before = content_of(path)
-    with h5py.File(path, "r+") as file:
+    with edit(path) as file:
         change(file)
     # The change is found, unless the hashes were changed along with it.
     with pytest.raises(StoreError, match=r"match (content|frames)_sha256, found "):

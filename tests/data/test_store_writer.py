@@ -52,8 +52,10 @@ def test_datasets_and_types_are_those_of_the_contract(path):
             "created_by",
             "frames_sha256",
             "content_sha256",
+            "text_blocks",
+            "text_sha256",
         }
-        assert (file.attrs["format"], file.attrs["version"]) == ("scdnet-sequences", 2)
+        assert (file.attrs["format"], file.attrs["version"]) == ("scdnet-sequences", 3)
         assert (file.attrs["skeleton"], file.attrs["created_by"]) == ("ntu25", "a test")
 
 

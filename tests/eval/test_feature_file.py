@@ -19,6 +19,7 @@ from scdnet.eval.inputs import Inputs, check_origin
 from scdnet.files import DOWNLOAD_FAULTS
 from tests.engine.runs import changed
 from tests.eval.points import inputs_of
+from tests.stores import edit
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_features_of_another_checkpoint_or_store_are_refused(
     table = read_features(path)
     with pytest.raises(FeatureFileError, match="its baseline is random-init, expected None"):
         check_origin(path, table, inputs_of(trained_config, checkpoint))
-    with h5py.File(path, "r+") as file:
+    with edit(path) as file:
         file.attrs["store_sha256"] = "another"
     with pytest.raises(FeatureFileError, match="its store_sha256 is another, expected "):
         check_origin(path, read_features(path), random_inputs)
@@ -116,7 +117,7 @@ def put(file: h5py.File, key: str, value: object) -> None:
     [
         (
             lambda file: file.attrs.update(version=9),
-            "expected scdnet-features of version 2, found scdnet-features of 9",
+            "expected scdnet-features of version 2 or 3, found scdnet-features of 9",
         ),
         (
             lambda file: put(file, "label", np.zeros(3, int)),
@@ -137,7 +138,7 @@ def put(file: h5py.File, key: str, value: object) -> None:
     ],
 )
 def test_a_damaged_file_is_named_with_what_is_wrong(path: Path, edit, message: str):
-    with h5py.File(path, "r+") as file:
+    with edit(path) as file:
         edit(file)
     with pytest.raises(FeatureFileError, match=message):
         read_features(path)

@@ -20,7 +20,7 @@ from scdnet.eval.knn import score_1nn
 from scdnet.skeletons import OPENPOSE_25
 from tests.conftest import make_small_config, write_synthetic_store
 from tests.engine.runs import assert_same_state, changed, metrics_of, without_times
-from tests.stores import rehash
+from tests.stores import edit, rehash
 
 # Steps of an epoch: 8 sequences, 2 a batch.
 STEPS = 4
@@ -112,7 +112,7 @@ def test_the_same_content_elsewhere_is_resumed_without_a_word(
     is_relative: bool,
 ):
     # It was converted again, by another version.
-    with h5py.File(moved.data.store, "r+") as file:
+    with edit(moved.data.store) as file:
         file.attrs["created_by"] = "another version"
     store = moved.data.store
     if is_relative:
