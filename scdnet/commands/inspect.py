@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scdnet.cli import command_parser
 from scdnet.commands.store_report import compare_with_published, describe
-from scdnet.data.store import SequenceStore, open_sequences
+from scdnet.data.store import VERSION, SequenceStore, open_sequences
 from scdnet.viz.drawing import Drawing, check_picture, find_sequence
 
 
@@ -31,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="OUT",
         help="draw the joints of the store, with numbers and names: OUT.png or OUT.svg",
     )
+    pictures.add_argument(
+        "--verify", action="store_true", help="read all of the store and verify its checksums"
+    )
     args = parser.parse_args(argv)
     with open_sequences(args.store) as store:
         if args.contact_sheet:
@@ -42,10 +45,24 @@ def main(argv: Sequence[str] | None = None) -> None:
             # A name may contain commas.
             is_one = names in store.table.name
             draw_sequences(store, [names] if is_one else names.split(","), Path(out))
+        elif args.verify:
+            verify(store)
         else:
             print(describe(store), flush=True)
             for line in compare_with_published(store):
                 print(f"warning: {line}", file=sys.stderr)
+
+
+def verify(store: SequenceStore) -> None:
+    """Read all frames and report that they are as written; opening has verified the rest."""
+    store.verify()
+    print(f"{store.path}: all is as written: {len(store):,} sequences, {store.offset[-1]:,} frames")
+    if store.version < VERSION:
+        print(
+            f"warning: {store.path}: version {store.version} has no checksums of single sequences "
+            "and attributes; convert the recordings again to have them",
+            file=sys.stderr,
+        )
 
 
 def draw_classes(store: SequenceStore, out: Path) -> None:

@@ -210,8 +210,7 @@ class SequenceStore:
             return dataset, dataset.shape or (), dataset.dtype
 
     def _member(self, key: str, kind: type) -> h5py.Dataset | h5py.Group:
-        # Unlike `get`, this tells damage from absence.
-        member = self._file[key] if key in self._file else None
+        member = self._file.get(key)
         found = "nothing" if member is None else member
         self._check(isinstance(member, kind), f"a {kind.__name__.lower()} {key}", found)
         return member

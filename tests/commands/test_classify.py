@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 import pytest
 import yaml
@@ -17,6 +16,7 @@ from scdnet.raw.ntu import Body, format_skeleton
 from scdnet.viz import drawing, render
 from tests.conftest import make_small_config, write_synthetic_store
 from tests.raw.walker import csv, npz, walked, walking
+from tests.stores import edit
 
 CAPTURE = ("--layout", "ntu25", "--unit", "m", "--up", "y")
 QUERY = "S001C001P003R001A002"

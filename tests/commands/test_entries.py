@@ -9,6 +9,7 @@ import pytest
 from scdnet import open_sequences
 from scdnet.engine.checkpoint import CheckpointError
 from scdnet.files import file_sha256
+from tests.stores import edit
 
 
 @pytest.mark.end_to_end

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,6 +38,17 @@ def test_prints_the_content_of_a_store_and_warns_where_it_differs_from_the_publi
         "warning: xsub has 8 training and 8 test sequences, "
         "not the 40,091 and 16,487 of the published ntu60\n"
     )
+
+
+def test_verify_reads_all_frames_and_finds_changed_ones(store_path, tmp_path, capsys):
+    inspect_store.main([str(store_path), "--verify"])
+    assert capsys.readouterr().out.startswith(f"{store_path}: all is as written: 16 sequences, ")
+    path = tmp_path / "changed.h5"
+    path.write_bytes(store_path.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["frames"][5] = 0
+    with pytest.raises(ScdnetError, match="expected frames that match frames_sha256"):
+        inspect_store.main([str(path), "--verify"])
 
 
 def test_contact_sheet_is_drawn_instead_of_the_text(store_path, tmp_path, capsys):

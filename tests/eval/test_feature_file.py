@@ -113,7 +113,7 @@ def put(file: h5py.File, key: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "message"),
+    ("change", "message"),
     [
         (
             lambda file: file.attrs.update(version=9),
@@ -137,9 +137,9 @@ def put(file: h5py.File, key: str, value: object) -> None:
         (lambda file: file.attrs.update(seed="x"), "not a readable features file"),
     ],
 )
-def test_a_damaged_file_is_named_with_what_is_wrong(path: Path, edit, message: str):
+def test_a_damaged_file_is_named_with_what_is_wrong(path: Path, change, message: str):
     with edit(path) as file:
-        edit(file)
+        change(file)
     with pytest.raises(FeatureFileError, match=message):
         read_features(path)
 

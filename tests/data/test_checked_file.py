@@ -1,0 +1,105 @@
+"""A bit that is flipped anywhere in a store or a features file is found, or changes nothing."""
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from scdnet.data.checked_file import LIBVER, seal_texts, verify_texts, write_dataset
+from scdnet.data.store import open_sequences
+from scdnet.eval.feature_file import write_features
+from scdnet.eval.feature_table import FeatureTable, read_store_table
+from scdnet.results.record import EncoderRecord
+from tests.conftest import write_synthetic_store
+from tests.data.flips import flip_bits
+
+
+def write_file(kind: str, directory: Path) -> Path:
+    """Write a small store, or random features of one."""
+    store = write_synthetic_store(directory / "store.h5", per_split=2, frames=10)
+    if kind == "store":
+        return store
+    table = vars(read_store_table(store))
+    encoder = EncoderRecord(
+        feature_level=4,
+        checkpoint="last.pt",
+        checkpoint_sha256="a",
+        stream="joint",
+        seed=0,
+        epoch=1,
+    )
+    x = torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
+    path = directory / "features.h5"
+    write_features(path, FeatureTable(**table, encoder=encoder, settings={"a": 1}, x=x))
+    return path
+
+
+def flip(kind: str, directory: Path, count: int) -> None:
+    """Flip bits in a process of its own, as a crash ends it."""
+    path = write_file(kind, directory)
+    process = multiprocessing.get_context("fork").Process(
+        target=flip_bits, args=(kind, path, count)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+needs_fork = pytest.mark.skipif(os.name == "nt", reason="no fork")
+
+
+@needs_fork
+@pytest.mark.parametrize("kind", ["store", "features"])
+def test_a_flipped_bit_is_found_or_changes_nothing(kind: str, tmp_path: Path):
+    flip(kind, tmp_path, 30)
+
+
+@needs_fork
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["store", "features"])
+def test_of_2000_flipped_bits_each_is_found_or_changes_nothing(kind: str, tmp_path: Path):
+    flip(kind, tmp_path, 2000)
+
+
+def test_all_datasets_of_a_store_have_checksums(tmp_path: Path):
+    without = []
+    with h5py.File(write_file("store", tmp_path)) as file:
+        file.visititems(
+            lambda key, item: (
+                without.append(key)
+                if isinstance(item, h5py.Dataset) and not item.fletcher32
+                else None
+            )
+        )
+    assert without == []
+
+
+def test_texts_are_written_as_utf_8_of_fixed_length(tmp_path: Path):
+    with h5py.File(tmp_path / "a.h5", "w", libver=LIBVER) as file:
+        write_dataset(file, "name", np.array(["é", "", "long name"]))
+        assert file["name"].asstr()[:].tolist() == ["é", "", "long name"]
+        assert h5py.check_string_dtype(file["name"].dtype).length == 9
+
+
+def test_a_text_that_was_changed_after_sealing_is_refused(tmp_path: Path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", libver=LIBVER) as file:
+        file.attrs["text"] = "some text"
+        seal_texts(file, path)
+        verify_texts(file, path)
+    path.write_bytes(path.read_bytes().replace(b"some text", b"same text"))
+    with h5py.File(path) as file, pytest.raises(ValueError, match="do not match text_sha256"):
+        verify_texts(file, path)
+
+
+def test_a_store_without_checksums_of_the_version_before_is_read(tmp_path: Path):
+    path = write_file("store", tmp_path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["version"] = 2
+        del file.attrs["text_blocks"], file.attrs["text_sha256"]
+    with open_sequences(path) as store:
+        assert store.version == 2 and len(store) == 4
