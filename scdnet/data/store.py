@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import h5py
 import numpy as np
@@ -102,7 +102,7 @@ class SequenceStore:
             present = set(attributes)
             if "version" in present and np.array_equal(attributes["version"], VERSION):
                 verify_texts(self._file, self.path)
-            found = {
+            found: dict[str, Any] = {
                 name: attributes[name] if name in present else None
                 for name in ("format", "version", "dataset", "class_names", *HASHES)
             }
