@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from scdnet.data.checked_file import seal_texts
+from scdnet.data.checked_file import seal_texts, write_dataset
 from scdnet.data.store import INTEGER_COLUMNS, SequenceTable, SkeletonSequence, hash_content
 from scdnet.data.store_writer import StoreWriter
 from scdnet.raw.normalize import normalize
@@ -79,7 +80,15 @@ def rehash(path: Path) -> str:
             frames_sha256=frames_sha256,
         )
         file.attrs.update(frames_sha256=frames_sha256, content_sha256=content_sha256)
+        del file["frames_crc32"]
+        write_dataset(file, "frames_crc32", crc32_of_sequences(file))
     return content_sha256
+
+
+def crc32_of_sequences(file: h5py.File) -> np.ndarray:
+    """Return the checksums of the frames of a store, as docs/data/store.md describes them."""
+    sequences = np.split(file["frames"][:], file["offset"][1:-1])
+    return np.array([zlib.crc32(frames.tobytes()) for frames in sequences], dtype=np.uint32)
 
 
 def read_skeleton_group(file: h5py.File) -> Skeleton:

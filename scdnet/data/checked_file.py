@@ -14,8 +14,8 @@ import numpy as np
 
 # The format of HDF5 1.10, the first one in which all metadata have checksums.
 LIBVER = ("v110", "v110")
-# A chunk of a dataset fits into the cache of a CPU, so its checksum costs little.
-CHUNK_BYTES = 2**16
+# Larger chunks cost fewer calls and no longer fit into the cache of a CPU.
+CHUNK_BYTES = 2**20
 # Attributes of the file, themselves no texts of variable length: where the texts of all attributes
 # lie, and their hash as a hexadecimal number.
 TEXT_BLOCKS = "text_blocks"  # int64 (K, 2): address and size in bytes
@@ -23,6 +23,9 @@ TEXT_SHA256 = "text_sha256"
 # A global heap collection of HDF5 starts with its signature, version and three zeros; its size
 # follows. Source: HDF5 File Format Specification 3.0, section III.E.
 HEAP_START = b"GCOL\x01\x00\x00\x00"
+# What HDF5 reports where a checksum does not match: of a chunk of a dataset, and of metadata.
+CHECKSUM_REPORTS = ("filter returned failure", "incorrect metadata checksum")
+MAX_REASON = 120  # letters
 
 
 def write_dataset(group: h5py.Group, key: str, values: np.ndarray) -> None:
@@ -66,9 +69,29 @@ def verify_texts(file: h5py.File, path: Path) -> None:
     expected = bytes(file.attrs[TEXT_SHA256]).decode()
     found = _hash_blocks(path, file.attrs[TEXT_BLOCKS].tolist())
     if found != expected:
-        raise ValueError(
-            f"their texts do not match {TEXT_SHA256}: they are damaged or were changed"
-        )
+        raise ValueError(f"they do not match {TEXT_SHA256}: they are damaged or were changed")
+
+
+def reason_of(error: Exception) -> str:
+    """Return on one line why HDF5 could not read."""
+    # The text of a KeyError is the representation of its argument.
+    text = one_line(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    is_mismatch = any(report in text for report in CHECKSUM_REPORTS)
+    return "its checksum does not match: it is damaged or was changed" if is_mismatch else text
+
+
+def is_damage(error: Exception) -> bool:
+    """Return whether `error` comes from the content of a file.
+
+    An error of the system, such as a missing permission, has a number.
+    """
+    return getattr(error, "errno", None) is None
+
+
+def one_line(value: object) -> str:
+    """Return the text of `value` on one line of at most MAX_REASON letters."""
+    text = " ".join(str(value).encode(errors="backslashreplace").decode().split())
+    return text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."
 
 
 def _hash_blocks(path: Path, blocks: Iterable[tuple[int, int]]) -> str:

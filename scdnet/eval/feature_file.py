@@ -1,13 +1,23 @@
 """The features of a store as an HDF5 file (docs/data/features.md)."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
 import torch
+from torch import Tensor
 
-from scdnet.data.checked_file import LIBVER, seal_texts, verify_texts, write_dataset
+from scdnet.data.checked_file import (
+    LIBVER,
+    is_damage,
+    reason_of,
+    seal_texts,
+    verify_texts,
+    write_dataset,
+)
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_table import FeatureTable
 from scdnet.files import DAMAGED_FILE_ERRORS, find_download_fault
@@ -20,6 +30,8 @@ VERSION = 3
 READABLE_VERSIONS = (2, VERSION)
 # Attributes besides those of the record of the encoder.
 TEXTS = ("dataset", "store", "store_sha256")
+# What to do about a damaged file.
+CURE = "restore a copy, or extract the features with `scdnet extract` again"
 
 
 class FeatureFileError(ScdnetError):
@@ -59,19 +71,23 @@ def read_features(path: Path) -> FeatureTable:
         fault = find_download_fault(path)
         if fault is not None:
             raise FeatureFileError(f"{path}: expected a features file, found {fault}") from None
-        raise FeatureFileError(f"{path}: not a readable features file ({error})") from error
+        cure = f"; {CURE}" if is_damage(error) else ""
+        raise FeatureFileError(
+            f"{path}: not a readable features file ({reason_of(error)}){cure}"
+        ) from error
     _check_table(path, table)
     return table
 
 
 def _read_table(path: Path, file: h5py.File) -> FeatureTable:
-    if np.array_equal(file.attrs.get("version"), VERSION):
-        verify_texts(file, path)
-    # Numbers come from h5py as those of numpy.
-    attrs = {
-        key: value.item() if isinstance(value, np.generic) else value
-        for key, value in file.attrs.items()
-    }
+    with _reading("attributes"):
+        if np.array_equal(file.attrs.get("version"), VERSION):
+            verify_texts(file, path)
+        # Numbers come from h5py as those of numpy.
+        attrs = {
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in file.attrs.items()
+        }
     version = attrs.get("version")
     if attrs.get("format") != FORMAT or version not in READABLE_VERSIONS:
         versions = " or ".join(map(str, READABLE_VERSIONS))
@@ -80,17 +96,34 @@ def _read_table(path: Path, file: h5py.File) -> FeatureTable:
             f"found {attrs.get('format')} of {version}"
         )
     encoder = {key: attrs.get(key) for key in EncoderRecord.model_fields}
+    with _reading("name"):
+        name = np.array(file["name"].asstr()[:], dtype=str)
+    with _reading("split"):
+        benchmarks = list(file["split"])
     return FeatureTable(
-        x=torch.from_numpy(file["features"][:]),
-        label=torch.from_numpy(file["label"][:]),
-        name=np.array(file["name"].asstr()[:], dtype=str),
-        is_train={key: torch.from_numpy(file[f"split/{key}"][:]) for key in file["split"]},
+        x=_read(file, "features"),
+        label=_read(file, "label"),
+        name=name,
+        is_train={key: _read(file, f"split/{key}") for key in benchmarks},
         class_names=tuple(attrs["class_names"]),
         skeleton=Skeleton.from_dict(json.loads(attrs["skeleton"])),
         **{key: attrs[key] for key in TEXTS},
         encoder=EncoderRecord.model_validate(encoder),
         settings=dict(json.loads(attrs["extraction_settings"])),
     )
+
+
+def _read(file: h5py.File, key: str) -> Tensor:
+    with _reading(key):
+        return torch.from_numpy(file[key][:])
+
+
+@contextmanager
+def _reading(part: str) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGED_FILE_ERRORS as error:
+        raise ValueError(f"{part}: {reason_of(error)}") from error
 
 
 def _check_table(path: Path, table: FeatureTable) -> None:
@@ -102,7 +135,7 @@ def _check_table(path: Path, table: FeatureTable) -> None:
             raise FeatureFileError(
                 f"{path}: expected {key} of {num_rows} rows, found {tuple(shape)}"
             )
-    if table.x.dim() != 2 or table.x.dtype != torch.float32 or not table.x.isfinite().all():
+    if table.x.dim() != 2 or table.x.dtype != torch.float32 or not _is_finite(table.x):
         raise FeatureFileError(
             f"{path}: expected finite float32 features (N, 2D), found {tuple(table.x.shape)}"
         )
@@ -110,3 +143,11 @@ def _check_table(path: Path, table: FeatureTable) -> None:
         raise FeatureFileError(f"{path}: expected sorted, unique names")
     if not ((table.label >= 0) & (table.label < len(table.class_names))).all():
         raise FeatureFileError(f"{path}: expected labels in 0..{len(table.class_names) - 1}")
+
+
+def _is_finite(x: Tensor) -> bool:
+    """Return whether all values are finite, in a tenth of the time of `x.isfinite().all()`.
+
+    NaN is the least and the largest of any values.
+    """
+    return x.numel() > 0 and bool(torch.stack(torch.aminmax(x)).isfinite().all())

@@ -47,7 +47,7 @@ def test_verify_reads_all_frames_and_finds_changed_ones(store_path, tmp_path, ca
     path.write_bytes(store_path.read_bytes())
     with h5py.File(path, "r+") as file:
         file["frames"][5] = 0
-    with pytest.raises(ScdnetError, match="expected frames that match frames_sha256"):
+    with pytest.raises(ScdnetError, match="expected frames of sequence S001C001P001R002A002 that "):
         inspect_store.main([str(path), "--verify"])
 
 

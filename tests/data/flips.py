@@ -1,4 +1,7 @@
-"""Flips of bits of a store or a features file, one at a time, each followed by reading all."""
+"""Flips of bits of a store or a features file, one at a time, each followed by reading all.
+
+A flip that hangs ends the process after SECONDS; nothing waits for longer than reading takes.
+"""
 
 import faulthandler
 import sys
@@ -7,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from scdnet.data import store as store_module
 from scdnet.data.checked_file import HEAP_START
 from scdnet.data.store import StoreError, open_sequences
+from scdnet.eval import feature_file
 from scdnet.eval.feature_file import FeatureFileError, read_features
 
 SECONDS = 10
@@ -20,20 +25,25 @@ def read_store(path: Path) -> list:
         arrays = [store.offset, *store.table, *map(store.is_train, store.benchmarks)]
         arrays += [sequence.frames for sequence in store]
         facts = (store.dataset, store.class_names, store.skeleton, store.content_sha256)
-        return [facts, store.benchmarks, *(array.tolist() for array in arrays)]
+        return [facts, store.benchmarks, *map(describe_array, arrays)]
 
 
 def read_feature_table(path: Path) -> list:
     """Read all of a features file."""
     values = vars(read_features(path))
     splits = {key: split.tolist() for key, split in values.pop("is_train").items()}
-    arrays = [values.pop(key).tolist() for key in ("x", "label", "name")]
+    arrays = [describe_array(np.asarray(values.pop(key))) for key in ("x", "label", "name")]
     return [values, splits, *arrays]
 
 
-KINDS: dict[str, tuple[Callable[[Path], list], type[Exception]]] = {
-    "store": (read_store, StoreError),
-    "features": (read_feature_table, FeatureFileError),
+def describe_array(array: np.ndarray) -> tuple:
+    """Return what distinguishes an array from others, to the bit."""
+    return array.dtype.str, array.shape, array.tobytes()
+
+
+KINDS: dict[str, tuple[Callable[[Path], list], type[Exception], str]] = {
+    "store": (read_store, StoreError, store_module.CURE),
+    "features": (read_feature_table, FeatureFileError, feature_file.CURE),
 }
 
 
@@ -51,7 +61,7 @@ def flip_bits(kind: str, path: Path, count: int, seed: int = 0) -> None:
 
     The status is another if a flip changes what is read without an error, crashes or hangs.
     """
-    read, error_type = KINDS[kind]
+    read, error_type, cure = KINDS[kind]
     content = path.read_bytes()
     expected = read(path)
     num_found = 0
@@ -67,8 +77,9 @@ def flip_bits(kind: str, path: Path, count: int, seed: int = 0) -> None:
                 sys.exit("read without an error, but not as written")
         except error_type as error:
             num_found += 1
-            if not str(error).startswith(f"{path}: ") or "\n" in str(error):
-                sys.exit(f"expected one line that starts with the path, found {error}")
+            text = str(error)
+            if not text.startswith(f"{path}: ") or "\n" in text or not text.endswith(cure):
+                sys.exit(f"expected a line with the path and what to do, found {text}")
     faulthandler.cancel_dump_traceback_later()
     # Else the flips miss what is read.
     sys.exit(num_found < count / 3)

@@ -9,7 +9,7 @@ from scdnet.data.store_writer import StoreWriter
 from scdnet.files import DOWNLOAD_FAULTS
 from scdnet.skeletons import COCO_17, SKELETONS
 from tests.conftest import write_synthetic_store
-from tests.stores import CRANE, edit, rehash
+from tests.stores import CRANE, crc32_of_sequences, edit, rehash
 
 TEXT = h5py.string_dtype()
 
@@ -352,7 +352,7 @@ def test_content_changes_with_whatever_a_reader_uses(path, change):
     with edit(path) as file:
         change(file)
     # The change is found, unless the hashes were changed along with it.
-    with pytest.raises(StoreError, match=r"match (content|frames)_sha256, found "):
+    with pytest.raises(StoreError, match=r"match (content_sha256|frames_crc32), found "):
         list(open_sequences(path).frame_blocks())
     assert rehash(path) == content_of(path) != before
 
@@ -364,16 +364,74 @@ def test_blocks_of_frames_are_all_frames_and_are_verified(path, make_sequences, 
     assert [len(block) for block in blocks] == [4, 4, 1]
     frames = np.concatenate([s.frames for s in make_sequences()])
     np.testing.assert_array_equal(np.concatenate(blocks), frames)
+
+
+@pytest.mark.parametrize(
+    ("change_more", "message"),
+    [
+        (lambda file: None, r"frames of sequence seq0002 that match frames_crc32, found \d+"),
+        # Version 2 had no checksums of single sequences.
+        (
+            lambda file: file.attrs.update(version=2),
+            r"frames that match frames_sha256, found \w{16}",
+        ),
+        (
+            lambda file: put("frames_crc32", crc32_of_sequences(file))(file),
+            r"frames that match frames_sha256, found \w{16}",
+        ),
+    ],
+)
+def test_changed_frames_are_found_when_all_are_read(path, change_more, message):
     with h5py.File(path, "r+") as file:
         file["frames"][5, 0, 0, 0] += 1
+        change_more(file)
     with (
         open_sequences(path) as store,
-        pytest.raises(
-            StoreError,
-            match=r"expected frames that match frames_sha256, found \w{16}: they .* again$",
-        ),
+        pytest.raises(StoreError, match=f"expected {message}: they .* again$"),
     ):
         list(store.frame_blocks())
+
+
+@pytest.mark.parametrize(("first", "end"), [(4, 5), (5, 9), (8, 9), (0, 9), (3, 6), (-1, None)])
+def test_a_changed_frame_is_found_with_any_frame_of_its_sequence(path, first, end):
+    with h5py.File(path, "r+") as file:
+        file["frames"][5, 0, 0, 0] += 1
+    with open_sequences(path) as store:
+        with pytest.raises(StoreError, match="frames of sequence seq0002 that match"):
+            store.read_frames(first, end)
+        # The other sequences are read as before.
+        assert len(store.read_frames(0, 4)) == 4
+        assert (store[0].name, store[1].name) == ("seq0000", "seq0001")
+
+
+def test_any_range_of_frames_can_be_read(path, make_sequences):
+    frames = np.concatenate([s.frames for s in make_sequences()])
+    bounds = [None, -10, -3, *range(11)]
+    with open_sequences(path) as store:
+        for first in bounds:
+            for end in bounds:
+                np.testing.assert_array_equal(store.read_frames(first or 0, end), frames[first:end])
+
+
+def test_a_wrong_checksum_is_found_by_verify_alone(path):
+    with h5py.File(path, "r+") as file:
+        change_value("frames_crc32", 1, 0)(file)
+    with open_sequences(path) as store:
+        assert sum(map(len, store.frame_blocks())) == 9
+        with pytest.raises(StoreError, match="frames of sequence seq0001 that match"):
+            store.verify()
+
+
+def test_a_store_without_its_checksums_is_refused(path):
+    with h5py.File(path, "r+") as file:
+        del file["frames_crc32"]
+    with pytest.raises(StoreError, match="expected a dataset frames_crc32, found nothing"):
+        open_sequences(path)
+
+
+def test_checksums_are_crc_32_of_the_bytes_of_a_sequence(path):
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["frames_crc32"][:], crc32_of_sequences(file))
 
 
 def test_joints_of_two_skeletons_are_not_mixed_up_for_their_number(tmp_path):
