@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zlib
+from bisect import bisect, bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,6 +167,8 @@ class SequenceStore:
         _, shape, _ = self._dataset("offset")
         self._check(len(shape) == 1 and shape[0] > 1, "offset of N + 1 values, N > 0", shape)
         self.offset = self._read_column("offset", np.int64, shape[0])
+        # A list is searched faster than an array.
+        self._bounds: list[int] = self.offset.tolist()
         num_frames = len(self._frames)
         ends = (self.offset[0], self.offset[-1])
         rises = ends == (0, num_frames) and _is_increasing(self.offset)
@@ -194,7 +197,8 @@ class SequenceStore:
             splits=self._splits,
             frames_sha256=self._frames_sha256,
         )
-        self._check_hash("tables", "content_sha256", found=found, expected=self.content_sha256)
+        if found != self.content_sha256:
+            raise self._mismatch("tables", "content_sha256", found)
 
     def _read_names(self) -> np.ndarray:
         dataset, shape, dtype = self._dataset("name")
@@ -240,12 +244,11 @@ class SequenceStore:
         if not holds:
             raise StoreError(f"{self.path}: expected {expected}, found {one_line(found)}")
 
-    def _check_hash(self, parts: str, key: str, *, found: str | int, expected: str | int) -> None:
-        if found != expected:
-            raise StoreError(
-                f"{self.path}: expected {parts} that match {key}, found {str(found)[:16]}: "
-                f"they are damaged or were changed; {CURE}"
-            )
+    def _mismatch(self, parts: str, key: str, found: str | int) -> StoreError:
+        return StoreError(
+            f"{self.path}: expected {parts} that match {key}, found {str(found)[:16]}: "
+            f"they are damaged or were changed; {CURE}"
+        )
 
     def __len__(self) -> int:
         return len(self.offset) - 1
@@ -275,12 +278,11 @@ class SequenceStore:
         Sequence i is `offset[i]` to `offset[i + 1]`. All sequences of which a frame is asked for
         are read in full and verified.
         """
-        wanted = range(self.offset[-1])[first:end]
-        first_row = int(np.searchsorted(self.offset, wanted.start, side="right")) - 1
-        end_row = int(np.searchsorted(self.offset, wanted.stop))
-        start = self.offset[first_row]
-        frames = self._read_unverified(start, self.offset[end_row])
-        self._verify_sequences(range(first_row, end_row), frames)
+        wanted = range(self._bounds[-1])[first:end]
+        rows = range(bisect(self._bounds, wanted.start) - 1, bisect_left(self._bounds, wanted.stop))
+        start = self._bounds[rows.start]
+        frames = self._read_unverified(start, self._bounds[rows.stop])
+        self._verify_sequences(rows, frames)
         return frames[wanted.start - start : wanted.stop - start]
 
     def frame_blocks(self) -> Iterator[np.ndarray]:
@@ -292,8 +294,9 @@ class SequenceStore:
             yield block
         found = digest.hexdigest()
         if found != self._frames_sha256:
+            # Names the sequence, if the file has checksums of each.
             self._verify_each_sequence()
-        self._check_hash("frames", "frames_sha256", found=found, expected=self._frames_sha256)
+            raise self._mismatch("frames", "frames_sha256", found)
 
     def verify(self) -> None:
         """Read all frames, which verifies what opening has not. Raises StoreError."""
@@ -313,15 +316,13 @@ class SequenceStore:
         """Raise StoreError unless `frames`, those of the sequences `rows`, are as written."""
         if self._crc32 is None:
             return
-        start = self.offset[rows.start]
+        start = self._bounds[rows.start]
         for row in rows:
-            part = frames[self.offset[row] - start : self.offset[row + 1] - start]
-            self._check_hash(
-                f"frames of sequence {self.table.name[row]}",
-                FRAMES_CRC32,
-                found=zlib.crc32(part.data),
-                expected=self._crc32[row],
-            )
+            part = frames[self._bounds[row] - start : self._bounds[row + 1] - start]
+            found = zlib.crc32(part.data)
+            if found != self._crc32[row]:
+                parts = f"frames of sequence {self.table.name[row]}"
+                raise self._mismatch(parts, FRAMES_CRC32, found)
 
     def close(self) -> None:
         """Close the file."""

@@ -20,7 +20,7 @@ from tests.data.flips import flip_bits
 
 def write_file(kind: str, directory: Path) -> Path:
     """Write a small store, or random features of one."""
-    store = write_synthetic_store(directory / "store.h5", per_split=2, frames=10)
+    store = write_synthetic_store(directory / "store.h5", per_split=2, frames=110)
     if kind == "store":
         return store
     table = vars(read_store_table(store))
