@@ -12,18 +12,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-# The format of HDF5 1.10, the first one in which all metadata have checksums.
+# The format of HDF5 1.10 is the first one in which all metadata have checksums.
 LIBVER = ("v110", "v110")
 # Larger chunks cost fewer calls and no longer fit into the cache of a CPU.
 CHUNK_BYTES = 2**20
-# Attributes of the file, themselves no texts of variable length: where the texts of all attributes
-# lie, and their hash as a hexadecimal number.
+# These attributes of the file state where the texts of all attributes lie, and their hash as a
+# hexadecimal number. They are no texts of variable length themselves.
 TEXT_BLOCKS = "text_blocks"  # int64 (K, 2): address and size in bytes
 TEXT_SHA256 = "text_sha256"
 # A global heap collection of HDF5 starts with its signature, version and three zeros; its size
 # follows. Source: HDF5 File Format Specification 3.0, section III.E.
 HEAP_START = b"GCOL\x01\x00\x00\x00"
-# What HDF5 reports where a checksum does not match: of a chunk of a dataset, and of metadata.
+# HDF5 reports this where a checksum does not match: of a chunk of a dataset, and of metadata.
 CHECKSUM_REPORTS = ("filter returned failure", "incorrect metadata checksum")
 MAX_REASON = 120  # letters
 

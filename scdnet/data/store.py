@@ -28,8 +28,8 @@ COORDINATES = 3
 # The int64 columns, one value per sequence.
 INTEGER_COLUMNS = ("label", "subject", "camera", "setup", "replication")
 
-# The dataset with the checksums of the frames of each sequence: CRC-32 of their bytes as float32,
-# little-endian. It costs a fraction of reading on any CPU, unlike SHA-256.
+# This dataset has a checksum for each sequence: CRC-32 of the bytes of its frames, little-endian
+# float32. Unlike SHA-256 it is fast on any CPU.
 FRAMES_CRC32 = "frames_crc32"
 # Attributes with hashes, as hexadecimal numbers: of the frames, and of everything that readers use.
 HASHES = ("frames_sha256", "content_sha256")
@@ -37,7 +37,7 @@ HASHES = ("frames_sha256", "content_sha256")
 SKELETON_ATTRIBUTES = ("dims", "center", "spine", "shoulders")
 # Frames that are read at a time, 5 MB with 25 joints, so that reading all takes little memory.
 BLOCK_FRAMES = 2**13
-# What to do about a damaged store.
+# Each error over damage ends with what to do.
 CURE = "restore a copy, or convert the recordings with `scdnet prepare` again"
 
 
@@ -83,7 +83,7 @@ class SequenceStore:
         self.path = path
         try:
             self._check(not path.is_dir(), "a sequence store", "a directory")
-            # Without a cache of chunks HDF5 reads just the frames asked for, into their place.
+            # HDF5 without a cache of chunks reads just the frames asked for, into their place.
             self._file = h5py.File(path, "r", rdcc_nbytes=0)
         except FileNotFoundError:
             raise StoreError(
@@ -294,7 +294,7 @@ class SequenceStore:
             yield block
         found = digest.hexdigest()
         if found != self._frames_sha256:
-            # Names the sequence, if the file has checksums of each.
+            # A file with checksums of sequences tells which one it is.
             self._verify_each_sequence()
             raise self._mismatch("frames", "frames_sha256", found)
 

@@ -112,7 +112,7 @@ class StoreWriter:
         self._disk: PatientFile | None = None
         self._rows: list[tuple] = []
         self._offsets = [0]
-        # A checksum per sequence.
+        # Each sequence has a checksum.
         self._crc32: list[int] = []
         # Frames of the last sequences, not yet in the file.
         self._pending: list[np.ndarray] = []

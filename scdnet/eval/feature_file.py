@@ -30,7 +30,7 @@ VERSION = 3
 READABLE_VERSIONS = (2, VERSION)
 # Attributes besides those of the record of the encoder.
 TEXTS = ("dataset", "store", "store_sha256")
-# What to do about a damaged file.
+# Each error over damage ends with what to do.
 CURE = "restore a copy, or extract the features with `scdnet extract` again"
 
 

@@ -157,3 +157,15 @@ def test_a_disk_that_is_full_at_any_byte_is_one_error_and_leaves_the_earlier_sto
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_other_programs_read_a_store_with_h5py_alone(path, make_sequences):
+    with h5py.File(path) as file:
+        frames = file["frames"][:]
+        first, end = file["offset"][1:3]
+        names = [name.decode() for name in file["name"][:]]
+        joints = file["skeleton/joint_names"].asstr()[:].tolist()
+        assert file["split/xsub"][:].tolist() == [True, True, False]
+        assert file.attrs["class_names"].tolist() == ["a", "b", "ü"]
+    np.testing.assert_array_equal(frames[first:end], make_sequences()[1].frames)
+    assert names == ["seq0000", "seq0001", "seq0002"] and joints == list(NTU_25.joints)
