@@ -77,7 +77,7 @@ def reason_of(error: Exception) -> str:
     # The text of a KeyError is the representation of its argument.
     text = one_line(error.args[0] if isinstance(error, KeyError) and error.args else error)
     is_mismatch = any(report in text for report in CHECKSUM_REPORTS)
-    return "its checksum does not match: it is damaged or was changed" if is_mismatch else text
+    return "checksum mismatch: damaged or changed" if is_mismatch else text
 
 
 def is_damage(error: Exception) -> bool:

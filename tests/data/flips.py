@@ -23,7 +23,7 @@ def read_store(path: Path) -> list:
     """Read all of a store, sequence by sequence."""
     with open_sequences(path) as store:
         arrays = [store.offset, *store.table, *map(store.is_train, store.benchmarks)]
-        arrays += [sequence.frames for sequence in store]
+        arrays += [store[index].frames for index in range(len(store))]
         facts = (store.dataset, store.class_names, store.skeleton, store.content_sha256)
         return [facts, store.benchmarks, *map(describe_array, arrays)]
 
