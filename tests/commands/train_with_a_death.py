@@ -11,14 +11,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scdnet.engine.train import pretrain as pretraining
+from scdnet.engine.train import start as starting
 
 TRAIN = Path(__file__).parents[2] / "tools" / "train.py"
 
 
 def count_events(act: Callable[[int], None], *, renames: bool = True) -> None:
     """Let this process call `act` with the number, from 1 on, of each event; cannot be undone."""
-    original = pretraining.train_step
+    original = starting.train_step
     num_events = 0
 
     def count(name: str, args: tuple = ()) -> None:
@@ -31,7 +31,7 @@ def count_events(act: Callable[[int], None], *, renames: bool = True) -> None:
         count("step")
         return original(*args, **kwargs)
 
-    pretraining.train_step = step
+    starting.train_step = step
     if renames:
         sys.addaudithook(count)
 
