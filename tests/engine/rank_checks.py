@@ -6,15 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from scdnet.config import Config
+from scdnet.data.clips import RankInfo
 from scdnet.engine import distributed
 from scdnet.engine.build import build_model, open_clips
 from scdnet.engine.device import seed_everything
 from scdnet.engine.train.epoch import Epoch
 from scdnet.engine.train.start import start_training
-from scdnet.eval.features import extract_features
+from scdnet.eval.features import Features, extract_features
+from scdnet.eval.knn import retrieve
 from scdnet.losses import contrast_losses
 from scdnet.models.layers import synchronize_statistics
 from scdnet.models.objective import Objective
@@ -26,11 +28,14 @@ from tests.engine.runs import changed
 CPU = torch.device("cpu")
 BATCH = 8
 NUM_FEATURES = 11
+GALLERY = 7
 
 
-def config_of(store: Path) -> Config:
+def config_of(store: Path, batch_size: int) -> Config:
     """Return a config without dropout, which each rank draws for itself."""
-    return changed(make_small_config(store, Path("runs")), model={"dropout": 0.0, "queue_size": 6})
+    config = make_small_config(store, Path("runs"))
+    model = {"dropout": 0.0, "queue_size": batch_size * 3 // 2}
+    return changed(config, data={"batch_size": batch_size}, model=model)
 
 
 def batch_of_views() -> Tensor:
@@ -61,6 +66,19 @@ def gradients(config: Config, *, frozen: bool, sync: bool) -> dict[str, Tensor]:
     return {**found, "loss": distributed.all_gather(loss).mean()}
 
 
+def separated(view: Tensor, ranks: RankInfo) -> Tensor:
+    """Return this rank's rows of a view in float64, with noise on all bodies that are there.
+
+    Masks make frames and joints equal. In exact arithmetic the maxima over them are ties, and
+    rounding decides which of them receives the gradient: that of a permuted batch differs, too.
+    """
+    shape = (len(view) * ranks.world_size, *view.shape[1:])
+    noise = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    is_there = view.ne(0).any(dim=3, keepdim=True).any(dim=2, keepdim=True)
+    is_there = is_there.any(dim=1, keepdim=True)
+    return view.double() + 1e-3 * ranks.rows(noise) * is_there
+
+
 def train(config: Config, *, epochs: int) -> dict[str, Tensor]:
     """Return the model's state after epochs of two steps, and the metrics of the last epoch.
 
@@ -75,14 +93,25 @@ def train(config: Config, *, epochs: int) -> dict[str, Tensor]:
     for number in range(epochs):
         epoch = Epoch(number, clips.split(train=True), seed=0, batch_size=config.data.batch_size)
         metrics = [
-            training.step(*(view.double() for view in views))
+            training.step(*(separated(view, ranks) for view in views))
             for views in clips.training_views(epoch.remaining, epoch.generator, tasks)
         ]
     return training.model.state_dict() | {"metrics": torch.stack(metrics)}
 
 
-def features(config: Config) -> Tensor:
-    """Return the features (NUM_FEATURES, D) of the first sequences of the store.
+class InDouble(nn.Module):
+    """An encoder that computes in float64."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder.double()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return self.encoder(x.double())
+
+
+def features(config: Config) -> dict[str, Tensor]:
+    """Return the features (NUM_FEATURES, D) of the first sequences, and what kNN finds with them.
 
     Before the extraction, batch-norm statistics differ between ranks.
     """
@@ -92,7 +121,12 @@ def features(config: Config) -> Tensor:
     encoder = build_model(config, Objective(), skeleton=NTU_25).query.encoder
     encoder.temporal_stem.input_norm.running_mean += ranks.rank
     clips = replace(clips, label=clips.label[:NUM_FEATURES])
-    return extract_features(encoder, clips).x
+    found = extract_features(InDouble(encoder), clips)
+    gallery = Features(found.x[:GALLERY], found.y[:GALLERY])
+    queries = Features(found.x[GALLERY:], found.y[GALLERY:])
+    outcome = retrieve(gallery, queries, num_classes=2)
+    metrics = {name: torch.tensor(value) for name, value in outcome.metrics.items()}
+    return {"x": found.x, "scores": outcome.scores, **metrics}
 
 
 def fail() -> None:
@@ -107,12 +141,15 @@ def exception_of(function: Callable[[], object]) -> str:
     return "none"
 
 
-def main(store: Path, out: Path, environment: dict[str, str]) -> None:
-    """Write the results of this rank to OUT/<rank>.pt; without an `environment` there is one."""
+def main(store: Path, out: Path, environment: dict[str, str], *, batch_size: int) -> None:
+    """Write the results of this rank to OUT/<rank>.pt; without an `environment` there is one.
+
+    The store has two batches of training sequences.
+    """
     torch.set_num_threads(1)
     os.environ.update(environment)
     forget_ranks()
-    config = config_of(store)
+    config = config_of(store, batch_size)
     rank = distributed.rank_info().rank
     with distributed.process_group(CPU):
         found = {
