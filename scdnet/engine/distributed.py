@@ -62,8 +62,10 @@ def is_slurm_task() -> bool:
     """Check whether this rank is one of several tasks of a SLURM step, started without torchrun.
 
     Then the environment gets the variables that torchrun would have set, which also torch and the
-    message of an error read. Raises ScdnetError if SLURM's variables are not as expected.
+    message of an error read. Raises ScdnetError if SLURM's variables are not as expected, or if
+    mpirun started this process as one of several.
     """
+    slurm.refuse_mpirun(os.environ)
     if not slurm.is_task_of_several(os.environ):
         return False
     os.environ.update(slurm.torchrun_variables(os.environ))

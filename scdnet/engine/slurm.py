@@ -1,4 +1,4 @@
-"""The variables of SLURM, for ranks that `srun` starts without torchrun."""
+"""The variables of SLURM, for ranks that `srun` starts without torchrun, and those of mpirun."""
 
 import re
 from collections.abc import Mapping
@@ -12,6 +12,8 @@ SPECIAL_STEPS = 0xFFFFFFF0
 FIRST_PORT = 20000
 NUM_PORTS = 12000
 WAY_OUT = "for a single process set RANK=0 WORLD_SIZE=1, for several use torchrun"
+# Number and count of the processes that mpirun starts: Open MPI's, and MPICH's and Intel MPI's.
+MPI_VARIABLES = (("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"))
 
 
 def is_task_of_several(environment: Mapping[str, str]) -> bool:
@@ -27,6 +29,25 @@ def is_task_of_several(environment: Mapping[str, str]) -> bool:
     return step < SPECIAL_STEPS and _read_number(environment, "SLURM_STEP_NUM_TASKS") > 1
 
 
+def refuse_mpirun(environment: Mapping[str, str]) -> None:
+    """Raise ScdnetError if this is one of several processes that mpirun started.
+
+    On SLURM mpirun starts a daemon on each machine as a task. All processes of the daemon inherit
+    its SLURM_PROCID, and those on the first machine have none, so they would not be ranks of one
+    run. `srun --mpi=pmi2` sets variables of MPI, too, and these agree with those of SLURM.
+    """
+    if "RANK" in environment:
+        return
+    task = (environment.get("SLURM_PROCID"), environment.get("SLURM_STEP_NUM_TASKS"))
+    for rank, size in MPI_VARIABLES:
+        found = (environment.get(rank, "0"), environment.get(size, "1"))
+        if found[1] != "1" and found != task:
+            raise ScdnetError(
+                f"{size}={found[1]}: expected ranks that torchrun or srun started, found process "
+                f"{found[0]} of {found[1]} of mpirun; {WAY_OUT} or srun"
+            )
+
+
 def torchrun_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that torchrun would set for this task of a job step.
 
@@ -35,14 +56,14 @@ def torchrun_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """
     job = _read_number(environment, "SLURM_JOB_ID")
     step = _read_number(environment, "SLURM_STEP_ID")
-    tasks = _expand_counts(environment)
-    node = _read_number(environment, "SLURM_NODEID")
-    if node >= len(tasks):
-        raise ScdnetError(
-            f"SLURM_NODEID={node} is out of range for the {len(tasks)} machines of "
-            f"SLURM_STEP_TASKS_PER_NODE={environment['SLURM_STEP_TASKS_PER_NODE']}; {WAY_OUT}"
-        )
     world_size = _read_number(environment, "SLURM_STEP_NUM_TASKS")
+    tasks = _expand_counts(environment)
+    if sum(tasks) != world_size:
+        raise ScdnetError(
+            f"SLURM_STEP_TASKS_PER_NODE={environment['SLURM_STEP_TASKS_PER_NODE']} are "
+            f"{sum(tasks)} tasks, but SLURM_STEP_NUM_TASKS={world_size}; {WAY_OUT}"
+        )
+    node = _read_index(environment, "SLURM_NODEID", len(tasks), "machines of the step")
     if environment.get("WORLD_SIZE", str(world_size)) != str(world_size):
         raise ScdnetError(
             f"WORLD_SIZE={environment['WORLD_SIZE']}, but the SLURM step has {world_size} tasks; "
@@ -51,9 +72,9 @@ def torchrun_variables(environment: Mapping[str, str]) -> dict[str, str]:
     # Several jobs may share a machine.
     port = FIRST_PORT + (job * 8 + step) % NUM_PORTS
     return {
-        "RANK": str(_read_number(environment, "SLURM_PROCID")),
+        "RANK": str(_read_index(environment, "SLURM_PROCID", world_size, "tasks of the step")),
         "WORLD_SIZE": str(world_size),
-        "LOCAL_RANK": str(_read_number(environment, "SLURM_LOCALID")),
+        "LOCAL_RANK": str(_read_index(environment, "SLURM_LOCALID", tasks[node], "tasks there")),
         "LOCAL_WORLD_SIZE": str(tasks[node]),
         "MASTER_ADDR": environment.get("MASTER_ADDR") or _first_host(environment, len(tasks)),
         "MASTER_PORT": environment.get("MASTER_PORT") or str(port),
@@ -78,6 +99,13 @@ def _read(environment: Mapping[str, str], name: str, pattern: str, expected: str
 
 def _read_number(environment: Mapping[str, str], name: str) -> int:
     return int(_read(environment, name, r"\d+", "a number"))
+
+
+def _read_index(environment: Mapping[str, str], name: str, count: int, what: str) -> int:
+    index = _read_number(environment, name)
+    if index >= count:
+        raise ScdnetError(f"{name}={index} is out of range for the {count} {what}; {WAY_OUT}")
+    return index
 
 
 def _expand_counts(environment: Mapping[str, str]) -> list[int]:

@@ -1,34 +1,24 @@
 """Whole programs of two ranks on the CPU, as torchrun starts them."""
 
-import multiprocessing
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
-import yaml
-from torch.distributed import TCPStore
 
 from scdnet.config import Config
-from scdnet.config_file import dump_config
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.results.results_file import read_results
-from tests.commands.train_with_a_death import count_events, die_at, run_train
-from tests.engine.conftest import forget_ranks
+from tests.commands.rank_programs import DEATH, ROOT, TRAIN, Agent, run_torchrun, write_config
 from tests.engine.runs import assert_same_state, changed, metrics_of
 from tests.stores import write_named_store
 
-ROOT = Path(__file__).parents[2]
-TRAIN = "tools/train.py"
-DEATH = "tests/commands/train_with_a_death.py"
-FORKING = multiprocessing.get_context("fork")
 pytestmark = pytest.mark.end_to_end
 slow = pytest.mark.slow
 
@@ -37,57 +27,6 @@ slow = pytest.mark.slow
 def config(small_config: Config) -> Config:
     """Two epochs of two steps, each saved, with dropout."""
     return changed(small_config, name="run", save_every=1)
-
-
-def write_config(config: Config) -> Path:
-    path = config.runs_dir.parent / f"{config.name}.yaml"
-    path.write_text(yaml.safe_dump(dump_config(config)))
-    return path
-
-
-def be_rank(variables: dict[str, str], arguments: list[str], log: Path, death: int | None) -> None:
-    """Turn a forked process into a rank of `scdnet train`, killed at its step `death`."""
-    os.environ.update(variables)
-    forget_ranks()
-    sys.stderr = log.open("w", buffering=1)
-    if death is not None:
-        count_events(die_at(death), renames=False)
-    run_train(arguments)
-
-
-class Agent:
-    """What torchrun does for two ranks, without new interpreters: one store for all lives."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-        self.num_lives = 0
-
-    def run(self, arguments: Sequence[str], *, death: int | None = None) -> list[tuple[int, str]]:
-        """Run both ranks, the second until its step `death`; return status and stderr of each."""
-        processes = []
-        for rank in range(2):
-            variables = {
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(self.store.port),
-                "TORCHELASTIC_USE_AGENT_STORE": "True",
-                "TORCHELASTIC_RESTART_COUNT": str(self.num_lives),
-                "RANK": str(rank),
-                "WORLD_SIZE": "2",
-                "LOCAL_RANK": str(rank),
-                "LOCAL_WORLD_SIZE": "2",
-            }
-            log = self.folder / f"{rank}.log"
-            own_death = death if rank == 1 else None
-            process = FORKING.Process(
-                target=be_rank, args=(variables, list(arguments), log, own_death), daemon=True
-            )
-            process.start()
-            processes.append((process, log))
-        self.num_lives += 1
-        for process, _ in processes:
-            process.join()
-        return [(process.exitcode, log.read_text()) for process, log in processes]
 
 
 def test_a_job_that_lost_a_rank_resumes_and_ends_as_the_undisturbed_one(
@@ -118,35 +57,6 @@ def test_a_job_that_lost_a_rank_resumes_and_ends_as_the_undisturbed_one(
     message = "written by 2 ranks, resuming with 1: dropout will differ"
     assert message in capfd.readouterr().err
     assert len(read_checkpoint(last).state["random"]) == 1
-
-
-def run_torchrun(
-    config: Config,
-    program: str,
-    *arguments: object,
-    options: Sequence[str] = (),
-    **variables: int,
-) -> tuple[int, str, str]:
-    """Run `torchrun --nproc_per_node=2 OPTIONS PROGRAM -c CONFIG ARGUMENTS`.
-
-    Returns its status, stdout and stderr.
-    """
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-        **{name: str(value) for name, value in variables.items()},
-    }
-    done = subprocess.run(
-        [*launcher, *options, program, "-c", write_config(config), *map(str, arguments)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 @slow

@@ -99,7 +99,8 @@ def test_a_user_chooses_where_ranks_meet():
 @pytest.mark.parametrize(("node", "count"), [("0", "2"), ("2", "2"), ("3", "1")])
 def test_each_machine_has_its_number_of_ranks(node: str, count: str):
     uneven = {"SLURM_STEP_TASKS_PER_NODE": "2(x3),1", "SLURM_STEP_NUM_TASKS": "7"}
-    variables = slurm.torchrun_variables(TASK | uneven | {"SLURM_NODEID": node})
+    first = {"SLURM_NODEID": node, "SLURM_LOCALID": "0"}
+    variables = slurm.torchrun_variables(TASK | uneven | first)
     assert variables["LOCAL_WORLD_SIZE"] == count
 
 
@@ -118,6 +119,9 @@ def test_ports_differ_between_steps_and_jobs_next_to_each_other(restarted: dict[
         ({"SLURM_LOCALID": None}, "SLURM_LOCALID: expected a number .*found nothing; for a"),
         ({"SLURM_STEP_TASKS_PER_NODE": "2(x2"}, r"expected counts such as 2\(x3\),1 .*'2\(x2'"),
         ({"SLURM_NODEID": "2"}, "SLURM_NODEID=2 is out of range for the 2 machines"),
+        ({"SLURM_PROCID": "4"}, "SLURM_PROCID=4 is out of range for the 4 tasks of the step"),
+        ({"SLURM_LOCALID": "2"}, "SLURM_LOCALID=2 is out of range for the 2 tasks there"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2,1"}, "NODE=2,1 are 3 tasks, but .*NUM_TASKS=4; for a"),
         ({"WORLD_SIZE": "2"}, "WORLD_SIZE=2, but the SLURM step has 4 tasks; unset WORLD_SIZE"),
     ],
 )
@@ -125,6 +129,35 @@ def test_variables_that_do_not_fit_end_with_a_line(changes: dict[str, str | None
     environment = {name: text for name, text in (TASK | changes).items() if text is not None}
     with pytest.raises(ScdnetError, match=message):
         slurm.torchrun_variables(environment)
+
+
+OPEN_MPI = {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "4"}
+MPICH = {"PMI_RANK": "1", "PMI_SIZE": "4"}
+
+
+@pytest.mark.parametrize("environment", [{}, BATCH, TASK], ids=["no SLURM", "batch", "task"])
+@pytest.mark.parametrize("mpi", [OPEN_MPI, MPICH], ids=["Open MPI", "MPICH"])
+def test_processes_of_mpirun_are_refused_in_a_line(ranks_of, environment, mpi: dict[str, str]):
+    ranks_of(**environment, **mpi)
+    message = "_SIZE=4: expected ranks that .* found process 1 of 4 of mpirun; for a single process"
+    with pytest.raises(ScdnetError, match=message):
+        distributed.rank_info()
+
+
+@pytest.mark.parametrize(
+    ("environment", "ranks"),
+    [
+        # srun --mpi=pmi2
+        (TASK | {"PMI_RANK": "3", "PMI_SIZE": "4"}, (3, 4)),
+        # mpirun -n 1
+        ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1"}, (0, 1)),
+        # mpirun torchrun, and a user who wants four runs.
+        (OPEN_MPI | {"RANK": "0", "WORLD_SIZE": "1"}, (0, 1)),
+    ],
+)
+def test_variables_of_mpi_that_fit_are_no_error(ranks_of, environment, ranks: tuple[int, int]):
+    ranks_of(**environment)
+    assert distributed.rank_info() == ranks
 
 
 def test_a_task_is_the_rank_that_slurm_numbers(ranks_of):
