@@ -13,6 +13,7 @@ from pathlib import Path
 
 from scdnet.engine.train import start as starting
 
+WAITING = "waiting for the end"
 TRAIN = Path(__file__).parents[2] / "tools" / "train.py"
 
 
@@ -67,6 +68,11 @@ def stop_job() -> None:
     os.kill(os.getppid(), signal.SIGTERM)
 
 
+def announce_wait() -> None:
+    """Tell the test that this process waits to be killed."""
+    print(WAITING, file=sys.stderr, flush=True)
+
+
 def run_train(arguments: list[str]) -> None:
     """Run tools/train.py in this process, and end it."""
     sys.argv = [str(TRAIN), *arguments]
@@ -74,11 +80,14 @@ def run_train(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    # $DIE_AT and $STOP_AT count the steps of a rank in the first life of the job.
+    # $DIE_AT, $STOP_AT and $WAIT_AT count the steps of a rank in the first life of the job.
     if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         if os.environ["RANK"] == "1" and "DIE_AT" in os.environ:
             count_events(die_at(int(os.environ["DIE_AT"])), renames=False)
         if os.environ["RANK"] == "0" and "STOP_AT" in os.environ:
             stop = wait_for_signal_at(int(os.environ["STOP_AT"]), stop_job)
             count_events(stop, renames=False)
+        if "WAIT_AT" in os.environ:
+            wait = wait_for_signal_at(int(os.environ["WAIT_AT"]), announce_wait)
+            count_events(wait, renames=False)
     run_train(sys.argv[1:])
