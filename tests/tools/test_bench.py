@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ import yaml
 
 from scdnet.config import Config
 from scdnet.config_file import dump_config
+from scdnet.raw.convert import convert, find_all
+from scdnet.raw.datasets import missing_names
+from scdnet.raw.ntu import SUFFIX, plan_job
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +28,9 @@ def run_benchmark(name: str, *options: object) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bench_protocols", "bench_uiprmd"])
+@pytest.mark.parametrize(
+    "name", ["bench_load", "bench_memory_growth", "bench_protocols", "bench_uiprmd"]
+)
 def test_a_long_benchmark_describes_itself(name: str):
     assert run_benchmark(name, "--help").startswith(f"usage: {name}.py")
 
@@ -70,3 +77,26 @@ def test_the_conversion_agrees_with_the_reference_implementation(tmp_path: Path)
     run_benchmark("bench_prep", "--recordings", 12, "--files", 4, "--rounds", 1, "--json", path)
     per_file = json.loads(path.read_text())["cpu_ms_per_file"]
     assert per_file["scdnet"] < per_file["reference"]
+
+
+def test_the_large_zip_holds_each_content_under_many_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.syspath_prepend(ROOT / "tools" / "bench")
+    path = tmp_path / "large.zip"
+    import_module("large_zip").write_large_zip(path, num_recordings=20, num_contents=6)
+    with zipfile.ZipFile(path) as archive:
+        contents = [archive.read(member) for member in archive.infolist()]
+        assert archive.testzip() is None
+    assert len(contents) == 20 and len(set(contents)) == 6
+    job = plan_job(find_all([path], (SUFFIX,)), "ntu120", missing_names("ntu120"))
+    assert (len(job.items), job.rejected, job.num_skipped) == (20, [], 0)
+    assert convert(job, tmp_path / "store.h5", num_workers=1) == 0
+
+
+def test_a_part_of_the_large_zip_has_names_of_the_whole(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(ROOT / "tools" / "bench")
+    names = import_module("large_zip").recording_names
+    whole = names(2000)
+    assert len(set(whole)) == 2000 and whole == sorted(whole)
+    assert set(names(500)) < set(whole)
