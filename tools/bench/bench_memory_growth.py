@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 import json
-import signal
 import statistics
 import subprocess
 import sys
@@ -81,7 +80,7 @@ def main() -> None:
     try:
         samples = list(sample_memory(training, seconds))
     finally:
-        training.send_signal(signal.SIGINT)
+        training.terminate()
         training.wait()
     periods = split_periods(samples, seconds)
     if not all(periods):
