@@ -42,6 +42,8 @@ def write_features(path: Path, table: FeatureTable) -> None:
     """Write `table` to a features file."""
     with h5py.File(path, "w", libver=LIBVER) as file:
         write_dataset(file, "features", table.x.numpy())
+        # The texts of attributes come after the features, which need not be read to find them.
+        end_of_features = file.id.get_filesize()
         write_dataset(file, "label", table.label.numpy())
         write_dataset(file, "name", table.name)
         file.create_group("split")
@@ -57,7 +59,7 @@ def write_features(path: Path, table: FeatureTable) -> None:
             skeleton=json.dumps(table.skeleton.to_dict()),
             extraction_settings=json.dumps(table.settings),
         )
-        seal_texts(file, path)
+        seal_texts(file, path, first=end_of_features)
 
 
 def read_features(path: Path) -> FeatureTable:

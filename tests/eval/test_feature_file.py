@@ -1,13 +1,17 @@
 """Features files: read as written, and refused if damaged or of another origin."""
 
 import re
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from scdnet.config import Config
+from scdnet.data.checked_file import HEAP_START
 from scdnet.eval.feature_file import (
     FeatureFileError,
     read_features,
@@ -46,6 +50,27 @@ def test_what_is_read_is_what_was_written(random_table: FeatureTable, path: Path
         "skeleton",
     ):
         assert getattr(read, key) == getattr(table, key)
+
+
+def test_features_are_written_without_a_copy_in_memory(random_table: FeatureTable, tmp_path: Path):
+    path = tmp_path / "f.h5"
+    # 20 MB.
+    wide = replace(
+        random_table, x=torch.rand(len(random_table.x), 5_000_000 // len(random_table.x))
+    )
+    tracemalloc.start()
+    write_features(path, wide)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert path.stat().st_size > 19e6 > 10 * peak
+    assert torch.equal(read_features(path).x, wide.x)
+
+
+def test_all_texts_of_a_features_file_are_sealed(path: Path):
+    with h5py.File(path) as file:
+        blocks = file.attrs["text_blocks"][:, 0].tolist()
+    found = [match.start() for match in re.finditer(HEAP_START, path.read_bytes())]
+    assert found and blocks == found
 
 
 def test_the_origin_of_a_trained_encoder_is_kept(
