@@ -64,22 +64,22 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def measure_fraction(folder: Path, fraction: float) -> None:
+def measure_fraction(root: Path, fraction: float) -> None:
     """Measure all steps on a fraction of the recordings, but for those measured before.
 
-    Rows are appended to ROWS in `folder`. The data, of up to 9 GB, is deleted at the end.
+    Rows are appended to ROWS in `root`. The data, of up to 9 GB, is deleted at the end.
     """
-    directory = folder / f"{fraction:g}"
+    directory = root / f"{fraction:g}"
     directory.mkdir(parents=True, exist_ok=True)
-    done = {row["step"] for row in read_rows(folder / ROWS) if row["fraction"] == fraction}
+    done = {row["step"] for row in read_rows(root / ROWS) if row["fraction"] == fraction}
     if "conversion" not in done:
         write_large_zip(directory / "ntu120.zip", num_recordings=round(fraction * NUM_RECORDINGS))
     for step, arguments in STEPS.items():
         if step in done:
             continue
-        figures = measure(arguments, directory, folder / f"{fraction:g}.log")
+        figures = measure(arguments, directory, root / f"{fraction:g}.log")
         row = {"step": step, "fraction": fraction, **figures, "machine": describe_machine()}
-        with (folder / ROWS).open("a", encoding="utf-8") as file:
+        with (root / ROWS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(f"{fraction:g} {step}: {json.dumps(figures)}", flush=True)
     shutil.rmtree(directory)
@@ -116,13 +116,13 @@ def main() -> None:
     """Measure time and memory of every step on a synthetic dataset of NTU-120's size.
 
     Each step is a process of its own, on one thread if OMP_NUM_THREADS=1 is set. Rows of earlier
-    calls with the same folder are kept, so that the fractions can be measured one by one; the table
+    calls with the same directory are kept, so that the fractions can be measured one by one; the table
     compares the two largest.
     """
     parser = command_parser("", main.__doc__)
     parser.prog = "bench_load.py"
     parser.add_argument(
-        "--folder", type=Path, required=True, help="directory for the data, which is deleted"
+        "--directory", type=Path, required=True, help="for the data, which is deleted, and the rows"
     )
     parser.add_argument(
         "--fraction",
@@ -133,8 +133,8 @@ def main() -> None:
     )
     args = parser.parse_args()
     for fraction in args.fraction:
-        measure_fraction(args.folder, fraction)
-    print(format_rows(read_rows(args.folder / ROWS)))
+        measure_fraction(args.directory, fraction)
+    print(format_rows(read_rows(args.directory / ROWS)))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ NUM_CONTENTS = 2_000
 PAIR_EVERY = 5
 # The demo's recordings have 88 frames on average, those of NTU-120 some 70: the end is cut off.
 KEPT_FRACTION = 0.8
-# With four replications there are enough recordings of two people.
+# Four replications contain enough recordings of two people.
 PLAN = DemoPlan(replications=4)
 
 
@@ -62,7 +62,7 @@ def compress_recordings(num: int) -> list[Content]:
     contents = []
     for number in range(num):
         text = next(pairs if number % PAIR_EVERY == 0 else singles).encode()
-        # Without the header and the checksum of zlib, as a zip has it.
+        # The stream has neither header nor the checksum of zlib, as a zip has it.
         compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         data = compressor.compress(text) + compressor.flush()
         contents.append(Content(data, len(text), zlib.crc32(text)))
