@@ -34,8 +34,8 @@ BELOW = {  # who may import whom, besides the base and its own package
     },
     "data_prep": {"scdnet.__main__"},
     "tools": {
-        "scdnet.__main__", "scdnet.commands", "scdnet.raw", "scdnet.data", "scdnet.models",
-        "scdnet.engine",
+        "scdnet.__main__", "scdnet.commands", "scdnet.raw", "scdnet.synthetic", "scdnet.data",
+        "scdnet.models", "scdnet.engine",
         "scdnet.eval", "scdnet.results", "scdnet.viz", "tests.reference",
     },
 }  # fmt: skip

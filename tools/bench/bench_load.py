@@ -116,8 +116,8 @@ def main() -> None:
     """Measure time and memory of every step on a synthetic dataset of NTU-120's size.
 
     Each step is a process of its own, on one thread if OMP_NUM_THREADS=1 is set. Rows of earlier
-    calls with the same directory are kept, so that the fractions can be measured one by one; the table
-    compares the two largest.
+    calls with the same directory are kept, so that the fractions can be measured one by one; the
+    table compares the two largest.
     """
     parser = command_parser("", main.__doc__)
     parser.prog = "bench_load.py"

@@ -62,7 +62,7 @@ def compress_recordings(num: int) -> list[Content]:
     contents = []
     for number in range(num):
         text = next(pairs if number % PAIR_EVERY == 0 else singles).encode()
-        # The stream has neither header nor the checksum of zlib, as a zip has it.
+        # A stream of a zip has neither the header nor the checksum of zlib.
         compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         data = compressor.compress(text) + compressor.flush()
         contents.append(Content(data, len(text), zlib.crc32(text)))
