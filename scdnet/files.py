@@ -2,18 +2,30 @@
 
 import errno
 import hashlib
+import io
 import lzma
 import os
+import shutil
 import struct
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from scdnet.errors import ScdnetError
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+T = TypeVar("T")
+# Errors of systems that have no room for a file, and why that may be so although bytes are free.
+NO_ROOM = {
+    errno.ENOSPC: "",
+    errno.EDQUOT: ", but not to this user",
+    errno.EFBIG: ", but files of that size are not allowed (ulimit -f)",
+}
+# Ends the names of files that are being written.
+PARTIAL = ".tmp"
 
 # The errors that zipfile, pickle, numpy, h5py and torch raise over damaged bytes.
 # NotImplementedError, raised by zipfile for an unknown compression, is a RuntimeError.
@@ -60,34 +72,178 @@ def name_download_fault(content: bytes) -> str | None:
     return next((fault for mark, fault in DOWNLOAD_FAULTS.items() if start.startswith(mark)), None)
 
 
+class PatientFile(io.FileIO):
+    """A new file that hides its first failed write and drops the later ones; `check` raises it.
+
+    HDF5 crashes the process over a write that fails while it closes a file. Besides, all bytes are
+    counted, so that the error can state how many are needed. `target` is the path that messages
+    name, by default that of the file itself.
+    """
+
+    # The first failure.
+    error: OSError | None = None
+    # The size that the file would have if nothing had failed.
+    num_bytes = 0
+
+    def __init__(self, path: Path, *, target: Path | None = None) -> None:
+        self.path = path
+        self.target = target or path
+        try:
+            super().__init__(path, "w+")
+        except OSError as error:
+            raise unwritable_error(self.target, error, 0) from error
+
+    # FileIO accepts any buffer here; h5py passes a memoryview.
+    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
+        """Write all of `data`, and report so even if it failed."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        self.num_bytes = max(self.num_bytes, self.tell() + size)
+        while len(rest) and self.error is None:
+            written = self.attempt(super().write, rest)
+            rest = rest[written or 0 :]
+        # What comes next belongs after what was dropped.
+        self.seek(len(rest), os.SEEK_CUR)
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Resize the file, and report so even if it failed."""
+        self.attempt(super().truncate, size)
+        return size if size is not None else self.tell()
+
+    def attempt(self, change: Callable[..., T], *arguments: object) -> T | None:
+        """Return `change(*arguments)`; if it or something before it failed, return None."""
+        if self.error is None:
+            try:
+                return change(*arguments)
+            except OSError as error:
+                self.error = error
+        return None
+
+    def check(self) -> None:
+        """Raise ScdnetError if something has failed."""
+        if self.error is not None:
+            raise unwritable_error(self.target, self.error, self.num_bytes) from self.error
+
+
+def unwritable_error(path: Path, error: OSError, num_bytes: int) -> ScdnetError:
+    """Return the error of a file that cannot be written; without room it states `num_bytes`."""
+    text = f"{path}: cannot be written ({error.strerror or error}); nothing was changed"
+    if error.errno in NO_ROOM:
+        free = shutil.disk_usage(path.parent).free
+        text += (
+            f"; at least {num_bytes:,} bytes are needed, {free:,} bytes are free there"
+            f"{NO_ROOM[error.errno]}"
+        )
+    return ScdnetError(text)
+
+
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield `<path>.tmp` to write to; sync it to disk and rename it to `path` at the end.
+def atomic_write(path: Path) -> Iterator[PatientFile]:
+    """Yield `<path>.tmp`, open to write to; sync it to disk and rename it to `path` at the end.
 
     Makes the parent directories. After an error the temporary file is removed and `path` is as it
-    was. Raises ScdnetError if `path` is a directory, its parents cannot be made or the disk is
-    full.
+    was. Raises ScdnetError if `path` is a directory, its parents cannot be made or the system does
+    not take what is written, for example because the disk is full.
     """
     if path.is_dir():
         raise ScdnetError(f"{path}: is a directory, expected the name of a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ScdnetError(
-            f"{path}: cannot create its directory ({error.strerror}: {error.filename})"
-        ) from error
-    partial = path.with_name(path.name + ".tmp")
+        raise _no_directory_error(path, error, error.filename) from error
+    partial = path.with_name(path.name + PARTIAL)
+    file = PatientFile(partial, target=path)
     try:
-        yield partial
-        # Some systems sync only files that are open for writing.
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        yield file
+        file.attempt(os.fsync, file.fileno())
+        file.attempt(file.close)
+        file.attempt(partial.replace, path)
+        file.check()
     except BaseException as error:
-        partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is None:
-            raise ScdnetError(f"{path}: cannot be written ({error.strerror})") from error
+        with suppress(OSError):
+            file.close()
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, Exception):
+            # Whatever was raised in the block follows from the write that failed.
+            file.check()
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to a file by `atomic_write`, in UTF-8."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append lines to a file in UTF-8, all of `text` or nothing, and sync it to disk.
+
+    Makes the file and its parent directories. A last line that a kill left unfinished stays a line
+    of its own. Raises ScdnetError if the system does not take the text, for example because the
+    disk is full.
+    """
+    content = text.encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b", buffering=0) as file:
+            if file.seek(0, os.SEEK_END) > 0:
+                file.seek(-1, os.SEEK_END)
+                content = b"\n" * (file.read(1) != b"\n") + content
+            _append(file.fileno(), content)
+    except OSError as error:
+        raise unwritable_error(path, error, len(content)) from error
+
+
+def _append(descriptor: int, content: bytes) -> None:
+    """Append `content` to an open file. An OSError leaves the file as it was."""
+    rest = memoryview(content)
+    try:
+        while len(rest):
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    except OSError:
+        end = os.lseek(descriptor, 0, os.SEEK_CUR)
+        # Otherwise another process has appended something since.
+        if os.fstat(descriptor).st_size == end:
+            os.ftruncate(descriptor, end - (len(content) - len(rest)))
+        raise
+
+
+def check_writable(*paths: Path) -> None:
+    """Raise ScdnetError unless files can be written at all `paths`; nothing is left there.
+
+    Commands call it before their work. The files and their directories need not exist yet.
+    """
+    for path in paths:
+        try:
+            if path.is_dir():
+                raise ScdnetError(f"{path}: is a directory, expected the name of a file")
+            if path.is_file():
+                path.open("ab").close()
+        except OSError as error:
+            raise unwritable_error(path, error, 1) from error
+        check_directory_of(path)
+
+
+def check_directory_of(path: Path) -> None:
+    """Raise ScdnetError unless `path` can be made in its directory, which need not exist."""
+    folder = path
+    try:
+        folder = next(parent for parent in path.parents if parent.exists())
+        # The file has no name, or only for a moment.
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            # A full disk takes a file, but not a byte.
+            file.write(b"\0")
+    except OSError as error:
+        if folder == path.parent and not isinstance(error, NotADirectoryError):
+            raise unwritable_error(path, error, 1) from error
+        raise _no_directory_error(path, error, folder) from error
+
+
+def _no_directory_error(path: Path, error: OSError, where: str | Path) -> ScdnetError:
+    return ScdnetError(f"{path}: cannot create its directory ({error.strerror}: {where})")
 
 
 def file_sha256(path: Path) -> str:

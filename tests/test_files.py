@@ -8,17 +8,17 @@ from scdnet.files import DOWNLOAD_FAULTS, atomic_write, find_download_fault
 
 
 def write(path: Path, text: str, error: BaseException | None = None) -> None:
-    with atomic_write(path) as partial:
-        partial.write_text(text)
+    with atomic_write(path) as file:
+        file.write(text.encode())
         if error is not None:
             raise error
 
 
 def test_the_file_appears_when_it_is_complete_in_a_folder_that_is_made(tmp_path):
     path = tmp_path / "new" / "deep" / "a.txt"
-    with atomic_write(path) as partial:
-        partial.write_text("new")
-        assert partial == path.with_name("a.txt.tmp") and not path.exists()
+    with atomic_write(path) as file:
+        file.write(b"new")
+        assert file.name == path.with_name("a.txt.tmp") and not path.exists()
     assert path.read_text() == "new" and list(path.parent.iterdir()) == [path]
 
 

@@ -61,6 +61,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.store and not args.render:
         raise ScdnetError("--store is only used with --render; add --render OUT")
+    if args.render:
+        check_picture(args.render)
     return args
 
 
@@ -82,9 +84,8 @@ def check_joints(args: argparse.Namespace, trained: Skeleton) -> None:
     )
 
 
-def check_drawing(out: Path, known: FeatureTable, store: Path) -> None:
-    """Raise ScdnetError if `out` cannot be drawn, or `store` is not that of the features."""
-    check_picture(out)
+def check_drawing(known: FeatureTable, store: Path) -> None:
+    """Raise ScdnetError if `store` is not that of the features."""
     if not store.is_file():
         raise ScdnetError(
             f"{store}: no such file, but the features were extracted from it; "
@@ -163,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_joints(args, classifier.skeleton)
     store = args.store or Path(classifier.known.store)
     if args.render:
-        check_drawing(args.render, classifier.known, store)
+        check_drawing(classifier.known, store)
     prediction = classifier(frames)
     print(format_prediction(args.recording, prediction, classifier.known))
     if args.render:

@@ -7,6 +7,7 @@ from scdnet.cli import command_parser
 from scdnet.commands import knn, prepare_demo, prepare_ntu, train
 from scdnet.commands.evaluation import require_one_store
 from scdnet.config_file import load_config
+from scdnet.engine.run.directory import check_outputs
 
 CONFIG = "demo"
 RAW = "data/demo_raw"
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     args = parser.parse_intermixed_args(argv)
     config = load_config(Path(CONFIG), args.overrides)
     store = str(require_one_store(config, "the demo"))
+    check_outputs(config.run_dir)
     sizes = [f"--{name}={getattr(args, name)}" for name in prepare_demo.SIZES]
     configured = ["-c", CONFIG, *args.overrides]
     compared = [

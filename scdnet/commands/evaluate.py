@@ -1,7 +1,7 @@
 """`scdnet evaluate`: run all evaluation protocols of a config."""
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import torch
 
 from scdnet.commands.evaluation import (
     check_finetuning,
+    check_outputs,
     extract_to_file,
     make_context,
     name_source,
@@ -53,14 +54,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = resolve_device(config.device)
     has_baselines = isinstance(args.source, Path) and not args.no_baselines
     beside = tuple(BASELINES) if has_baselines else ()
-    path = args.features or config.run_dir / "features.h5"
+    configs = split_by_store(config)
+    files = name_features(args.features or config.run_dir / "features.h5", configs)
     work = []
     with process_group(device):
-        for store, own in split_by_store(config).items():
+        check_outputs(config, *(file for file in files.values() if not file.exists()))
+        for store, own in configs.items():
             all_inputs = build_inputs([args.source], own, device, rank_info(), beside=beside)
             inputs = next(all_inputs)
-            file = path if store is None else path.with_name(f"{path.stem}_{store}{path.suffix}")
-            table = read_or_extract(file, inputs, device)
+            table = read_or_extract(files[store], inputs)
             work.append(StoreWork(store, own, inputs, table, all_inputs))
     # Several ranks extract features together; one is enough for the rest.
     if is_main():
@@ -80,12 +82,20 @@ class StoreWork(NamedTuple):
     baselines: Iterator[Inputs]
 
 
-def read_or_extract(path: Path, inputs: Inputs, device: torch.device) -> FeatureTable:
+def name_features(path: Path, stores: Iterable[str | None]) -> dict[str | None, Path]:
+    """Return the features file of each store; there is a single one without a name, or several."""
+    return {
+        store: path if store is None else path.with_name(f"{path.stem}_{store}{path.suffix}")
+        for store in stores
+    }
+
+
+def read_or_extract(path: Path, inputs: Inputs) -> FeatureTable:
     """Return the features of `inputs` from the file at `path`, which is made if it is missing."""
     # An error comes before the work.
     inputs.store.require_labels()
     if not path.exists():
-        return extract_to_file(path, inputs, device)
+        return extract_to_file(path, inputs)
     table = read_features(path)
     check_origin(path, table, inputs)
     return table

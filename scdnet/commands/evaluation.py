@@ -12,13 +12,19 @@ from scdnet.cli import config_parser
 from scdnet.config import Config
 from scdnet.config_file import load_config
 from scdnet.engine.device import resolve_device
-from scdnet.engine.distributed import is_main, process_group, rank_info, require_single_process
+from scdnet.engine.distributed import (
+    is_main,
+    process_group,
+    rank_info,
+    require_single_process,
+    run_on_main,
+)
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import FeatureFileError, read_features, write_features
 from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.inputs import CACHE, Inputs, build_inputs
 from scdnet.eval.protocols import Context
-from scdnet.files import atomic_write
+from scdnet.files import check_writable
 from scdnet.results.record import BASELINES, FINAL_LEVEL, RAW_PCA, Baseline
 from scdnet.results.results_file import RESULTS
 from scdnet.results.tables import format_table
@@ -127,8 +133,9 @@ def evaluate_features(
     # A path that cannot be read is an error before the work is done.
     given = {str(path): read_table(path, config) for path in args.features}
     tables = {store: dict(given) for store in configs}
-    if args.sources:
-        with process_group(device):
+    with process_group(device) if args.sources else nullcontext():
+        check_outputs(config)
+        if args.sources:
             for store, own in configs.items():
                 all_inputs = build_inputs(args.sources, own, device, rank_info())
                 extracted = (extract_labeled(inputs) for inputs in all_inputs)
@@ -167,13 +174,18 @@ def read_table(path: Path, config: Config) -> FeatureTable:
     return table
 
 
-def extract_to_file(path: Path, inputs: Inputs, device: torch.device) -> FeatureTable:
+def check_outputs(config: Config, *files: Path) -> None:
+    """Raise ScdnetError if the results of evaluations, or `files`, cannot be written.
+
+    Called before the work is done, by all ranks; the first one writes.
+    """
+    run_on_main(lambda: check_writable(config.run_dir / RESULTS, *files))
+
+
+def extract_to_file(path: Path, inputs: Inputs) -> FeatureTable:
     """Extract features and write them to a file; several ranks share the work, the first writes."""
-    # A path that cannot be written to is an error before the work is done.
-    with process_group(device), atomic_write(path) if is_main() else nullcontext() as partial:
-        table = inputs.extract()
-        if partial is not None:
-            write_features(partial, table)
+    table = inputs.extract()
+    run_on_main(lambda: write_features(path, table))
     return table
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from scdnet.commands.evaluation import extract_to_file, require_one_store, source_parser
 from scdnet.config_file import load_config
 from scdnet.engine.device import resolve_device
-from scdnet.engine.distributed import is_main, rank_info
+from scdnet.engine.distributed import is_main, process_group, rank_info, run_on_main
 from scdnet.errors import ScdnetError
 from scdnet.eval.inputs import build_inputs
+from scdnet.files import check_writable
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -27,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             "choose another --out"
         )
     device = resolve_device(config.device)
-    (inputs,) = build_inputs([args.source], config, device, rank_info())
-    table = extract_to_file(args.out, inputs, device)
+    with process_group(device):
+        run_on_main(lambda: check_writable(args.out))
+        (inputs,) = build_inputs([args.source], config, device, rank_info())
+        table = extract_to_file(args.out, inputs)
     if is_main():
         print(f"wrote {args.out}: {len(table.x)} x {table.x.shape[1]} float32")

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from scdnet.cli import command_parser
+from scdnet.files import check_writable
 from scdnet.results.fusion import fuse, read_parts
-from scdnet.results.results_file import write_evaluation
+from scdnet.results.results_file import RESULTS, write_evaluation
 from scdnet.results.scores import Scores, topk_metrics
 from scdnet.results.tables import format_table
 
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="the directory to write to; default: that of the first file",
     )
     args = parser.parse_args(argv)
+    first = args.scores[0]
+    run_dir = args.run_dir or first.parent
+    check_writable(run_dir / RESULTS)
     parts = read_parts(args.scores, args.weights)
     fused = fuse(parts)
     rows = {
@@ -44,9 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     rows["sum"] = accuracies(fused)
     record = fused.record
-    first = args.scores[0]
     tag = f"{record.protocol}_{record.stream}_{first.stem.removeprefix('scores_')}"
-    path = write_evaluation(args.run_dir or first.parent, fused, rows["sum"], tag=tag)
+    path = write_evaluation(run_dir, fused, rows["sum"], tag=tag)
     print(format_table(f"{record.dataset} {record.benchmark}, {record.stream}, percent", rows))
     print(f"recorded in {path}")
 

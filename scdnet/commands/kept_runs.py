@@ -16,7 +16,7 @@ from scdnet.engine.logs import log
 from scdnet.engine.run.directory import FREE_TO_CHANGE, METRICS, STORE
 from scdnet.engine.run.lock import locked_file
 from scdnet.errors import ScdnetError
-from scdnet.files import atomic_write
+from scdnet.files import atomic_write, check_writable
 from scdnet.results.kept_lines import (
     KeptBaseline,
     KeptEvaluation,
@@ -59,6 +59,7 @@ class KeptRuns:
 
     def check_writable(self) -> None:
         """Raise an error if nothing can be added to the file; it comes before the work is done."""
+        check_writable(self.path)
         with self._thread_lock, locked_file(self.path):
             pass
 
@@ -97,8 +98,8 @@ class KeptRuns:
             ]
             text = "".join(f"{line.model_dump_json()}\n" for line in (*lines, run))
             is_torn = self._content and not self._content.endswith(b"\n")
-            with atomic_write(self.path) as partial:
-                partial.write_bytes(self._content + b"\n" * bool(is_torn) + text.encode())
+            with atomic_write(self.path) as file:
+                file.write(self._content + b"\n" * bool(is_torn) + text.encode())
             self._load()
         if self.find(config) is None:
             raise ScdnetError(

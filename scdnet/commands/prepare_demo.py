@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from scdnet.cli import command_parser
 from scdnet.errors import ScdnetError
+from scdnet.files import check_directory_of
 from scdnet.raw.convert import positive_int
 from scdnet.raw.worker_pool import default_workers, map_ordered
 from scdnet.synthetic.dataset import SETUPS, SUBJECTS, DemoPlan, write_take
@@ -55,6 +56,9 @@ def check_directory(directory: Path, *, overwrite: bool) -> None:
             f"{directory}: --overwrite replaces only a directory of .skeleton files, "
             f"found {foreign.name}"
         )
+    check_directory_of(directory)
+    if directory.is_dir():
+        check_directory_of(directory / "any")
 
 
 def write_demo(directory: Path, plan: DemoPlan, *, num_workers: int) -> int:
@@ -66,7 +70,12 @@ def write_demo(directory: Path, plan: DemoPlan, *, num_workers: int) -> int:
     takes = list(plan.takes())
     write = partial(write_take, partial_directory, plan=plan)
     written = map_ordered(write, takes, num_workers=num_workers)
-    num_files = sum(tqdm(written, total=len(takes), unit="performance", desc="demo"))
+    try:
+        num_files = sum(tqdm(written, total=len(takes), unit="performance", desc="demo"))
+    except Exception:
+        # It may be what fills the disk.
+        shutil.rmtree(partial_directory, ignore_errors=True)
+        raise
     if directory.exists():
         shutil.rmtree(directory)
     partial_directory.rename(directory)

@@ -25,7 +25,9 @@ from scdnet.config_file import find_config, load_config, merge_layers
 from scdnet.engine.logs import log
 from scdnet.engine.run.directory import CONFIG, check_same_run
 from scdnet.errors import ScdnetError
+from scdnet.files import check_writable
 from scdnet.raw.convert import positive_int
+from scdnet.results.results_file import RESULTS
 from scdnet.results.tables import FORMATS
 
 # Keys of a run that the rows and seeds of its sweep determine.
@@ -141,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     jobs = make_jobs(read_sweep(path), path.stem, args.overrides)
     kept = KeptRuns(args.keep) if args.keep else None
     missing = select_missing(jobs, kept)
+    check_writable(*(path for job in missing for path in (job.run_dir / RESULTS, job.log_path)))
     check_runs(missing)
     succeeded = Runner(args.gpus or [None] * args.jobs, kept).run(missing)
     failed = {job.run_dir for job, is_done in zip(missing, succeeded, strict=True) if not is_done}

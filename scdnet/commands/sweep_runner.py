@@ -17,7 +17,7 @@ from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.logs import log
 from scdnet.errors import ScdnetError
-from scdnet.files import atomic_write
+from scdnet.files import write_text
 from scdnet.raw.worker_pool import usable_cores
 from scdnet.results.results_file import RESULTS
 
@@ -37,6 +37,11 @@ class Job(NamedTuple):
     def run_dir(self) -> Path:
         """Return the directory of the run."""
         return self.config.run_dir
+
+    @property
+    def log_path(self) -> Path:
+        """Return the path of the output of its commands."""
+        return self.run_dir.with_name(f"{self.run_dir.name}.log")
 
     def commands(self) -> list[list[str]]:
         """Return the commands of the job, in order; each one resumes or skips what exists."""
@@ -58,8 +63,7 @@ class Job(NamedTuple):
 
     def mark_done(self) -> None:
         """Record that the job was completed."""
-        with atomic_write(self.run_dir / COMPLETED) as partial:
-            partial.write_text(self._summary(), encoding="utf-8")
+        write_text(self.run_dir / COMPLETED, self._summary())
 
     def _summary(self) -> str:
         return json.dumps(dump_config(self.config))
@@ -126,7 +130,7 @@ class Runner:
         num_threads = max(1, usable_cores() // self._num_devices)
         shared = {"OMP_NUM_THREADS": str(num_threads)} if self._num_devices > 1 else {}
         gpu = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
-        path = job.run_dir.with_name(job.run_dir.name + ".log")
+        path = job.log_path
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             process = subprocess.Popen(

@@ -84,7 +84,7 @@ class SequenceStore:
         try:
             self._check(not path.is_dir(), "a sequence store", "a directory")
             # HDF5 without a cache of chunks reads just the frames asked for, into their place.
-            self._file = h5py.File(path, "r", rdcc_nbytes=0)
+            self._file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
         except FileNotFoundError:
             raise StoreError(
                 f"{path}: no such sequence store; make one with `scdnet prepare`"

@@ -1,10 +1,9 @@
 """Writer of sequence stores (scdnet/data/store.py): a whole file or none."""
 
 import hashlib
-import io
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -42,39 +41,6 @@ NORMALIZATIONS = {
 }
 
 
-class PatientFile(io.FileIO):
-    """A new file that hides its first failed write and drops the later ones.
-
-    HDF5 crashes the process over a write that fails while it closes a file. The user of this class
-    checks `error`, the first failure, instead.
-    """
-
-    error: OSError | None = None
-
-    # FileIO accepts any buffer here; h5py passes a memoryview.
-    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
-        """Write all of `data`, and report so even if it failed."""
-        rest = memoryview(data).cast("B")
-        size = len(rest)
-        while len(rest) and self.error is None:
-            written = self._attempt(super().write, rest)
-            rest = rest[written or 0 :]
-        return size
-
-    def truncate(self, size: int | None = None) -> int:
-        """Resize the file, and report so even if it failed."""
-        self._attempt(super().truncate, size)
-        return size if size is not None else self.tell()
-
-    def _attempt(self, change: Callable[..., int], argument: object) -> int | None:
-        if self.error is None:
-            try:
-                return change(argument)
-            except OSError as error:
-                self.error = error
-        return None
-
-
 class StoreWriter:
     """Writer of a store, sequence by sequence, to `<path>.tmp`, which `finish` renames.
 
@@ -109,7 +75,6 @@ class StoreWriter:
             "class_names": list(class_names),
             "created_by": created_by,
         }
-        self._disk: PatientFile | None = None
         self._rows: list[tuple] = []
         self._offsets = [0]
         # Each sequence has a checksum.
@@ -119,9 +84,7 @@ class StoreWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._partial = stack.enter_context(atomic_write(self.path))
-            with self._writing():
-                self._disk = stack.enter_context(PatientFile(self._partial, "w+"))
+            self._disk = stack.enter_context(atomic_write(self.path))
             with self._writing():
                 # No chunk cache: each part is written as it comes.
                 self._file = h5py.File(self._disk, "w", rdcc_nbytes=0, libver=LIBVER)
@@ -200,7 +163,7 @@ class StoreWriter:
             self._file.attrs.update({**self._attributes, **hashes})
             self._file.flush()
         with self._writing():
-            seal_texts(self._file, self._partial, first=end_of_frames)
+            seal_texts(self._file, self._disk.path, first=end_of_frames)
             self._file.close()
         self._stack.close()
 
@@ -216,19 +179,15 @@ class StoreWriter:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        failure: Exception | None = None
         try:
             yield
         except (OSError, RuntimeError) as error:
             # A RuntimeError if HDF5 misses a part that it believes to have written.
-            failure = error
-        if self._disk is not None and self._disk.error is not None:
-            failure = self._disk.error
-        if failure is not None:
-            reason = getattr(failure, "strerror", None) or failure
+            self._disk.check()
             raise ScdnetError(
-                f"{self.path}: cannot be written ({reason}); nothing was changed"
-            ) from failure
+                f"{self.path}: cannot be written ({error}); nothing was changed"
+            ) from error
+        self._disk.check()
 
     def __exit__(
         self, kind: object, error: BaseException | None, trace: TracebackType | None

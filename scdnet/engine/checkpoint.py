@@ -3,7 +3,6 @@
 import hashlib
 import io
 import pickle
-import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,15 +97,10 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """
     assert state.keys() == CONTENT.keys(), state.keys()
     try:
-        with atomic_write(path) as partial:
-            torch.save({"format": FORMAT, "version": VERSION, **state}, partial)
-    except (OSError, RuntimeError) as error:
-        # torch turns a full disk into a RuntimeError.
-        free = shutil.disk_usage(path.parent).free / 1e9
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"{path}: cannot be written ({reason}); {free:.2f} GB are free there"
-        ) from error
+        with atomic_write(path) as file:
+            torch.save({"format": FORMAT, "version": VERSION, **state}, file)
+    except ScdnetError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -17,8 +17,8 @@ Item = TypeVar("Item")
 def log(text: str) -> None:
     """Write a line to stderr, above a progress bar if there is one; only the first rank does."""
     if is_main():
-        # A closed stderr must not end a training.
-        with suppress(BrokenPipeError):
+        # A closed stderr, or a log on a full disk, must not end a training.
+        with suppress(OSError):
             tqdm.write(text, file=sys.stderr)
 
 

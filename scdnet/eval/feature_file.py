@@ -20,7 +20,7 @@ from scdnet.data.checked_file import (
 )
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_table import FeatureTable
-from scdnet.files import DAMAGED_FILE_ERRORS, find_download_fault
+from scdnet.files import DAMAGED_FILE_ERRORS, atomic_write, find_download_fault
 from scdnet.results.record import EncoderRecord
 from scdnet.skeleton import Skeleton
 
@@ -39,8 +39,8 @@ class FeatureFileError(ScdnetError):
 
 
 def write_features(path: Path, table: FeatureTable) -> None:
-    """Write `table` to a features file."""
-    with h5py.File(path, "w", libver=LIBVER) as file:
+    """Write `table` to a features file, whole or not at all."""
+    with atomic_write(path) as disk, h5py.File(disk, "w", libver=LIBVER) as file:
         write_dataset(file, "features", table.x.numpy())
         # The texts of attributes come after the features, which need not be read to find them.
         end_of_features = file.id.get_filesize()
@@ -59,7 +59,9 @@ def write_features(path: Path, table: FeatureTable) -> None:
             skeleton=json.dumps(table.skeleton.to_dict()),
             extraction_settings=json.dumps(table.settings),
         )
-        seal_texts(file, path, first=end_of_features)
+        file.flush()
+        disk.check()
+        seal_texts(file, disk.path, first=end_of_features)
 
 
 def read_features(path: Path) -> FeatureTable:
@@ -67,7 +69,7 @@ def read_features(path: Path) -> FeatureTable:
     if not path.is_file():
         raise FeatureFileError(f"{path}: no such features file; create it with scdnet extract")
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             table = _read_table(path, file)
     except DAMAGED_FILE_ERRORS as error:
         fault = find_download_fault(path)

@@ -27,7 +27,6 @@ from scdnet.eval.features import (
     raw_settings,
 )
 from scdnet.eval.raw_pca import NUM_BODIES, NUM_FRAMES, SETTINGS, extract_raw_pca
-from scdnet.files import atomic_write
 from scdnet.results.record import FINAL_LEVEL, RAW_PCA, Baseline, EncoderRecord
 from scdnet.streams import ALL_STREAMS
 
@@ -167,8 +166,7 @@ def _cached_features(path: Path, inputs: Inputs, load_joints: Callable[[], Clips
     # Several processes may compute the same features at a time.
     own = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with atomic_write(own) as partial:
-            write_features(partial, table)
+        write_features(own, table)
         own.replace(path)
     except (OSError, ScdnetError) as error:
         log(f"warning: {path}: cannot keep the features of {RAW_PCA} ({error})")

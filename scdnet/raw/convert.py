@@ -17,7 +17,7 @@ from tqdm import tqdm
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
 from scdnet.errors import ScdnetError
-from scdnet.files import atomic_write
+from scdnet.files import atomic_write, check_writable
 from scdnet.raw.datasets import SplitRule
 from scdnet.raw.guess import describe_guess
 from scdnet.raw.raw_files import RawFile, RawFileError, find_archives, find_raw_files
@@ -125,6 +125,7 @@ def check_output(out: Path, *, overwrite: bool) -> None:
         raise ConvertError(f"--out {out}: exists; choose another name or add --overwrite")
     if out.exists() and not is_replaceable(out):
         raise ConvertError(f"--out {out}: exists and is not a sequence store; choose another name")
+    check_writable(out, rejected_path(out))
 
 
 def is_replaceable(out: Path) -> bool:
@@ -258,10 +259,9 @@ def write_rejected(out: Path, rejected: Sequence[Rejection]) -> Iterator[None]:
         "\t".join(str(cell).translate(_ESCAPES) for cell in row) + "\n"
         for row in (Rejection._fields, *sorted(rejected))
     ]
-    with atomic_write(path) as partial_path:
-        partial_path.write_text(
-            "".join(lines), encoding="utf-8", errors="backslashreplace", newline="\n"
-        )
+    with atomic_write(path) as file:
+        file.write("".join(lines).encode(errors="backslashreplace"))
+        file.check()
         yield
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from scdnet.errors import ScdnetError
-from scdnet.files import atomic_write
+from scdnet.files import append_text, write_text
 from scdnet.results.record import EvaluationRecord, Result, hash_settings
 from scdnet.results.scores import (
     Scores,
@@ -27,18 +27,12 @@ RESULTS = "results.jsonl"
 def append_results(run_dir: Path, record: EvaluationRecord, metrics: Mapping[str, float]) -> Path:
     """Append a line for each metric to the run's results.jsonl, and return its path."""
     path = run_dir / RESULTS
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = [
         json.dumps({**record.dump(), "metric": metric, "value": value}) + "\n"
         for metric, value in metrics.items()
     ]
-    # A killed run may have left its last line unfinished.
-    is_torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * is_torn + "".join(lines))
-        # The scores, written next, state that these lines exist.
-        file.flush()
-        os.fsync(file.fileno())
+    # On the disk when it returns: the scores, written next, state that these lines exist.
+    append_text(path, "".join(lines))
     return path
 
 
@@ -91,8 +85,7 @@ def write_evaluation(
     matrix = confusion_matrix(torch.from_numpy(scores.scores), torch.from_numpy(scores.label))
     write_confusion(run_dir / f"confusion_{tag}.tsv", matrix, scores.class_names)
     if len(labeled):
-        with atomic_write(run_dir / f"labeled_{tag}.txt") as partial:
-            partial.write_text("".join(f"{name}\n" for name in labeled), encoding="utf-8")
+        write_text(run_dir / f"labeled_{tag}.txt", "".join(f"{name}\n" for name in labeled))
     write_scores(scores_path, scores)
     return results
 

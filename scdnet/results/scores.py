@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from scdnet.errors import ScdnetError
-from scdnet.files import DAMAGED_FILE_ERRORS, atomic_write
+from scdnet.files import DAMAGED_FILE_ERRORS, atomic_write, write_text
 from scdnet.results.record import EvaluationRecord
 
 TOPS = (1, 5)
@@ -69,14 +69,13 @@ def write_confusion(path: Path, matrix: Tensor, class_names: Sequence[str]) -> N
             accuracy = f"{100 * matrix[c, c].item() / size:.1f}"
             cells = [names[c], size, accuracy, *matrix[c, shown].tolist()]
             lines.append("\t".join(map(str, cells)))
-    with atomic_write(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write a scores file (npz)."""
     texts = {"benchmark": scores.record.benchmark, "record": scores.record.model_dump_json()}
-    with atomic_write(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as file:
         np.savez_compressed(file, **{**scores._asdict(), **texts})
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scdnet.files import PatientFile
 from scdnet.raw.datasets import NTU60_TRAIN_SUBJECTS
 from scdnet.raw.ntu import Body, format_skeleton
 from scdnet.synthetic.actions import ACTIONS
@@ -106,5 +107,7 @@ def write_take(directory: Path, take: Take, plan: DemoPlan) -> int:
     performance = perform_take(take, plan)
     for number in range(1, plan.cameras + 1):
         frames = record_take(performance, take, plan, number=number)
-        (directory / take.file_name(number)).write_text(format_skeleton(frames))
+        with PatientFile(directory / take.file_name(number)) as file:
+            file.write(format_skeleton(frames).encode())
+            file.check()
     return plan.cameras

@@ -129,6 +129,6 @@ def draw_contact_sheet(store: SequenceStore, out: Path) -> int:
         Drawing(str(e.label + 1), store.class_names[e.label], e.frames, store.skeleton)
         for e in examples
     ]
-    with atomic_write(out) as partial:
-        to_image(draw_sheet(drawings)).save(partial, format="png", optimize=True)
+    with atomic_write(out) as file:
+        to_image(draw_sheet(drawings)).save(file, format="png", optimize=True)
     return len(drawings)

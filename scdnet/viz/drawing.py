@@ -10,6 +10,7 @@ import numpy as np
 
 from scdnet.data.store import SequenceStore
 from scdnet.errors import ScdnetError
+from scdnet.files import check_writable
 from scdnet.skeleton import Skeleton
 
 
@@ -26,11 +27,15 @@ class Drawing(NamedTuple):
 
 
 def check_picture(path: Path, suffixes: Collection[str] = (".png", ".gif")) -> None:
-    """Raise ScdnetError if `path` has none of `suffixes`, or matplotlib is not installed."""
+    """Raise ScdnetError if a picture cannot be drawn into the file `path`.
+
+    It needs one of `suffixes`, a directory that takes it, and matplotlib.
+    """
     if find_spec("matplotlib") is None:
         raise ScdnetError("drawing needs matplotlib: pip install scdnet[plot]")
     if path.suffix.lower() not in suffixes:
         raise ScdnetError(f"{path}: expected a name that ends in {' or '.join(suffixes)}")
+    check_writable(path)
 
 
 def find_sequence(store: SequenceStore, name: str) -> int:

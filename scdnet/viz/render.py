@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -132,7 +132,7 @@ def make_grid(
     return FigureCanvasAgg(figure), cells
 
 
-def draw_strips(pictures: Sequence[Projection], cell: np.ndarray, out: Path) -> None:
+def draw_strips(pictures: Sequence[Projection], cell: np.ndarray, out: IO[bytes]) -> None:
     """Draw a row of poses, each in a `cell` (2,), for each sequence; time from left to right."""
     size = cell * (NUM_POSES, 1)
     columns = 1 if len(pictures) <= 6 else 2
@@ -148,7 +148,7 @@ def draw_strips(pictures: Sequence[Projection], cell: np.ndarray, out: Path) -> 
     to_image(canvas).save(out, format="png", optimize=True)
 
 
-def draw_animation(pictures: Sequence[Projection], cell: np.ndarray, out: Path) -> None:
+def draw_animation(pictures: Sequence[Projection], cell: np.ndarray, out: IO[bytes]) -> None:
     """Draw all sequences in motion, each in a `cell` (2,); the shorter ones are repeated."""
     # No more than four stand beside each other.
     rows = -(-len(pictures) // 4)
@@ -192,5 +192,5 @@ def render(drawings: Sequence[Drawing], out: Path) -> None:
     pictures = [project(drawing) for drawing in drawings]
     # All fit into a cell of this width and height, in meters.
     cell = np.max([picture.high - picture.low for picture in pictures], axis=0)
-    with atomic_write(out) as partial:
-        draw(pictures, cell, partial)
+    with atomic_write(out) as file:
+        draw(pictures, cell, file)

@@ -42,11 +42,10 @@ def draw_skeleton(skeleton: Skeleton, pose: np.ndarray, out: Path) -> None:
         center[:, 0], center[:, 1], s=70, facecolors="none", edgecolors=TITLE_COLOR, zorder=4
     )
     _draw_names(axes, skeleton, points, colors)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(out) as partial:
+    with atomic_write(out) as file:
         # The same skeleton gives the same file if it has no date and its ids are fixed.
         metadata = {"Date": None} if out.suffix.lower() == ".svg" else None
-        canvas.figure.savefig(partial, format=out.suffix[1:].lower(), metadata=metadata)
+        canvas.figure.savefig(file, format=out.suffix[1:].lower(), metadata=metadata)
 
 
 def front_pose(store: SequenceStore) -> np.ndarray:

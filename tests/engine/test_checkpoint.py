@@ -13,6 +13,7 @@ from scdnet.files import DOWNLOAD_FAULTS, file_sha256
 from scdnet.models.objective import Objective
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import KINECT_V1_20, NTU_25, SKELETONS
+from tests.faults import largest_file
 from tests.stores import CRANE
 
 INPUT_NORM = "query.encoder.temporal_stem.input_norm.weight"
@@ -49,18 +50,20 @@ def test_encoder_comes_back_with_its_sizes_and_weights(saved: Path):
         assert torch.equal(value, weights[f"query.encoder.{name}"])
 
 
-def test_a_write_that_fails_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_write_that_fails_leaves_the_old_file_and_states_the_bytes_needed(saved: Path):
+    state = {key: read_checkpoint(saved).state[key] for key in CONTENT}
+    save_checkpoint(saved, state)
     before = saved.read_bytes()
-
-    def fill_disk(state: dict, path: Path) -> None:
-        path.write_bytes(b"half")
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(torch, "save", fill_disk)
-    with pytest.raises(
-        CheckpointError, match=r"some\.pt: cannot be written \(No space left.*GB are free there"
-    ):
-        save_checkpoint(saved, dict.fromkeys(CONTENT))
+    message = (
+        r"some\.pt: cannot be written \(File too large\); nothing was changed; "
+        rf"at least {len(before):,} bytes are needed, [\d,]+ bytes are free there, but "
+    )
+    for missing in (1, len(before) // 2, len(before)):
+        with (
+            largest_file(len(before) - missing),
+            pytest.raises(CheckpointError, match=message),
+        ):
+            save_checkpoint(saved, state)
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir() if path.suffix == ".tmp"] == []
 

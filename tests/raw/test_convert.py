@@ -1,12 +1,12 @@
 import argparse
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scdnet.data.store import SkeletonSequence, open_sequences
 from scdnet.data.store_writer import StoreWriter
+from scdnet.errors import ScdnetError
 from scdnet.raw.convert import (
     ConvertError,
     Job,
@@ -22,6 +22,7 @@ from scdnet.raw.convert import (
 from scdnet.raw.raw_files import RawFile, RawFileError
 from scdnet.raw.worker_pool import WorkerError
 from scdnet.skeletons import NTU_25
+from tests.faults import largest_file
 
 FRAMES = np.ones((2, 2, 25, 3), dtype=np.float32)
 
@@ -136,17 +137,13 @@ def test_a_run_that_ends_while_the_store_is_finished_leaves_the_old_list_with_th
     assert sorted(path.name for path in tmp_path.iterdir()) == ["store.h5", "store.h5.rejected.tsv"]
 
 
-def test_a_list_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypatch):
-    def fill_the_disk(path, *_, **__):
-        path.touch()
-        raise OSError("no space")
-
+def test_a_list_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
     with write_rejected(tmp_path / "store.h5", [Rejection("a", 1, "b")]):
         pass
     before = (tmp_path / "store.h5.rejected.tsv").read_bytes()
-    monkeypatch.setattr(Path, "write_text", fill_the_disk)
     with (
-        pytest.raises(OSError, match="no space"),
+        largest_file(10),
+        pytest.raises(ScdnetError, match=r"rejected\.tsv: cannot be written \(File too large\)"),
         write_rejected(tmp_path / "store.h5", [Rejection("c", 1, "d")]),
     ):
         pytest.fail("the store must not be finished")

@@ -9,6 +9,7 @@ from scdnet.skeleton import Skeleton
 from scdnet.skeletons import NTU_25, SKELETONS
 from scdnet.viz.drawing import Drawing
 from scdnet.viz.render import COLORS, bone_colors, project, render
+from tests.faults import largest_file
 
 PLANAR = [skeleton for skeleton in SKELETONS.values() if skeleton.dims == 2]
 
@@ -101,15 +102,10 @@ def test_sides_differ_in_color_and_mirror_each_other():
 
 
 @pytest.mark.parametrize("suffix", [".png", ".gif", ".PNG"])
-def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypatch, suffix):
-    def fill_the_disk(image, path, **_):
-        path.write_bytes(b"half")
-        raise OSError("no space")
-
+def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path, suffix):
     out = tmp_path / f"x{suffix}"
     out.write_bytes(b"the earlier one")
-    monkeypatch.setattr(Image.Image, "save", fill_the_disk)
-    with pytest.raises(OSError, match="no space"):
+    with largest_file(100), pytest.raises(ScdnetError, match=r"cannot be written \(File too large"):
         render([Drawing("a", "bow", upright_bodies(1), NTU_25)], out)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"the earlier one"]
 

@@ -15,13 +15,15 @@ from scdnet.engine.logs import log
 from scdnet.engine.run.checkpoints import find_checkpoints
 from scdnet.engine.run.lock import LOCK
 from scdnet.errors import ScdnetError
-from scdnet.files import atomic_write
+from scdnet.files import check_writable, write_text
 
 CONFIG = "config.yaml"
 # The hash of the content of each store, for a run that has no checkpoint yet.
 STORE = "store.sha256"
 # The metrics of the training, a line for each epoch.
 METRICS = "metrics.jsonl"
+# The directory of TensorBoard's files.
+BOARD = "tensorboard"
 # Names of what evaluations of baselines leave in the directory before the training.
 MAY_COME_FIRST = (
     LOCK,
@@ -33,7 +35,7 @@ MAY_COME_FIRST = (
     "*.tmp",
 )
 # Names of what a run has before its first checkpoint.
-OF_A_START = (CONFIG, STORE, METRICS, "tensorboard")
+OF_A_START = (CONFIG, STORE, METRICS, BOARD)
 # Keys that a resumed run may change, and sections that training does not read.
 FREE_TO_CHANGE = {
     "runs_dir",
@@ -56,6 +58,11 @@ EVALUATION = ("linear.", "finetune.")
 
 class RunDirError(ScdnetError):
     """The run directory cannot be used as asked."""
+
+
+def check_outputs(folder: Path) -> None:
+    """Raise ScdnetError if a training cannot write to the directory of its run, `folder`."""
+    check_writable(folder / METRICS, folder / BOARD / "events")
 
 
 def check_run_dir(config: Config, *, resume: bool, overwrite: bool) -> bool:
@@ -165,11 +172,9 @@ def prepare_run_dir(
         if name.endswith(".tmp"):
             _remove(folder / name)
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / CONFIG) as partial:
-        partial.write_text(yaml.safe_dump(dump_config(config), sort_keys=False), encoding="utf-8")
+    write_text(folder / CONFIG, yaml.safe_dump(dump_config(config), sort_keys=False))
     # The config comes first: the hash alone would not make the directory that of a run.
-    with atomic_write(folder / STORE) as partial:
-        partial.write_text(f"{store_sha256}\n", encoding="utf-8")
+    write_text(folder / STORE, f"{store_sha256}\n")
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -23,6 +23,7 @@ from scdnet.engine.distributed import process_group, rank_info, run_on_main
 from scdnet.engine.logs import log
 from scdnet.engine.run.checkpoints import LAST, RunCheckpoints, progress_of
 from scdnet.engine.run.directory import (
+    check_outputs,
     check_resumable,
     check_run_dir,
     check_same_stores,
@@ -74,6 +75,7 @@ def pretrain(
     device = resolve_device(config.device)
     ranks = rank_info()
     with process_group(device), ExitStack() as stack:
+        run_on_main(lambda: check_outputs(config.run_dir))
         run_on_main(lambda: stack.enter_context(locked(config.run_dir)))
         resuming = run_on_main(lambda: check_run_dir(config, resume=resume, overwrite=overwrite))
         clips = open_mixture(config.data, config.stream, device, ranks=ranks)

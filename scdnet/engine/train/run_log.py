@@ -10,10 +10,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from scdnet.engine.distributed import is_main
 from scdnet.engine.logs import Metrics, log, progress_bar
-from scdnet.engine.run.directory import METRICS
+from scdnet.engine.run.directory import BOARD, METRICS
 from scdnet.engine.train.plan import Plan
-from scdnet.errors import ScdnetError
-from scdnet.files import atomic_write
+from scdnet.files import append_text, unwritable_error, write_text
 
 # The metrics that are shown on the terminal; the files contain all of them.
 SHOWN = ("loss", "lr", "clips_per_second", "knn@1")
@@ -34,7 +33,7 @@ class RunLog:
             self._path = run_dir / METRICS
             last = plan.number(last_line)
             _keep_lines_until(self._path, plan.unit, last)
-            self._board = SummaryWriter(run_dir / "tensorboard", purge_step=last + 1)
+            self._board = SummaryWriter(run_dir / BOARD, purge_step=last + 1)
 
     def __enter__(self) -> Self:
         return self
@@ -63,13 +62,13 @@ class RunLog:
         if not self._writes:
             return
         number = self._plan.number(step)
+        append_text(self._path, json.dumps({self._plan.unit: number, **metrics}) + "\n")
         try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({self._plan.unit: number, **metrics}) + "\n")
-        except OSError as problem:
-            raise ScdnetError(f"{self._path}: cannot be written ({problem.strerror})") from problem
-        for name, value in metrics.items():
-            self._board.add_scalar(name, value, number)
+            for name, value in metrics.items():
+                self._board.add_scalar(name, value, number)
+        except OSError as error:
+            # A thread writes later, so the number of bytes is not known.
+            raise unwritable_error(Path(self._board.log_dir), error, 1) from error
         shown = {name: f"{value:.4g}" for name, value in metrics.items() if name in SHOWN}
         self._bar.set_postfix(shown)
         if show:
@@ -93,5 +92,4 @@ def _keep_lines_until(path: Path, unit: str, last: int) -> None:
         for line, number in zip(lines, numbers, strict=True)
         if number is not None and number <= last
     ]
-    with atomic_write(path) as partial:
-        partial.write_text("".join(kept), encoding="utf-8")
+    write_text(path, "".join(kept))

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from scdnet.files import PatientFile
 from scdnet.raw.raw_files import RawFileError
 
 # Bytes that are copied at a time.
@@ -45,10 +46,11 @@ class Scratch:
         print(f"Unpacking {where}: {size} in a temporary file beside {self._out}", flush=True)
         path = folder / f"{self._num_files}{Path(where).suffix}"
         self._num_files += 1
-        with path.open("wb") as file:
+        with PatientFile(path) as file:
             left = num_bytes
             while left and (block := member.read(min(BLOCK_BYTES, left))):
                 file.write(block)
+                file.check()
                 left -= len(block)
         # This read compares the sum of all bytes to that in the archive.
         if left or member.read(1):
