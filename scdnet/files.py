@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from scdnet.errors import ScdnetError
 
@@ -94,7 +94,7 @@ class PatientFile(io.FileIO):
             raise unwritable_error(self.target, error, 0) from error
 
     # FileIO accepts any buffer here; h5py passes a memoryview.
-    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
+    def write(self, data: Any) -> int:
         """Write all of `data`, and report so even if it failed."""
         rest = memoryview(data).cast("B")
         size = len(rest)

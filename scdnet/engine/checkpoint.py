@@ -42,6 +42,8 @@ CONTENT = {
     # A dict of states for each rank.
     "random": list,
 }
+# Bytes of a checkpoint that are written at a time.
+BUFFER_BYTES = 2**16
 # Entries of a file without an encoder that are named.
 MAX_NAMES = 3
 # The part of the model that evaluations use.
@@ -98,7 +100,10 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     assert state.keys() == CONTENT.keys(), state.keys()
     try:
         with atomic_write(path) as file:
-            torch.save({"format": FORMAT, "version": VERSION, **state}, file)
+            # torch writes thousands of small pieces.
+            buffer = io.BufferedWriter(file, BUFFER_BYTES)
+            torch.save({"format": FORMAT, "version": VERSION, **state}, buffer)
+            buffer.detach()
     except ScdnetError as error:
         raise CheckpointError(str(error)) from error
 

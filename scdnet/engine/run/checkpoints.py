@@ -48,8 +48,11 @@ def _count_unlogged(state: dict[str, Any]) -> int:
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
-    """List what a run in `folder` could resume from, newest first; the best comes last."""
-    candidates = [folder / LAST, *_find_earlier(folder), folder / BEST]
+    """List what a run in `folder` could resume from, newest first; the best comes last.
+
+    A kill during the first save can leave nothing but the file that would have become last.pt.
+    """
+    candidates = [folder / LAST, *_find_earlier(folder), folder / NEXT, folder / BEST]
     return [path for path in candidates if path.is_file()]
 
 
@@ -93,9 +96,12 @@ class RunCheckpoints:
                 raise CheckpointError(
                     f"{path}: cannot resume from it, it was not written by this program"
                 )
+            if path.name == NEXT and len(self._damaged) == 0:
+                # A kill came between the two steps of the first save.
+                path = path.replace(self._folder / LAST)
             self._whole = (path, progress_of(checkpoint.state))
             self._num_unlogged = _count_unlogged(checkpoint.state)
-            return checkpoint
+            return checkpoint._replace(path=path)
         names = ", ".join(path.name for path in paths)
         raise CheckpointError(
             f"{self._folder}: cannot resume, none of {names} can be read; "

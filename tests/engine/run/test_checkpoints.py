@@ -243,3 +243,15 @@ def test_a_damaged_checkpoint_is_renamed_not_removed(tmp_path: Path):
     checkpoints.save(state_at(3))
     assert (tmp_path / "last.pt.damaged").read_bytes() == torn
     assert progress_in(tmp_path) == [(3, 0), (1, 0)]
+
+
+def test_a_kill_between_the_two_steps_of_the_first_save_loses_nothing(finished: Config):
+    whole = finished.run_dir / "last.pt"
+    config = changed(finished, runs_dir=finished.runs_dir / "killed", optim={"epochs": 3})
+    config.run_dir.mkdir(parents=True)
+    for name in ("config.yaml", "store.sha256", "metrics.jsonl"):
+        shutil.copy(finished.run_dir / name, config.run_dir)
+    shutil.copy(whole, config.run_dir / "next.pt")
+    pretrain(config, resume=True)
+    assert names_in(config.run_dir) == ["last.pt", "epoch_0002.pt"]
+    assert_same_state(config.run_dir / "epoch_0002.pt", whole)
