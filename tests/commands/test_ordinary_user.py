@@ -1,0 +1,357 @@
+"""Commands of an ordinary user, to whom the system refuses things.
+
+Root, too, can run the tests: the commands run without what the system allows root only.
+"""
+
+import importlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from scdnet.__main__ import COMMANDS
+from scdnet.commands import knn
+from scdnet.config import Config
+from scdnet.config_file import dump_config
+from scdnet.data.store import open_sequences
+from scdnet.engine.train.pretrain import pretrain
+from scdnet.raw.ntu import Body, format_skeleton
+from scdnet.viz import contact_sheet
+from tests.conftest import make_small_config, write_synthetic_store
+from tests.engine.runs import changed
+from tests.faults import (
+    Done,
+    assert_one_line,
+    fill,
+    largest_file,
+    run_as_user,
+    small_disk,
+)
+
+pytestmark = pytest.mark.end_to_end
+RECORDING = "S001C001P001R001A001.skeleton"
+CONFIGURED = ("-c", "small.yaml")
+CHECKPOINT = ("--checkpoint", "runs/small/last.pt")
+NOWHERE = "closed/new"
+
+
+class Writer(NamedTuple):
+    """How a command is told to write to a folder, and the first of its work."""
+
+    # {out} is that folder.
+    arguments: str
+    # What the message names, below that folder.
+    named: str
+    # Functions that do some of the work.
+    work: tuple[str, ...]
+
+
+EVALUATION = "-c small.yaml --checkpoint runs/small/last.pt runs_dir={out}"
+INPUTS = ("scdnet.eval.inputs.read_store_table",)
+# The commands that write, by verb, which may be followed by a remark.
+WRITERS = {
+    "train": Writer(
+        "-c small.yaml runs_dir={out}",
+        "small/metrics.jsonl",
+        ("scdnet.engine.train.pretrain.open_mixture",),
+    ),
+    "evaluate": Writer(EVALUATION, "small/results.jsonl", INPUTS),
+    "evaluate, features elsewhere": Writer(
+        "-c small.yaml --checkpoint runs/small/last.pt --features {out}/f.h5", "f.h5", INPUTS
+    ),
+    "knn": Writer(EVALUATION, "small/results.jsonl", INPUTS),
+    "knn, of features": Writer(
+        "-c small.yaml --features features.h5 runs_dir={out}",
+        "small/results.jsonl",
+        ("scdnet.eval.protocols.retrieve",),
+    ),
+    "linear": Writer(EVALUATION, "small/results.jsonl", INPUTS),
+    "finetune": Writer(EVALUATION, "small/results.jsonl", INPUTS),
+    "extract": Writer(
+        "-c small.yaml --checkpoint runs/small/last.pt --out {out}/f.h5", "f.h5", INPUTS
+    ),
+    "fuse": Writer(
+        "scores.npz scores.npz --run-dir {out}",
+        "results.jsonl",
+        ("scdnet.commands.fuse.read_parts",),
+    ),
+    # The directory of its runs is runs/<name of the file>.
+    "sweep": Writer(
+        "closed.yaml --keep kept.jsonl",
+        "all_seed0/results.jsonl",
+        ("scdnet.commands.sweep.Runner",),
+    ),
+    "sweep, keeps its runs": Writer(
+        "open.yaml --keep {out}/kept.jsonl", "kept.jsonl", ("scdnet.commands.sweep.Runner",)
+    ),
+    "prepare ntu": Writer(
+        "--dataset ntu60 --raw raw --out {out}/a.h5",
+        "a.h5",
+        ("scdnet.commands.prepare_ntu.find_all",),
+    ),
+    "prepare pku": Writer(
+        "--dataset pku1 --raw raw --out {out}/a.h5",
+        "a.h5",
+        ("scdnet.commands.prepare_pku.find_all",),
+    ),
+    "prepare custom": Writer(
+        "--raw raw --out {out}/a.h5 --layout ntu25 --unit m --up y",
+        "a.h5",
+        ("scdnet.commands.prepare_custom.find_all",),
+    ),
+    "prepare import": Writer(
+        "--format pyskl --raw raw --out {out}/a.h5",
+        "a.h5",
+        ("scdnet.commands.prepare_import.open_format",),
+    ),
+    "prepare demo": Writer(
+        "--out {out}/raw --workers 1", "raw", ("scdnet.synthetic.dataset.perform_take",)
+    ),
+    "demo": Writer(
+        "runs_dir={out}", "demo/metrics.jsonl", ("scdnet.synthetic.dataset.perform_take",)
+    ),
+    "inspect": Writer(
+        "synthetic.h5 --contact-sheet {out}/a.png",
+        "a.png",
+        # Imported here once, before processes fork.
+        (f"{contact_sheet.__name__}.draw_contact_sheet",),
+    ),
+    "classify": Writer(
+        f"raw/{RECORDING} --checkpoint runs/small/last.pt --features features.h5 "
+        "--render {out}/a.png",
+        "a.png",
+        ("scdnet.commands.classify.read_recording",),
+    ),
+}
+# These print.
+READERS = {"doctor", "results"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store, a run with features and scores, recordings, and folders without write access."""
+    folder = tmp_path_factory.mktemp("place")
+    store = write_synthetic_store(folder / "synthetic.h5")
+    config = make_small_config(store, folder / "runs")
+    config = changed(config, optim={"epochs": 1})
+    (folder / "small.yaml").write_text(yaml.safe_dump(dump_config(config)))
+    pretrain(config)
+    write_features_and_scores(folder, config)
+    write_raw(folder / "raw")
+    for name in ("closed", "open"):
+        (folder / "runs" / name).mkdir()
+        write_sweep(folder / f"{name}.yaml")
+    (folder / "closed").mkdir()
+    closed = (folder / "closed", folder / "runs" / "closed")
+    for path in closed:
+        path.chmod(0o555)
+    yield folder
+    for path in closed:
+        path.chmod(0o755)
+
+
+def write_features_and_scores(folder: Path, config: Config) -> None:
+    arguments = ["-c", str(folder / "small.yaml"), "--checkpoint", str(config.run_dir / "last.pt")]
+    extract = importlib.import_module("scdnet.commands.extract")
+    extract.main([*arguments, "--out", str(folder / "features.h5")])
+    knn.main(arguments)
+    (scores,) = config.run_dir.glob("scores_*.npz")
+    scores.rename(folder / "scores.npz")
+
+
+def write_raw(folder: Path) -> None:
+    folder.mkdir()
+    with open_sequences(folder.parent / "synthetic.h5") as store:
+        frames = store[0].frames[:, 0]
+    text = format_skeleton([[Body(0, joints)] for joints in frames])
+    (folder / RECORDING).write_text(text)
+
+
+def write_sweep(path: Path) -> None:
+    path.write_text(yaml.safe_dump({"config": "small.yaml", "seeds": [0], "rows": {"all": []}}))
+
+
+def be_idle(work: tuple[str, ...]) -> Callable[[], None]:
+    """Return an action that lets functions, given by their names, only report that they run."""
+
+    def report(*_: object, **__: object) -> None:
+        raise RuntimeError("the work has begun")
+
+    def act() -> None:
+        for name in work:
+            module, _, function = name.rpartition(".")
+            assert hasattr(importlib.import_module(module), function)
+            setattr(importlib.import_module(module), function, report)
+
+    return act
+
+
+def run_writer(place: Path, name: str, out: Path, *more: str) -> Done:
+    writer = WRITERS[name]
+    verb = name.partition(",")[0]
+    arguments = writer.arguments.format(out=out).split()
+    return run_as_user(place, *verb.split(), *arguments, *more, act=be_idle(writer.work))
+
+
+def test_every_command_is_known_to_write_or_not():
+    assert {name.partition(",")[0] for name in WRITERS} | READERS == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_folder_that_cannot_be_written_is_named_before_the_work(place: Path, name: str):
+    before = set(place.rglob("*"))
+    done = run_writer(place, name, place / "closed" / "new")
+    named = WRITERS[name].named
+    if name == "sweep":
+        assert_one_line(done, f"runs/closed/{named}: cannot create its directory (Permission deni")
+    else:
+        assert_one_line(done, f"{place / NOWHERE / named}: cannot create its directory (Permission")
+    assert done.out == ""
+    assert "the work has begun" not in done.err
+    assert set(place.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if name != "sweep"])
+def test_the_work_begins_where_the_folder_can_be_written(place: Path, name: str):
+    """What the test before relies on."""
+    done = run_writer(place, name, place / "open")
+    assert "the work has begun" in done.err, done
+
+
+# Files that exist and must not be changed, by a command that would add to them or replace them.
+EXISTING = {
+    "train": "small/metrics.jsonl",
+    "evaluate": "small/results.jsonl",
+    "knn": "small/results.jsonl",
+    "fuse": "results.jsonl",
+    "extract": "f.h5",
+    "sweep, keeps its runs": "kept.jsonl",
+    "prepare demo": "raw/any.skeleton",
+    "inspect": "a.png",
+}
+
+
+@pytest.mark.parametrize("name", EXISTING)
+def test_a_file_that_cannot_be_written_is_named_before_the_work(
+    place: Path, tmp_path: Path, name: str
+):
+    path = tmp_path / EXISTING[name]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    is_folder = name == "prepare demo"
+    closed = path.parent if is_folder else path
+    closed.chmod(0o555 if is_folder else 0o444)
+    try:
+        arguments = ("--overwrite",) if is_folder else ()
+        done = run_writer(place, name, tmp_path, *arguments)
+    finally:
+        closed.chmod(0o755)
+    assert_one_line(done, str(closed), "cannot be written (Permission denied); nothing was changed")
+    assert path.read_text() == ""
+
+
+# Arguments, and the file that cannot be read.
+READINGS = {
+    "train": (*CONFIGURED, "runs_dir=open"),
+    "knn": (*CONFIGURED, *CHECKPOINT, "runs_dir=open"),
+    "inspect": ("synthetic.h5",),
+    "doctor": CONFIGURED,
+}
+UNREADABLE = (
+    ("train", "synthetic.h5", (*CONFIGURED, "runs_dir=open")),
+    ("extract", "synthetic.h5", (*CONFIGURED, *CHECKPOINT, "--out", "f.h5")),
+    ("inspect", "synthetic.h5", ("synthetic.h5",)),
+    ("train", "small.yaml", CONFIGURED),
+    ("knn", "runs/small/last.pt", (*CONFIGURED, *CHECKPOINT, "runs_dir=open")),
+    ("train", "runs/small/last.pt", (*CONFIGURED, "--resume", "optim.epochs=2")),
+    ("linear", "features.h5", (*CONFIGURED, "--features", "features.h5", "runs_dir=open")),
+    ("fuse", "scores.npz", ("scores.npz", "scores.npz", "--run-dir", "open")),
+    ("results", "runs/small/results.jsonl", ("runs/small",)),
+    ("sweep", "open.yaml", ("open.yaml",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "arguments"), UNREADABLE, ids=[f"{verb}-{name}" for verb, name, _ in UNREADABLE]
+)
+def test_a_file_that_cannot_be_read_is_one_line(
+    place: Path, verb: str, name: str, arguments: tuple[str, ...]
+):
+    path = place / name
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        done = run_as_user(place, verb, *arguments)
+    finally:
+        path.chmod(mode)
+    assert_one_line(done, name, "Permission denied")
+    assert done.err.count("error") == 1
+
+
+def test_the_doctor_names_a_store_that_cannot_be_read(place: Path):
+    path = place / "synthetic.h5"
+    path.chmod(0)
+    try:
+        done = run_as_user(place, "doctor", *CONFIGURED)
+    finally:
+        path.chmod(0o644)
+    assert done.status == 1
+    assert f"{path}" in done.out
+    assert "Permission denied" in done.out
+
+
+class Written(NamedTuple):
+    """A file that a command writes, and the function that writes it."""
+
+    arguments: str
+    # Where the command finds what it writes to; {out} is a folder of the test.
+    path: str
+    function: str
+    # What the message names, if the file is written under another name first.
+    named: str = ""
+
+
+WRITTEN = {
+    "prepare ntu": Written(
+        "--dataset ntu60 --raw raw --out {out}/a.h5 --overwrite --workers 1",
+        "a.h5",
+        "scdnet.data.store_writer.StoreWriter.append",
+    ),
+    "extract": Written(
+        "-c small.yaml --checkpoint runs/small/last.pt --out {out}/f.h5",
+        "f.h5",
+        "scdnet.commands.evaluation.write_features",
+    ),
+    "train, checkpoint": Written(
+        "-c small.yaml runs_dir={out} --resume optim.epochs=2",
+        "small/last.pt",
+        "scdnet.engine.run.checkpoints.save_checkpoint",
+        "small/next.pt",
+    ),
+    "train, metrics": Written(
+        "-c small.yaml runs_dir={out} --resume optim.epochs=2",
+        "small/metrics.jsonl",
+        "scdnet.engine.train.run_log.append_text",
+    ),
+    "knn, results": Written(
+        "-c small.yaml --features features.h5 runs_dir={out}",
+        "small/results.jsonl",
+        "scdnet.results.results_file.append_text",
+    ),
+    "knn, confusion": Written(
+        "-c small.yaml --features features.h5 runs_dir={out}",
+        "small/confusion_knn_xsub_joint_epoch1.tsv",
+        "scdnet.results.scores.write_text",
+    ),
+    "inspect": Written(
+        "synthetic.h5 --contact-sheet {out}/a.png",
+        "a.png",
+        f"{contact_sheet.__name__}.draw_sheet",
+    ),
+    "sweep": Written(
+        "open.yaml --keep {out}/kept.jsonl", "kept.jsonl", "scdnet.commands.kept_runs.atomic_write"
+    ),
+}
