@@ -98,7 +98,7 @@ def _end(error: Exception) -> NoReturn:
         # A command that knows which key to lower has said so itself.
         text = describe_out_of_memory(error, "lower the batch size or the number of workers")
     else:
-        text = " ".join(str(error).split())
+        text = " ".join(_describe(error).split())
     is_users = isinstance(error, ScdnetError | OSError) or is_out_of_memory(error)
     is_explained = is_users and "--debug" not in sys.argv
     if is_explained:
@@ -112,6 +112,13 @@ def _end(error: Exception) -> NoReturn:
         sys.exit(status)
     sys.stdout.flush()
     os._exit(status)
+
+
+def _describe(error: Exception) -> str:
+    """Return what an error tells; of a file that the system refuses, its name comes first."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _is_closed(stream: TextIO) -> bool:

@@ -130,7 +130,7 @@ def unwritable_error(path: Path, error: OSError, num_bytes: int) -> ScdnetError:
     """Return the error of a file that cannot be written; without room it states `num_bytes`."""
     text = f"{path}: cannot be written ({error.strerror or error}); nothing was changed"
     if error.errno in NO_ROOM:
-        free = shutil.disk_usage(path.parent).free
+        free = shutil.disk_usage(_existing_parent(path)).free
         text += (
             f"; at least {num_bytes:,} bytes are needed, {free:,} bytes are free there"
             f"{NO_ROOM[error.errno]}"
@@ -231,15 +231,20 @@ def check_directory_of(path: Path) -> None:
     """Raise ScdnetError unless `path` can be made in its directory, which need not exist."""
     folder = path
     try:
-        folder = next(parent for parent in path.parents if parent.exists())
+        folder = _existing_parent(path)
         # The file has no name, or only for a moment.
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             # A full disk takes a file, but not a byte.
             file.write(b"\0")
     except OSError as error:
-        if folder == path.parent and not isinstance(error, NotADirectoryError):
-            raise unwritable_error(path, error, 1) from error
-        raise _no_directory_error(path, error, folder) from error
+        has_directory = folder == path.parent and not isinstance(error, NotADirectoryError)
+        if not has_directory and error.errno not in NO_ROOM:
+            raise _no_directory_error(path, error, folder) from error
+        raise unwritable_error(path, error, 1) from error
+
+
+def _existing_parent(path: Path) -> Path:
+    return next(parent for parent in path.parents if parent.exists())
 
 
 def _no_directory_error(path: Path, error: OSError, where: str | Path) -> ScdnetError:

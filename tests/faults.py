@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,19 +81,22 @@ def run_as_user(
     """
     if FORKING is None or (os.geteuid() == 0 and sys.platform != "linux"):
         pytest.skip("only on Linux can root become an ordinary user for a while")
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = FORKING.Process(
-            target=_be_user,
-            args=(folder, [str(argument) for argument in arguments], out.fileno(), err.fileno()),
-            kwargs={"act": act, "environment": {"HOME": str(folder), **(environment or {})}},
-        )
-        process.start()
-        process.join()
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode(errors="replace"))
-    return Done(process.exitcode, *texts)
+    # Files could be refused by the fault that is tested.
+    out, out_writer = os.pipe()
+    err, err_writer = os.pipe()
+    process = FORKING.Process(
+        target=_be_user,
+        args=(folder, [str(argument) for argument in arguments], out_writer, err_writer),
+        kwargs={"act": act, "environment": {"HOME": str(folder), **(environment or {})}},
+    )
+    process.start()
+    texts = []
+    for reader, writer in ((err, err_writer), (out, out_writer)):
+        os.close(writer)
+        with os.fdopen(reader, encoding="utf-8", errors="replace") as file:
+            texts.append(file.read())
+    process.join()
+    return Done(process.exitcode, texts[1], texts[0])
 
 
 def _be_user(
@@ -108,6 +110,7 @@ def _be_user(
 ) -> None:
     for number, target in ((1, out), (2, err)):
         os.dup2(target, number)
+        os.close(target)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     if os.geteuid() == 0:

@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from scdnet.errors import ScdnetError
-from scdnet.files import DOWNLOAD_FAULTS, atomic_write, find_download_fault
+from scdnet.files import (
+    DOWNLOAD_FAULTS,
+    PatientFile,
+    append_text,
+    atomic_write,
+    check_writable,
+    find_download_fault,
+)
+from tests.faults import largest_file
 
 
 def write(path: Path, text: str, error: BaseException | None = None) -> None:
@@ -79,3 +87,83 @@ def test_what_arrives_instead_of_a_file_is_named(tmp_path, mark, before):
 def test_other_files_are_no_failed_downloads(tmp_path, content):
     (tmp_path / "a.h5").write_bytes(content)
     assert find_download_fault(tmp_path / "a.h5") is None
+
+
+def test_a_file_without_room_stays_as_it_was_and_the_bytes_needed_are_stated(tmp_path):
+    path = tmp_path / "a.txt"
+    write(path, "old " * 50)
+    message = (
+        r"a\.txt: cannot be written \(File too large\); nothing was changed; "
+        r"at least 1,000 bytes are needed, [\d,]+ bytes are free there, but files of that size"
+    )
+    for size in (0, 100, 999):
+        with largest_file(size), pytest.raises(ScdnetError, match=message):
+            write(path, "new " * 250)
+        assert path.read_text() == "old " * 50
+        assert list(tmp_path.iterdir()) == [path]
+    with largest_file(1000):
+        write(path, "new " * 250)
+    assert path.read_text() == "new " * 250
+
+
+def test_bytes_after_a_failed_write_are_counted_wherever_they_belong(tmp_path):
+    with PatientFile(tmp_path / "a") as file, largest_file(10):
+        file.write(bytes(20))
+        file.write(bytes(5))
+        assert (file.tell(), file.num_bytes) == (25, 25)
+        file.seek(100)
+        file.write(bytes(1))
+        file.seek(0)
+        file.write(bytes(2))
+        assert file.num_bytes == 101
+        with pytest.raises(ScdnetError, match="at least 101 bytes are needed"):
+            file.check()
+    assert (tmp_path / "a").stat().st_size == 10
+
+
+def test_an_error_that_follows_from_a_failed_write_is_explained_by_it(tmp_path):
+    with largest_file(2), pytest.raises(ScdnetError, match="File too large"):
+        write(tmp_path / "a.txt", "text", RuntimeError("a part is missing"))
+    with largest_file(2), pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "a.txt", "text", KeyboardInterrupt())
+
+
+def test_lines_are_appended_all_or_none(tmp_path):
+    path = tmp_path / "new" / "a.jsonl"
+    append_text(path, "one\n")
+    for size in range(4, 12):
+        with largest_file(size), pytest.raises(ScdnetError, match=r"at least 8 bytes are needed"):
+            append_text(path, "two\nsix\n")
+        assert path.read_text() == "one\n"
+    with largest_file(12):
+        append_text(path, "two\nsix\n")
+    assert path.read_text() == "one\ntwo\nsix\n"
+
+
+def test_an_unfinished_line_stays_a_line_of_its_own(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("one\nunfin")
+    append_text(path, "two\n")
+    assert path.read_text() == "one\nunfin\ntwo\n"
+
+
+def test_a_check_of_what_can_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    check_writable(tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "new" / "deep" / "c.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("folder", "is a directory, expected the name of a file"),
+        ("file/a.txt", r"cannot create its directory \(Not a directory: .*file\)"),
+        ("x" * 300, r"cannot be written \(File name too long\)"),
+    ],
+)
+def test_what_cannot_be_written_is_found_by_the_check(tmp_path, name: str, message: str):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(ScdnetError, match=message):
+        check_writable(tmp_path / name)

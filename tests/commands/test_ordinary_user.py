@@ -4,7 +4,9 @@ Root, too, can run the tests: the commands run without what the system allows ro
 """
 
 import importlib
+import pkgutil
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -26,11 +28,11 @@ from tests.faults import (
     Done,
     assert_one_line,
     fill,
-    largest_file,
     run_as_user,
     small_disk,
 )
 
+resource = pytest.importorskip("resource", reason="needs users and limits as POSIX has them")
 pytestmark = pytest.mark.end_to_end
 RECORDING = "S001C001P001R001A001.skeleton"
 CONFIGURED = ("-c", "small.yaml")
@@ -253,13 +255,7 @@ def test_a_file_that_cannot_be_written_is_named_before_the_work(
     assert path.read_text() == ""
 
 
-# Arguments, and the file that cannot be read.
-READINGS = {
-    "train": (*CONFIGURED, "runs_dir=open"),
-    "knn": (*CONFIGURED, *CHECKPOINT, "runs_dir=open"),
-    "inspect": ("synthetic.h5",),
-    "doctor": CONFIGURED,
-}
+# A command, the file that it cannot read, and its arguments.
 UNREADABLE = (
     ("train", "synthetic.h5", (*CONFIGURED, "runs_dir=open")),
     ("extract", "synthetic.h5", (*CONFIGURED, *CHECKPOINT, "--out", "f.h5")),
@@ -275,7 +271,9 @@ UNREADABLE = (
 
 
 @pytest.mark.parametrize(
-    ("verb", "name", "arguments"), UNREADABLE, ids=[f"{verb}-{name}" for verb, name, _ in UNREADABLE]
+    ("verb", "name", "arguments"),
+    UNREADABLE,
+    ids=[f"{verb}-{name}" for verb, name, _ in UNREADABLE],
 )
 def test_a_file_that_cannot_be_read_is_one_line(
     place: Path, verb: str, name: str, arguments: tuple[str, ...]
@@ -304,21 +302,31 @@ def test_the_doctor_names_a_store_that_cannot_be_read(place: Path):
 
 
 class Written(NamedTuple):
-    """A file that a command writes, and the function that writes it."""
+    """A file that exists and that a command replaces or adds to, and what comes just before."""
 
+    # {out} is the folder of the file.
     arguments: str
-    # Where the command finds what it writes to; {out} is a folder of the test.
+    # The file, below that folder.
     path: str
+    # The function that writes it, or one called shortly before.
     function: str
-    # What the message names, if the file is written under another name first.
+    # What the message names, if the file is first written under another name.
     named: str = ""
 
 
+RESUMED = "-c small.yaml runs_dir={out} --resume optim.epochs=2"
+OF_FEATURES = "-c small.yaml --features features.h5 runs_dir={out}"
 WRITTEN = {
     "prepare ntu": Written(
         "--dataset ntu60 --raw raw --out {out}/a.h5 --overwrite --workers 1",
         "a.h5",
         "scdnet.data.store_writer.StoreWriter.append",
+    ),
+    "prepare demo": Written(
+        "--out {out}/raw --overwrite --workers 1",
+        "raw/S003C001P003R001A001.skeleton",
+        "scdnet.synthetic.dataset.perform_take",
+        "raw.tmp/",
     ),
     "extract": Written(
         "-c small.yaml --checkpoint runs/small/last.pt --out {out}/f.h5",
@@ -326,32 +334,94 @@ WRITTEN = {
         "scdnet.commands.evaluation.write_features",
     ),
     "train, checkpoint": Written(
-        "-c small.yaml runs_dir={out} --resume optim.epochs=2",
-        "small/last.pt",
-        "scdnet.engine.run.checkpoints.save_checkpoint",
-        "small/next.pt",
+        RESUMED, "small/last.pt", "scdnet.engine.run.checkpoints.save_checkpoint", "small/next.pt"
     ),
     "train, metrics": Written(
-        "-c small.yaml runs_dir={out} --resume optim.epochs=2",
-        "small/metrics.jsonl",
-        "scdnet.engine.train.run_log.append_text",
+        RESUMED, "small/metrics.jsonl", "scdnet.engine.train.run_log.append_text"
     ),
     "knn, results": Written(
-        "-c small.yaml --features features.h5 runs_dir={out}",
-        "small/results.jsonl",
-        "scdnet.results.results_file.append_text",
+        OF_FEATURES, "small/results.jsonl", "scdnet.results.results_file.append_text"
     ),
     "knn, confusion": Written(
-        "-c small.yaml --features features.h5 runs_dir={out}",
-        "small/confusion_knn_xsub_joint_epoch1.tsv",
-        "scdnet.results.scores.write_text",
+        OF_FEATURES,
+        "small/confusion_knn.tsv",
+        "scdnet.results.results_file.write_confusion",
     ),
     "inspect": Written(
-        "synthetic.h5 --contact-sheet {out}/a.png",
-        "a.png",
-        f"{contact_sheet.__name__}.draw_sheet",
-    ),
-    "sweep": Written(
-        "open.yaml --keep {out}/kept.jsonl", "kept.jsonl", "scdnet.commands.kept_runs.atomic_write"
+        "synthetic.h5 --contact-sheet {out}/a.png", "a.png", f"{contact_sheet.__name__}.draw_sheet"
     ),
 }
+
+
+def call_before(function: str, do: Callable[[], None]) -> Callable[[], None]:
+    """Return an action that lets a function, given by its name, call `do` first."""
+
+    def act() -> None:
+        home, _, name = function.rpartition(".")
+        owner = pkgutil.resolve_name(home)
+        original = getattr(owner, name)
+
+        def call(*args: object, **kwargs: object) -> object:
+            do()
+            return original(*args, **kwargs)
+
+        setattr(owner, name, call)
+
+    return act
+
+
+def start_run(place: Path, folder: Path, written: Written) -> bytes:
+    """Copy the trained run to `folder`, with the file that a command is to write; return that."""
+    shutil.copytree(place / "runs" / "small", folder / "small")
+    path = folder / written.path
+    path.parent.mkdir(exist_ok=True)
+    if written.path == "a.h5":
+        shutil.copy(place / "synthetic.h5", path)
+    elif not path.is_file():
+        path.write_text("what was there\n")
+    return path.read_bytes()
+
+
+def check_no_room(place: Path, folder: Path, name: str, do: Callable[[], None]) -> None:
+    """Run a command that finds no room when it writes; the file that was there stays as it was."""
+    written = WRITTEN[name]
+    before = start_run(place, folder, written)
+    arguments = written.arguments.format(out=folder).split()
+    verb = name.partition(",")[0]
+    done = run_as_user(place, *verb.split(), *arguments, act=call_before(written.function, do))
+    reason = r"\((No space left on device|File too large)\); nothing was changed"
+    bytes_ = r"at least [\d,]+ bytes are needed, [\d,]+ bytes are free there"
+    named = re.escape(str(folder / (written.named or written.path)))
+    assert_one_line(done)
+    assert re.search(rf"^error: {named}\S*: cannot be written {reason}; {bytes_}", done.err, re.M)
+    assert (folder / written.path).read_bytes() == before
+    assert not list(folder.rglob("*.tmp"))
+
+
+# A line of metrics fits into the block that the file has already.
+@pytest.mark.parametrize("name", [name for name in WRITTEN if name != "train, metrics"])
+def test_a_full_disk_is_one_line_and_leaves_the_earlier_file(
+    place: Path, tmp_path: Path, name: str
+):
+    with small_disk(tmp_path, 2**23) as disk:
+        check_no_room(place, disk, name, lambda: fill(disk))
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_limit_on_the_size_of_files_is_one_line_and_leaves_the_earlier_file(
+    place: Path, tmp_path: Path, name: str
+):
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+
+    check_no_room(place, tmp_path, name, limit)
+
+
+@pytest.mark.parametrize("name", ["train", "knn", "extract", "prepare ntu"])
+def test_a_disk_that_is_full_already_is_named_before_the_work(
+    place: Path, tmp_path: Path, name: str
+):
+    with small_disk(tmp_path, 2**16) as disk:
+        fill(disk)
+        done = run_writer(place, name, disk)
+    assert_one_line(done, str(disk), "(No space left on device)", " 0 bytes are free there")
