@@ -232,6 +232,10 @@ def check_directory_of(path: Path) -> None:
     folder = path
     try:
         folder = _existing_parent(path)
+        for name in (*path.relative_to(folder).parts, path.name + PARTIAL):
+            # A name that is too long is refused anywhere.
+            with suppress(FileNotFoundError):
+                (folder / name).lstat()
         # The file has no name, or only for a moment.
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             # A full disk takes a file, but not a byte.

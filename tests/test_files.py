@@ -160,6 +160,8 @@ def test_a_check_of_what_can_be_written_leaves_nothing(tmp_path):
         ("folder", "is a directory, expected the name of a file"),
         ("file/a.txt", r"cannot create its directory \(Not a directory: .*file\)"),
         ("x" * 300, r"cannot be written \(File name too long\)"),
+        ("x" * 253, r"cannot be written \(File name too long\)"),
+        ("new/" + "x" * 300 + "/a.txt", r"cannot create its directory \(File name too long: "),
     ],
 )
 def test_what_cannot_be_written_is_found_by_the_check(tmp_path, name: str, message: str):

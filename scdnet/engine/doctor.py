@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -20,6 +19,7 @@ from scdnet.data.store import SequenceStore
 from scdnet.engine.build import build_model, build_objective, check_sizes
 from scdnet.engine.device import device_name, resolve_device
 from scdnet.engine.distributed import rank_info
+from scdnet.engine.run.directory import check_outputs
 from scdnet.engine.train.plan import make_plan
 from scdnet.errors import ScdnetError
 from scdnet.memory import GB
@@ -202,9 +202,9 @@ def _check_disk(config: Config, checkpoint: int) -> str:
     run_dir = config.run_dir
     folder = next(path for path in (run_dir, *run_dir.parents) if path.exists())
     try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise ScdnetError(f"{folder}: a run cannot be written there ({error.strerror})") from None
+        check_outputs(run_dir)
+    except ScdnetError as error:
+        raise ScdnetError(f"{folder}: a run cannot be written there ({error})") from None
     free = shutil.disk_usage(folder).free
     # The newest ones, the best if there are scores, and one that is being written.
     num_checkpoints = config.keep_checkpoints + (config.eval_every > 0) + 1

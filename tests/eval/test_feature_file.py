@@ -12,6 +12,7 @@ import torch
 
 from scdnet.config import Config
 from scdnet.data.checked_file import HEAP_START
+from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import (
     FeatureFileError,
     read_features,
@@ -23,6 +24,7 @@ from scdnet.eval.inputs import Inputs, check_origin
 from scdnet.files import DOWNLOAD_FAULTS
 from tests.engine.runs import changed
 from tests.eval.points import inputs_of
+from tests.faults import FORKING, largest_file
 from tests.stores import edit
 
 
@@ -71,6 +73,32 @@ def test_all_texts_of_a_features_file_are_sealed(path: Path):
         blocks = file.attrs["text_blocks"][:, 0].tolist()
     found = [match.start() for match in re.finditer(HEAP_START, path.read_bytes())]
     assert found and blocks == found
+
+
+def write_with_less_room(path: Path, table: FeatureTable) -> None:
+    """Write with every so many bytes too few; the earlier file stays as it was."""
+    before = path.read_bytes()
+    size = len(before)
+    for missing in [*range(1, size, max(1, size // 60)), size]:
+        with largest_file(size - missing), pytest.raises(ScdnetError) as error:
+            write_features(path, table)
+        assert re.search(
+            rf"{re.escape(str(path))}: cannot be written \(File too large\); nothing was changed; "
+            r"at least [\d,]+ bytes are needed, [\d,]+ bytes are free there",
+            str(error.value),
+        )
+        assert path.read_bytes() == before
+        assert [*path.parent.iterdir()] == [path]
+
+
+def test_a_disk_that_is_full_at_any_byte_is_one_error_and_leaves_the_earlier_features(
+    random_table: FeatureTable, path: Path
+):
+    # A process of its own: a crash of HDF5 would end this one.
+    writer = FORKING.Process(target=write_with_less_room, args=(path, random_table))
+    writer.start()
+    writer.join()
+    assert writer.exitcode == 0
 
 
 def test_the_origin_of_a_trained_encoder_is_kept(
