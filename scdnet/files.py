@@ -106,6 +106,12 @@ class PatientFile(io.FileIO):
         self.seek(len(rest), os.SEEK_CUR)
         return size
 
+    def readinto(self, buffer: Any) -> int:
+        """Read into `buffer`. Raises OSError if a write has failed: HDF5 crashes over old bytes."""
+        if self.error is not None:
+            raise self.error
+        return super().readinto(buffer)
+
     def truncate(self, size: int | None = None) -> int:
         """Resize the file, and report so even if it failed."""
         self.attempt(super().truncate, size)
