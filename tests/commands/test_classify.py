@@ -238,11 +238,7 @@ def test_a_drawing_needs_the_very_store_of_the_features_wherever_it_is(
     recording = known.raw / f"{QUERY}.skeleton"
     out = tmp_path / "x.png"
     # Painting is slow and tested elsewhere.
-    monkeypatch.setattr(
-        render,
-        "draw_strips",
-        lambda *arguments: next(a for a in arguments if isinstance(a, Path)).touch(),
-    )
+    monkeypatch.setattr(render, "draw_strips", lambda *_: None)
     moved = tmp_path / "gone.h5"
     features = changed(known.features, tmp_path / "moved.h5", store=str(moved))
     done = classify(recording, "--render", out, features=features)

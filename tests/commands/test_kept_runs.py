@@ -14,7 +14,7 @@ from scdnet.config import Config
 from scdnet.data.mixture import read_hashes
 from scdnet.engine.run.directory import METRICS, STORE
 from scdnet.errors import ScdnetError
-from scdnet.files import atomic_write
+from scdnet.files import PatientFile, atomic_write
 from scdnet.results.results_file import RESULTS, append_results
 from tests.conftest import write_synthetic_store
 from tests.engine.runs import changed
@@ -166,11 +166,11 @@ def test_processes_that_write_at_a_time_lose_no_line(
     finish, path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     @contextmanager
-    def slow_write(path: Path) -> Iterator[Path]:
+    def slow_write(path: Path) -> Iterator[PatientFile]:
         # Long enough for the others to read what this process replaces.
         time.sleep(0.03)
-        with atomic_write(path) as partial:
-            yield partial
+        with atomic_write(path) as file:
+            yield file
 
     monkeypatch.setattr("scdnet.commands.kept_runs.atomic_write", slow_write)
     configs = [finish(seed=seed) for seed in range(6)]

@@ -28,7 +28,7 @@ FORKING = multiprocessing.get_context("fork")
 KINDS = ("step", "rename", "write")
 # Takes the kind of a point and its number among those of that kind, from 1 on.
 Act = Callable[[str, int], None]
-# Of ten runs, six read from memory, two read from the store in two processes, and two have ranks.
+# Six of ten runs read from memory, two read from the store in two processes, and two have ranks.
 WAYS = (*["cached"] * 6, *["streamed"] * 2, *["two ranks"] * 2)
 STREAMED = {"cache": "none", "num_workers": 1}
 NUM_RUNS = 200

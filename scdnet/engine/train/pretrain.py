@@ -75,8 +75,7 @@ def pretrain(
     device = resolve_device(config.device)
     ranks = rank_info()
     with process_group(device), ExitStack() as stack:
-        run_on_main(lambda: check_outputs(config.run_dir))
-        run_on_main(lambda: stack.enter_context(locked(config.run_dir)))
+        run_on_main(lambda: _occupy(config.run_dir, stack))
         resuming = run_on_main(lambda: check_run_dir(config, resume=resume, overwrite=overwrite))
         clips = open_mixture(config.data, config.stream, device, ranks=ranks)
         _check_sizes(config, clips.num_train, ranks)
@@ -102,6 +101,12 @@ def pretrain(
         stop = stop or StopRequest()
         Run(plan, training, clips, checkpoints, scores, stop).train(config.run_dir)
     return config.run_dir / LAST
+
+
+def _occupy(run_dir: Path, stack: ExitStack) -> None:
+    """Lock the directory of a run until `stack` closes; one that cannot be written is an error."""
+    check_outputs(run_dir)
+    stack.enter_context(locked(run_dir))
 
 
 def _make_plan(config: Config, clips: Mixture) -> Plan:
