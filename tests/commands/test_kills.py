@@ -15,7 +15,7 @@ import yaml
 
 from scdnet.config import Config
 from scdnet.config_file import dump_config
-from scdnet.engine.train import pretrain as pretraining
+from scdnet.engine.train import start as starting
 from scdnet.files import PatientFile
 from tests.commands.train_with_a_death import run_train
 from tests.conftest import make_small_config, write_synthetic_store
@@ -60,7 +60,7 @@ def watch_points(act: Act) -> None:
         counts[kind] += 1
         act(kind, counts[kind])
 
-    step = pretraining.train_step
+    step = starting.train_step
     write = PatientFile.write
 
     def watched_step(*args: object, **kwargs: object) -> object:
@@ -75,7 +75,7 @@ def watch_points(act: Act) -> None:
         if event == "os.rename":
             pass_point("rename")
 
-    pretraining.train_step = watched_step
+    starting.train_step = watched_step
     PatientFile.write = watched_write
     sys.addaudithook(audit)
 
