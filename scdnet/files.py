@@ -102,7 +102,7 @@ class PatientFile(io.FileIO):
         while len(rest) and self.error is None:
             written = self.attempt(super().write, rest)
             rest = rest[written or 0 :]
-        # What comes next belongs after what was dropped.
+        # The next write belongs after what was dropped.
         self.seek(len(rest), os.SEEK_CUR)
         return size
 

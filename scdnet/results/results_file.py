@@ -31,7 +31,7 @@ def append_results(run_dir: Path, record: EvaluationRecord, metrics: Mapping[str
         json.dumps({**record.dump(), "metric": metric, "value": value}) + "\n"
         for metric, value in metrics.items()
     ]
-    # On the disk when it returns: the scores, written next, state that these lines exist.
+    # It syncs them to disk: the scores, written next, state that these lines exist.
     append_text(path, "".join(lines))
     return path
 
