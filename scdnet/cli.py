@@ -96,7 +96,7 @@ def _end(error: Exception) -> NoReturn:
     rank = os.environ.get("RANK")
     if is_out_of_memory(error):
         # A command that knows which key to lower has said so itself.
-        text = describe_out_of_memory(error, "lower the batch size or the number of workers")
+        text = describe_out_of_memory(error, "lower the batch size or workers, or free memory")
     else:
         text = " ".join(_describe(error).split())
     is_users = isinstance(error, ScdnetError | OSError) or is_out_of_memory(error)

@@ -14,11 +14,14 @@ from scdnet.errors import ScdnetError
 GB = 1e9  # bytes
 MEMINFO = Path("/proc/meminfo")
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+CONTAINER_USE = Path("/sys/fs/cgroup/memory.current")
 
-# Torch and NumPy raise errors of these names. On a CPU torch raises a RuntimeError that names its
-# allocator.
-NAMES = ("MemoryError", "OutOfMemoryError")
-CPU_ALLOCATOR = "DefaultCPUAllocator"
+# Torch and NumPy raise errors of these names, but not only: errors of torch's allocator of main
+# memory and of CUDA's libraries have a class that says nothing.
+GPU_NAME = "OutOfMemoryError"
+CPU_NAME = "MemoryError"
+GPU_TEXTS = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+CPU_TEXTS = ("DefaultCPUAllocator", "std::bad_alloc")
 ASKED = re.compile(r"allocate (\d[\d.]*) ?(bytes|[KMGTP]iB)")
 FREE_ON_GPU = re.compile(r"of which (\d[\d.]*) ?(bytes|[KMGTP]iB) is free")
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
@@ -31,25 +34,35 @@ def free_main_memory() -> float:
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
         free = 1024 * int(lines["MemAvailable"].removesuffix("kB"))
     limit = CONTAINER_LIMIT.read_text().strip() if CONTAINER_LIMIT.is_file() else "max"
-    return free if limit == "max" else min(free, int(limit))
+    if limit == "max":
+        return free
+    used = int(CONTAINER_USE.read_text()) if CONTAINER_USE.is_file() else 0
+    return max(0, min(free, int(limit) - used))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Check whether an error says that memory could not be allocated, on any device."""
+    return _is_of_gpu(error) or _matches(error, CPU_NAME, CPU_TEXTS)
+
+
+def _is_of_gpu(error: BaseException) -> bool:
+    return _matches(error, GPU_NAME, GPU_TEXTS)
+
+
+def _matches(error: BaseException, name: str, texts: tuple[str, ...]) -> bool:
     names = {base.__name__ for base in type(error).__mro__}
-    return not names.isdisjoint(NAMES) or CPU_ALLOCATOR in str(error)
+    return name in names or any(text in str(error) for text in texts)
 
 
 def describe_out_of_memory(error: BaseException, advice: str) -> str:
-    """Return one line: what was asked for, what is free, and `advice`, what to do about it."""
-    text = str(error)
-    free_on_gpu = FREE_ON_GPU.search(text)
+    """Return one line: what was asked for, what is free if that is known, and `advice`."""
     place = "main memory"
     free = free_main_memory()
-    if free_on_gpu:
+    if _is_of_gpu(error):
         place = "GPU"
-        free = _num_bytes(free_on_gpu)
-    asked = ASKED.search(text)
+        stated = FREE_ON_GPU.search(str(error))
+        free = _num_bytes(stated) if stated else math.inf
+    asked = ASKED.search(str(error))
     wanted = f"{_num_bytes(asked) / GB:.2f} GB were asked for, " if asked else ""
     left = f"{free / GB:.2f} GB are free; " if math.isfinite(free) else ""
     return f"out of memory ({place}): {wanted}{left}{advice}"

@@ -1,4 +1,6 @@
+import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from scdnet.files import (
     atomic_write,
     check_writable,
     find_download_fault,
+    unwritable_error,
 )
 from tests.faults import largest_file
 
@@ -169,3 +172,13 @@ def test_what_cannot_be_written_is_found_by_the_check(tmp_path, name: str, messa
     (tmp_path / "file").touch()
     with pytest.raises(ScdnetError, match=message):
         check_writable(tmp_path / name)
+
+
+def test_a_quota_is_told_from_a_full_disk(tmp_path):
+    path = tmp_path / "a" / "file"
+    error = OSError(errno.EDQUOT, "Disk quota exceeded")
+    assert re.fullmatch(
+        rf"{re.escape(str(path))}: cannot be written \(Disk quota exceeded\); nothing was changed; "
+        r"at least 1,500 bytes are needed, [\d,]+ bytes are free there, but not to this user",
+        str(unwritable_error(path, error, 1500)),
+    )

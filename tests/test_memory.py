@@ -52,6 +52,7 @@ def test_main_memory_is_what_system_and_container_leave(
         (tmp_path / "limit").write_text(limit)
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(memory, "CONTAINER_LIMIT", tmp_path / "limit")
+    monkeypatch.setattr(memory, "CONTAINER_USE", tmp_path / "none")
     assert free_main_memory() == free
 
 
@@ -78,6 +79,24 @@ def test_memory_of_a_gpu_that_ran_out_is_one_line():
     assert describe_out_of_memory(ON_A_GPU, "lower data.batch_size") == (
         "out of memory (GPU): 2.15 GB were asked for, 0.54 GB are free; lower data.batch_size"
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"]
+)
+def test_libraries_of_a_gpu_say_neither_what_they_asked_for_nor_what_is_free(text: str):
+    error = RuntimeError(f"{text}\nCompile with TORCH_USE_CUDA_DSA")
+    assert is_out_of_memory(error)
+    assert describe_out_of_memory(error, "wait") == "out of memory (GPU): wait"
+
+
+def test_what_a_container_uses_is_not_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "limit").write_text("8000\n")
+    (tmp_path / "use").write_text("7900\n")
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
+    monkeypatch.setattr(memory, "CONTAINER_LIMIT", tmp_path / "limit")
+    monkeypatch.setattr(memory, "CONTAINER_USE", tmp_path / "use")
+    assert free_main_memory() == 100
 
 
 def test_other_errors_are_not_taken_for_it():
@@ -107,4 +126,4 @@ def test_a_command_that_runs_out_of_memory_ends_with_one_line():
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: out of memory (main memory): ")
-    assert line.endswith("lower the batch size or the number of workers")
+    assert line.endswith("lower the batch size or workers, or free memory")

@@ -8,6 +8,7 @@ from scdnet.commands import knn, prepare_demo, prepare_ntu, train
 from scdnet.commands.evaluation import require_one_store
 from scdnet.config_file import load_config
 from scdnet.engine.run.directory import check_outputs
+from scdnet.raw.convert import check_output
 
 CONFIG = "demo"
 RAW = "data/demo_raw"
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     args = parser.parse_intermixed_args(argv)
     config = load_config(Path(CONFIG), args.overrides)
     store = str(require_one_store(config, "the demo"))
+    prepare_demo.check_directory(Path(RAW), overwrite=True)
+    check_output(Path(store), overwrite=True)
     check_outputs(config.run_dir)
     sizes = [f"--{name}={getattr(args, name)}" for name in prepare_demo.SIZES]
     configured = ["-c", CONFIG, *args.overrides]

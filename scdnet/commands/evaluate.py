@@ -9,7 +9,7 @@ import torch
 
 from scdnet.commands.evaluation import (
     check_finetuning,
-    check_outputs,
+    check_result_files,
     extract_to_file,
     make_context,
     name_source,
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     files = name_features(args.features or config.run_dir / "features.h5", configs)
     work = []
     with process_group(device):
-        check_outputs(config, *(file for file in files.values() if not file.exists()))
+        check_result_files(config, *(file for file in files.values() if not file.exists()))
         for store, own in configs.items():
             all_inputs = build_inputs([args.source], own, device, rank_info(), beside=beside)
             inputs = next(all_inputs)

@@ -134,7 +134,7 @@ def evaluate_features(
     given = {str(path): read_table(path, config) for path in args.features}
     tables = {store: dict(given) for store in configs}
     with process_group(device) if args.sources else nullcontext():
-        check_outputs(config)
+        check_result_files(config)
         if args.sources:
             for store, own in configs.items():
                 all_inputs = build_inputs(args.sources, own, device, rank_info())
@@ -174,7 +174,7 @@ def read_table(path: Path, config: Config) -> FeatureTable:
     return table
 
 
-def check_outputs(config: Config, *files: Path) -> None:
+def check_result_files(config: Config, *files: Path) -> None:
     """Raise ScdnetError if the results of evaluations, or `files`, cannot be written.
 
     Called before the work is done, by all ranks; the first one writes.

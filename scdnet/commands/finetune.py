@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from scdnet.commands.evaluation import (
     check_finetuning,
-    check_outputs,
+    check_result_files,
     make_context,
     print_rows,
     source_parser,
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = load_config(args.config, args.overrides)
     check_finetuning(args.source, config.feature_level)
     device = resolve_device(config.device)
-    check_outputs(config)
+    check_result_files(config)
     for store, own in split_by_store(config).items():
         (inputs,) = build_inputs([args.source], own, device, SINGLE_PROCESS)
         context = make_context(args, own, device, skip=True, store=store)

@@ -149,12 +149,21 @@ class GraphedStep:
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._output = self._function(*self._inputs)
         except torch.OutOfMemoryError:
+            _leave_capture()
             raise
         except RuntimeError as error:
+            _leave_capture()
+            reason = str(error).strip().partition("\n")[0]
             raise ScdnetError(
-                f"a step cannot be captured as a CUDA graph ({error}); use compile=off"
+                f"a step cannot be captured as a CUDA graph ({reason}); use compile=off"
             ) from error
         return graph
+
+
+def _leave_capture() -> None:
+    """Give the GPU's random numbers a new state: that of a capture which failed refuses to draw."""
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    generator.graphsafe_set_state(torch.Generator(generator.device).graphsafe_get_state())
 
 
 def compile_in_place(*modules: nn.Module) -> None:

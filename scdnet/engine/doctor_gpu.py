@@ -8,6 +8,7 @@ from scdnet.engine.device import WARM_UP, release_memory, resolve_device
 from scdnet.engine.doctor import Finding, check, look_into
 from scdnet.engine.train.rehearsal import COMPARED, Rehearsal, Steps, check_agreement
 from scdnet.engine.train.start import Mode
+from scdnet.memory import memory_advice
 
 # The first of them compile and capture, the others are timed.
 NUM_STEPS = 10
@@ -35,6 +36,7 @@ def compare_modes(rehearsal: Rehearsal) -> list[Finding]:
     """Return a finding for each mode: how fast its steps are, and how near to eager ones."""
     done: list[Steps] = []
 
+    @memory_advice(f"lower data.batch_size ({rehearsal.config.data.batch_size})")
     def do_eager() -> str:
         done.append(rehearsal.do_steps("eager", NUM_STEPS))
         return _describe(done[0])

@@ -85,7 +85,8 @@ def read_features(path: Path) -> FeatureTable:
 
 def _read_table(path: Path, file: h5py.File) -> FeatureTable:
     with _reading("attributes"):
-        if np.array_equal(file.attrs.get("version"), VERSION):
+        # Unlike `get`, the names of all attributes tell damage from absence.
+        if "version" in set(file.attrs) and np.array_equal(file.attrs["version"], VERSION):
             verify_texts(file, path)
         # Numbers come from h5py as those of numpy.
         attrs = {

@@ -191,7 +191,7 @@ def encode(encoder: nn.Module, views: Tensor) -> Tensor:
     return torch.cat(outputs, dim=1).float()
 
 
-@memory_advice("use data.cache=none or device=cpu")
+@memory_advice("use data.cache=none, a smaller model or, if it is a GPU, device=cpu")
 @torch.inference_mode()
 def extract_features(
     encoder: nn.Module, clips: Clips, precision: str = "fp32", *, index: Tensor | None = None

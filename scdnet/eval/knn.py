@@ -21,7 +21,7 @@ RECALLS = (1, 5, 10)
 CHUNK = 256
 
 
-@memory_advice("use device=cpu or features of fewer sequences")
+@memory_advice("use features of fewer sequences or, if it is a GPU, device=cpu")
 @torch.inference_mode()
 def retrieve(
     gallery: Features, queries: Features, *, num_classes: int, device: torch.device | None = None

@@ -28,7 +28,7 @@ def resolve_probe(config: LinearConfig, width: int) -> LinearConfig:
     return config.model_copy(update={"probe": "sgd" if width >= MIN_SGD_WIDTH else "logistic"})
 
 
-@memory_advice("lower linear.batch_size or use device=cpu")
+@memory_advice("lower linear.batch_size or, if it is a GPU, use device=cpu")
 def linear_probe(
     train: Features,
     test: Features,

@@ -1,6 +1,5 @@
 """How tests start whole programs of several ranks on the CPU. No test itself."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,11 +13,11 @@ from scdnet.config import Config
 from scdnet.config_file import dump_config
 from tests.commands.train_with_a_death import count_events, die_at, run_train
 from tests.engine.conftest import forget_ranks
+from tests.faults import FORKING
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "tools/train.py"
 DEATH = "tests/commands/train_with_a_death.py"
-FORKING = multiprocessing.get_context("fork")
 
 
 def write_config(config: Config) -> Path:

@@ -1,6 +1,5 @@
 """A file of kept runs: which runs it contains, how it grows, and what is wrong in it."""
 
-import multiprocessing
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +17,8 @@ from scdnet.files import PatientFile, atomic_write
 from scdnet.results.results_file import RESULTS, append_results
 from tests.conftest import write_synthetic_store
 from tests.engine.runs import changed
+from tests.faults import FORKING
 from tests.results.records import RAW, make_record
-
-PROCESSES = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
@@ -174,7 +172,7 @@ def test_processes_that_write_at_a_time_lose_no_line(
 
     monkeypatch.setattr("scdnet.commands.kept_runs.atomic_write", slow_write)
     configs = [finish(seed=seed) for seed in range(6)]
-    keepers = [PROCESSES.Process(target=KeptRuns(path).keep, args=(c,)) for c in configs]
+    keepers = [FORKING.Process(target=KeptRuns(path).keep, args=(c,)) for c in configs]
     for keeper in keepers:
         keeper.start()
     for keeper in keepers:

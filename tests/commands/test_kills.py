@@ -1,6 +1,5 @@
 """Trainings killed at drawn points, within saving too: resumed, they end with the same weights."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -21,8 +20,8 @@ from tests.commands.train_with_a_death import run_train
 from tests.conftest import make_small_config, write_synthetic_store
 from tests.engine.conftest import forget_ranks
 from tests.engine.runs import assert_same_state, changed, free_port, metrics_of
+from tests.faults import FORKING
 
-FORKING = multiprocessing.get_context("fork")
 # What a point is the beginning of: a training step, a renaming, or a write to a file. Most writes
 # are those of checkpoints.
 KINDS = ("step", "rename", "write")

@@ -1,6 +1,5 @@
 """tools/train.py as a process among others: killed, told to stop, started twice, on a full disk."""
 
-import multiprocessing
 import os
 import random
 import resource
@@ -29,8 +28,8 @@ from tests.commands.train_with_a_death import (
 )
 from tests.conftest import make_small_config, write_synthetic_store
 from tests.engine.runs import assert_same_state, changed, metrics_of
+from tests.faults import FORKING
 
-FORKING = multiprocessing.get_context("fork")
 Act = Callable[[int], None]
 
 pytestmark = pytest.mark.end_to_end

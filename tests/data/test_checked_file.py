@@ -1,6 +1,5 @@
 """A bit that is flipped anywhere in a store or a features file is found, or changes nothing."""
 
-import multiprocessing
 import os
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from scdnet.eval.feature_table import FeatureTable, read_store_table
 from scdnet.results.record import EncoderRecord
 from tests.conftest import write_synthetic_store
 from tests.data.flips import flip_bits
+from tests.faults import FORKING
 
 
 def write_file(kind: str, directory: Path) -> Path:
@@ -41,9 +41,7 @@ def write_file(kind: str, directory: Path) -> Path:
 def flip(kind: str, directory: Path, count: int) -> None:
     """Flip bits in a process of its own, as a crash ends it."""
     path = write_file(kind, directory)
-    process = multiprocessing.get_context("fork").Process(
-        target=flip_bits, args=(kind, path, count)
-    )
+    process = FORKING.Process(target=flip_bits, args=(kind, path, count))
     process.start()
     process.join()
     assert process.exitcode == 0

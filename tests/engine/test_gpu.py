@@ -228,6 +228,23 @@ def test_dropout_is_drawn_anew_at_each_replay(small_config: Config):
     assert len(set(losses[WARM_UP:])) > 1
 
 
+def test_after_a_capture_that_failed_steps_with_dropout_go_on(small_config: Config):
+    training = start_training(small_config, NTU_25, torch.device("cuda"))
+    views = synthetic_views(small_config, 0)
+
+    def wait_in_the_middle(*inputs: torch.Tensor) -> torch.Tensor:
+        metrics = training.step(*inputs)
+        metrics.cpu()
+        return metrics
+
+    step = GraphedStep(wait_in_the_middle)
+    for _ in range(WARM_UP):
+        step(*views)
+    with pytest.raises(ScdnetError, match="cannot be captured as a CUDA graph"):
+        step(*views)
+    assert training.step(*views).isfinite().all()
+
+
 @pytest.mark.parametrize("objective", ["scd", "scd+hdc"])
 def test_bf16_is_near_fp32(small_config: Config, objective: str):
     _, expected = trained(small_config, objective=objective, mode="eager")

@@ -24,7 +24,7 @@ from scdnet.cli import command_parser
 from scdnet.config import Config
 from scdnet.data.cache import CachedSequences
 from scdnet.data.clips import Clips
-from scdnet.engine.device import device_name
+from scdnet.engine.device import device_name, wait_for
 from scdnet.skeletons import NTU_25
 
 REFERENCE = "reference"
@@ -102,17 +102,11 @@ def wall_seconds(work: Work, device: torch.device, calls: int = 1) -> float:
 @contextmanager
 def timed(device: torch.device, seconds: dict[str, float], name: str) -> Iterator[None]:
     """Store the wall time of the block as `seconds[name]`; the device is idle before and after."""
-    wait(device)
+    wait_for(device)
     start = time.perf_counter()
     yield
-    wait(device)
+    wait_for(device)
     seconds[name] = time.perf_counter() - start
-
-
-def wait(device: torch.device) -> None:
-    """Wait until the device is idle."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
 
 
 def synthetic_clips(config: Config, device: torch.device) -> tuple[Clips, list[Tensor]]:

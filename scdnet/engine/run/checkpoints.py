@@ -50,7 +50,8 @@ def _count_unlogged(state: dict[str, Any]) -> int:
 def find_checkpoints(folder: Path) -> list[Path]:
     """List what a run in `folder` could resume from, newest first; the best comes last.
 
-    A kill during the first save can leave nothing but the file that would have become last.pt.
+    The file that would have become last.pt is used if a kill during the first save has left nothing
+    else; otherwise the one before it does as well.
     """
     candidates = [folder / LAST, *_find_earlier(folder), folder / NEXT, folder / BEST]
     return [path for path in candidates if path.is_file()]
@@ -120,10 +121,11 @@ class RunCheckpoints:
         is_same_progress = self._whole == (last, progress)
         if is_same_progress and num_unlogged == self._num_unlogged:
             return last
-        self._write(self._folder / NEXT, state)
+        # A damaged one may have the name of the one that is written now.
         for path in self._damaged:
             path.rename(f"{path}.damaged")
         self._damaged.clear()
+        self._write(self._folder / NEXT, state)
         if self._whole is not None and self._whole[0] == last and not is_same_progress:
             last.rename(self._folder / self._whole[1].file_name)
         (self._folder / NEXT).replace(last)

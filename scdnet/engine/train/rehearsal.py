@@ -173,6 +173,7 @@ def explain(error: Exception) -> str:
     """Return what failed when a step was compiled or captured, in one line."""
     if is_out_of_memory(error):
         return f"Memory: {describe_out_of_memory(error, 'lower data.batch_size')}"
-    stage = "Capture" if isinstance(error, ScdnetError) else "Compilation"
+    if isinstance(error, ScdnetError):
+        return f"Capture: {error}"
     first_line = str(error).strip().partition("\n")[0]
-    return f"{stage}: {first_line or type(error).__name__}"
+    return f"Compilation: {first_line or type(error).__name__}"

@@ -1,7 +1,7 @@
 """The log of a run: metrics.jsonl, TensorBoard and the progress bar."""
 
 import json
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,7 @@ from scdnet.engine.distributed import is_main
 from scdnet.engine.logs import Metrics, log, progress_bar
 from scdnet.engine.run.directory import BOARD, METRICS
 from scdnet.engine.train.plan import Plan
-from scdnet.files import append_text, unwritable_error, write_text
+from scdnet.files import append_text, write_text
 
 # The metrics that are shown on the terminal; the files contain all of them.
 SHOWN = ("loss", "lr", "clips_per_second", "knn@1")
@@ -29,6 +29,7 @@ class RunLog:
         self._bar = progress_bar(total=plan.num_steps, initial=done, unit="step")
         self._plan = plan
         self._writes = is_main()
+        self._warned = False
         if self._writes:
             self._path = run_dir / METRICS
             last = plan.number(last_line)
@@ -45,10 +46,8 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
-        # Closing fails on a full disk; the error that is under way explains more.
-        with suppress(*([OSError] if error else [])):
-            if self._writes:
-                self._board.close()
+        if self._writes:
+            self._try_board(self._board.close)
 
     def step(self) -> None:
         """Count a training step."""
@@ -63,17 +62,25 @@ class RunLog:
             return
         number = self._plan.number(step)
         append_text(self._path, json.dumps({self._plan.unit: number, **metrics}) + "\n")
-        try:
-            for name, value in metrics.items():
-                self._board.add_scalar(name, value, number)
-        except OSError as error:
-            # A thread writes later, so the number of bytes is not known.
-            raise unwritable_error(Path(self._board.log_dir), error, 1) from error
+        for name, value in metrics.items():
+            self._try_board(self._board.add_scalar, name, value, number)
         shown = {name: f"{value:.4g}" for name, value in metrics.items() if name in SHOWN}
         self._bar.set_postfix(shown)
         if show:
             values = "  ".join(f"{name} {value}" for name, value in shown.items())
             log(f"{self._plan.state_progress(step)}  {values}")
+
+    def _try_board(self, write: Callable[..., object], *arguments: object) -> None:
+        """Write to TensorBoard's file; if that fails, warn once, as the metrics have a line."""
+        try:
+            write(*arguments)
+        except OSError as error:
+            if not self._warned:
+                log(
+                    f"warning: {self._board.log_dir}: TensorBoard's file cannot be written "
+                    f"({error.strerror or error}); {self._path} has all metrics"
+                )
+            self._warned = True
 
 
 def _number_of(line: str, unit: str) -> int | None:

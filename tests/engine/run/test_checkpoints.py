@@ -255,3 +255,18 @@ def test_a_kill_between_the_two_steps_of_the_first_save_loses_nothing(finished: 
     pretrain(config, resume=True)
     assert names_in(config.run_dir) == ["last.pt", "epoch_0002.pt"]
     assert_same_state(config.run_dir / "epoch_0002.pt", whole)
+
+
+def test_a_damaged_file_of_the_first_save_is_not_mistaken_for_the_next_save(
+    finished: Config, capsys: pytest.CaptureFixture
+):
+    config = changed(finished, runs_dir=finished.runs_dir / "killed", optim={"epochs": 3})
+    config.run_dir.mkdir(parents=True)
+    for name in ("config.yaml", "store.sha256", "metrics.jsonl"):
+        shutil.copy(finished.run_dir / name, config.run_dir)
+    (config.run_dir / "next.pt").write_bytes((finished.run_dir / "last.pt").read_bytes()[:-1])
+    shutil.copy(finished.run_dir / "last.pt", config.run_dir / "best.pt")
+    path = pretrain(config, resume=True)
+    assert "next.pt" in capsys.readouterr().err
+    assert read_checkpoint(path).state["epoch"] == 3
+    assert (config.run_dir / "next.pt.damaged").is_file()

@@ -14,8 +14,7 @@ from scdnet.config import Config
 from scdnet.engine.run.lock import locked, locked_file
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
-
-PROCESSES = multiprocessing.get_context("fork")
+from tests.faults import FORKING
 
 
 def hold(folder: Path, report: Connection) -> None:
@@ -33,8 +32,8 @@ def hold(folder: Path, report: Connection) -> None:
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[multiprocessing.Process]:
     """A process that is active in `tmp_path/runs/small`; `holder.child` was forked by it."""
-    mine, its = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=hold, args=(tmp_path / "runs" / "small", its))
+    mine, its = FORKING.Pipe()
+    process = FORKING.Process(target=hold, args=(tmp_path / "runs" / "small", its))
     process.start()
     process.child = mine.recv()
     yield process

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -21,26 +22,37 @@ def test_metrics_that_cannot_be_written_are_an_error_that_names_the_file(tmp_pat
             log.line(1, {"loss": 1.0}, show=False)
 
 
-@pytest.mark.parametrize(
-    ("error", "shown"), [(ScdnetError("the disk is full"), ScdnetError), (None, OSError)]
-)
+def test_a_board_that_cannot_be_written_is_warned_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    log = make_log(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(log._board, "add_scalar", fail)
+    monkeypatch.setattr(log._board, "close", fail)
+    with log:
+        log.line(1, {"loss": 1.0}, show=False)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"warning: {tmp_path / 'tensorboard'}: TensorBoard's file cannot be written "
+        f"(No space left on device); {tmp_path / 'metrics.jsonl'} has all metrics"
+    )
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 0, "loss": 1.0}\n'
+
+
 def test_a_board_that_cannot_be_closed_does_not_hide_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None, shown: type[Exception]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     log = make_log(tmp_path)
 
     def fail() -> None:
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(log._board, "close", fail)
-
-    def leave() -> None:
-        with log:
-            if error:
-                raise error
-
-    with pytest.raises(shown):
-        leave()
+    with pytest.raises(ScdnetError, match="weights"), log:
+        raise ScdnetError("the weights are NaN")
 
 
 def test_parts_of_a_number_are_recorded_but_not_shown(
