@@ -211,8 +211,10 @@ def _check_disk(config: Config, checkpoint: int) -> str:
     needed = checkpoint * num_checkpoints
     # Checkpoints of this run will be replaced.
     replaced = sum(path.stat().st_size for path in run_dir.glob("*.pt"))
+    # The number of components depends on the recordings.
+    without = " without components" if config.model.components else ""
     text = (
-        f"a checkpoint takes {_size(checkpoint)}, all of them {_size(needed)}, "
+        f"a checkpoint takes {_size(checkpoint)}{without}, all of them {_size(needed)}, "
         f"{folder} has {_size(free)} free"
     )
     if needed > free + replaced:

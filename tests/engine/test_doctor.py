@@ -265,3 +265,9 @@ def test_a_folder_that_cannot_be_written(small_config: Config):
     name, text = only_problem(changed(small_config, runs_dir="/proc/runs"))
     assert name == "disk"
     assert "/proc: a run cannot be written there" in text
+
+
+def test_the_size_of_a_checkpoint_is_stated_without_components(small_config: Config):
+    assert "without components" not in text_of(small_config, "disk")
+    config = changed(small_config, model={"components": True})
+    assert " MB without components, all of them " in text_of(config, "disk")
