@@ -36,6 +36,14 @@ def test_a_long_benchmark_describes_itself(name: str):
 
 
 @pytest.mark.slow
+def test_bench_checksums_reports_both_ways_of_reading(tmp_path: Path):
+    path = tmp_path / "record.json"
+    run_benchmark("bench_checksums", "--sequences", 20, "--rounds", 1, "--json", path)
+    record = json.loads(path.read_text())
+    assert record["all frames"].keys() == {"verified", "unverified"}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bench_train", "bench_eval"])
 def test_a_comparison_records_speed_work_and_agreement(name: str, tmp_path: Path):
     path = tmp_path / "record.json"
