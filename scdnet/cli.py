@@ -94,14 +94,14 @@ def _end(error: Exception) -> NoReturn:
     Under torchrun exit at once: exit handlers could wait for other ranks.
     """
     rank = os.environ.get("RANK")
-    if is_out_of_memory(error):
-        # A command that knows which key to lower has said so itself.
-        text = describe_out_of_memory(error, "lower the batch size or workers, or free memory")
-    else:
-        text = " ".join(_describe(error).split())
-    is_users = isinstance(error, ScdnetError | OSError) or is_out_of_memory(error)
+    is_memory = is_out_of_memory(error)
+    is_users = is_memory or isinstance(error, ScdnetError | OSError)
     is_explained = is_users and "--debug" not in sys.argv
     if is_explained:
+        text = " ".join(_describe(error).split())
+        if is_memory:
+            # A command that knows which key to lower has said so itself.
+            text = describe_out_of_memory(error, "lower the batch size or workers, or free memory")
         print(f"error{f' on rank {rank}' if rank else ''}: {text}", file=sys.stderr)
     elif rank is None:
         raise error

@@ -108,10 +108,9 @@ class SequenceStore:
     def _read_attributes(self) -> None:
         with self._reading("the attributes"):
             attributes = self._file.attrs
+            verify_texts(self._file, self.path, version=VERSION)
             # Unlike `get`, the names of all attributes tell damage from absence.
             present = set(attributes)
-            if "version" in present and np.array_equal(attributes["version"], VERSION):
-                verify_texts(self._file, self.path)
             found: dict[str, Any] = {
                 name: attributes[name] if name in present else None
                 for name in ("format", "version", "dataset", "class_names", *HASHES)
@@ -295,18 +294,17 @@ class SequenceStore:
         found = digest.hexdigest()
         if found != self._frames_sha256:
             # A file with checksums of sequences tells which one it is.
-            self._verify_each_sequence()
+            self.verify()
             raise self._mismatch("frames", "frames_sha256", found)
 
     def verify(self) -> None:
         """Read all frames, which verifies what opening has not. Raises StoreError."""
-        self._verify_each_sequence()
-        for _ in self.frame_blocks():
-            pass
-
-    def _verify_each_sequence(self) -> None:
+        digest = hashlib.sha256()
         for row in range(len(self)):
-            self.read_frames(self.offset[row], self.offset[row + 1])
+            digest.update(self.read_frames(self.offset[row], self.offset[row + 1]).data)
+        found = digest.hexdigest()
+        if found != self._frames_sha256:
+            raise self._mismatch("frames", "frames_sha256", found)
 
     def _read_unverified(self, first: int, end: int) -> np.ndarray:
         with self._reading("frames"):

@@ -85,9 +85,7 @@ def read_features(path: Path) -> FeatureTable:
 
 def _read_table(path: Path, file: h5py.File) -> FeatureTable:
     with _reading("attributes"):
-        # Unlike `get`, the names of all attributes tell damage from absence.
-        if "version" in set(file.attrs) and np.array_equal(file.attrs["version"], VERSION):
-            verify_texts(file, path)
+        verify_texts(file, path, version=VERSION)
         # Numbers come from h5py as those of numpy.
         attrs = {
             key: value.item() if isinstance(value, np.generic) else value
