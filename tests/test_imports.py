@@ -27,9 +27,10 @@ BELOW = {  # who may import whom, besides the base and its own package
     "scdnet.engine": {"scdnet.data", "scdnet.models"},
     "scdnet.eval": {"scdnet.results", "scdnet.engine", "scdnet.data", "scdnet.models"},
     "scdnet.viz": {"scdnet.data", "scdnet.results"},
+    "scdnet.report": {"scdnet.eval", "scdnet.results", "scdnet.engine", "scdnet.data"},
     "scdnet.commands": {
         "scdnet.raw", "scdnet.synthetic", "scdnet.data", "scdnet.models", "scdnet.engine",
-        "scdnet.eval", "scdnet.results", "scdnet.viz", "scdnet.__main__",
+        "scdnet.eval", "scdnet.results", "scdnet.viz", "scdnet.report", "scdnet.__main__",
         *(f"scdnet.{name}" for name in scdnet.__all__),
     },
     "data_prep": {"scdnet.__main__"},

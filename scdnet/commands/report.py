@@ -1,0 +1,261 @@
+"""`scdnet report`: one page on what an encoder learnt, or figures for a paper."""
+
+import argparse
+import shlex
+import statistics
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from scdnet import load_classifier, open_sequences, read_recording
+from scdnet.cli import command_parser
+from scdnet.commands.capture import add_capture_arguments
+from scdnet.commands.classify import check_joints
+from scdnet.commands.evaluate import read_or_extract
+from scdnet.commands.evaluation import require_one_store
+from scdnet.config import Config
+from scdnet.config_file import load_config
+from scdnet.data.clips import SINGLE_PROCESS
+from scdnet.engine.device import resolve_device
+from scdnet.engine.logs import log
+from scdnet.engine.run.directory import CONFIG
+from scdnet.errors import ScdnetError
+from scdnet.eval.feature_table import FeatureTable, LazyFeatures
+from scdnet.eval.inputs import Inputs, build_inputs
+from scdnet.eval.protocols import Context, evaluate_knn
+from scdnet.files import check_writable
+from scdnet.report.curves import read_metrics
+from scdnet.report.facts import describe_run
+from scdnet.report.page import Page, Score, write_page
+from scdnet.report.payload import Findings, OwnRecording, build_payload, find_out
+from scdnet.report.retrieval import retrieve_neighbors
+from scdnet.report.verdict import judge
+from scdnet.results.record import BASELINES
+from scdnet.results.scores import read_scores
+
+CHECKPOINT = "last.pt"
+FEATURES = "features.h5"
+
+
+class Run(NamedTuple):
+    """A run directory and its config, with the store and the directory where they are now."""
+
+    path: Path
+    config: Config
+
+    @property
+    def checkpoint(self) -> Path:
+        """Return the path of the last checkpoint."""
+        return self.path / CHECKPOINT
+
+    @property
+    def features(self) -> Path:
+        """Return the path of the features file, which is made if it is missing."""
+        return self.path / FEATURES
+
+
+class Evaluated(NamedTuple):
+    """The kNN retrieval of an encoder or baseline on the test split."""
+
+    metrics: dict[str, float]
+    # Whether the nearest neighbor of each test sequence is of its class.
+    hits: np.ndarray  # (n,) bool
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line: `runs` and `overrides` are told apart by their `=`."""
+    parser = command_parser("report", main.__doc__)
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN_DIR",
+        help="runs/<name> of scdnet train; of several, the first is shown and all are compared. "
+        "Config values such as data.store=PATH may follow",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--query",
+        nargs="+",
+        type=Path,
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="recordings of your own to search for, as scdnet classify reads them",
+    )
+    add_capture_arguments(
+        parser.add_argument_group("recordings of your own", "with --query, not for .skeleton files"),
+        is_required=False,
+    )
+    args = parser.parse_intermixed_args(argv)
+    args.overrides = [text for text in args.runs if "=" in text and not Path(text).exists()]
+    args.runs = [Path(text) for text in args.runs if text not in args.overrides]
+    if not args.runs:
+        parser.error("expected one or more run directories")
+    return args
+
+
+def read_run(path: Path, overrides: Sequence[str]) -> Run:
+    """Read the config of a run directory. Raises ScdnetError if it is none or has no checkpoint."""
+    for name, cure in ((CONFIG, "give runs/<name>"), (CHECKPOINT, "train it first")):
+        if not (path / name).is_file():
+            raise ScdnetError(f"{path}: expected a run directory with {name}; {cure}")
+    # The directory may have been moved since the training.
+    here = [f"runs_dir={path.resolve().parent}", f"name={path.resolve().name}"]
+    config = load_config(path / CONFIG, [*overrides, *here])
+    require_one_store(config, "a report")
+    return Run(path, config.model_copy(update={"protocols": ("knn",)}))
+
+
+def evaluate(inputs: Inputs, table: FeatureTable | LazyFeatures, context: Context) -> Evaluated:
+    """Evaluate by kNN retrieval, unless the run directory contains the result."""
+    metrics = evaluate_knn(table, context)
+    rows = context.test_rows(table)
+    record = context.record("knn", inputs.record, table, rows, table.settings)
+    scores = read_scores(context.run_dir / f"scores_{record.tag}.npz")
+    return Evaluated(metrics, scores.scores.argmax(axis=1) == scores.label)
+
+
+def evaluate_run(
+    run: Run, overrides: Sequence[str], device: torch.device
+) -> tuple[FeatureTable, dict[str, Evaluated]]:
+    """Return the features of a run's checkpoint, and the retrieval by them and the baselines.
+
+    A baseline that cannot be evaluated is left out, with a warning.
+    """
+    context = Context(
+        benchmark=run.config.data.benchmarks[0],
+        seed=run.config.seed,
+        device=device,
+        config=" ".join([str(run.path / CONFIG), *overrides]),
+        run_dir=run.config.run_dir,
+        skip=True,
+    )
+    all_inputs = build_inputs(
+        [run.checkpoint], run.config, device, SINGLE_PROCESS, beside=tuple(BASELINES)
+    )
+    own = next(all_inputs)
+    table = read_or_extract(run.features, own)
+    evaluated = {"": evaluate(own, table, context)}
+    for inputs in all_inputs:
+        baseline = inputs.record.baseline
+        assert baseline is not None
+        try:
+            found = evaluate(inputs, inputs.extract_lazily(), context)
+        except ScdnetError as error:
+            context.warn(f"the baseline {baseline} is left out: {error}")
+            continue
+        evaluated[BASELINES[baseline]] = found
+    return table, evaluated
+
+
+def read_recordings(args: argparse.Namespace, run: Run) -> list[OwnRecording]:
+    """Read and classify the recordings of the user's; one that cannot be used is skipped."""
+    if not args.query:
+        return []
+    classifier = load_classifier(run.checkpoint, run.features)
+    recordings = []
+    for path in args.query:
+        described = argparse.Namespace(**vars(args), recording=path, checkpoint=run.checkpoint)
+        try:
+            check_joints(described, classifier.skeleton)
+            frames = read_frames(args, path)
+            recordings.append(OwnRecording(path.name, frames, classifier(frames)))
+        except ScdnetError as error:
+            log(f"warning: left out: {error}")
+    if not recordings:
+        raise ScdnetError("--query: no recording can be used; the warnings above say why")
+    return recordings
+
+
+def read_frames(args: argparse.Namespace, path: Path) -> np.ndarray:
+    """Read one recording (T, M, V, C) and print its warnings."""
+    capture = {key: getattr(args, key) for key in ("layout", "skeleton", "unit", "up", "to")}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        frames = read_recording(path, **capture)
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    return frames
+
+
+def tabulate_scores(runs: Sequence[dict[str, Evaluated]]) -> list[Score]:
+    """Return the rows of the table of scores: the baselines, then the encoder of the runs."""
+    names = [name for name in (*BASELINES.values(), "") if any(name in run for run in runs)]
+    rows = []
+    for name in names:
+        found = [run[name].metrics for run in runs if name in run]
+        knn1 = [metrics["knn@1"] for metrics in found]
+        spread = f"± {statistics.stdev(knn1):.1f}" if len(set(knn1)) > 1 else ""
+        precision = statistics.fmean(metrics["map"] for metrics in found)
+        rows.append(
+            Score(
+                name=name or "this encoder",
+                knn1=f"{statistics.fmean(knn1):.1f}",
+                spread=spread,
+                map=f"{precision:.1f}",
+                is_own=not name,
+            )
+        )
+    return rows
+
+
+def build_page(
+    argv: Sequence[str], runs: Sequence[Run], evaluated: Sequence[dict[str, Evaluated]], findings: Findings
+) -> Page:
+    """Build the page of a report, whose first run is the one that is shown."""
+    baselines = {
+        name: [run[name].hits for run in evaluated]
+        for name in BASELINES.values()
+        if all(name in run for run in evaluated)
+    }
+    with open_sequences(findings.table.store) as store:
+        payload = build_payload(findings, store)
+    first = runs[0]
+    return Page(
+        title=f"{first.path.resolve().name}: {findings.table.dataset}, {findings.benchmark}",
+        facts=describe_run([run.config for run in runs], findings),
+        verdict=judge([run[""].hits for run in evaluated], baselines),
+        scores=tabulate_scores(evaluated),
+        command=shlex.join(["scdnet", "report", *argv]),
+        left_out=payload.left_out,
+        data=payload.data,
+        motion=payload.motion,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write one HTML page on what an encoder learnt: did it train, and where does it fail?
+
+    The page contains curves of the training, test sequences with their nearest neighbors in
+    motion, a map of the embedding and the confusions between classes, and compares the encoder
+    with baselines without pretraining. It needs no server and no network.
+    """
+    args = parse_arguments(argv)
+    runs = [read_run(path, args.overrides) for path in args.runs]
+    check_writable(args.out, *(run.features for run in runs))
+    device = resolve_device(runs[0].config.device)
+    evaluated = [evaluate_run(run, args.overrides, device) for run in runs]
+    table = evaluated[0][0]
+    benchmark = runs[0].config.data.benchmarks[0]
+    findings = find_out(
+        table,
+        benchmark,
+        retrieve_neighbors(table, benchmark, device),
+        recordings=read_recordings(args, runs[0]),
+        metrics={str(run.path): read_metrics(run.path) for run in runs},
+    )
+    page = build_page(
+        sys.argv[2:] if argv is None else argv, runs, [found for _, found in evaluated], findings
+    )
+    write_page(args.out, page)
+    size = args.out.stat().st_size / 1e6
+    print(page.verdict.text)
+    print("".join(f"{sentence}\n" for sentence in page.left_out), end="")
+    print(f"{args.out}: {size:.1f} MB; open it in a browser")

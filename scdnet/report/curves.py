@@ -1,0 +1,123 @@
+"""Curves of trainings, from metrics.jsonl: what a report plots, and where a run went wrong."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scdnet.engine.run.directory import METRICS
+from scdnet.engine.train.diagnostics import COLLAPSED, FEATURE_STD
+
+# Points of a curve; more could not be told apart on a screen.
+MAX_POINTS = 600
+UNITS = ("epoch", "step")
+
+
+class Chart(NamedTuple):
+    """A plot: the metrics that it shows are those whose names begin with a prefix."""
+
+    title: str
+    note: str
+    prefixes: tuple[str, ...]
+    has_log_scale: bool = False
+
+
+CHARTS = (
+    Chart("Loss", "The sum that is minimized.", ("loss",)),
+    Chart("Loss terms", "One for each pair of features.", ("loss/",)),
+    Chart("Alignment", "Distance of two views of one clip; 0: equal.", ("alignment/",)),
+    Chart("Uniformity", "The lower, the more evenly spread.", ("uniformity/",)),
+    Chart("Spread of the embeddings", "1: evenly spread, 0: collapsed.", (f"{FEATURE_STD}/",)),
+    Chart("1-NN accuracy", "Percent, on the test split.", ("knn@1",)),
+    Chart("Learning rate", "", ("lr",)),
+    Chart("Gradient norm", "", ("grad_norm",), has_log_scale=True),
+    Chart("Speed", "Clips a second.", ("clips_per_second",)),
+)
+
+Line = Mapping[str, Any]
+
+
+def read_metrics(run_dir: Path) -> list[Line]:
+    """Read the lines of a run's metrics.jsonl, skipping unfinished ones; none without the file."""
+    path = run_dir / METRICS
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            lines.append(line)
+    return lines
+
+
+def build_curves(runs: Mapping[str, Sequence[Line]]) -> dict[str, Any]:
+    """Build the charts of several runs, whose lines are given by name, as plain values."""
+    unit = next((u for lines in runs.values() for u in UNITS for line in lines if u in line), "")
+    names = {name for lines in runs.values() for line in lines for name in line}
+    charts = [
+        {"title": chart.title, "note": chart.note, "log": chart.has_log_scale, "keys": keys}
+        for chart in CHARTS
+        if (keys := _find_keys(chart, names))
+    ]
+    shown = [key["key"] for chart in charts for key in chart["keys"]]
+    return {
+        "xLabel": unit,
+        "runs": [_build_run(name, lines, unit, shown) for name, lines in runs.items() if lines],
+        "charts": charts,
+    }
+
+
+def _find_keys(chart: Chart, names: set[str]) -> list[dict[str, str]]:
+    """Return the metrics among `names` that a chart shows, with their labels."""
+    keys = []
+    for prefix in chart.prefixes:
+        matching = sorted(n for n in names if n == prefix or prefix.endswith("/") and n.startswith(prefix))
+        keys += [{"key": name, "label": name.removeprefix(prefix) or prefix} for name in matching]
+    return keys
+
+
+def _build_run(
+    name: str, lines: Sequence[Line], unit: str, shown: Sequence[str]
+) -> dict[str, Any]:
+    kept = thin_out(lines)
+    return {
+        "name": name,
+        "x": [line.get(unit) for line in kept],
+        "series": {key: [_number(line.get(key)) for line in kept] for key in shown},
+        "events": find_events(lines, unit),
+    }
+
+
+def thin_out(lines: Sequence[Line]) -> list[Line]:
+    """Return at most MAX_POINTS lines, evenly spaced, the last one among them."""
+    step = -(-len(lines) // MAX_POINTS) if lines else 1
+    return list(lines[::-1][::step])[::-1]
+
+
+def find_events(lines: Sequence[Line], unit: str) -> list[dict[str, Any]]:
+    """Find where a run first became NaN and where its embeddings first collapsed."""
+    events = []
+    for kind, happens, text in (("nan", _is_broken, "NaN"), ("collapse", _is_collapsed, "collapse")):
+        first = next((line for line in lines if happens(line)), None)
+        if first is not None:
+            events.append({"x": first.get(unit), "kind": kind, "text": text})
+    return events
+
+
+def _is_broken(line: Line) -> bool:
+    return any(isinstance(value, float) and not math.isfinite(value) for value in line.values())
+
+
+def _is_collapsed(line: Line) -> bool:
+    spreads = [value for key, value in line.items() if key.startswith(f"{FEATURE_STD}/")]
+    return any(_number(value) is not None and value < COLLAPSED for value in spreads)
+
+
+def _number(value: object) -> float | None:
+    """Return a number with the digits that a plot can show; None for NaN, Inf and what is none."""
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    return float(f"{value:.5g}") if is_number else None

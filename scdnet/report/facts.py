@@ -1,0 +1,52 @@
+"""The facts at the head of a report: what was trained, on which data, for how long."""
+
+from collections.abc import Sequence
+
+import torch
+
+from scdnet.config import Config
+from scdnet.report.curves import Line
+from scdnet.report.payload import Findings
+from scdnet.version import __version__
+
+
+def describe_run(configs: Sequence[Config], findings: Findings) -> list[tuple[str, str]]:
+    """Return names and values of the facts; `configs` are those of all runs, the shown one first."""
+    config = configs[0]
+    table = findings.table
+    num_train = int(findings.is_train.sum())
+    seeds = ", ".join(str(one.seed) for one in configs)
+    model = config.model
+    lines = [list(lines) for lines in findings.metrics.values()]
+    return [
+        ("Dataset", f"{table.dataset}, {findings.benchmark}"),
+        ("Sequences", f"{num_train:,} training, {len(table.name) - num_train:,} test"),
+        ("Classes", f"{table.num_occurring}"),
+        ("Skeleton", f"{table.skeleton.name}, {table.skeleton.num_joints} joints"),
+        ("Stream", config.stream),
+        ("Encoder", f"width {model.base_channels}, D = {model.embed_dim}, "
+         f"{config.data.num_frames} frames, {config.data.num_bodies} bodies"),
+        ("Objective", config.objective),
+        ("Seed" if len(configs) == 1 else "Seeds", seeds),
+        ("Training", _describe_training(lines[0]) if lines else "unknown"),
+        ("Versions", f"scdnet {__version__}, torch {torch.__version__}"),
+    ]
+
+
+def _describe_training(lines: Sequence[Line]) -> str:
+    """Describe how long a training took, by the lines of its metrics.jsonl."""
+    seconds = sum(line.get("seconds", 0) for line in lines)
+    if not lines or not seconds:
+        return "unknown"
+    unit = "epoch" if "epoch" in lines[-1] else "step"
+    # Epochs are counted from 0, steps from 1.
+    num = lines[-1].get(unit, 0) + (unit == "epoch")
+    return f"{num:,} {unit}s in {_format_duration(seconds)}"
+
+
+def _format_duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
