@@ -37,7 +37,7 @@ export function selectField(label, choices) {
   return { field: element("label", { class: "field" }, name, select), select };
 }
 
-/** Return the text of an amount with its noun, such as "1 sequence" or "2,000 sequences". */
-export function plural(num, noun) {
-  return `${num.toLocaleString("en-US")} ${noun}${num === 1 ? "" : "s"}`;
+/** Return the text of an amount with its noun, such as "1 query" or "2,000 queries". */
+export function countText(num, one, many) {
+  return `${num.toLocaleString("en-US")} ${num === 1 ? one : many}`;
 }
