@@ -38,6 +38,6 @@ export function selectField(label, choices) {
 }
 
 /** Return the text of an amount with its noun, such as "1 query" or "2,000 queries". */
-export function countText(num, one, many) {
+export function plural(num, one, many = `${one}s`) {
   return `${num.toLocaleString("en-US")} ${num === 1 ? one : many}`;
 }
