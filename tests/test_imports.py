@@ -27,7 +27,9 @@ BELOW = {  # who may import whom, besides the base and its own package
     "scdnet.engine": {"scdnet.data", "scdnet.models"},
     "scdnet.eval": {"scdnet.results", "scdnet.engine", "scdnet.data", "scdnet.models"},
     "scdnet.viz": {"scdnet.data", "scdnet.results"},
-    "scdnet.report": {"scdnet.eval", "scdnet.results", "scdnet.engine", "scdnet.data"},
+    "scdnet.report": {
+        "scdnet.eval", "scdnet.results", "scdnet.engine", "scdnet.data", "scdnet.viz",
+    },
     "scdnet.commands": {
         "scdnet.raw", "scdnet.synthetic", "scdnet.data", "scdnet.models", "scdnet.engine",
         "scdnet.eval", "scdnet.results", "scdnet.viz", "scdnet.report", "scdnet.__main__",

@@ -5,7 +5,7 @@ import shlex
 import statistics
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +37,11 @@ from scdnet.report.retrieval import retrieve_neighbors
 from scdnet.report.verdict import judge
 from scdnet.results.record import BASELINES
 from scdnet.results.scores import read_scores
+from scdnet.viz.drawing import check_picture
 
+# The parts of a report that scdnet.report.figures draws, which needs matplotlib.
+PARTS = ("training", "gallery", "map", "confusion", "classes")
+FORMATS = ("png", "svg", "pdf")
 CHECKPOINT = "last.pt"
 FEATURES = "features.h5"
 
@@ -81,6 +85,20 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: %(default)s"
     )
     parser.add_argument(
+        "--parts",
+        type=split_list(PARTS),
+        default=(),
+        metavar="PART,...",
+        help=f"draw these as figures for papers instead of the page: {', '.join(PARTS)}",
+    )
+    parser.add_argument(
+        "--format",
+        type=split_list(FORMATS),
+        default=("png",),
+        metavar="FORMAT,...",
+        help=f"with --parts: {', '.join(FORMATS)}; default: png",
+    )
+    parser.add_argument(
         "--query",
         nargs="+",
         type=Path,
@@ -90,7 +108,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="recordings of your own to search for, as scdnet classify reads them",
     )
     add_capture_arguments(
-        parser.add_argument_group("recordings of your own", "with --query, not for .skeleton files"),
+        parser.add_argument_group(
+            "recordings of your own", "with --query, not for .skeleton files"
+        ),
         is_required=False,
     )
     args = parser.parse_intermixed_args(argv)
@@ -99,6 +119,29 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if not args.runs:
         parser.error("expected one or more run directories")
     return args
+
+
+def split_list(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of an option's value: some of the `known` words with commas between them."""
+
+    def split(text: str) -> tuple[str, ...]:
+        words = tuple(text.split(","))
+        for word in words:
+            if word not in known:
+                expected = ", ".join(known)
+                raise argparse.ArgumentTypeError(f"expected some of {expected}, found {word!r}")
+        return words
+
+    return split
+
+
+def name_figures(args: argparse.Namespace) -> dict[Path, str]:
+    """Return the part of each figure by the path of its file, beside where the page would be."""
+    return {
+        args.out.with_name(f"{args.out.stem}_{part}.{form}"): part
+        for part in args.parts
+        for form in args.format
+    }
 
 
 def read_run(path: Path, overrides: Sequence[str]) -> Run:
@@ -207,7 +250,10 @@ def tabulate_scores(runs: Sequence[dict[str, Evaluated]]) -> list[Score]:
 
 
 def build_page(
-    argv: Sequence[str], runs: Sequence[Run], evaluated: Sequence[dict[str, Evaluated]], findings: Findings
+    argv: Sequence[str],
+    runs: Sequence[Run],
+    evaluated: Sequence[dict[str, Evaluated]],
+    findings: Findings,
 ) -> Page:
     """Build the page of a report, whose first run is the one that is shown."""
     baselines = {
@@ -239,7 +285,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_arguments(argv)
     runs = [read_run(path, args.overrides) for path in args.runs]
-    check_writable(args.out, *(run.features for run in runs))
+    figures = name_figures(args)
+    for path in figures:
+        check_picture(path, tuple(f".{form}" for form in FORMATS))
+    check_writable(*([] if figures else [args.out]), *(run.features for run in runs))
     device = resolve_device(runs[0].config.device)
     evaluated = [evaluate_run(run, args.overrides, device) for run in runs]
     table = evaluated[0][0]
@@ -251,6 +300,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         recordings=read_recordings(args, runs[0]),
         metrics={str(run.path): read_metrics(run.path) for run in runs},
     )
+    if figures:
+        # A page needs no matplotlib.
+        from scdnet.report.figures import draw_parts
+
+        with open_sequences(table.store) as store:
+            draw_parts(findings, store, list(figures.values()), list(figures))
+        print("\n".join(map(str, figures)))
+        return
     page = build_page(
         sys.argv[2:] if argv is None else argv, runs, [found for _, found in evaluated], findings
     )

@@ -21,7 +21,8 @@ def count_classes(store: SequenceStore, is_train: np.ndarray, two_bodies: float)
     counts, edges = np.histogram(np.diff(store.offset) / FRAME_RATE, NUM_BINS)
     return {
         "counts": [
-            {"label": c, "train": int(train[c]), "test": int(test[c])} for c in np.unique(label).tolist()
+            {"label": c, "train": int(train[c]), "test": int(test[c])}
+            for c in np.unique(label).tolist()
         ],
         "subjects": _count_values(store.table.subject),
         "cameras": _count_values(store.table.camera),

@@ -26,7 +26,7 @@ class Pair(NamedTuple):
 
     actual: int
     predicted: int
-    count: int
+    num: int
 
 
 class Confusion(NamedTuple):

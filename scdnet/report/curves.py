@@ -12,6 +12,8 @@ from scdnet.engine.train.diagnostics import COLLAPSED, FEATURE_STD
 # Points of a curve; more could not be told apart on a screen.
 MAX_POINTS = 600
 UNITS = ("epoch", "step")
+# A larger ratio of the largest to the smallest value calls for a logarithmic axis.
+WIDE = 20
 
 
 class Chart(NamedTuple):
@@ -20,7 +22,7 @@ class Chart(NamedTuple):
     title: str
     note: str
     prefixes: tuple[str, ...]
-    has_log_scale: bool = False
+    may_be_log: bool = False
 
 
 CHARTS = (
@@ -31,7 +33,7 @@ CHARTS = (
     Chart("Spread of the embeddings", "1: evenly spread, 0: collapsed.", (f"{FEATURE_STD}/",)),
     Chart("1-NN accuracy", "Percent, on the test split.", ("knn@1",)),
     Chart("Learning rate", "", ("lr",)),
-    Chart("Gradient norm", "", ("grad_norm",), has_log_scale=True),
+    Chart("Gradient norm", "", ("grad_norm",), may_be_log=True),
     Chart("Speed", "Clips a second.", ("clips_per_second",)),
 )
 
@@ -43,7 +45,7 @@ def read_metrics(run_dir: Path) -> list[Line]:
     path = run_dir / METRICS
     if not path.is_file():
         return []
-    lines = []
+    lines: list[Line] = []
     for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
@@ -58,8 +60,14 @@ def build_curves(runs: Mapping[str, Sequence[Line]]) -> dict[str, Any]:
     """Build the charts of several runs, whose lines are given by name, as plain values."""
     unit = next((u for lines in runs.values() for u in UNITS for line in lines if u in line), "")
     names = {name for lines in runs.values() for line in lines for name in line}
-    charts = [
-        {"title": chart.title, "note": chart.note, "log": chart.has_log_scale, "keys": keys}
+    all_lines = [line for lines in runs.values() for line in lines]
+    charts: list[dict[str, Any]] = [
+        {
+            "title": chart.title,
+            "note": chart.note,
+            "log": chart.may_be_log and _is_wide(all_lines, keys),
+            "keys": keys,
+        }
         for chart in CHARTS
         if (keys := _find_keys(chart, names))
     ]
@@ -75,14 +83,20 @@ def _find_keys(chart: Chart, names: set[str]) -> list[dict[str, str]]:
     """Return the metrics among `names` that a chart shows, with their labels."""
     keys = []
     for prefix in chart.prefixes:
-        matching = sorted(n for n in names if n == prefix or prefix.endswith("/") and n.startswith(prefix))
+        matching = sorted(
+            n for n in names if n == prefix or (prefix.endswith("/") and n.startswith(prefix))
+        )
         keys += [{"key": name, "label": name.removeprefix(prefix) or prefix} for name in matching]
     return keys
 
 
-def _build_run(
-    name: str, lines: Sequence[Line], unit: str, shown: Sequence[str]
-) -> dict[str, Any]:
+def _is_wide(lines: Sequence[Line], keys: Sequence[Mapping[str, str]]) -> bool:
+    """Check whether the values of metrics are positive and spread over a factor of WIDE."""
+    values = [number for line in lines for key in keys if (number := _number(line.get(key["key"])))]
+    return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
+
+
+def _build_run(name: str, lines: Sequence[Line], unit: str, shown: Sequence[str]) -> dict[str, Any]:
     kept = thin_out(lines)
     return {
         "name": name,
@@ -101,7 +115,10 @@ def thin_out(lines: Sequence[Line]) -> list[Line]:
 def find_events(lines: Sequence[Line], unit: str) -> list[dict[str, Any]]:
     """Find where a run first became NaN and where its embeddings first collapsed."""
     events = []
-    for kind, happens, text in (("nan", _is_broken, "NaN"), ("collapse", _is_collapsed, "collapse")):
+    for kind, happens, text in (
+        ("nan", _is_broken, "NaN"),
+        ("collapse", _is_collapsed, "collapse"),
+    ):
         first = next((line for line in lines if happens(line)), None)
         if first is not None:
             events.append({"x": first.get(unit), "kind": kind, "text": text})

@@ -11,7 +11,7 @@ from scdnet.version import __version__
 
 
 def describe_run(configs: Sequence[Config], findings: Findings) -> list[tuple[str, str]]:
-    """Return names and values of the facts; `configs` are those of all runs, the shown one first."""
+    """Return names and values of the facts; `configs` are those of all runs, the first is shown."""
     config = configs[0]
     table = findings.table
     num_train = int(findings.is_train.sum())
@@ -24,8 +24,11 @@ def describe_run(configs: Sequence[Config], findings: Findings) -> list[tuple[st
         ("Classes", f"{table.num_occurring}"),
         ("Skeleton", f"{table.skeleton.name}, {table.skeleton.num_joints} joints"),
         ("Stream", config.stream),
-        ("Encoder", f"width {model.base_channels}, D = {model.embed_dim}, "
-         f"{config.data.num_frames} frames, {config.data.num_bodies} bodies"),
+        (
+            "Encoder",
+            f"width {model.base_channels}, D = {model.embed_dim}, "
+            f"{config.data.num_frames} frames, {config.data.num_bodies} bodies",
+        ),
         ("Objective", config.objective),
         ("Seed" if len(configs) == 1 else "Seeds", seeds),
         ("Training", _describe_training(lines[0]) if lines else "unknown"),

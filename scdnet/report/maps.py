@@ -52,9 +52,9 @@ def _draw_tsne(reduced: np.ndarray) -> tuple[str, np.ndarray]:
     note = f"Perplexity {perplexity:.0f}; distances between far groups mean nothing."
     options: dict[str, Any] = {"perplexity": perplexity, "random_state": 0}
     if find_spec("openTSNE"):
-        from openTSNE import TSNE as OpenTSNE
+        import openTSNE
 
-        return note, np.asarray(OpenTSNE(**options).fit(reduced))
+        return note, np.asarray(openTSNE.TSNE(**options).fit(reduced))
     return note, TSNE(**options, init="pca").fit_transform(reduced)
 
 

@@ -10,7 +10,7 @@ from scdnet.data.store import SequenceStore
 from scdnet.eval.classify import Prediction
 from scdnet.eval.feature_table import FeatureTable
 from scdnet.report.classes import count_classes, find_extremes
-from scdnet.report.confusion import Confusion, count_confusions
+from scdnet.report.confusion import Confusion, Pair, count_confusions
 from scdnet.report.curves import Line, build_curves
 from scdnet.report.maps import Map, draw_maps
 from scdnet.report.motion import FPS, MAX_FRAMES, MotionWriter, Placed
@@ -206,9 +206,13 @@ def _describe_confusion(findings: Findings) -> dict[str, Any]:
         "order": confusion.order.tolist(),
         "counts": confusion.counts.tolist(),
         "accuracy": [_round(one._asdict()) for one in confusion.accuracy],
-        "pairs": [pair._asdict() for pair in confusion.pairs],
+        "pairs": [_describe_pair(pair) for pair in confusion.pairs],
         "examples": [[*cell, places] for cell, places in examples.items()],
     }
+
+
+def _describe_pair(pair: Pair) -> dict[str, int]:
+    return {"actual": pair.actual, "predicted": pair.predicted, "count": pair.num}
 
 
 def _round(values: Mapping[str, float]) -> dict[str, float]:

@@ -20,8 +20,8 @@ class Retrieval:
     neighbors: Tensor  # (n, k), nearest first
     # Cosines.
     similarity: Tensor  # (n, k)
-    # The nearest item of another class minus the nearest one of the own class, in cosines: a query
-    # that is wrong with certainty has the largest.
+    # The cosine of the nearest sequence of another class minus that of the nearest one of its own.
+    # It is largest for a query that is wrong with certainty.
     hardness: Tensor  # (n,)
 
     def predicted(self, label: Tensor) -> Tensor:

@@ -40,8 +40,11 @@ def select_sequences(
         num_queries //= 2
     others = np.setdiff1d(np.arange(len(label)), needed)
     room = limit - len(needed)
-    filling = stratified_subset(torch.from_numpy(others), label, room).numpy() if room > 0 else []
-    return Selection(np.concatenate([needed, filling]).astype(np.int64), queries.numpy())
+    # stratified_subset takes 0 for no limit.
+    if room > 0:
+        filling = stratified_subset(torch.from_numpy(others), label, room).numpy()
+        needed = np.concatenate([needed, filling])
+    return Selection(needed, queries.numpy())
 
 
 def _in_order(also: np.ndarray, retrieval: Retrieval, queries: Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The verdict of a report: is the encoder better than the baselines, and is that more than chance?"""
+"""The verdict of a report: whether an encoder is better than the baselines, beyond chance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -36,9 +36,7 @@ def compare(own: np.ndarray, other: np.ndarray) -> Difference:
     return Difference(100 * (gained - lost) / num, 100 * Z * float(spread) / num)
 
 
-def judge(
-    runs: Sequence[np.ndarray], baselines: Mapping[str, Sequence[np.ndarray]]
-) -> Verdict:
+def judge(runs: Sequence[np.ndarray], baselines: Mapping[str, Sequence[np.ndarray]]) -> Verdict:
     """Judge the 1-NN of one or several runs: which test sequences (n,) bool each recognizes.
 
     `baselines` have one for each run. The runs are compared with the one that is best on average.
