@@ -377,7 +377,7 @@ class Config(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     # Precision of matrix products; tf32 has an effect on a GPU only, bf16 is mixed precision.
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
-    # `auto` tries compiled kernels and one CUDA graph for each step on a GPU (docs/training.md).
+    # `auto` tries each step as one CUDA graph, on a GPU and in a single process (docs/training.md).
     compile: Annotated[Literal["off", "auto"], Off] = "off"
     # Several ranks: batch-norm statistics over the whole batch instead of each rank's rows.
     sync_batchnorm: bool = True

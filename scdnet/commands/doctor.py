@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--gpu",
         action="store_true",
-        help="also do ten steps on noise: eager, compiled, and captured as a CUDA graph",
+        help="also do ten steps on noise, eager and as one CUDA graph each",
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)

@@ -1,10 +1,9 @@
-"""The machine: device, precision, compilation, allocator, random states.
+"""The machine: device, precision, CUDA graphs, allocator, random states.
 
 This is the only file that says `torch.cuda`.
 """
 
 import ctypes
-import gc
 import platform
 import random
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from scdnet.engine.distributed import has_own_gpu, local_rank_info
 from scdnet.errors import ScdnetError
@@ -26,8 +25,7 @@ M_TOP_PAD = -2
 M_MMAP_MAX = -4
 NEVER = -1
 
-# Ordinary steps before one is captured: libraries start, compilation happens, and the optimizer
-# allocates its buffers.
+# Ordinary steps before one is captured: libraries start and the optimizer allocates its buffers.
 WARM_UP = 3
 
 
@@ -95,8 +93,6 @@ def wait_for(device: torch.device) -> None:
 
 def release_memory() -> None:
     """Return to the GPU the memory of models that are no longer used."""
-    # Compiled modules are in reference cycles.
-    gc.collect()
     torch.accelerator.empty_cache()
 
 
@@ -164,12 +160,6 @@ def _leave_capture() -> None:
     """Give the GPU's random numbers a new state: that of a capture which failed refuses to draw."""
     generator = torch.cuda.default_generators[torch.cuda.current_device()]
     generator.graphsafe_set_state(torch.Generator(generator.device).graphsafe_get_state())
-
-
-def compile_in_place(*modules: nn.Module) -> None:
-    """Let torch compile the modules at their first call; their weights keep their names."""
-    for module in modules:
-        module.compile(dynamic=False)
 
 
 def disable_malloc_trim() -> None:

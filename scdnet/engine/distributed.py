@@ -254,7 +254,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace the gradients of each rank by their mean over the ranks.
 
     One message after the backward pass, instead of DistributedDataParallel's several during it,
-    works with the plain model and its compilation.
+    works with the plain model.
     """
     if not dist.is_initialized():
         return

@@ -7,16 +7,14 @@ from scdnet.config import Config
 from scdnet.engine.device import WARM_UP, release_memory, resolve_device
 from scdnet.engine.doctor import Finding, check, look_into
 from scdnet.engine.train.rehearsal import COMPARED, Rehearsal, Steps, check_agreement
-from scdnet.engine.train.start import Mode
 from scdnet.memory import memory_advice
 
-# The first of them compile and capture, the others are timed.
+# The first of them warm up, one is captured, the others are timed.
 NUM_STEPS = 10
-FASTER_MODES: tuple[Mode, ...] = ("compiled", "captured")
 
 
 def examine_modes(config: Config) -> list[Finding]:
-    """Do ten steps eagerly, compiled and captured; a mode that fails or disagrees is a problem.
+    """Do ten steps eagerly and ten graphed; it is a problem if they fail or disagree.
 
     Dropout is off, as each mode draws random numbers of its own. Without a GPU the only finding is
     that there is none.
@@ -43,14 +41,13 @@ def compare_modes(rehearsal: Rehearsal) -> list[Finding]:
 
     findings = [check("eager", do_eager)]
     for eager in done:
-        for mode in FASTER_MODES:
-            release_memory()
-            findings.append(check(mode, partial(_compare, rehearsal, mode, eager)))
+        release_memory()
+        findings.append(check("graphed", partial(_compare, rehearsal, eager)))
     return findings
 
 
-def _compare(rehearsal: Rehearsal, mode: Mode, eager: Steps) -> str:
-    steps = rehearsal.try_steps(mode, NUM_STEPS)
+def _compare(rehearsal: Rehearsal, eager: Steps) -> str:
+    steps = rehearsal.try_steps("graphed", NUM_STEPS)
     difference = check_agreement(steps, eager, rehearsal.config.precision)
     return f"{_describe(steps)}, {' and '.join(COMPARED)} within {difference:.0e} of eager"
 

@@ -8,16 +8,10 @@ import torch
 from torch import Tensor
 
 from scdnet.engine import distributed
-from scdnet.engine.build import build_model
-from scdnet.engine.device import seed_everything
 from scdnet.errors import ScdnetError
-from scdnet.losses import contrast_losses
-from scdnet.models.layers import synchronize_statistics
-from scdnet.models.objective import Objective
-from scdnet.skeletons import NTU_25
 from tests.conftest import write_synthetic_store
 from tests.engine import rank_checks
-from tests.engine.runs import changed, free_port
+from tests.engine.runs import free_port
 
 Found = dict[str, dict[str, Tensor]]
 
@@ -196,28 +190,3 @@ def test_a_single_rank_without_an_address_just_runs(ranks_of):
     with distributed.process_group(torch.device("cpu")):
         assert not distributed.is_initialized()
         assert distributed.all_gather_scalar(7) == [7]
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("single_rank")
-def test_synced_norms_compile_without_a_break_to_the_same_numbers(small_config):
-    torch.compiler.reset()
-    config = changed(small_config, model={"dropout": 0.0, "queue_size": rank_checks.BATCH})
-    results = []
-    with distributed.process_group(torch.device("cpu")):
-        assert distributed.is_initialized()
-        for compiled in (False, True):
-            seed_everything(0)
-            model = build_model(config, Objective(), skeleton=NTU_25).train()
-            synchronize_statistics(model, distributed.all_gather)
-            for side in (model.query, model.key):
-                side.encoder.share_empty_bodies = False
-                if compiled:
-                    side.compile(dynamic=False, fullgraph=True, backend="aot_eager")
-            query, key = model(*rank_checks.batch_of_views())
-            losses = contrast_losses(model.objective.pairs, query, key, model.negatives(), 0.2)
-            losses.sum().backward()
-            gradients = [parameter.grad for parameter in model.query.parameters()]
-            results.append([*query.values(), *key.values(), *gradients])
-    assert not distributed.is_initialized()
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*results, strict=True))

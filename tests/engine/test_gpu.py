@@ -88,16 +88,28 @@ def test_training_resuming_and_scoring(small_config: Config):
     assert torch.allclose(features[0].x, features[1].x, atol=1e-3)
 
 
-@pytest.mark.usefixtures("single_rank")
-def test_one_rank_of_nccl_trains_compiled_in_bf16_and_resumes(small_config: Config):
-    config = small_config.model_copy(
-        update={"device": "cuda", "precision": "bf16", "eval_every": 1, "compile": "auto"}
-    )
+def train_in_bf16_and_resume(config: Config) -> None:
+    """Train on the GPU with `compile: auto` and scores, and continue from the checkpoint."""
+    config = changed(config, device="cuda", precision="bf16", eval_every=1, compile="auto")
     score = partial(score_1nn, precision="bf16")
     pretrain(config, score=score)
-    more = config.model_copy(update={"optim": config.optim.model_copy(update={"epochs": 3})})
+    more = changed(config, optim={"epochs": 3})
     state = read_checkpoint(pretrain(more, resume=True, score=score)).state
     assert (state["epoch"], len(state["random"])) == (3, 1)
+
+
+def test_a_training_with_graphed_steps_resumes(
+    small_config: Config, capsys: pytest.CaptureFixture[str]
+):
+    train_in_bf16_and_resume(small_config)
+    log = capsys.readouterr().err
+    assert log.count("compile: trying a step as one CUDA graph") == 2
+    assert "falls back" not in log
+
+
+@pytest.mark.usefixtures("single_rank")
+def test_one_rank_of_nccl_trains_and_resumes(small_config: Config):
+    train_in_bf16_and_resume(small_config)
 
 
 def test_fine_tuning_and_linear_probe(small_config: Config):
@@ -129,11 +141,6 @@ def test_retrieval(small_config: Config):
     assert on_gpu == pytest.approx(on_cpu, abs=0.1)
 
 
-@pytest.fixture(autouse=True)
-def _no_limit_of_recompilations_across_tests():
-    torch.compiler.reset()
-
-
 def synthetic_views(config: Config, seed: int) -> torch.Tensor:
     """Return views (views, N, C, T, V, M) on the GPU, two for each task of the objective.
 
@@ -153,7 +160,7 @@ def synthetic_views(config: Config, seed: int) -> torch.Tensor:
 
 
 def trained(
-    config: Config, *, mode: Mode = "captured", steps: int = 8, optimizer: str = "sgd", **changes
+    config: Config, *, mode: Mode = "graphed", steps: int = 8, optimizer: str = "sgd", **changes
 ) -> tuple[Training, list[float]]:
     """Return a training on the GPU after two epochs of synthetic views, and its losses.
 
@@ -176,12 +183,10 @@ def trained(
     ("objective", "optimizer"),
     [("scd", "sgd"), ("scd", "adamw"), ("hdc", "sgd"), ("scd+hdc", "sgd")],
 )
-def test_a_compiled_and_captured_step_is_the_plain_one(
-    small_config: Config, objective: str, optimizer: str
-):
+def test_a_graphed_step_is_the_eager_one(small_config: Config, objective: str, optimizer: str):
     config = changed(small_config, objective=objective)
     (plain, expected), (graphed, losses) = (
-        trained(config, mode=mode, optimizer=optimizer) for mode in ("eager", "captured")
+        trained(config, mode=mode, optimizer=optimizer) for mode in ("eager", "graphed")
     )
     assert isinstance(graphed.step, GraphedStep)
     # Rounding grows from step to step: relative noise of 1e-6 in the weights becomes 1e-3 in the
@@ -220,7 +225,7 @@ def test_the_invariance_of_the_levels_moves_at_each_replay(small_config: Config,
 
 def test_dropout_is_drawn_anew_at_each_replay(small_config: Config):
     seed_everything(0)
-    training = start_training(small_config, NTU_25, torch.device("cuda"), mode="captured")
+    training = start_training(small_config, NTU_25, torch.device("cuda"), mode="graphed")
     views = synthetic_views(small_config, 0)
     for group in training.optimizer.param_groups:
         group["lr"] = 0.0
@@ -248,7 +253,7 @@ def test_after_a_capture_that_failed_steps_with_dropout_go_on(small_config: Conf
 @pytest.mark.parametrize("objective", ["scd", "scd+hdc"])
 def test_bf16_is_near_fp32(small_config: Config, objective: str):
     _, expected = trained(small_config, objective=objective, mode="eager")
-    for mode in ("eager", "compiled", "captured"):
+    for mode in ("eager", "graphed"):
         _, losses = trained(small_config, objective=objective, mode=mode, precision="bf16")
         assert losses[0] == pytest.approx(expected[0], rel=0.01)
         # The difference grows from step to step.

@@ -1,8 +1,8 @@
 """Mistakes with devices, found without a GPU: the four parts of a run on a pretended one.
 
 What it cannot find, as all numbers are computed on the CPU: kernels that a GPU lacks or that round
-in another way, the memory that they take, torch.compile and the CUDA graph, which need a driver,
-and whether pinned memory is pinned. Those need a GPU (test_gpu.py).
+in another way, the memory that they take, the CUDA graph, which needs a driver, and whether pinned
+memory is pinned. Those need a GPU (test_gpu.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,6 +1,7 @@
 """The benchmarks run, on sizes at which their figures mean nothing."""
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -25,6 +26,13 @@ def run_benchmark(name: str, *options: object) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_parts_of_the_gpu_check_take_at_most_15_minutes():
+    text = (ROOT / "tools/bench/gpu_check.sh").read_text()
+    limits = re.findall(r"^ *(?:part|bench) \w+ (\d+) ", text, re.MULTILINE)
+    assert len(limits) > 10
+    assert sum(map(int, limits)) <= 15 * 60
 
 
 @pytest.mark.slow

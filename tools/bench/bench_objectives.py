@@ -13,8 +13,8 @@ from tabulate import tabulate
 from scdnet.cli import config_parser, run_command
 from scdnet.config import Config
 from scdnet.config_file import load_config
-from scdnet.engine.device import disable_malloc_trim, resolve_device, seed_everything
-from scdnet.engine.train.start import start_training
+from scdnet.engine.device import disable_malloc_trim, resolve_device
+from scdnet.engine.train.rehearsal import Rehearsal, choose_mode
 from scdnet.skeletons import NTU_25
 
 OBJECTIVES = ("scd", "hdc", "scd+hdc")
@@ -24,8 +24,8 @@ WARM_UP = 4
 
 def warm_step(config: Config, device: torch.device) -> Work:
     """Return a training step, views included, that has been called a few times."""
-    seed_everything(0)
-    training = start_training(config, NTU_25, device)
+    rehearsal = Rehearsal(config, NTU_25, device)
+    training = rehearsal.start(choose_mode(rehearsal))
     clips, batches = synthetic_clips(config, device)
     generator = torch.Generator().manual_seed(0)
     tasks = training.model.objective.tasks

@@ -58,7 +58,7 @@ def reference_step(model: reference.SCDNet, config: Config, views: tuple[Tensor,
 def seconds_of_parts(
     training: Training, views: tuple[Tensor, ...], config: Config
 ) -> dict[str, float]:
-    """Time the parts of one training step, without graphs and compiled kernels."""
+    """Time the parts of one eager training step."""
     model = training.model
     device = views[0].device
     precision = set_precision(config.precision, device)
@@ -116,7 +116,7 @@ def main() -> None:
     slow.to(device).train()
     rehearsal = Rehearsal(config, NTU_25, device)
     training = rehearsal.start(choose_mode(rehearsal))
-    # A compiled step can neither be counted nor timed part by part.
+    # A graphed step can neither be counted nor timed part by part.
     eager = rehearsal.start("eager")
     for own in (training, eager):
         own.model.load_state_dict(scdnet_weights(slow.state_dict()))

@@ -1,7 +1,8 @@
 """Rehearsals: steps of a training on noise, to choose how the steps of the run are done.
 
-Whether torch can compile a step, and capture it as a CUDA graph, depends on the GPU, its driver, a
-C compiler and their versions. A run finds out before its first step, on a copy of the model.
+Whether torch can capture a step as a CUDA graph, and replays it with the same numbers, depends on
+the GPU, its driver and their versions. A run finds out before its first step, on a copy of the
+model.
 """
 
 import time
@@ -76,10 +77,7 @@ class Rehearsal:
         )
 
     def do_steps(self, mode: Mode, num_steps: int) -> Steps:
-        """Do steps with a learning rate of 0, so that differences of rounding do not grow.
-
-        Raises whatever torch raises if it cannot compile.
-        """
+        """Do steps with a learning rate of 0, so that differences of rounding do not grow."""
         training = self.start(mode)
         for group in training.optimizer.param_groups:
             group["lr"] = 0.0
@@ -96,13 +94,11 @@ class Rehearsal:
         return Steps(torch.stack(values), seconds, gpu_memory_gb(self.device))
 
     def try_steps(self, mode: Mode, num_steps: int) -> Steps:
-        """Do steps by `do_steps`. Raises ModeError if it fails, ScdnetError on several ranks."""
+        """Do steps by `do_steps`. Raises ModeError if it fails."""
         try:
             return self.do_steps(mode, num_steps)
-        # Compilers raise exceptions of many kinds, which have no base in common.
-        except Exception as error:
-            if self.ranks.world_size > 1:
-                raise ScdnetError(f"compile: {explain(error)}; use compile=off") from error
+        # Errors of CUDA and of its memory are RuntimeErrors.
+        except (ScdnetError, RuntimeError) as error:
             raise ModeError(explain(error)) from error
 
     def without_dropout(self) -> "Rehearsal":
@@ -111,11 +107,10 @@ class Rehearsal:
         return replace(self, config=self.config.model_copy(update={"model": model}))
 
     def _noise(self, num_steps: int, num_tasks: int) -> Iterator[tuple[Tensor, ...]]:
-        """Yield two views (N, C, T, V, M) for each task, N the rows of this rank."""
+        """Yield two views (N, C, T, V, M) for each task."""
         data = self.config.data
         batch_size = resolve_sizes(data, self.config.model, self.num_train).batch_size
-        rows = batch_size // self.ranks.world_size
-        shape = (rows, 3, data.num_frames, self.skeleton.num_joints, data.num_bodies)
+        shape = (batch_size, 3, data.num_frames, self.skeleton.num_joints, data.num_bodies)
         generator = torch.Generator().manual_seed(self.config.seed)
         for _ in range(num_steps):
             yield tuple(
@@ -127,23 +122,24 @@ class Rehearsal:
 def choose_mode(rehearsal: Rehearsal) -> Mode:
     """Return how the steps of a run are done: eagerly, unless `compile: auto` has been asked for.
 
-    Then, on a GPU, the fastest mode is tried, and left with one warning if it fails or differs from
-    eager steps. If torch cannot compile on one of several ranks, it raises ScdnetError: the others
-    might have gone on. So does an eager step that fails.
+    Then graphed steps are tried, on a GPU and in a single process, and left with one warning if
+    they fail or differ from eager ones. An eager step that fails raises what it raised.
     """
     if rehearsal.config.compile == "off" or rehearsal.device.type == "cpu":
         return "eager"
-    # A graph of several ranks would contain NCCL's messages between them; that has not been tested.
-    mode: Mode = "compiled" if is_initialized() else "captured"
-    log(f"compile: trying {mode} steps, which may take minutes")
+    if is_initialized():
+        # A graph would contain NCCL's messages between the ranks; that has not been tested.
+        log("compile: auto leaves the steps of several ranks eager")
+        return "eager"
+    log("compile: trying a step as one CUDA graph")
     try:
-        rehearse(rehearsal, mode)
+        rehearse(rehearsal, "graphed")
     except ModeError as error:
         log(f"warning: compile: auto falls back to eager steps. {error}")
         return "eager"
     finally:
         release_memory()
-    return mode
+    return "graphed"
 
 
 def rehearse(rehearsal: Rehearsal, mode: Mode) -> None:
@@ -152,7 +148,7 @@ def rehearse(rehearsal: Rehearsal, mode: Mode) -> None:
     eager = deterministic.do_steps("eager", NUM_STEPS)
     check_agreement(deterministic.try_steps(mode, NUM_STEPS), eager, rehearsal.config.precision)
     if rehearsal.config.model.dropout > 0:
-        # Dropout is compiled and captured too.
+        # Random numbers are captured too.
         rehearsal.try_steps(mode, WARM_UP + 1)
 
 
@@ -170,10 +166,8 @@ def check_agreement(steps: Steps, eager: Steps, precision: str) -> float:
 
 
 def explain(error: Exception) -> str:
-    """Return what failed when a step was compiled or captured, in one line."""
+    """Return why the steps of a mode failed, in one line."""
     if is_out_of_memory(error):
         return f"Memory: {describe_out_of_memory(error, 'lower data.batch_size')}"
-    if isinstance(error, ScdnetError):
-        return f"Capture: {error}"
     first_line = str(error).strip().partition("\n")[0]
-    return f"Compilation: {first_line or type(error).__name__}"
+    return f"Capture: {first_line or type(error).__name__}"

@@ -12,7 +12,6 @@ from scdnet.data.clips import SINGLE_PROCESS, RankInfo
 from scdnet.engine.build import NumTrain, build_model, build_objective
 from scdnet.engine.device import (
     GraphedStep,
-    compile_in_place,
     derive_seed,
     seed_everything,
     set_precision,
@@ -24,9 +23,8 @@ from scdnet.engine.train.step import train_step
 from scdnet.models.layers import synchronize_statistics
 from scdnet.skeleton import Skeleton
 
-# Operation by operation; with kernels that torch compiles for the encoders; and with these as one
-# CUDA graph, which has no launch overhead.
-Mode = Literal["eager", "compiled", "captured"]
+# Operation by operation, or all operations of a step as one CUDA graph, which saves their launches.
+Mode = Literal["eager", "graphed"]
 
 
 def start_training(
@@ -61,9 +59,7 @@ def start_training(
     for side in (model.query, model.key):
         # Looking for empty bodies in the clips would force a host-device synchronization.
         side.encoder.share_empty_bodies = device.type == "cpu"
-    if mode != "eager":
-        compile_in_place(model.query, model.key)
-    if mode == "captured":
+    if mode == "graphed":
         step = GraphedStep(step)
     if ranks.world_size > 1:
         seed_everything(derive_seed(config.seed, ranks.rank))

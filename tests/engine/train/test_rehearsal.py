@@ -1,14 +1,17 @@
-"""Which mode a run with `compile: auto` chooses; compilation and graphs are fakes on the CPU."""
+"""Which mode a run with `compile: auto` chooses; graphs are fakes on the CPU."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.engine import doctor_gpu
 from scdnet.engine.device import WARM_UP
+from scdnet.engine.distributed import process_group
 from scdnet.engine.doctor_gpu import compare_modes, examine_modes
 from scdnet.engine.train import rehearsal as rehearsal_module
 from scdnet.engine.train import start
@@ -45,15 +48,14 @@ def run_out_of_memory(*_, **__):
     raise OUT_OF_MEMORY
 
 
-def refuse_to_compile(*_):
+def refuse_to_replay(_):
     # The text of torch has many lines.
-    raise RuntimeError("Failed to find C compiler.\n\nYou can suppress this exception")
+    raise RuntimeError("CUDA error: invalid argument\nCUDA kernel errors might be reported later")
 
 
 @pytest.fixture
 def rehearsal(small_config: Config, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
-    """A rehearsal in which compiling and capturing change nothing."""
-    monkeypatch.setattr(start, "compile_in_place", lambda *modules: None)
+    """A rehearsal in which capturing changes nothing."""
     monkeypatch.setattr(start, "GraphedStep", FakeGraph)
     config = changed(small_config, compile="auto")
     return Rehearsal(config, NTU_25, torch.device("cpu"))
@@ -62,9 +64,7 @@ def rehearsal(small_config: Config, monkeypatch: pytest.MonkeyPatch) -> Rehearsa
 def choose_as_on_a_gpu(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> str:
     """Choose a mode for a GPU, but rehearse on the CPU."""
     on_cpu = rehearse
-    monkeypatch.setattr(
-        rehearsal_module, "rehearse", lambda _, mode: on_cpu(rehearsal, mode), raising=True
-    )
+    monkeypatch.setattr(rehearsal_module, "rehearse", lambda _, mode: on_cpu(rehearsal, mode))
     return choose_mode(replace(rehearsal, device=torch.device("cuda")))
 
 
@@ -83,34 +83,41 @@ def test_steps_are_eager_unless_something_else_is_asked_for(rehearsal: Rehearsal
 def test_what_works_and_agrees_is_chosen(
     rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    assert choose_as_on_a_gpu(rehearsal, monkeypatch) == "captured"
-    assert "warning" not in capsys.readouterr().err
+    assert choose_as_on_a_gpu(rehearsal, monkeypatch) == "graphed"
+    assert capsys.readouterr().err == "compile: trying a step as one CUDA graph\n"
+
+
+@pytest.mark.usefixtures("single_rank")
+def test_steps_of_a_process_group_stay_eager(
+    rehearsal: Rehearsal, capsys: pytest.CaptureFixture[str]
+):
+    on_gpu = replace(rehearsal, device=torch.device("cuda"))
+    with process_group(torch.device("cpu")):
+        # Nothing is tried: there is no GPU.
+        assert choose_mode(on_gpu) == "eager"
+    assert capsys.readouterr().err == "compile: auto leaves the steps of several ranks eager\n"
 
 
 @pytest.mark.parametrize(
-    ("place", "fake", "reason"),
+    ("replay", "reason"),
     [
-        ("compile_in_place", refuse_to_compile, "Compilation: Failed to find C compiler."),
+        (refuse_to_replay, "Capture: CUDA error: invalid argument"),
         (
-            "compile_in_place",
             run_out_of_memory,
             "Memory: out of memory (GPU): 2.15 GB were asked for, 1.07 GB are free; "
             "lower data.batch_size",
         ),
         (
-            "GraphedStep",
-            lambda step: FakeGraph(step, refuse_to_capture),
+            refuse_to_capture,
             "Capture: a step cannot be captured as a CUDA graph (sync); use compile=off",
         ),
         (
-            "GraphedStep",
-            lambda step: FakeGraph(step, lambda metrics: 1.01 * metrics),
+            lambda metrics: 1.01 * metrics,
             "Disagreement: loss or grad_norm differs from that of eager steps by 1.0e-02, "
             "allowed with precision=fp32 are 1e-03",
         ),
         (
-            "GraphedStep",
-            lambda step: FakeGraph(step, lambda metrics: torch.nan * metrics),
+            lambda metrics: torch.nan * metrics,
             "Disagreement: loss or grad_norm differs from that of eager steps by nan, "
             "allowed with precision=fp32 are 1e-03",
         ),
@@ -120,30 +127,30 @@ def test_what_fails_is_one_warning_that_names_the_reason(
     rehearsal: Rehearsal,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    place: str,
-    fake: object,
+    replay: Callable[[Tensor], Tensor],
     reason: str,
 ):
-    monkeypatch.setattr(start, place, fake)
+    monkeypatch.setattr(start, "GraphedStep", lambda step: FakeGraph(step, replay))
     assert choose_as_on_a_gpu(rehearsal, monkeypatch) == "eager"
     first, second = capsys.readouterr().err.splitlines()
-    assert first == "compile: trying captured steps, which may take minutes"
+    assert first == "compile: trying a step as one CUDA graph"
     assert second == f"warning: compile: auto falls back to eager steps. {reason}"
 
 
 def test_a_wrong_backward_pass_is_a_disagreement(
     rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
 ):
-    def compile_badly(query: nn.Module, key: nn.Module) -> None:
-        first = next(query.parameters())
+    def capture_badly(step: partial) -> FakeGraph:
+        first = next(step.args[0].query.parameters())
         first.register_hook(lambda gradient: 3 * gradient)
+        return FakeGraph(step)
 
-    monkeypatch.setattr(start, "compile_in_place", compile_badly)
+    monkeypatch.setattr(start, "GraphedStep", capture_badly)
     with pytest.raises(ModeError, match="Disagreement"):
-        rehearse(rehearsal, "compiled")
+        rehearse(rehearsal, "graphed")
 
 
-def test_dropout_is_compiled_but_not_compared(
+def test_dropout_is_captured_but_not_compared(
     rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
 ):
     tried = []
@@ -155,11 +162,11 @@ def test_dropout_is_compiled_but_not_compared(
 
     monkeypatch.setattr(Rehearsal, "do_steps", record)
     config = changed(rehearsal.config, model={"dropout": 0.5})
-    rehearse(replace(rehearsal, config=config), "captured")
+    rehearse(replace(rehearsal, config=config), "graphed")
     assert tried == [
         ("eager", NUM_STEPS, 0),
-        ("captured", NUM_STEPS, 0),
-        ("captured", WARM_UP + 1, 0.5),
+        ("graphed", NUM_STEPS, 0),
+        ("graphed", WARM_UP + 1, 0.5),
     ]
 
 
@@ -168,25 +175,15 @@ def test_an_eager_step_that_fails_is_no_reason_to_fall_back(
 ):
     monkeypatch.setattr(rehearsal_module, "start_training", run_out_of_memory)
     with pytest.raises(torch.OutOfMemoryError):
-        rehearse(rehearsal, "captured")
+        rehearse(rehearsal, "graphed")
 
 
-def test_one_of_several_ranks_that_cannot_compile_stops_the_run(
-    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(start, "compile_in_place", refuse_to_compile)
-    two = replace(rehearsal, ranks=rehearsal.ranks._replace(world_size=2))
-    with pytest.raises(ScdnetError, match=r"compile: Compilation: .*; use compile=off") as caught:
-        two.try_steps("compiled", 1)
-    assert not isinstance(caught.value, ModeError)
-
-
-def test_the_doctor_compares_all_modes(rehearsal: Rehearsal):
-    eager, compiled, captured = compare_modes(rehearsal.without_dropout())
-    assert [eager.name, compiled.name, captured.name] == ["eager", "compiled", "captured"]
+def test_the_doctor_compares_both_modes(rehearsal: Rehearsal):
+    eager, graphed = compare_modes(rehearsal.without_dropout())
+    assert [eager.name, graphed.name] == ["eager", "graphed"]
     assert "ms a step, ready after" in eager.text
-    assert captured.text.endswith("loss and grad_norm within 0e+00 of eager")
-    assert not (eager.is_problem or compiled.is_problem or captured.is_problem)
+    assert graphed.text.endswith("loss and grad_norm within 0e+00 of eager")
+    assert not (eager.is_problem or graphed.is_problem)
 
 
 def test_the_doctor_names_the_mode_that_fails(
@@ -194,8 +191,8 @@ def test_the_doctor_names_the_mode_that_fails(
 ):
     monkeypatch.setattr(start, "GraphedStep", lambda step: FakeGraph(step, refuse_to_capture))
     findings = compare_modes(rehearsal.without_dropout())
-    assert [finding.is_problem for finding in findings] == [False, False, True]
-    assert findings[2].text.startswith("Capture: a step cannot be captured")
+    assert [finding.is_problem for finding in findings] == [False, True]
+    assert findings[1].text.startswith("Capture: a step cannot be captured")
 
 
 def test_the_doctor_stops_where_eager_steps_fail(
@@ -218,6 +215,6 @@ def test_the_doctor_says_that_there_is_no_gpu(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_the_doctor_finds_all_modes_to_agree_on_a_gpu(small_config: Config):
+def test_the_doctor_finds_both_modes_to_agree_on_a_gpu(small_config: Config):
     findings = examine_modes(changed(small_config, device="cuda"))
     assert not any(finding.is_problem for finding in findings), findings

@@ -1,4 +1,4 @@
-"""The training step: its precision, and that it can be compiled, captured and restored."""
+"""The training step: its precision, and that it can be captured and restored."""
 
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -16,9 +16,7 @@ from scdnet.engine.train.start import start_training
 from scdnet.engine.train.state import Training
 from scdnet.engine.train.step import metric_names, train_step
 from scdnet.models.objective import Objective
-from scdnet.models.scdnet import SCDNet
 from scdnet.skeletons import NTU_25
-from tests.engine.runs import changed
 
 CPU = torch.device("cpu")
 
@@ -66,52 +64,6 @@ def test_a_step_reads_nothing_back(small_config: Config):
     for _ in range(2):
         metrics = train_step(model, optimizer, *views, temperature=0.2, precision=precision)
     assert metrics.shape == (len(metric_names(model.objective)),)
-
-
-def model_to_compile(config: Config) -> SCDNet:
-    seed_everything(0)
-    config = changed(config, model={"dropout": 0.0})
-    model = build_model(config, Objective(), skeleton=NTU_25).train()
-    for side in (model.query, model.key):
-        side.encoder.share_empty_bodies = False
-    return model
-
-
-def test_a_path_with_one_unit_compiles_without_a_break_to_the_same_numbers(small_config: Config):
-    torch.compiler.reset()
-    encoder = model_to_compile(small_config).query.encoder
-    # The first and the last unit have one width, so the rest of the path fits either.
-    del encoder.temporal_stem.units[1:]
-    view = views_of(small_config)[0]
-    encode = torch.compile(encoder.level_features, dynamic=False, fullgraph=True, backend="eager")
-    expected = encoder.level_features(view, "temporal")
-    found = encode(view, "temporal")
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, expected, strict=True))
-
-
-def forward_and_gradient(model: SCDNet, views: tuple[Tensor, Tensor]) -> list[Tensor]:
-    query, key = model(*views)
-    sum((q * k).sum() for q, k in zip(query.values(), key.values(), strict=True)).backward()
-    gradients = [parameter.grad for parameter in model.query.parameters()]
-    return [*query.values(), *key.values(), *gradients]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_both_encoders_compile_without_a_break_to_the_same_numbers(
-    small_config: Config, backend: str
-):
-    torch.compiler.reset()
-    results = []
-    for compiled in (False, True):
-        model = model_to_compile(small_config)
-        names = model.state_dict().keys()
-        if compiled:
-            for side in (model.query, model.key):
-                side.compile(dynamic=False, fullgraph=True, backend=backend)
-        results.append(forward_and_gradient(model, views_of(small_config)))
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*results, strict=True))
-    assert model.state_dict().keys() == names
 
 
 class FakeGraph:
