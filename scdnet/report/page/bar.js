@@ -22,22 +22,25 @@ function makeSlider(player) {
     attributes: { type: "range", min: 0, max: 1000, step: 1, "aria-label": "Time" },
   });
   slider.addEventListener("input", () => {
-    player.seek((Number(slider.value) / 1000) * player.duration);
+    // The end itself would be the start of the next round.
+    const last = player.duration - 0.001;
+    player.seek(Math.min((Number(slider.value) / 1000) * player.duration, last));
   });
-  const clock = element("output", { class: "clock" });
+  const clock = element("span", { class: "clock" });
+  const total = element("span", { class: "clock total" });
   const update = () => {
     const time = player.time.toFixed(1);
     const value = String(Math.round((1000 * player.time) / player.duration));
     if (slider.value !== value) {
       slider.value = value;
     }
-    const text = `${time} / ${player.duration.toFixed(1)} s`;
-    if (clock.textContent !== text) {
-      clock.textContent = text;
+    if (clock.textContent !== time) {
+      clock.textContent = time;
+      total.textContent = `/ ${player.duration.toFixed(1)} s`;
       slider.setAttribute("aria-valuetext", `${time} seconds`);
     }
   };
-  return { slider, clock, update };
+  return { slider, clock, total, update };
 }
 
 /** Make the choice of speed. */
@@ -51,17 +54,26 @@ function makeSpeed(player) {
   return select;
 }
 
+/** Make the button that turns all skeletons back. */
+function makeReset(player) {
+  const reset = element("button", {
+    class: "reset",
+    attributes: { type: "button", title: "Turn all skeletons back to the first view" },
+  });
+  reset.append(
+    element("span", { text: "↺", attributes: { "aria-hidden": "true" } }),
+    element("span", { class: "reset-text", text: "Reset view" }),
+  );
+  reset.addEventListener("click", () => player.resetView());
+  return reset;
+}
+
 /** Fill the bar that controls all moving skeletons and stays in view. */
 export function mountBar(root, player) {
   const toggle = makeToggle(player);
   const time = makeSlider(player);
-  const reset = element("button", {
-    class: "reset",
-    text: "Reset view",
-    attributes: { type: "button", title: "Turn all skeletons back to the first view" },
-  });
-  reset.addEventListener("click", () => player.resetView());
-  root.replaceChildren(toggle.button, time.slider, time.clock, makeSpeed(player), reset);
+  const parts = [toggle.button, time.slider, time.clock, time.total, makeSpeed(player)];
+  root.replaceChildren(...parts, makeReset(player));
   root.hidden = false;
   let wasPlaying = null;
   player.subscribe(() => {

@@ -74,12 +74,21 @@ class Gallery {
     this.picked = null;
     this.rows = element("div", { class: "rows" });
     this.status = element("p", { class: "status", attributes: { role: "status" } });
-    this.note = element("p", { class: "note" });
-    this.note.hidden = true;
+    this.note = this.makeNote();
     const own = makeOwnGroup(player, report);
     root.append(...[own, this.makeControls(), this.note, this.rows, this.makePager()].filter(Boolean));
     this.root = root;
     this.update();
+  }
+
+  /** Make the line that says which queries were picked, with a way back to all. */
+  makeNote() {
+    this.noteText = element("span");
+    const all = element("button", { text: "Show all queries", attributes: { type: "button" } });
+    all.addEventListener("click", () => this.show(null, ""));
+    const note = element("div", { class: "picked" }, this.noteText, all);
+    note.hidden = true;
+    return note;
   }
 
   /** Make the filters. */
@@ -98,7 +107,7 @@ class Gallery {
       control.addEventListener("input", () => this.readControls());
     }
     return element(
-      "form",
+      "div",
       { class: "controls", attributes: { role: "search", "aria-label": "Queries" } },
       this.label.field, this.outcome.field, this.sort.field, search,
     );
@@ -129,12 +138,12 @@ class Gallery {
     this.show(null, "");
   }
 
-  /** Show the first page of picked queries (or of the filters if null) with a note. */
+  /** Show the first page of picked queries (or of the filters if null) with a note on them. */
   show(picked, note) {
     this.picked = picked;
     this.page = 0;
-    this.note.textContent = note;
-    this.note.hidden = note === "";
+    this.noteText.textContent = note;
+    this.note.hidden = picked === null;
     this.update();
   }
 
@@ -161,14 +170,44 @@ class Gallery {
 
   /** Show a query ({query: index into report.queries}) or the queries of a row ({row}). */
   open({ query = null, row = null }) {
+    const queries = query === null ? queriesOfRow(this.report, row) : [query];
+    if (queries.length > 0 && isOwn(this.report, queries[0])) {
+      this.reveal(this.root.querySelector(`.own [data-query="${queries[0]}"]`));
+      return;
+    }
+    this.clearControls();
+    this.show(queries.filter((one) => !isOwn(this.report, one)), this.describePick(queries, row));
+    this.reveal(this.rows);
+  }
+
+  /** Bring part of the gallery into view and move the focus to its first skeleton. */
+  reveal(part) {
+    part.scrollIntoView({ block: "center" });
+    part.querySelector("canvas")?.focus({ preventScroll: true });
+  }
+
+  /** Set the filters back to what the page starts with. */
+  clearControls() {
     this.filters = { ...NO_FILTERS };
     for (const { select } of [this.label, this.outcome, this.sort]) {
       select.selectedIndex = 0;
     }
     this.search.value = "";
-    const queries = query === null ? queriesOfRow(this.report, row) : [query];
-    this.show(queries, "");
-    this.root.scrollIntoView({ block: "start" });
+  }
+
+  /** Return a sentence on the queries that were picked elsewhere on the page. */
+  describePick(queries, row) {
+    const { sequences, queries: all } = this.report;
+    if (row === null) {
+      return `The query ${sequences.name[all.row[queries[0]]]}.`;
+    }
+    const name = sequences.name[row];
+    if (queries.length === 0) {
+      return `${name} is not a query and not among the five nearest of any.`;
+    }
+    return all.row[queries[0]] === row
+      ? `The query ${name}, then the queries that have it among their five nearest.`
+      : `${name} is not a query; these have it among their five nearest.`;
   }
 }
 

@@ -144,6 +144,9 @@ export class Player {
       this.time = (this.time + step * this.speed) % this.duration;
       this.lastTick = now;
       this.invalidate();
+    } else if (this.time >= this.duration) {
+      // The longest sequence has left the page.
+      this.time %= this.duration;
     }
     for (const stage of this.stages.values()) {
       if (stage.isVisible && stage.width > 0) {
@@ -166,7 +169,7 @@ export class Player {
         }
       }
       this.invalidate();
-    });
+    }, { rootMargin: "100px" });
     this.sizes = new ResizeObserver((entries) => {
       for (const { target, contentRect } of entries) {
         const ratio = window.devicePixelRatio || 1;
@@ -184,6 +187,7 @@ export class Player {
       sides: [color("--trunk"), color("--left-limb"), color("--right-limb")],
       ground: color("--ground"),
       groundLine: color("--ground-line"),
+      text: color("--muted"),
     };
     this.invalidate();
   }
@@ -203,11 +207,23 @@ export class Player {
 
   /** Turn the camera by dragging a canvas or by arrow keys on it. */
   listenToTurns(canvas) {
-    canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
-    canvas.addEventListener("pointermove", (event) => {
-      if (canvas.hasPointerCapture(event.pointerId)) {
-        this.turn(event.movementX * DRAG_DEG_PER_PX, event.movementY * DRAG_DEG_PER_PX);
+    let last = null;
+    canvas.addEventListener("pointerdown", (event) => {
+      if (event.isPrimary && event.button === 0) {
+        canvas.setPointerCapture(event.pointerId);
+        last = event;
       }
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (last !== null && event.pointerId === last.pointerId) {
+        const x = event.clientX - last.clientX;
+        const y = event.clientY - last.clientY;
+        last = event;
+        this.turn(x * DRAG_DEG_PER_PX, y * DRAG_DEG_PER_PX);
+      }
+    });
+    canvas.addEventListener("lostpointercapture", () => {
+      last = null;
     });
     canvas.addEventListener("keydown", (event) => {
       const angles = ARROW_TURNS[event.key];

@@ -5,7 +5,7 @@ const LEFT = 1;
 const RIGHT = 2;
 // The second body is drawn with this opacity, so that it stays distinct from the first.
 const SECOND_BODY_OPACITY = 0.45;
-const HEAD_RADIUS_MM = 85;
+const HEAD_RADIUS_MM = 75;
 // 2-D recordings have a trunk of length 1000; that of people is half a meter.
 const HEAD_RADIUS_2D = 2 * HEAD_RADIUS_MM;
 
@@ -40,6 +40,8 @@ export function frameAt(time, fps, frames) {
 /**
  * Project one body between two frames to CSS pixels; absent joints become NaN.
  *
+ * Returns the number of present joints.
+ *
  * @param {Float32Array} out (joints * 2) x, y of each joint
  * @param {Float32Array} depths (joints) toward the viewer, in pixels
  */
@@ -49,12 +51,14 @@ export function projectBody(motion, frame, fraction, body, basis, layout, out, d
   const start = frame * stride + body * joints * dims;
   const next = fraction > 0 ? stride : 0;
   const [cx, cy, cz = 0] = layout.center3d;
+  let numPresent = 0;
   for (let joint = 0; joint < joints; joint += 1) {
     const at = start + joint * dims;
     if (positions[at] === ABSENT) {
       out[2 * joint] = NaN;
       continue;
     }
+    numPresent += 1;
     // A joint that is about to vanish stays where it is.
     const then = positions[at + next] === ABSENT ? at : at + next;
     const x = positions[at] + fraction * (positions[then] - positions[at]) - cx;
@@ -67,6 +71,7 @@ export function projectBody(motion, frame, fraction, body, basis, layout, out, d
     out[2 * joint + 1] = layout.centerY - layout.scale * up;
     depths[joint] = x * basis[6] + y * basis[7] + z * basis[8];
   }
+  return numPresent;
 }
 
 /** Report whether the left side of a projected body is nearer to the viewer than the right. */
@@ -171,12 +176,26 @@ export class Stage {
     context.lineWidth = Math.min(Math.max(this.height / 72, 1.6), 5);
     context.lineCap = "round";
     const { frame, fraction } = frameAt(player.time, player.report.fps, motion.frames);
+    let numJoints = 0;
     for (let body = motion.bodies - 1; body >= 0; body -= 1) {
-      projectBody(motion, frame, fraction, body, basis, layout, player.points, player.depths);
+      numJoints += projectBody(
+        motion, frame, fraction, body, basis, layout, player.points, player.depths);
       context.globalAlpha = body === 0 ? 1 : SECOND_BODY_OPACITY;
       this.drawBody(layout);
     }
     context.globalAlpha = 1;
+    if (numJoints === 0) {
+      this.drawText("no body in this frame");
+    }
+  }
+
+  /** Write a small text in the middle, so that an empty canvas does not seem broken. */
+  drawText(text) {
+    const { context } = this;
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "center";
+    context.fillStyle = this.player.colors.text;
+    context.fillText(text, this.width / 2, this.height / 2, this.width - 8);
   }
 
   /** Draw the projected body in the player's buffers, the far side first. */
