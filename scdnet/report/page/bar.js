@@ -58,7 +58,7 @@ function makeSpeed(player) {
 function makeReset(player) {
   const reset = element("button", {
     class: "reset",
-    attributes: { type: "button", title: "Turn all skeletons back to the first view" },
+    attributes: { type: "button", "aria-label": "Reset view", title: "Reset view" },
   });
   reset.append(
     element("span", { text: "↺", attributes: { "aria-hidden": "true" } }),

@@ -1,6 +1,6 @@
 /** Names of the orders of the gallery, in the order of the menu. */
 export const SORTS = [
-  ["hard", "hard negatives first"],
+  ["hard", "hard negatives"],
   ["random", "random"],
   ["name", "by name"],
 ];

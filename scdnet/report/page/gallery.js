@@ -100,7 +100,7 @@ class Gallery {
     this.label = selectField("Class", [["", "all classes"], ...choices]);
     this.outcome = selectField("Nearest neighbor", OUTCOMES);
     this.sort = selectField("Order", SORTS);
-    this.search = element("input", { attributes: { type: "search", placeholder: "name of a sequence" } });
+    this.search = element("input", { attributes: { type: "search", placeholder: "sequence name" } });
     const search = element(
       "label", { class: "field" }, element("span", { class: "field-name", text: "Search" }), this.search);
     for (const control of [this.label.select, this.outcome.select, this.sort.select, this.search]) {
