@@ -29,7 +29,8 @@ export function element(tag, options = {}, ...children) {
  * @returns {{field: HTMLElement, select: HTMLSelectElement}}
  */
 export function selectField(label, choices) {
-  const select = element("select");
+  // Without it, the options would be part of the name that a screen reader tells.
+  const select = element("select", { attributes: { "aria-label": label } });
   for (const [value, text] of choices) {
     select.append(element("option", { text, attributes: { value } }));
   }
