@@ -3,14 +3,14 @@
 import { fillCards, makeCard } from "./cards.js";
 import { columnChart } from "./columns.js";
 import { element } from "./dom.js";
-import { tableDetails } from "./figure.js";
+import { limitedList, tableDetails } from "./figure.js";
 import { formatShare } from "./scales.js";
 
 /** Fill `root` with `report.classes`. */
 export function mountClasses(root, report, player) {
   const { classes } = report;
   root.append(...extremes(report, player), classBars(report));
-  const charts = element("div", { class: "curves" });
+  const charts = element("div", { class: "curves compact" });
   addChart(charts, "Lengths", lengthChart(classes.lengths));
   addChart(charts, "Subjects", idChart(classes.subjects, "subject"));
   addChart(charts, "Cameras", idChart(classes.cameras, "camera"));
@@ -63,11 +63,11 @@ function classBars(report) {
     element("span", { class: "key-bar key-test", attributes: { "aria-hidden": "true" } }),
     element("span", { text: "test" }),
   );
-  const list = element("ul", { class: "class-bars" }, ...rows);
+  const list = limitedList("class-bars", rows, "classes");
   const header = ["class", "training", "test"];
   const table = tableDetails("Numbers", "Sequences by class", header, () =>
     counts.map(({ label, train, test }) => [report.classNames[label], String(train), String(test)]));
-  return element("div", {}, element("h3", { text: "Sequences by class" }), key, list, table);
+  return element("div", {}, element("h3", { text: "Sequences by class" }), key, ...list, table);
 }
 
 function balancedNote(counts) {

@@ -42,7 +42,7 @@ function drawColumns(columns, { width, axisLabel, edges }) {
     return svgElement("rect", { class: "column", ...box }, svgElement("title", {}, column.title));
   });
   const place = { left, right, pitch, y: bottom + 16 };
-  const ticks = linearTicks(domain.low, domain.high, 3).filter(Number.isInteger);
+  const ticks = linearTicks(domain.low, domain.high, domain.step).filter(Number.isInteger);
   const middle = { class: "axis-label", x: (left + right) / 2, "text-anchor": "middle" };
   return [
     svgElement("g", { class: "axis" }, ...ticks.flatMap((tick) => yTick(tick, toY(tick), left, right))),
@@ -77,6 +77,6 @@ function numberLabels(edges, { left, right, y }) {
   const count = Math.max(2, Math.floor((right - left) / 50));
   const step = tickStep(high - low || 1, count);
   const toX = makeScale({ low, high, start: left, end: right });
-  return linearTicks(low, high, count).map((tick) =>
+  return linearTicks(low, high, step).map((tick) =>
     svgElement("text", { x: toX(tick), y, "text-anchor": "middle" }, formatTick(tick, step)));
 }

@@ -2,12 +2,11 @@
 
 import { fillCards, makeCard } from "./cards.js";
 import { element } from "./dom.js";
-import { tableDetails, textButton } from "./figure.js";
+import { limitedList, tableDetails, textButton } from "./figure.js";
 import { MatrixView, cellText } from "./matrix.js";
 import { formatShare } from "./scales.js";
 
 const MAX_EXAMPLES = 6;
-const MAX_CLASSES_SHOWN = 24;
 
 /** Fill `root` with `report.confusion`; `openInGallery({query})` shows a query there. */
 export function mountConfusion(root, report, player, openInGallery) {
@@ -130,18 +129,9 @@ function accuracyList(report, accuracy) {
   if (mean === null) return element("p", { class: "muted", text: "No class has a test sequence." });
   const note = `Lowest first. Dot: share of test sequences whose nearest neighbor has their class; `
     + `bar: 95\u2009% interval (Wilson); line: mean of the classes, ${formatShare(mean)}.`;
-  const list = element("ol", { class: "accuracy-list" });
-  const show = (rows) => list.replaceChildren(...rows.map((one) => accuracyRow(report, one, mean)));
-  show(sorted.slice(0, MAX_CLASSES_SHOWN));
-  const box = element("div", {}, element("p", { class: "muted", text: note }), list);
-  if (sorted.length > MAX_CLASSES_SHOWN) {
-    const button = textButton(`Show all ${sorted.length} classes`, () => {
-      show(sorted);
-      button.remove();
-    });
-    box.append(button);
-  }
-  return box;
+  const rows = sorted.map((one) => accuracyRow(report, one, mean));
+  const list = limitedList("accuracy-list", rows, "classes");
+  return element("div", {}, element("p", { class: "muted", text: note }), ...list);
 }
 
 function accuracyRow(report, { label, num, correct, low, high }, mean) {

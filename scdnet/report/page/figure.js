@@ -2,6 +2,7 @@
 
 import { element } from "./dom.js";
 
+const ITEMS_SHOWN = 24;
 const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 
 /** Create an SVG element with `attributes` and children (nodes or text). */
@@ -88,4 +89,18 @@ export function textButton(text, onClick, attributes = {}) {
   const button = element("button", { text, attributes: { type: "button", ...attributes } });
   button.addEventListener("click", onClick);
   return button;
+}
+
+/** Return a list of class `name` of the first of `items`, and a button that shows all if more. */
+export function limitedList(name, items, noun) {
+  const list = element("ul", { class: name }, ...items.slice(0, ITEMS_SHOWN));
+  if (items.length <= ITEMS_SHOWN) return [list];
+  const button = textButton(`Show all ${items.length} ${noun}`, () => {
+    list.append(...items.slice(ITEMS_SHOWN));
+    // The focus would be lost with the button.
+    list.tabIndex = -1;
+    list.focus({ preventScroll: true });
+    button.remove();
+  });
+  return [list, button];
 }

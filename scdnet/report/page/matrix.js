@@ -11,7 +11,7 @@ const SMALLEST_NUMBERED_CELL = 20;
 const FONT = "system-ui, sans-serif";
 
 /**
- * Return `{cell, left, top, size, fontSize}` in pixels of a matrix of `num` classes.
+ * Return `{cell, left, top, size, fontSize, hasGrid}` in pixels of a matrix of `num` classes.
  *
  * `width` is the room, `labelWidth` what the longest name takes at a font size of 12 pixels;
  * cells too small for names get none, and a matrix too large for the room is wider than it.
@@ -21,10 +21,10 @@ export function matrixLayout(num, width, labelWidth) {
   const labeled = clamp(Math.floor((width - margin - 2) / num), 1, LARGEST_CELL);
   if (labeled >= SMALLEST_LABELED_CELL) {
     const fontSize = clamp(labeled - 2, 9, 12);
-    return { cell: labeled, left: margin, top: margin, size: labeled * num, fontSize };
+    return { cell: labeled, left: margin, top: margin, size: labeled * num, fontSize, hasGrid: true };
   }
   const cell = clamp(Math.floor((width - 2) / num), SMALLEST_CELL, LARGEST_CELL);
-  return { cell, left: 1, top: 1, size: cell * num, fontSize: 0 };
+  return { cell, left: 1, top: 1, size: cell * num, fontSize: 0, hasGrid: cell >= 10 };
 }
 
 /** Return `[row, column]` of the cell at pixel (x, y), or null outside the matrix. */
@@ -88,6 +88,8 @@ export class MatrixView {
     const { left, top, size } = this.layout;
     const context = sizeCanvas(this.canvas, left + size + 2, top + size + 2);
     const colors = readColors(this.canvas);
+    context.fillStyle = this.layout.hasGrid ? colors.paper : colors.panel;
+    context.fillRect(left, top, size, size);
     this.counts.forEach((counts, row) => {
       counts.forEach((count, column) => this.drawCell(context, colors, row, column, count));
     });
@@ -97,14 +99,17 @@ export class MatrixView {
   }
 
   drawCell(context, colors, row, column, count) {
-    const { cell, left, top } = this.layout;
+    // Lines between empty cells would be all that is seen of a large matrix.
+    if (count === 0 && !this.layout.hasGrid) return;
+    const { cell, left, top, hasGrid } = this.layout;
     const isDiagonal = row === column;
     const strength = cellStrength(count / Math.max(1, this.totals[row]), isDiagonal);
     const fill = mixColors(colors.panel, isDiagonal ? colors.right : colors.wrong, strength);
     const x = left + column * cell;
     const y = top + row * cell;
     context.fillStyle = fill;
-    context.fillRect(x, y, cell - 1, cell - 1);
+    const side = hasGrid ? cell - 1 : cell;
+    context.fillRect(x, y, side, side);
     if (count === 0 || cell < SMALLEST_NUMBERED_CELL) return;
     const digits = String(count).length;
     context.fillStyle = textColorOn(fill);

@@ -7,7 +7,7 @@ import {
   logTicks,
   makeScale,
   paddedDomain,
-  shorten,
+  shortenMiddle,
   spreadLabels,
   tickStep,
 } from "./scales.js";
@@ -15,7 +15,7 @@ import { chartExtent, endLabels, groupEvents, lineSegments, nanGaps } from "./se
 
 const PLOT_HEIGHT = 210;
 const LETTER_WIDTH = 6.3;
-const LABEL_LETTERS = 14;
+const BOLD_WIDTH = 7;
 
 /**
  * Draw `lines` into `svg` at `width` pixels and return the frame for the hover.
@@ -24,7 +24,12 @@ const LABEL_LETTERS = 14;
  * right, top, bottom}` in pixels.
  */
 export function drawPlot(svg, chart, width) {
-  const labels = endLabels(chart.lines, chart.numRuns);
+  // On a phone the lines need the room more than their names.
+  const numLetters = width < 340 ? 10 : 14;
+  const labels = endLabels(chart.lines, chart.numRuns).map((label) => ({
+    ...label,
+    text: shortenMiddle(label.text, numLetters),
+  }));
   const frame = makeFrame(chart, labels, width);
   svg.setAttribute("viewBox", `0 0 ${width} ${PLOT_HEIGHT}`);
   svg.setAttribute("height", PLOT_HEIGHT);
@@ -44,13 +49,12 @@ function makeFrame(chart, labels, width) {
   const extent = chartExtent(chart.lines, chart.events, chart.reference);
   const log = chart.log && extent.y.low > 0;
   const y = paddedDomain(extent.y.low, extent.y.high, { count: 4, log });
-  const ticks = log ? logTicks(y.low, y.high) : linearTicks(y.low, y.high, 4);
-  const step = log ? 0 : tickStep(y.high - y.low, 4);
-  const texts = ticks.map((tick) => formatTick(tick, log ? tick : step));
-  const longest = Math.max(...labels.map((label) => Math.min(label.text.length, LABEL_LETTERS)), 0);
+  const ticks = log ? logTicks(y.low, y.high) : linearTicks(y.low, y.high, y.step);
+  const texts = ticks.map((tick) => formatTick(tick, log ? tick : y.step));
+  const longest = Math.max(...labels.map((label) => label.text.length), 0);
   const frame = {
     left: Math.max(...texts.map((text) => text.length), 2) * LETTER_WIDTH + 10,
-    right: width - (longest > 0 ? longest * LETTER_WIDTH + 12 : 10),
+    right: width - (longest > 0 ? longest * BOLD_WIDTH + 8 : 10),
     top: 22,
     bottom: PLOT_HEIGHT - 34,
     ticks: ticks.map((tick, i) => ({ value: tick, text: texts[i] })),
@@ -75,10 +79,11 @@ function yAxis(frame) {
 
 function xAxis(frame, label) {
   const { low, high } = frame.x;
+  const isWhole = Number.isInteger(low) && Number.isInteger(high);
   const count = Math.max(2, Math.floor((frame.right - frame.left) / 60));
-  const step = high > low ? tickStep(high - low, count) : 1;
+  const step = Math.max(tickStep(high - low || 1, count), isWhole ? 1 : 0);
   const group = svgElement("g", { class: "axis" });
-  for (const tick of linearTicks(low, high, count)) {
+  for (const tick of linearTicks(low, high, step)) {
     const attributes = { x: frame.toX(tick), y: frame.bottom + 16, "text-anchor": "middle" };
     group.append(svgElement("text", attributes, formatTick(tick, step)));
   }
@@ -136,7 +141,8 @@ function eventMarks(frame, events) {
 }
 
 function drawLine(frame, line) {
-  const style = `curve color-${line.color % 8} dash-${line.dash % 4}`;
+  const weight = line.xs.length > 150 ? "curve fine" : "curve";
+  const style = `${weight} color-${line.color % 8} dash-${line.dash % 4}`;
   const toPixels = ([x, y]) => `${frame.toX(x).toFixed(1)},${frame.toY(y).toFixed(1)}`;
   return lineSegments(line.xs, line.ys, line.breaks).flatMap((segment) => {
     const nodes = [svgElement("path", { class: style, d: `M${segment.map(toPixels).join("L")}` })];
@@ -156,6 +162,6 @@ function directLabels(frame, labels) {
   return labels.map((label, i) => {
     const color = label.color === null ? "label-plain" : `color-${label.color % 8}`;
     const place = { class: `direct-label ${color}`, x: frame.right + 7, y: placed[i] + 4 };
-    return svgElement("text", place, shorten(label.text, LABEL_LETTERS));
+    return svgElement("text", place, label.text);
   });
 }

@@ -22,10 +22,8 @@ export function tickStep(span, count) {
   return factor * power;
 }
 
-/** Return the round numbers between `low` and `high`, about `count` of them. */
-export function linearTicks(low, high, count) {
-  if (!(high > low)) return [low];
-  const step = tickStep(high - low, count);
+/** Return the multiples of `step` between `low` and `high`. */
+export function linearTicks(low, high, step) {
   const ticks = [];
   // Counting whole steps instead of adding them up keeps 0.1 + 0.2 out of the labels.
   const last = Math.floor(high / step + 1e-9);
@@ -51,20 +49,22 @@ export function logTicks(low, high) {
   return ticks;
 }
 
-/** Widen `low` to `high` to an axis that ends on round numbers, or by 5 percent if `log`. */
+/** Widen `low` to `high` to `{low, high, step}` with round ends, or by 5 percent if `log`. */
 export function paddedDomain(low, high, { count, log }) {
   if (log) {
     const factor = (high / low) ** 0.05 || 1;
-    return high > low ? { low: low / factor, high: high * factor } : { low: low / 2, high: low * 2 };
+    const isWide = high > low;
+    return { low: isWide ? low / factor : low / 2, high: isWide ? high * factor : low * 2, step: 0 };
   }
   if (!(high > low)) {
     const margin = Math.abs(low) * 0.1 || 1;
-    return { low: low - margin, high: high + margin };
+    return { low: low - margin, high: high + margin, step: margin };
   }
   const step = tickStep(high - low, count);
   return {
     low: Number((Math.floor(low / step + 1e-9) * step).toPrecision(12)),
     high: Number((Math.ceil(high / step - 1e-9) * step).toPrecision(12)),
+    step,
   };
 }
 
@@ -83,6 +83,7 @@ export function makeScale({ low, high, start, end, log = false }) {
 export function formatNumber(value) {
   if (!Number.isFinite(value)) return "not finite";
   const size = Math.abs(value);
+  if (Number.isInteger(value) && size < 1e6) return signed(value.toLocaleString("en-US"));
   if (size !== 0 && (size < 1e-3 || size >= 1e6)) {
     return signed(value.toExponential(2).replace("e+", "e"));
   }
@@ -147,4 +148,12 @@ export function spreadLabels(positions, height, low, high) {
 export function shorten(text, length) {
   const letters = Array.from(text);
   return letters.length <= length ? text : `${letters.slice(0, length - 1).join("")}\u2026`;
+}
+
+/** Return `text` cut to `length` characters with an ellipsis in its middle: runs differ at the end. */
+export function shortenMiddle(text, length) {
+  const letters = Array.from(text);
+  if (letters.length <= length) return text;
+  const head = Math.floor((length - 1) / 3);
+  return `${letters.slice(0, head).join("")}\u2026${letters.slice(head + 1 - length).join("")}`;
 }
