@@ -5,8 +5,9 @@ const DEFAULT_AZIMUTH_DEG = 35;
 const DEFAULT_ELEVATION_DEG = 10;
 const MIN_ELEVATION_DEG = -20;
 const MAX_ELEVATION_DEG = 85;
-// Space around a body, in millimeters, and around the drawing, in CSS pixels.
-const MARGIN_MM = 60;
+// Space around the joints for the head, in millimeters (2-D: in 1/1000 of the trunk, which is half
+// a meter), and around the drawing in CSS pixels.
+const MARGIN = { 2: 180, 3: 90 };
 const PADDING_PX = 3;
 
 /** Make the camera from which all sequences are first seen; angles in degrees. */
@@ -123,10 +124,11 @@ export function fit(motion) {
  */
 export function layoutOf(space, width, height) {
   const { center, radius, halfHeight } = space;
+  const margin = MARGIN[center.length];
   const reach = center.length === 2 ? halfHeight : Math.hypot(radius, halfHeight);
   const scale = Math.min(
-    Math.max(width / 2 - PADDING_PX, 1) / (radius + MARGIN_MM),
-    Math.max(height / 2 - PADDING_PX, 1) / (reach + MARGIN_MM),
+    Math.max(width / 2 - PADDING_PX, 1) / (radius + margin),
+    Math.max(height / 2 - PADDING_PX, 1) / (reach + margin),
   );
   return { scale, centerX: width / 2, centerY: height / 2, center3d: center };
 }

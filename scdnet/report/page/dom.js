@@ -38,7 +38,7 @@ export function selectField(label, choices) {
   return { field: element("label", { class: "field" }, name, select), select };
 }
 
-/** Return the text of an amount with its noun, such as "1 query" or "2,000 queries". */
-export function plural(num, one, many = `${one}s`) {
-  return `${num.toLocaleString("en-US")} ${num === 1 ? one : many}`;
+/** Return the text of an amount with its noun, such as "1 sequence" or "2,000 sequences". */
+export function plural(num, noun) {
+  return `${num.toLocaleString("en-US")} ${noun}${num === 1 ? "" : "s"}`;
 }

@@ -1,5 +1,5 @@
 import { classNameOf, fillCards, makeCard } from "./cards.js";
-import { element, plural, selectField } from "./dom.js";
+import { element, selectField } from "./dom.js";
 import { NO_FILTERS, SORTS, isOwn, isRight, queriesOfRow, selectQueries } from "./filters.js";
 
 const QUERIES_PER_PAGE = 6;
@@ -163,7 +163,7 @@ class Gallery {
     this.status.textContent =
       shown.length === 0
         ? "No query matches"
-        : `Showing ${start + 1}–${start + shown.length} of ${plural(queries.length, "query", "queries")}`;
+        : `Showing ${start + 1}–${start + shown.length} of ${queries.length.toLocaleString("en-US")}`;
     this.previous.disabled = this.page === 0;
     this.next.disabled = start + QUERIES_PER_PAGE >= queries.length;
   }

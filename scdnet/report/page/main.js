@@ -25,6 +25,10 @@ function mountSection(id, mount) {
 /** Build the page from its embedded data, then load the motion block by block. */
 async function startPage() {
   mountHeader();
+  // Without the script, the sections would be headings without content.
+  for (const part of document.querySelectorAll("main, nav")) {
+    part.hidden = false;
+  }
   const report = await decodeReport(document.getElementById("report-data").textContent);
   const motions = new Motions(report);
   const player = new Player(report, motions);
@@ -38,9 +42,18 @@ async function startPage() {
   mountSection("classes", (root) => mountClasses(root, report, player));
   mountBar(document.getElementById("bar"), player);
   window.scdnetReport = { report, motions, player };
+  performance.mark("scdnet-mounted");
   const blocks = [...document.querySelectorAll("script.motion-block")];
   await motions.load(blocks.map((block) => block.textContent), () => player.invalidate());
+  performance.mark("scdnet-loaded");
   document.documentElement.dataset.ready = "yes";
 }
 
-startPage();
+startPage().catch((error) => {
+  const problem = document.getElementById("problem");
+  problem.textContent =
+    `The sections below cannot be drawn (${error.message}). The page needs a browser of 2023 or ` +
+    "later.";
+  problem.hidden = false;
+  throw error;
+});
