@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scdnet.cli import command_parser
-from scdnet.commands import knn, prepare_demo, prepare_ntu, train
+from scdnet.commands import knn, prepare_demo, prepare_ntu, report, train
 from scdnet.commands.evaluation import require_one_store
 from scdnet.config_file import load_config
 from scdnet.engine.run.directory import check_outputs
@@ -15,6 +15,8 @@ RAW = "data/demo_raw"
 CLOSING_TEXT = """
 The encoder was pretrained on the training split of x-sub. On x-view the same encoder is evaluated:
 pretraining included half of its test recordings, without their labels.
+
+Open {page} in a browser: it shows what was learnt, with skeletons that move.
 
 Store: {store}   run: {run} (config.yaml, metrics.jsonl, TensorBoard files, last.pt, results.jsonl)
 Next, in this directory:
@@ -40,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     prepare_demo.check_directory(Path(RAW), overwrite=True)
     check_output(Path(store), overwrite=True)
     check_outputs(config.run_dir)
+    page = config.run_dir / "report.html"
     sizes = [f"--{name}={getattr(args, name)}" for name in prepare_demo.SIZES]
     configured = ["-c", CONFIG, *args.overrides]
     compared = [
@@ -53,11 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int | None:
         (prepare_ntu.main, ["--dataset=ntu60", f"--raw={RAW}", f"--out={store}", "--overwrite"]),
         (train.main, [*configured, "--overwrite"]),
         (knn.main, [*configured, "data.benchmark=xsub", *compared]),
+        (report.main, [str(config.run_dir), f"--out={page}"]),
         (knn.main, [*configured, "data.benchmark=xview", *compared]),
     )
     for step, arguments in steps:
         if status := step(arguments):
             return status
         print(flush=True)
-    print(CLOSING_TEXT.format(store=store, run=config.run_dir, runs=config.runs_dir))
+    print(CLOSING_TEXT.format(page=page, store=store, run=config.run_dir, runs=config.runs_dir))
     return None

@@ -13,6 +13,8 @@ NUM_COMPONENTS = 50
 PERPLEXITY = 30
 # Fewer sequences have no neighborhoods to show.
 MIN_POINTS = 5
+# Unit features that vary less are equal: those of a collapsed encoder.
+SAME_FEATURES = 1e-6
 
 
 class Map(NamedTuple):
@@ -34,6 +36,9 @@ def draw_maps(x: np.ndarray) -> list[Map]:
         return []
     pca = PCA(num_components, svd_solver="randomized", random_state=0).fit(x)
     reduced = pca.transform(x)
+    if reduced.std() < SAME_FEATURES:
+        # scikit-learn's t-SNE crashes on them.
+        return [Map("PCA", "All features are equal.", np.zeros((len(x), 2)))]
     explained = 100 * pca.explained_variance_ratio_[:2].sum()
     maps = [Map("PCA", f"The first two components, {explained:.0f} % of the variance.", reduced)]
     if len(x) >= MIN_POINTS:

@@ -18,6 +18,8 @@ from scdnet.report.retrieval import Retrieval
 from scdnet.report.selection import Selection, select_sequences
 from scdnet.skeleton import Skeleton
 
+# More sequences would make a page that opens slowly and a map that is only a cloud.
+MAX_SEQUENCES = 2000
 # A page of 15 MB has room for so many bytes of motion, which base64 makes a third larger.
 MAX_MOTION_BYTES = 9_500_000
 # Examples of a cell of the confusion matrix.
@@ -64,7 +66,8 @@ def find_out(
 ) -> Findings:
     """Compute what pages and figures show of an encoder's features."""
     own = [row_of(table, name) for one in recordings for name in _neighbor_names(one)]
-    selection = select_sequences(retrieval, table.label, np.array(own, dtype=np.int64))
+    also = np.array(own, dtype=np.int64)
+    selection = select_sequences(retrieval, table.label, also, limit=MAX_SEQUENCES)
     label = table.label.numpy()
     x = table.x.numpy()
     centers = {c: x[label == c].mean(axis=0) for c in np.unique(label).tolist()}
@@ -92,12 +95,10 @@ class Payload(NamedTuple):
     left_out: list[str]
 
 
-def build_payload(
-    findings: Findings, store: SequenceStore, *, max_motion_bytes: int = MAX_MOTION_BYTES
-) -> Payload:
-    """Build the data of a page; motion beyond `max_motion_bytes` is left out."""
+def build_payload(findings: Findings, store: SequenceStore) -> Payload:
+    """Build the data of a page; motion beyond MAX_MOTION_BYTES is left out."""
     table = findings.table
-    writer = MotionWriter(table.skeleton, max_motion_bytes)
+    writer = MotionWriter(table.skeleton, MAX_MOTION_BYTES)
     placed = _write_motion(findings, store, writer)
     place = {row: i for i, row in enumerate(findings.selection.rows.tolist())}
     data = {

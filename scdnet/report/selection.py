@@ -9,9 +9,6 @@ from torch import Tensor
 from scdnet.eval.knn import stratified_subset
 from scdnet.report.retrieval import Retrieval
 
-# More sequences would make a page that opens slowly and a map that is only a cloud.
-MAX_SEQUENCES = 2000
-
 
 class Selection(NamedTuple):
     """Sequences of a store, as rows of it, and the queries among them."""
@@ -23,7 +20,7 @@ class Selection(NamedTuple):
 
 
 def select_sequences(
-    retrieval: Retrieval, label: Tensor, also: np.ndarray, *, limit: int = MAX_SEQUENCES
+    retrieval: Retrieval, label: Tensor, also: np.ndarray, *, limit: int
 ) -> Selection:
     """Select at most `limit` sequences: queries with their neighbors, then others of all classes.
 

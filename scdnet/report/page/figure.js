@@ -25,15 +25,20 @@ export function drawAtWidth(host, draw) {
   observer.observe(host);
 }
 
-/** Size `canvas` for sharp lines on this screen and return a context that counts CSS pixels. */
+/** Clear `canvas`, sharp on this screen, and return its context, which counts CSS pixels. */
 export function sizeCanvas(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
+  const [columns, rows] = [Math.round(width * ratio), Math.round(height * ratio)];
+  // Setting a size allocates the canvas anew, even if it is the same size.
+  if (canvas.width !== columns || canvas.height !== rows) {
+    canvas.width = columns;
+    canvas.height = rows;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+  }
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
   return context;
 }
 

@@ -25,7 +25,6 @@ export function drawScatter(canvas, scene, width, height) {
   const context = sizeCanvas(canvas, width, height);
   const colors = readColors(canvas);
   const radius = pointRadius(scene.rows.length, width);
-  context.clearRect(0, 0, width, height);
   const paths = collectPaths(scene, radius, width, height);
   const isDim = (group) => scene.highlighted.size > 0 && !scene.highlighted.has(group);
   for (const pass of [true, false]) {
@@ -100,7 +99,6 @@ function drawNames(context, scene, colors, isDim, width, height) {
 export function drawMarks(canvas, marks, width, height) {
   const context = sizeCanvas(canvas, width, height);
   const colors = readColors(canvas);
-  context.clearRect(0, 0, width, height);
   drawRings(context, marks, colors);
   if (marks.outline.length > 1) drawOutline(context, marks.outline, colors);
   if (marks.current < 0) return;
@@ -121,9 +119,11 @@ function drawRings(context, { points, selected }, colors) {
     context.moveTo(points.x[row] + 6, points.y[row]);
     context.arc(points.x[row], points.y[row], 6, 0, Math.PI * 2);
   }
+  context.globalAlpha = 0.6;
   context.strokeStyle = colors.ink;
   context.lineWidth = 1;
   context.stroke();
+  context.globalAlpha = 1;
 }
 
 function drawOutline(context, outline, colors) {

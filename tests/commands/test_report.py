@@ -1,0 +1,186 @@
+"""Reports of tiny runs, without a browser: files, messages, and the numbers in the page."""
+
+import base64
+import json
+import re
+import shutil
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from scdnet.commands import report
+from scdnet.commands.report import PARTS
+from scdnet.engine.train.pretrain import pretrain
+from scdnet.errors import ScdnetError
+from scdnet.eval.feature_file import read_features
+from tests.conftest import make_small_config, write_synthetic_store
+from tests.engine.runs import changed
+from tests.raw.walker import walking
+
+HOSTILE = "</script><b>"
+CAPTURE = ["--layout", "ntu25", "--unit", "m", "--up", "y"]
+
+
+def train(directory: Path, name: str, seed: int) -> Path:
+    config = make_small_config(directory / "store.h5", directory / "runs")
+    config = changed(config, name=name, seed=seed, optim={"epochs": 2}, display_name="")
+    return pretrain(config).parent
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    directory = tmp_path_factory.mktemp("report")
+    write_synthetic_store(directory / "store.h5")
+    return [train(directory, f"run{seed}", seed) for seed in range(2)]
+
+
+def read_data(page: Path) -> dict:
+    """Return what the script of a page shows."""
+    found = re.search(r'id="report-data">([^<]*)<', page.read_text())
+    assert found
+    return json.loads(zlib.decompress(base64.b64decode(found[1])))
+
+
+def test_a_page_shows_the_run_beside_the_baselines(runs: list[Path], tmp_path: Path, capsys):
+    out = tmp_path / "report.html"
+    report.main([str(runs[0]), "--out", str(out)])
+    data = read_data(out)
+    text = out.read_text()
+    for name in ("raw views", "raw-pca", "random init", "this encoder"):
+        assert name in text
+    table = read_features(runs[0] / "features.h5")
+    is_train = table.is_train["xsub"]
+    assert sorted(data["sequences"]["name"]) == table.name.tolist()
+    assert len(data["queries"]["row"]) == np.sum(data["confusion"]["counts"]) == (~is_train).sum()
+    assert data["training"]["runs"][0]["x"] == [0, 1]
+    printed = capsys.readouterr().out
+    assert "of the right class" in printed
+    assert str(out) in printed
+
+
+def test_the_neighbors_in_a_page_are_those_of_the_features_file(runs: list[Path], tmp_path: Path):
+    out = tmp_path / "report.html"
+    report.main([str(runs[0]), "--out", str(out)])
+    data = read_data(out)
+    table = read_features(runs[0] / "features.h5")
+    unit = table.x.numpy() / np.linalg.norm(table.x.numpy(), axis=1, keepdims=True)
+    train = np.flatnonzero(table.is_train["xsub"])
+    names = data["sequences"]["name"]
+    for row, near in zip(data["queries"]["row"], data["queries"]["neighbors"], strict=True):
+        query = table.name.tolist().index(names[row])
+        ranked = train[np.argsort(-(unit[train] @ unit[query]), kind="stable")][: len(near)]
+        assert [names[i] for i in near] == table.name[ranked].tolist()
+
+
+def test_several_runs_are_compared_with_their_spread(runs: list[Path], tmp_path: Path):
+    out = tmp_path / "report.html"
+    report.main([*map(str, runs), "--out", str(out)])
+    assert "mean of 2 runs" in out.read_text()
+    assert [run["name"] for run in read_data(out)["training"]["runs"]] == [str(p) for p in runs]
+
+
+def test_a_run_that_was_moved_is_evaluated_where_it_is(runs: list[Path], tmp_path: Path):
+    moved = tmp_path / "elsewhere" / "moved"
+    shutil.copytree(runs[0], moved)
+    report.main([str(moved), "--out", str(tmp_path / "report.html")])
+    assert (moved / "features.h5").is_file()
+    assert (moved / "results.jsonl").is_file()
+
+
+def test_a_store_that_was_moved_is_given_as_a_config_value(runs: list[Path], tmp_path: Path):
+    store = runs[0].parent.parent / "store.h5"
+    moved = tmp_path / "moved.h5"
+    shutil.copy(store, moved)
+    own = tmp_path / "runs" / "own"
+    shutil.copytree(runs[0], own)
+    config = yaml.safe_load((own / "config.yaml").read_text())
+    config["data"]["store"] = str(tmp_path / "gone.h5")
+    (own / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(ScdnetError, match=r"gone\.h5"):
+        report.main([str(own), "--out", str(tmp_path / "report.html")])
+    report.main([str(own), f"data.store={moved}", "--out", str(tmp_path / "report.html")])
+
+
+def test_a_page_is_limited_and_says_what_it_leaves_out(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.setattr("scdnet.report.payload.MAX_SEQUENCES", 8)
+    monkeypatch.setattr("scdnet.report.payload.MAX_MOTION_BYTES", 10)
+    monkeypatch.setattr("scdnet.report.motion.BLOCK_NUMBERS", 1)
+    out = tmp_path / "report.html"
+    report.main([str(runs[0]), "--out", str(out)])
+    data = read_data(out)
+    assert len(data["sequences"]["name"]) == 8
+    assert sum(frames > 0 for frames in data["sequences"]["frames"]) == 1
+    printed = capsys.readouterr().out
+    assert "8 are in this page" in printed
+    assert "The motion of 7 sequences is left out" in printed
+    assert "8 are in this page" in out.read_text()
+
+
+def test_figures_are_drawn_instead_of_the_page(runs: list[Path], tmp_path: Path, capsys):
+    out = tmp_path / "figure"
+    parts = ",".join(PARTS)
+    report.main([str(runs[0]), "--out", str(out), "--parts", parts, "--format", "svg,png"])
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"figure_{part}.{form}" for part in PARTS for form in ("svg", "png")}
+    assert "1-NN accuracy" in (tmp_path / "figure_classes.svg").read_text()
+    assert "figure_map.png" in capsys.readouterr().out
+
+
+def test_recordings_of_ones_own_are_searched_for(runs: list[Path], tmp_path: Path, capsys):
+    good = tmp_path / f"{HOSTILE.replace('/', '_')}.npy"
+    np.save(good, walking("ntu25", 40))
+    bad = tmp_path / "bad.npy"
+    bad.write_bytes(b"nothing")
+    out = tmp_path / "report.html"
+    report.main([str(runs[0]), "--query", str(bad), str(good), *CAPTURE, "--out", str(out)])
+    data = read_data(out)
+    row = data["queries"]["row"][0]
+    assert data["sequences"]["name"][row] == good.name
+    assert data["sequences"]["split"][row] == 2
+    assert len(data["queries"]["neighbors"][0]) == 5
+    assert "bad.npy" in capsys.readouterr().err
+    with pytest.raises(ScdnetError, match="no recording can be used"):
+        report.main([str(runs[0]), "--query", str(bad), *CAPTURE, "--out", str(out)])
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [("config.yaml", "expected a run directory with config.yaml"), ("last.pt", "train it first")],
+)
+def test_a_directory_that_is_no_finished_run_is_refused(
+    runs: list[Path], tmp_path: Path, missing: str, message: str
+):
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    (run / missing).unlink()
+    with pytest.raises(ScdnetError, match=message):
+        report.main([str(run), "--out", str(tmp_path / "report.html")])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--parts", "map,colors"], "found 'colors'"),
+        (["--parts", "map", "--format", "gif"], "found 'gif'"),
+    ],
+)
+def test_parts_and_formats_that_do_not_exist_are_refused(
+    runs: list[Path], options: list[str], message: str, capsys
+):
+    with pytest.raises(SystemExit):
+        report.main([str(runs[0]), *options])
+    assert message in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_an_error_before_any_work(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(report, "evaluate_run", lambda *_: pytest.fail("worked"))
+    (tmp_path / "file").touch()
+    with pytest.raises(ScdnetError, match="file"):
+        report.main([str(runs[0]), "--out", str(tmp_path / "file" / "report.html")])
