@@ -205,6 +205,9 @@ class Gallery {
     if (queries.length === 0) {
       return `${name} is not a query and not among the five nearest of any.`;
     }
+    if (all.row[queries[0]] === row && queries.length === 1) {
+      return `The query ${name}.`;
+    }
     return all.row[queries[0]] === row
       ? `The query ${name}, then the queries that have it among their five nearest.`
       : `${name} is not a query; these have it among their five nearest.`;

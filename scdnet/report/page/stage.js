@@ -168,6 +168,9 @@ export class Stage {
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
     if (layout === null) {
+      if (!this.player.motions.has(this.row)) {
+        this.drawText("motion left out");
+      }
       return;
     }
     const { player, motion } = this;
