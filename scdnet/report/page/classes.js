@@ -11,16 +11,13 @@ export function mountClasses(root, report, player) {
   const { classes } = report;
   root.append(...extremes(report, player), classBars(report));
   const charts = element("div", { class: "curves compact" });
-  addChart(charts, "Lengths", lengthChart(classes.lengths));
-  addChart(charts, "Subjects", idChart(classes.subjects, "subject"));
-  addChart(charts, "Cameras", idChart(classes.cameras, "camera"));
-  charts.append(bodyShare(classes.twoBody));
+  charts.append(
+    ...lengthFigure(classes.lengths),
+    ...idFigure("Subjects", classes.subjects, "subject"),
+    ...idFigure("Cameras", classes.cameras, "camera"),
+    bodyShare(classes.twoBody),
+  );
   root.append(charts);
-}
-
-function addChart(charts, title, chart) {
-  if (chart === null) return;
-  charts.append(element("figure", { class: "curve" }, element("h3", { text: title }), chart));
 }
 
 function extremes(report, player) {
@@ -101,24 +98,27 @@ function classRow(report, { label, train, test }, most) {
   return row;
 }
 
-function lengthChart({ edges, counts }) {
-  if (counts.length === 0) return null;
-  const columns = counts.map((num, i) => ({
-    num,
-    label: "",
-    title: `${edges[i].toFixed(1)} to ${edges[i + 1].toFixed(1)} s: ${num}`,
-  }));
-  return columnChart(columns, { axisLabel: "seconds", edges });
+function columnFigure(title, columns, options) {
+  if (columns.length === 0) return [];
+  const table = tableDetails("Numbers", title, [options.axisLabel, "sequences"], () =>
+    columns.map(({ value, num }) => [value, num.toLocaleString("en-US")]));
+  const heading = element("h3", { text: title });
+  return [element("figure", { class: "curve" }, heading, columnChart(columns, options), table)];
 }
 
-function idChart(groups, word) {
-  if (groups.length === 0) return null;
-  const columns = groups.map(({ id, num }) => ({
-    num,
-    label: String(id),
-    title: `${word} ${id}: ${num}`,
-  }));
-  return columnChart(columns, { axisLabel: word });
+function lengthFigure({ edges, counts }) {
+  const columns = counts.map((num, i) => {
+    const value = `${edges[i].toFixed(1)} to ${edges[i + 1].toFixed(1)}`;
+    return { num, value, label: "", title: `${value} s: ${num}` };
+  });
+  return columnFigure("Lengths", columns, { axisLabel: "seconds", edges });
+}
+
+function idFigure(title, groups, word) {
+  const columns = groups.map(({ id, num }) => {
+    return { num, value: String(id), label: String(id), title: `${word} ${id}: ${num}` };
+  });
+  return columnFigure(title, columns, { axisLabel: word });
 }
 
 function bodyShare(share) {

@@ -74,7 +74,7 @@ function columnLabels(columns, { left, pitch, y }) {
 
 function numberLabels(edges, { left, right, y }) {
   const [low, high] = [edges[0], edges.at(-1)];
-  const count = Math.max(2, Math.floor((right - left) / 50));
+  const count = Math.max(2, Math.floor((right - left) / 32));
   const step = tickStep(high - low || 1, count);
   const toX = makeScale({ low, high, start: left, end: right });
   return linearTicks(low, high, step).map((tick) =>

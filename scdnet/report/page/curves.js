@@ -153,10 +153,12 @@ class CurveChart {
   }
 
   listen() {
-    this.svg.addEventListener("pointermove", (event) => {
-      const x = event.clientX - this.svg.getBoundingClientRect().left;
-      this.show(nearestIndex(this.xs.map((value) => this.frame.toX(value)), x));
-    });
+    for (const type of ["pointermove", "pointerdown"]) {
+      this.svg.addEventListener(type, (event) => {
+        const x = event.clientX - this.svg.getBoundingClientRect().left;
+        this.show(nearestIndex(this.xs.map((value) => this.frame.toX(value)), x));
+      });
+    }
     this.svg.addEventListener("pointerleave", () => this.hide());
     this.svg.addEventListener("blur", () => this.hide());
     this.svg.addEventListener("keydown", (event) => this.onKey(event));

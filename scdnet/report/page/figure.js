@@ -4,6 +4,8 @@ import { element } from "./dom.js";
 
 const ITEMS_SHOWN = 24;
 const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
+// The canvas on which texts are measured, made when it is needed first.
+const measuring = { context: null };
 
 /** Create an SVG element with `attributes` and children (nodes or text). */
 export function svgElement(tag, attributes = {}, ...children) {
@@ -40,6 +42,13 @@ export function sizeCanvas(canvas, width, height) {
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
   return context;
+}
+
+/** Return the width in pixels of `text` in a CSS font. */
+export function textWidth(text, font) {
+  measuring.context ??= document.createElement("canvas").getContext("2d");
+  measuring.context.font = font;
+  return measuring.context.measureText(text).width;
 }
 
 /** Put `tip` beside pixel (x, y) of its positioned parent, on the side where it fits. */

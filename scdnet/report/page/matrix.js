@@ -4,7 +4,7 @@ import { element } from "./dom.js";
 import { clamp, drawAtWidth, placeTip, sizeCanvas } from "./figure.js";
 import { mixColors, onThemeChange, readColors, textColorOn } from "./palette.js";
 
-const SMALLEST_CELL = 7;
+const SMALLEST_CELL = 6;
 const LARGEST_CELL = 34;
 const SMALLEST_LABELED_CELL = 11;
 const SMALLEST_NUMBERED_CELL = 20;

@@ -1,6 +1,6 @@
 /** Draws one training chart into an SVG element: axes, events, lines, direct labels. */
 
-import { svgElement } from "./figure.js";
+import { svgElement, textWidth } from "./figure.js";
 import {
   formatTick,
   linearTicks,
@@ -15,7 +15,7 @@ import { chartExtent, endLabels, groupEvents, lineSegments, nanGaps } from "./se
 
 const PLOT_HEIGHT = 210;
 const LETTER_WIDTH = 6.3;
-const BOLD_WIDTH = 7;
+const LABEL_FONT = "600 11px system-ui, sans-serif";
 
 /**
  * Draw `lines` into `svg` at `width` pixels and return the frame for the hover.
@@ -51,10 +51,10 @@ function makeFrame(chart, labels, width) {
   const y = paddedDomain(extent.y.low, extent.y.high, { count: 4, log });
   const ticks = log ? logTicks(y.low, y.high) : linearTicks(y.low, y.high, y.step);
   const texts = ticks.map((tick) => formatTick(tick, log ? tick : y.step));
-  const longest = Math.max(...labels.map((label) => label.text.length), 0);
+  const longest = Math.max(...labels.map((label) => textWidth(label.text, LABEL_FONT)), 0);
   const frame = {
     left: Math.max(...texts.map((text) => text.length), 2) * LETTER_WIDTH + 10,
-    right: width - (longest > 0 ? longest * BOLD_WIDTH + 8 : 10),
+    right: width - (longest > 0 ? longest + 9 : 10),
     top: 22,
     bottom: PLOT_HEIGHT - 34,
     ticks: ticks.map((tick, i) => ({ value: tick, text: texts[i] })),
