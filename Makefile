@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: test coverage lint types format test-oldest wheel demo docs
+.PHONY: test coverage lint lint-page types format test-oldest wheel demo docs
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=python3.12")'
@@ -23,6 +23,11 @@ coverage: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The script of the report's page; needs npm.
+lint-page:
+	npm --prefix scdnet/report/page ci --silent
+	npm --prefix scdnet/report/page run --silent lint
 
 types: $(INSTALLED)
 	$(BIN)/mypy

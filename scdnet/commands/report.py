@@ -36,6 +36,7 @@ from scdnet.report.payload import Findings, OwnRecording, build_payload, find_ou
 from scdnet.report.retrieval import retrieve_neighbors
 from scdnet.report.verdict import judge
 from scdnet.results.record import BASELINES
+from scdnet.results.results_file import RESULTS
 from scdnet.results.scores import read_scores
 from scdnet.viz.drawing import check_picture
 
@@ -61,6 +62,12 @@ class Run(NamedTuple):
     def features(self) -> Path:
         """Return the path of the features file, which is made if it is missing."""
         return self.path / FEATURES
+
+    @property
+    def outputs(self) -> list[Path]:
+        """Return the files of the run that a report adds to or makes."""
+        made = [] if self.features.exists() else [self.features]
+        return [*made, self.path / RESULTS]
 
 
 class Evaluated(NamedTuple):
@@ -288,7 +295,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     figures = name_figures(args)
     for path in figures:
         check_picture(path, tuple(f".{form}" for form in FORMATS))
-    check_writable(*([] if figures else [args.out]), *(run.features for run in runs))
+    outputs = [path for run in runs for path in run.outputs]
+    check_writable(*(figures or [args.out]), *outputs)
     device = resolve_device(runs[0].config.device)
     evaluated = [evaluate_run(run, args.overrides, device) for run in runs]
     table = evaluated[0][0]

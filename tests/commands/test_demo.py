@@ -37,6 +37,8 @@ def test_demo_evaluates_the_encoder_beside_three_baselines_on_both_benchmarks(ca
     assert {record["benchmark"] for record in records} == {"xsub", "xview"}
     assert len([record for record in records if record["metric"] == "knn@1"]) == 8
     printed = capsys.readouterr().out
+    assert "<html" in Path("runs/demo/report.html").read_text()
+    assert "runs/demo/report.html in a browser" in printed
     assert printed.index("xsub") < printed.index("xview") < printed.index("scdnet train")
     assert {path.name for path in Path().iterdir()} == {"data", "runs"}
 

@@ -75,6 +75,9 @@ WRITERS = {
     "extract": Writer(
         "-c small.yaml --checkpoint runs/small/last.pt --out {out}/f.h5", "f.h5", INPUTS
     ),
+    "report": Writer(
+        "runs/small --out {out}/a.html", "a.html", ("scdnet.commands.report.evaluate_run",)
+    ),
     "fuse": Writer(
         "scores.npz scores.npz --run-dir {out}",
         "results.jsonl",
