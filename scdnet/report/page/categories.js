@@ -3,12 +3,18 @@
 import { categoryStyle } from "./palette.js";
 import { countValues } from "./lasso.js";
 
+/** The numbers of the column `split`. */
 export const TRAINING_SPLIT = 0;
 export const TEST_SPLIT = 1;
 export const OWN_SPLIT = 2;
 
 const SPLIT_NAMES = ["training", "test", "own recording"];
-const GROUPINGS = [["label", "class"], ["subject", "subject"], ["camera", "camera"], ["split", "split"]];
+const GROUPINGS = [
+  ["label", "class"],
+  ["subject", "subject"],
+  ["camera", "camera"],
+  ["split", "split"],
+];
 
 /** Return the name of `value` of the column `by` (label, subject, camera or split). */
 export function categoryName(report, by, value) {
@@ -32,7 +38,10 @@ export function groupingChoices(report, rows) {
  */
 export function groupRows(report, by, rows) {
   const column = report.sequences[by];
-  const counted = countValues(rows.map((row) => column[row])).sort((a, b) => a[0] - b[0]);
+  // Unknown values, -1, come last, so that they do not shift the colors of the others.
+  const place = ([value]) => (value < 0 ? Infinity : value);
+  const counted = countValues(rows.map((row) => column[row]));
+  counted.sort((a, b) => (place(a) === place(b) ? 0 : place(a) - place(b)));
   const list = counted.map(([value, num], i) => ({
     value,
     num,
@@ -75,9 +84,13 @@ export function groupCenters(points, rows, groups) {
 export function keepFreeBoxes(boxes) {
   const kept = [];
   for (const box of boxes) {
-    const isFree = kept.every((other) =>
-      box.left > other.right || box.right < other.left
-      || box.top > other.bottom || box.bottom < other.top);
+    const isFree = kept.every(
+      (other) =>
+        box.left > other.right ||
+        box.right < other.left ||
+        box.top > other.bottom ||
+        box.bottom < other.top,
+    );
     if (isFree) kept.push(box);
   }
   return kept;

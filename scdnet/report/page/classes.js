@@ -63,14 +63,16 @@ function classBars(report) {
   const list = limitedList("class-bars", rows, "classes");
   const header = ["class", "training", "test"];
   const table = tableDetails("Numbers", "Sequences by class", header, () =>
-    counts.map(({ label, train, test }) => [report.classNames[label], String(train), String(test)]));
+    counts.map(({ label, train, test }) => [report.classNames[label], String(train), String(test)]),
+  );
   return element("div", {}, element("h3", { text: "Sequences by class" }), key, ...list, table);
 }
 
 function balancedNote(counts) {
   const [{ train, test }] = counts;
-  const text = `Each of the ${counts.length} classes has ${train.toLocaleString("en-US")} training `
-    + `and ${test.toLocaleString("en-US")} test sequences.`;
+  const text =
+    `Each of the ${counts.length} classes has ${train.toLocaleString("en-US")} training ` +
+    `and ${test.toLocaleString("en-US")} test sequences.`;
   return element("div", {}, element("h3", { text: "Sequences by class" }), element("p", { text }));
 }
 
@@ -101,7 +103,8 @@ function classRow(report, { label, train, test }, most) {
 function columnFigure(title, columns, options) {
   if (columns.length === 0) return [];
   const table = tableDetails("Numbers", title, [options.axisLabel, "sequences"], () =>
-    columns.map(({ value, num }) => [value, num.toLocaleString("en-US")]));
+    columns.map(({ value, num }) => [value, num.toLocaleString("en-US")]),
+  );
   const heading = element("h3", { text: title });
   return [element("figure", { class: "curve" }, heading, columnChart(columns, options), table)];
 }

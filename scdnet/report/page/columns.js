@@ -13,7 +13,12 @@ const FRAME = { left: 40, right: 8, top: 10, bottom: 36 };
  * With `edges`, one number more than columns, it is a histogram with an axis of numbers instead.
  */
 export function columnChart(columns, { axisLabel, edges = null }) {
-  const svg = svgElement("svg", { class: "plot", width: "100%", height: CHART_HEIGHT, role: "img" });
+  const svg = svgElement("svg", {
+    class: "plot",
+    width: "100%",
+    height: CHART_HEIGHT,
+    role: "img",
+  });
   const most = columns.reduce((best, one) => (one.num > best.num ? one : best), columns[0]);
   const total = columns.reduce((sum, one) => sum + one.num, 0);
   const summary = `${total} sequences by ${axisLabel}; most: ${most.title}`;
@@ -45,15 +50,31 @@ function drawColumns(columns, { width, axisLabel, edges }) {
   const ticks = linearTicks(domain.low, domain.high, domain.step).filter(Number.isInteger);
   const middle = { class: "axis-label", x: (left + right) / 2, "text-anchor": "middle" };
   return [
-    svgElement("g", { class: "axis" }, ...ticks.flatMap((tick) => yTick(tick, toY(tick), left, right))),
+    svgElement(
+      "g",
+      { class: "axis" },
+      ...ticks.flatMap((tick) => yTick(tick, toY(tick), left, right)),
+    ),
     ...bars,
-    svgElement("g", { class: "axis" }, ...(edges ? numberLabels(edges, place) : columnLabels(columns, place))),
-    svgElement("g", { class: "axis" }, svgElement("text", { ...middle, y: CHART_HEIGHT - 4 }, axisLabel)),
+    svgElement(
+      "g",
+      { class: "axis" },
+      ...(edges ? numberLabels(edges, place) : columnLabels(columns, place)),
+    ),
+    svgElement(
+      "g",
+      { class: "axis" },
+      svgElement("text", { ...middle, y: CHART_HEIGHT - 4 }, axisLabel),
+    ),
   ];
 }
 
 function yTick(tick, y, left, right) {
-  const text = svgElement("text", { x: left - 7, y: y + 4, "text-anchor": "end" }, tick.toLocaleString("en-US"));
+  const text = svgElement(
+    "text",
+    { x: left - 7, y: y + 4, "text-anchor": "end" },
+    tick.toLocaleString("en-US"),
+  );
   return [svgElement("line", { class: "grid", x1: left, x2: right, y1: y, y2: y }), text];
 }
 
@@ -78,5 +99,6 @@ function numberLabels(edges, { left, right, y }) {
   const step = tickStep(high - low || 1, count);
   const toX = makeScale({ low, high, start: left, end: right });
   return linearTicks(low, high, step).map((tick) =>
-    svgElement("text", { x: toX(tick), y, "text-anchor": "middle" }, formatTick(tick, step)));
+    svgElement("text", { x: toX(tick), y, "text-anchor": "middle" }, formatTick(tick, step)),
+  );
 }

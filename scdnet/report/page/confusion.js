@@ -22,10 +22,16 @@ export function mountConfusion(root, report, player, openInGallery) {
   const side = element("div", { class: "pairs" }, element("h3", { text: "Most confused" }));
   side.append(pairs.length > 0 ? pairList(report, pairs, matrix, choosePair) : noErrors());
   root.append(
-    element("div", { class: "confusion-columns" }, element("div", {}, matrix.content, shadeNote()), side),
+    element(
+      "div",
+      { class: "confusion-columns" },
+      element("div", {}, matrix.content, shadeNote()),
+      side,
+    ),
     examples.content,
     tableDetails("Numbers", "Confusions", ["true class", "predicted class", "sequences"], () =>
-      listCells(names, counts)),
+      listCells(names, counts),
+    ),
     element("h3", { text: "Accuracy by class" }),
     accuracyList(report, accuracy),
   );
@@ -51,7 +57,10 @@ function pairList(report, pairs, matrix, choosePair) {
     const { actual, predicted, count } = pair;
     const total = matrix.totals[report.confusion.order.indexOf(actual)];
     const text = cellText(report.classNames[actual], report.classNames[predicted], count, total);
-    const button = textButton("", () => choosePair(pair), { class: "pair-button", "aria-label": text });
+    const button = textButton("", () => choosePair(pair), {
+      class: "pair-button",
+      "aria-label": text,
+    });
     button.append(
       element("span", { class: "pair-actual", text: report.classNames[actual] }),
       element("span", { class: "pair-arrow", text: "taken for" }),
@@ -87,7 +96,10 @@ class CellExamples {
     const queries = (this.cells.get(`${actual} ${predicted}`) ?? []).slice(0, MAX_EXAMPLES);
     this.content.hidden = false;
     this.title.textContent = text.charAt(0).toUpperCase() + text.slice(1);
-    const none = element("p", { class: "muted", text: "No example of this cell is in the report." });
+    const none = element("p", {
+      class: "muted",
+      text: "No example of this cell is in the report.",
+    });
     const nodes = queries.map((query) => this.makeExample(query));
     fillCards(this.cards, nodes.length > 0 ? nodes : [none]);
     this.content.scrollIntoView({ block: "nearest" });
@@ -96,12 +108,18 @@ class CellExamples {
   makeExample(query) {
     const { report, player } = this;
     const { row, neighbors, similarity } = report.queries;
-    const example = element("div", { class: "example" }, makeCard(player, report, row[query], { mark: "query" }));
+    const example = element(
+      "div",
+      { class: "example" },
+      makeCard(player, report, row[query], { mark: "query" }),
+    );
     const neighbor = neighbors[query][0];
     if (neighbor !== undefined) {
       const isRight = report.sequences.label[neighbor] === report.sequences.label[row[query]];
       const detail = `nearest, cosine ${similarity[query][0].toFixed(3)}`;
-      example.append(makeCard(player, report, neighbor, { mark: isRight ? "right" : "wrong", detail }));
+      example.append(
+        makeCard(player, report, neighbor, { mark: isRight ? "right" : "wrong", detail }),
+      );
     }
     const label = `Open ${report.sequences.name[row[query]]} in the gallery`;
     const open = () => this.openInGallery({ query });
@@ -127,8 +145,9 @@ function accuracyList(report, accuracy) {
   const sorted = sortAccuracy(accuracy);
   const mean = meanAccuracy(accuracy);
   if (mean === null) return element("p", { class: "muted", text: "No class has a test sequence." });
-  const note = `Lowest first. Dot: share of test sequences whose nearest neighbor has their class; `
-    + `bar: 95\u2009% interval (Wilson); line: mean of the classes, ${formatShare(mean)}.`;
+  const note =
+    `Lowest first. Dot: share of test sequences whose nearest neighbor has their class; ` +
+    `bar: 95\u2009% interval (Wilson); line: mean of the classes, ${formatShare(mean)}.`;
   const rows = sorted.map((one) => accuracyRow(report, one, mean));
   const list = limitedList("accuracy-list", rows, "classes");
   return element("div", {}, element("p", { class: "muted", text: note }), ...list);
@@ -143,7 +162,11 @@ function accuracyRow(report, { label, num, correct, low, high }, mean) {
   const bar = at("accuracy-bar", low);
   bar.style.width = `${high - low}%`;
   const marks = [at("accuracy-mean", mean * 100), bar, at("accuracy-dot", (correct / num) * 100)];
-  const track = element("span", { class: "accuracy-track", attributes: { "aria-hidden": "true" } }, ...marks);
+  const track = element(
+    "span",
+    { class: "accuracy-track", attributes: { "aria-hidden": "true" } },
+    ...marks,
+  );
   const numbers = formatShare(correct / num);
   const details = `${correct} of ${num}, interval ${low.toFixed(0)} to ${high.toFixed(0)} percent`;
   const row = element(

@@ -81,11 +81,15 @@ class CurveChart {
   logButton() {
     const label = `Logarithmic axis of ${this.chart.title}`;
     const attributes = { class: "small", "aria-pressed": String(this.log), "aria-label": label };
-    const button = textButton("log", () => {
-      this.log = !this.log;
-      button.setAttribute("aria-pressed", String(this.log));
-      this.draw(this.width);
-    }, attributes);
+    const button = textButton(
+      "log",
+      () => {
+        this.log = !this.log;
+        button.setAttribute("aria-pressed", String(this.log));
+        this.draw(this.width);
+      },
+      attributes,
+    );
     return button;
   }
 
@@ -99,7 +103,11 @@ class CurveChart {
       sample.classList.add("sample-plain");
       return element("li", {}, sample, element("span", { text: key.label }));
     });
-    return element("ul", { class: "legend-row", attributes: { "aria-label": "Line styles" } }, ...items);
+    return element(
+      "ul",
+      { class: "legend-row", attributes: { "aria-label": "Line styles" } },
+      ...items,
+    );
   }
 
   table() {
@@ -118,14 +126,18 @@ class CurveChart {
 
   draw(width) {
     this.width = width;
-    this.frame = drawPlot(this.svg, {
-      lines: this.lines,
-      events: this.events,
-      reference: this.chart.reference,
-      xLabel: this.training.xLabel,
-      numRuns: this.training.runs.length,
-      log: this.log,
-    }, width);
+    this.frame = drawPlot(
+      this.svg,
+      {
+        lines: this.lines,
+        events: this.events,
+        reference: this.chart.reference,
+        xLabel: this.training.xLabel,
+        numRuns: this.training.runs.length,
+        log: this.log,
+      },
+      width,
+    );
     this.svg.append(this.marker);
     this.hide();
   }
@@ -142,7 +154,7 @@ class CurveChart {
     const values = this.valuesAt(index).map(({ line, value }) => `${line.name} ${value}`);
     const place = `${this.training.xLabel} ${formatNumber(this.xs[index])}`;
     this.svg.setAttribute("aria-valuenow", this.xs[index]);
-    this.svg.setAttribute("aria-valuetext", `${place}: ${values.join(", ")}`);
+    this.svg.setAttribute("aria-valuetext", `${place}: ${values.join("; ")}`);
   }
 
   valuesAt(index) {
@@ -156,7 +168,12 @@ class CurveChart {
     for (const type of ["pointermove", "pointerdown"]) {
       this.svg.addEventListener(type, (event) => {
         const x = event.clientX - this.svg.getBoundingClientRect().left;
-        this.show(nearestIndex(this.xs.map((value) => this.frame.toX(value)), x));
+        this.show(
+          nearestIndex(
+            this.xs.map((value) => this.frame.toX(value)),
+            x,
+          ),
+        );
       });
     }
     this.svg.addEventListener("pointerleave", () => this.hide());
@@ -189,12 +206,14 @@ class CurveChart {
     const x = this.frame.toX(this.xs[index]);
     const rows = this.valuesAt(index);
     const { top, bottom } = this.frame;
-    const dots = rows.map(({ line, number }) => svgElement("circle", {
-      class: `marker-dot color-${line.color % 8}`,
-      cx: x,
-      cy: this.frame.toY(number),
-      r: 4,
-    }));
+    const dots = rows.map(({ line, number }) =>
+      svgElement("circle", {
+        class: `marker-dot color-${line.color % 8}`,
+        cx: x,
+        cy: this.frame.toY(number),
+        r: 4,
+      }),
+    );
     const guide = svgElement("line", { class: "guide", x1: x, x2: x, y1: top, y2: bottom });
     this.marker.replaceChildren(guide, ...dots);
     this.fillTip(index, rows);
@@ -205,13 +224,15 @@ class CurveChart {
   fillTip(index, rows) {
     const x = this.xs[index];
     const title = element("strong", { text: `${this.training.xLabel} ${formatNumber(x)}` });
-    const lines = rows.map(({ line, value }) => element(
-      "div",
-      { class: "tip-row" },
-      lineSample(line.color, line.dash),
-      element("span", { text: line.name }),
-      element("span", { class: "tip-value", text: value }),
-    ));
+    const lines = rows.map(({ line, value }) =>
+      element(
+        "div",
+        { class: "tip-row" },
+        lineSample(line.color, line.dash),
+        element("span", { text: line.name }),
+        element("span", { class: "tip-value", text: value }),
+      ),
+    );
     const near = this.events.filter((event) => {
       return Math.abs(this.frame.toX(event.x) - this.frame.toX(x)) < 6;
     });

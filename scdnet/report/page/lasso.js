@@ -14,7 +14,12 @@ export function isInside(polygon, x, y) {
 
 /** Return the corners of the upright box with (ax, ay) and (bx, by) as opposite corners. */
 export function boxCorners(ax, ay, bx, by) {
-  return [[ax, ay], [bx, ay], [bx, by], [ax, by]];
+  return [
+    [ax, ay],
+    [bx, ay],
+    [bx, by],
+    [ax, by],
+  ];
 }
 
 /** Return the indices of the points `{x, y}` (arrays of pixels) inside the polygon. */

@@ -4,14 +4,17 @@ import { TRAINING_SPLIT, describeRow, groupRows, groupingChoices } from "./categ
 import { classNameOf, fillCards, makeCard } from "./cards.js";
 import { element, plural, selectField } from "./dom.js";
 import { placeTip, svgElement, textButton } from "./figure.js";
-import { countValues } from "./lasso.js";
 import { MapView } from "./map_view.js";
 import { shapeCorners } from "./palette.js";
+import { selectionNodes, selectionTitle } from "./selection.js";
 
-const MAX_LISTED = 200;
-const HELP = "Point at a sequence to see it move, click to open it in the gallery, drag around "
-  + "several to list them. Ctrl and the wheel, or two fingers, enlarge. With the keyboard: arrow "
-  + "keys step from point to point, Enter opens, + and \u2212 enlarge, 0 shows all.";
+const HELP =
+  "Point at a sequence to see it move, click to open it in the gallery, drag around " +
+  "several to list them. Ctrl and the wheel enlarge. With the keyboard: arrow keys step from " +
+  "point to point, Enter opens, + and \u2212 enlarge, 0 shows all.";
+const TOUCH_HELP =
+  "Tap a sequence to see it move, tap it again to open it in the gallery. Two " +
+  "fingers enlarge. To list several, let dragging draw a lasso.";
 
 /** Fill `root` with the map of `report.maps`; `openInGallery({row})` shows a sequence there. */
 export function mountMap(root, report, player, openInGallery) {
@@ -35,7 +38,7 @@ class EmbeddingMap {
     this.live = element("p", { class: "visually-hidden", attributes: { "aria-live": "polite" } });
     this.legend = element("ul", { class: "map-legend", attributes: { "aria-label": "Legend" } });
     this.note = element("p", { class: "muted map-note" });
-    this.list = element("div", { class: "map-selection", attributes: { "aria-live": "polite" } });
+    this.list = element("div", { class: "map-selection" });
     this.view = new MapView(this.frame, report.sequences.split, {
       onCurrent: (row, x, y) => this.showCurrent(row, x, y),
       onOpen: (row) => this.openInGallery({ row }),
@@ -49,25 +52,32 @@ class EmbeddingMap {
   layOut() {
     const side = element("div", { class: "map-side" }, this.legend);
     const columns = element("div", { class: "map-columns" }, this.frame, side);
-    const help = element("p", { class: "muted map-help", text: HELP });
-    return element(
-      "div", {}, this.controls(), columns, this.note, this.live, this.list, help);
+    const help = element("p", { class: "muted map-help", text: isTouched() ? TOUCH_HELP : HELP });
+    return element("div", {}, this.controls(), columns, this.note, this.live, this.list, help);
   }
 
   controls() {
     const bar = element("div", { class: "controls map-controls" });
     const { maps } = this.report;
     if (maps.length > 1) {
-      bar.append(this.choice("Map", maps.map((map, i) => [i, map.name]), (value) => {
-        this.map = maps[Number(value)];
-      }));
+      bar.append(
+        this.choice(
+          "Map",
+          maps.map((map, i) => [i, map.name]),
+          (value) => {
+            this.map = maps[Number(value)];
+          },
+        ),
+      );
     }
     const rows = this.rowsOf(this.map, true);
     const groupings = groupingChoices(this.report, rows);
-    bar.append(this.choice("Color by", groupings, (value) => {
-      this.by = value;
-      this.highlighted.clear();
-    }));
+    bar.append(
+      this.choice("Color by", groupings, (value) => {
+        this.by = value;
+        this.highlighted.clear();
+      }),
+    );
     if (rows.some((row) => this.report.sequences.split[row] === TRAINING_SPLIT)) {
       bar.append(this.trainingBox());
     }
@@ -95,10 +105,14 @@ class EmbeddingMap {
   }
 
   modeChoice() {
-    const modes = [["lasso", "draws a lasso"], ["box", "draws a box"], ["move", "moves the map"]];
+    const modes = [
+      ["lasso", "draws a lasso"],
+      ["box", "draws a box"],
+      ["move", "moves the map"],
+    ];
     const { field, select } = selectField("Dragging", modes);
     // With fingers, dragging has to scroll the page unless the reader chooses otherwise.
-    select.value = matchMedia("(pointer: coarse)").matches ? "move" : "lasso";
+    select.value = isTouched() ? "move" : "lasso";
     this.view.setMode(select.value);
     select.addEventListener("change", () => this.view.setMode(select.value));
     return field;
@@ -118,7 +132,7 @@ class EmbeddingMap {
 
   rowsOf(map, withTraining) {
     const { split } = this.report.sequences;
-    const rows = [...split.keys()].filter((row) => Number.isFinite(map.x[row]) && map.x[row] !== null);
+    const rows = [...split.keys()].filter((row) => Number.isFinite(map.x[row]));
     return withTraining ? rows : rows.filter((row) => split[row] !== TRAINING_SPLIT);
   }
 
@@ -185,41 +199,27 @@ class EmbeddingMap {
       this.list.replaceChildren();
       return;
     }
-    const { label } = this.report.sequences;
-    const counts = countValues(rows.map((row) => label[row])).map(([value, num]) => {
-      const name = value < 0 ? "your recordings" : this.report.classNames[value];
-      return element("li", {}, element("span", { text: name }), element("strong", { text: num }));
-    });
-    const title = element("h3", { text: `${plural(rows.length, "sequence")} inside` });
-    const clear = textButton("Clear", () => this.view.select([]), { class: "small" });
-    this.list.replaceChildren(
-      element("div", { class: "curve-head" }, title, clear),
-      element("ul", { class: "count-list", attributes: { "aria-label": "By class" } }, ...counts),
-      ...this.nameList(rows),
-    );
+    const clear = () => this.view.select([]);
+    this.list.replaceChildren(...selectionNodes(this.report, rows, this.openInGallery, clear));
+    this.live.textContent = selectionTitle(rows.length);
   }
+}
 
-  nameList(rows) {
-    const { name } = this.report.sequences;
-    const items = rows.slice(0, MAX_LISTED).map((row) => {
-      const button = textButton(name[row], () => this.openInGallery({ row }), { class: "link-button" });
-      button.title = `${classNameOf(this.report, row)}: open in the gallery`;
-      return element("li", {}, button);
-    });
-    const list = element("ul", { class: "name-list", attributes: { "aria-label": "Sequences" } }, ...items);
-    if (rows.length <= MAX_LISTED) return [list];
-    const text = `The first ${MAX_LISTED} are listed; draw a smaller shape to see the others.`;
-    return [list, element("p", { class: "muted", text })];
-  }
+function isTouched() {
+  return matchMedia("(pointer: coarse)").matches;
 }
 
 /** Make the small picture of a group's color and shape. */
 export function swatch({ color, shape, tone }) {
   const attributes = { class: `swatch category-${color} tone-${tone}` };
   const corners = shapeCorners(shape);
-  const mark = corners === null
-    ? svgElement("circle", { ...attributes, r: 1 })
-    : svgElement("polygon", { ...attributes, points: corners.map((corner) => corner.join()).join(" ") });
+  const mark =
+    corners === null
+      ? svgElement("circle", { ...attributes, r: 1 })
+      : svgElement("polygon", {
+          ...attributes,
+          points: corners.map((corner) => corner.join()).join(" "),
+        });
   const view = { viewBox: "-1.4 -1.4 2.8 2.8", width: 14, height: 14, "aria-hidden": "true" };
   return svgElement("svg", view, mark);
 }

@@ -66,9 +66,11 @@ export class MapView {
     const isNewMap = xs !== this.xs;
     this.xs = xs;
     this.ys = ys;
-    if (isNewMap) this.scene.points = { x: new Float64Array(xs.length), y: new Float64Array(xs.length) };
     Object.assign(this.scene, { rows, groups, highlighted, showNames });
-    if (isNewMap) this.select([]);
+    if (isNewMap) {
+      this.scene.points = { x: new Float64Array(xs.length), y: new Float64Array(xs.length) };
+      this.select([]);
+    }
     this.setCurrent(-1);
     if (this.width) this.reset(isNewMap);
   }
@@ -119,8 +121,9 @@ export class MapView {
     const isSame = row === this.current;
     this.current = row;
     this.drawOverlay();
+    const { x, y } = this.scene.points ?? { x: [], y: [] };
     if (row < 0) this.handlers.onCurrent(-1, 0, 0);
-    else if (!isSame) this.handlers.onCurrent(row, this.scene.points.x[row], this.scene.points.y[row]);
+    else if (!isSame) this.handlers.onCurrent(row, x[row], y[row]);
   }
 
   /** Mark `rows` as selected and report them. */
@@ -133,7 +136,8 @@ export class MapView {
 
   /** Select what lies in the part of the map that is in view. */
   selectInView() {
-    this.select(pointsInside(this.scene.points, boxCorners(0, 0, this.width, this.height), this.pickable()));
+    const corners = boxCorners(0, 0, this.width, this.height);
+    this.select(pointsInside(this.scene.points, corners, this.pickable()));
   }
 
   pickable() {
@@ -268,9 +272,10 @@ export class MapView {
   step(dx, dy) {
     const { points } = this.scene;
     const rows = this.pickable();
-    const next = this.current < 0
-      ? nearestPoint(points, rows, this.width / 2, this.height / 2, Infinity)
-      : nearestInDirection(points, rows, this.current, dx, dy);
+    const next =
+      this.current < 0
+        ? nearestPoint(points, rows, this.width / 2, this.height / 2, Infinity)
+        : nearestInDirection(points, rows, this.current, dx, dy);
     if (next >= 0) this.setCurrent(next);
   }
 }

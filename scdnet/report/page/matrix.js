@@ -21,7 +21,14 @@ export function matrixLayout(num, width, labelWidth) {
   const labeled = clamp(Math.floor((width - margin - 2) / num), 1, LARGEST_CELL);
   if (labeled >= SMALLEST_LABELED_CELL) {
     const fontSize = clamp(labeled - 2, 9, 12);
-    return { cell: labeled, left: margin, top: margin, size: labeled * num, fontSize, hasGrid: true };
+    return {
+      cell: labeled,
+      left: margin,
+      top: margin,
+      size: labeled * num,
+      fontSize,
+      hasGrid: true,
+    };
   }
   const cell = clamp(Math.floor((width - 2) / num), SMALLEST_CELL, LARGEST_CELL);
   return { cell, left: 1, top: 1, size: cell * num, fontSize: 0, hasGrid: cell >= 10 };
@@ -69,8 +76,9 @@ export class MatrixView {
 
   attributes() {
     const num = this.names.length;
-    const label = `Confusion matrix of ${num} classes, rows true, columns predicted. `
-      + "Arrow keys move from cell to cell, Enter shows examples.";
+    const label =
+      `Confusion matrix of ${num} classes, rows true, columns predicted. ` +
+      "Arrow keys move from cell to cell, Enter shows examples.";
     const role = { role: "application", "aria-roledescription": "matrix" };
     return { ...role, tabindex: "0", "aria-label": label };
   }
@@ -214,7 +222,8 @@ export class MatrixView {
     const { left, cell } = this.layout;
     const x = left + this.active[1] * cell;
     const { scrollLeft, clientWidth } = this.host;
-    if (x < scrollLeft || x + cell > scrollLeft + clientWidth) this.host.scrollLeft = x - clientWidth / 2;
+    const isInView = x >= scrollLeft && x + cell <= scrollLeft + clientWidth;
+    if (!isInView) this.host.scrollLeft = x - clientWidth / 2;
   }
 }
 

@@ -1,6 +1,8 @@
 /** Colors and shapes of classes, subjects, cameras and runs; the colors are in charts.css. */
 
+/** How many colors charts.css defines for each theme and tone. */
 export const NUM_COLORS = 8;
+/** The names of the shapes of points, in the order of their numbers. */
 export const SHAPES = ["circle", "square", "up", "diamond", "down", "plus", "star", "hourglass"];
 
 const TURN = Math.PI * 2;

@@ -127,7 +127,9 @@ function eventMarks(frame, events) {
   return groupEvents(events, frame.toX, 4).flatMap((mark) => {
     const x = frame.toX(mark.x);
     const kind = `event event-${mark.kind}`;
-    const nodes = [svgElement("line", { class: kind, x1: x, x2: x, y1: frame.top, y2: frame.bottom })];
+    const nodes = [
+      svgElement("line", { class: kind, x1: x, x2: x, y1: frame.top, y2: frame.bottom }),
+    ];
     const width = mark.text.length * LETTER_WIDTH;
     const isAtEnd = x + width > frame.right;
     const start = isAtEnd ? x - width : x;
@@ -135,7 +137,9 @@ function eventMarks(frame, events) {
     if (start < freeFrom) return nodes;
     freeFrom = start + width + 4;
     const place = { class: `${kind}-text`, x, y: frame.top - 6 };
-    nodes.push(svgElement("text", { ...place, "text-anchor": isAtEnd ? "end" : "start" }, mark.text));
+    nodes.push(
+      svgElement("text", { ...place, "text-anchor": isAtEnd ? "end" : "start" }, mark.text),
+    );
     return nodes;
   });
 }

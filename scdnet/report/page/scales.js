@@ -54,7 +54,11 @@ export function paddedDomain(low, high, { count, log }) {
   if (log) {
     const factor = (high / low) ** 0.05 || 1;
     const isWide = high > low;
-    return { low: isWide ? low / factor : low / 2, high: isWide ? high * factor : low * 2, step: 0 };
+    return {
+      low: isWide ? low / factor : low / 2,
+      high: isWide ? high * factor : low * 2,
+      step: 0,
+    };
   }
   if (!(high > low)) {
     const margin = Math.abs(low) * 0.1 || 1;
@@ -96,7 +100,9 @@ export function formatTick(value, step) {
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   // All ticks of an axis are written in the same way, so that they can be compared.
   if (Math.abs(value) >= 1e5 || digits > 4) {
-    return value === 0 ? "0" : signed(value.toExponential(1).replace(".0e", "e").replace("e+", "e"));
+    return value === 0
+      ? "0"
+      : signed(value.toExponential(1).replace(".0e", "e").replace("e+", "e"));
   }
   return signed(value.toFixed(digits));
 }

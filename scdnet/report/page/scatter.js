@@ -83,7 +83,15 @@ function drawNames(context, scene, colors, isDim, width, height) {
     const text = shorten(scene.groups.list[index].name, NAME_LETTERS);
     const half = context.measureText(text).width / 2;
     const middle = Math.min(Math.max(x, half + 4), width - half - 4);
-    return { text, x: middle, y, left: middle - half, right: middle + half, top: y - 8, bottom: y + 8 };
+    return {
+      text,
+      x: middle,
+      y,
+      left: middle - half,
+      right: middle + half,
+      top: y - 8,
+      bottom: y + 8,
+    };
   });
   context.lineJoin = "round";
   context.lineWidth = 4;
@@ -104,7 +112,10 @@ export function drawMarks(canvas, marks, width, height) {
   if (marks.current < 0) return;
   const x = marks.points.x[marks.current];
   const y = marks.points.y[marks.current];
-  for (const [color, lineWidth] of [[colors.panel, 5], [colors.ink, 2.2]]) {
+  for (const [color, lineWidth] of [
+    [colors.panel, 5],
+    [colors.ink, 2.2],
+  ]) {
     context.beginPath();
     context.arc(x, y, 8, 0, Math.PI * 2);
     context.strokeStyle = color;

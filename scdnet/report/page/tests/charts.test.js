@@ -27,8 +27,19 @@ const REPORT = {
 
 test("groups are in the order of their values and count their rows", () => {
   const { of, list } = groupRows(REPORT, "label", [0, 1, 2]);
-  assert.deepEqual(list.map(({ name, num }) => [name, num]), [["clap", 1], ["</script><b>", 2]]);
+  assert.deepEqual(
+    list.map(({ name, num }) => [name, num]),
+    [
+      ["clap", 1],
+      ["</script><b>", 2],
+    ],
+  );
   assert.deepEqual([...of], [1, 0, 1, -1]);
+  const withOwn = groupRows(REPORT, "label", [0, 1, 2, 3]).list;
+  assert.deepEqual(
+    withOwn.map(({ value }) => value),
+    [0, 1, -1],
+  );
 });
 
 test("names of values that are not known say so", () => {
@@ -39,7 +50,10 @@ test("names of values that are not known say so", () => {
 });
 
 test("a column with one value is no choice of color, the class always is", () => {
-  assert.deepEqual(groupingChoices(REPORT, [1, 2]).map(([column]) => column), ["label", "subject"]);
+  assert.deepEqual(
+    groupingChoices(REPORT, [1, 2]).map(([column]) => column),
+    ["label", "subject"],
+  );
 });
 
 test("a group's name stands in the middle of its points", () => {
@@ -87,23 +101,48 @@ test("a cell says what it means and errors are shaded more strongly", () => {
 });
 
 test("the table of the matrix has a row for every cell that is not empty", () => {
-  const rows = listCells(["a", "b"], [[3, 0], [1, 2]]);
-  assert.deepEqual(rows, [["a", "a", "3"], ["b", "a", "1"], ["b", "b", "2"]]);
+  const rows = listCells(
+    ["a", "b"],
+    [
+      [3, 0],
+      [1, 2],
+    ],
+  );
+  assert.deepEqual(rows, [
+    ["a", "a", "3"],
+    ["b", "a", "1"],
+    ["b", "b", "2"],
+  ]);
 });
 
 test("accuracies are sorted, the lowest first, without classes that have no test sequence", () => {
   const one = (label, correct, num) => ({ label, correct, num });
   const accuracy = [one(0, 3, 4), one(1, 0, 0), one(2, 1, 4), one(3, 2, 8)];
-  assert.deepEqual(sortAccuracy(accuracy).map(({ label }) => label), [3, 2, 0]);
+  assert.deepEqual(
+    sortAccuracy(accuracy).map(({ label }) => label),
+    [3, 2, 0],
+  );
   assert.equal(meanAccuracy(accuracy), (0.75 + 0.25 + 0.25) / 3);
   assert.equal(meanAccuracy([one(1, 0, 0)]), null);
 });
 
 test("classes are sorted by size, and equal ones are told in a sentence", () => {
-  const counts = [{ label: 0, train: 1, test: 1 }, { label: 1, train: 5, test: 0 }, { label: 2, train: 0, test: 2 }];
-  assert.deepEqual(sortCounts(counts).map(({ label }) => label), [1, 0, 2]);
+  const counts = [
+    { label: 0, train: 1, test: 1 },
+    { label: 1, train: 5, test: 0 },
+    { label: 2, train: 0, test: 2 },
+  ];
+  assert.deepEqual(
+    sortCounts(counts).map(({ label }) => label),
+    [1, 0, 2],
+  );
   assert.ok(!areBalanced(counts));
-  assert.ok(areBalanced([{ train: 3, test: 2 }, { train: 3, test: 2 }]));
+  assert.ok(
+    areBalanced([
+      { train: 3, test: 2 },
+      { train: 3, test: 2 },
+    ]),
+  );
 });
 
 test("labels below columns leave out as many as do not fit", () => {

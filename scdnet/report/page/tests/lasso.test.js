@@ -17,7 +17,16 @@ const POINTS = { x: [50, 20, 80, 50, 50, 300], y: [50, 50, 52, 20, 80, 50] };
 const ALL = [0, 1, 2, 3, 4, 5];
 
 test("a lasso may be concave", () => {
-  const horseshoe = [[0, 0], [100, 0], [100, 100], [70, 100], [70, 30], [30, 30], [30, 100], [0, 100]];
+  const horseshoe = [
+    [0, 0],
+    [100, 0],
+    [100, 100],
+    [70, 100],
+    [70, 30],
+    [30, 30],
+    [30, 100],
+    [0, 100],
+  ];
   assert.ok(isInside(horseshoe, 15, 80));
   assert.ok(isInside(horseshoe, 50, 15));
   assert.ok(!isInside(horseshoe, 50, 80));
@@ -46,7 +55,10 @@ test("arrow keys step to the nearest point in their direction", () => {
 });
 
 test("the view fits all points with the same scale on both axes and y up", () => {
-  const [xs, ys] = [[0, 10, null], [0, 5, null]];
+  const [xs, ys] = [
+    [0, 10, null],
+    [0, 5, null],
+  ];
   const view = fitView(xs, ys, 220, 220, 10);
   assert.equal(view.scale, 20);
   const points = { x: [], y: [] };
@@ -71,5 +83,9 @@ test("zooming keeps what lies under the pointer", () => {
 });
 
 test("values are counted, the most frequent first", () => {
-  assert.deepEqual(countValues([3, 1, 3, 2, 1, 3]), [[3, 3], [1, 2], [2, 1]]);
+  assert.deepEqual(countValues([3, 1, 3, 2, 1, 3]), [
+    [3, 3],
+    [1, 2],
+    [2, 1],
+  ]);
 });

@@ -42,7 +42,10 @@ test("colors are parsed, mixed and compared", () => {
 test("the colors of lines and points stand out from the paper of both themes", () => {
   const css = readFileSync(new URL("../charts.css", import.meta.url), "utf8");
   const [light, dark] = css.split("@media (prefers-color-scheme: dark)");
-  const themes = [[light, "#fcfcfa"], [dark, "#14161a"]];
+  const themes = [
+    [light, "#fcfcfa"],
+    [dark, "#14161a"],
+  ];
   for (const [text, paper] of themes) {
     const found = [...text.matchAll(/--category-\d: (#[0-9a-f]{6});/g)].map((match) => match[1]);
     assert.equal(found.length, NUM_COLORS);

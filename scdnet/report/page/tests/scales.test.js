@@ -38,8 +38,16 @@ test("a logarithmic axis has powers of ten, and 2 and 5 between them if it is sh
 });
 
 test("an axis ends on round numbers and is never empty", () => {
-  assert.deepEqual(paddedDomain(7.2, 14.6, { count: 4, log: false }), { low: 6, high: 16, step: 2 });
-  assert.deepEqual(paddedDomain(5, 5, { count: 4, log: false }), { low: 4.5, high: 5.5, step: 0.5 });
+  assert.deepEqual(paddedDomain(7.2, 14.6, { count: 4, log: false }), {
+    low: 6,
+    high: 16,
+    step: 2,
+  });
+  assert.deepEqual(paddedDomain(5, 5, { count: 4, log: false }), {
+    low: 4.5,
+    high: 5.5,
+    step: 0.5,
+  });
   const { low, high } = paddedDomain(3, 3, { count: 4, log: true });
   assert.ok(low > 0 && low < 3 && high > 3);
 });
@@ -68,7 +76,10 @@ test("numbers are short and have a true minus sign", () => {
 
 test("the nearest of sorted numbers is found by halving", () => {
   const sorted = [0, 10, 20, 30];
-  assert.deepEqual([-5, 4, 6, 26, 99].map((x) => nearestIndex(sorted, x)), [0, 0, 1, 3, 3]);
+  assert.deepEqual(
+    [-5, 4, 6, 26, 99].map((x) => nearestIndex(sorted, x)),
+    [0, 0, 1, 3, 3],
+  );
   assert.equal(nearestIndex([7], 1), 0);
 });
 
