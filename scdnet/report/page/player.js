@@ -149,7 +149,7 @@ export class Player {
       this.time %= this.duration;
     }
     for (const stage of this.stages.values()) {
-      if (stage.isVisible && stage.width > 0) {
+      if ((stage.isVisible || stage.isBlank) && stage.width > 0) {
         stage.draw();
       }
     }

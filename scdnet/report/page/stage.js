@@ -117,6 +117,8 @@ export class Stage {
   /** Show another sequence. */
   setRow(row) {
     this.row = row;
+    // A first drawing is made out of view as well, so that scrolling does not show empty canvases.
+    this.isBlank = true;
     this.motion = null;
     this.space = null;
     this.cachedLayout = null;
@@ -133,6 +135,7 @@ export class Stage {
     this.width = width;
     this.height = height;
     this.ratio = ratio;
+    this.isBlank = true;
     this.canvas.width = Math.max(Math.round(width * ratio), 1);
     this.canvas.height = Math.max(Math.round(height * ratio), 1);
     this.cachedLayout = null;
@@ -170,9 +173,11 @@ export class Stage {
     if (layout === null) {
       if (!this.player.motions.has(this.row)) {
         this.drawText("motion left out");
+        this.isBlank = false;
       }
       return;
     }
+    this.isBlank = false;
     const { player, motion } = this;
     const basis = cameraBasis(player.camera, motion.dims, player.basis);
     this.drawGround(layout);
