@@ -5,6 +5,7 @@ import { clamp, drawAtWidth, placeTip, svgElement, tableDetails, textButton } fr
 import { drawPlot } from "./plot.js";
 import { formatNumber, nearestIndex } from "./scales.js";
 import { collectEvents, collectLines, unionOfX, valueAt } from "./series.js";
+import { lineSample, tipTable } from "./tip.js";
 
 /** Fill `root` with the training curves of `report.training`. */
 export function mountCurves(root, report) {
@@ -29,12 +30,6 @@ function runLegend(runs) {
     element("li", {}, lineSample(i, 0), element("span", { text: run.name })),
   );
   return element("ul", { class: "legend-row", attributes: { "aria-label": "Runs" } }, ...items);
-}
-
-function lineSample(color, dash) {
-  const style = `curve color-${color % 8} dash-${dash % 4}`;
-  const line = svgElement("line", { class: style, x1: 1, x2: 25, y1: 5, y2: 5 });
-  return svgElement("svg", { class: "sample", width: 26, height: 10, "aria-hidden": "true" }, line);
 }
 
 function eventList(events, training) {
@@ -224,20 +219,11 @@ class CurveChart {
   fillTip(index, rows) {
     const x = this.xs[index];
     const title = element("strong", { text: `${this.training.xLabel} ${formatNumber(x)}` });
-    const lines = rows.map(({ line, value }) =>
-      element(
-        "div",
-        { class: "tip-row" },
-        lineSample(line.color, line.dash),
-        element("span", { text: line.name }),
-        element("span", { class: "tip-value", text: value }),
-      ),
-    );
     const near = this.events.filter((event) => {
       return Math.abs(this.frame.toX(event.x) - this.frame.toX(x)) < 6;
     });
     const notes = near.map((event) => element("div", { class: "tip-event", text: event.text }));
-    this.tip.replaceChildren(title, ...lines, ...notes);
+    this.tip.replaceChildren(title, tipTable(rows), ...notes);
   }
 
   hide() {
