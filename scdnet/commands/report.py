@@ -5,14 +5,14 @@ import shlex
 import statistics
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from scdnet import load_classifier, open_sequences, read_recording
+from scdnet import open_sequences, read_recording
 from scdnet.cli import command_parser
 from scdnet.commands.capture import add_capture_arguments
 from scdnet.commands.classify import check_joints
@@ -21,10 +21,13 @@ from scdnet.commands.evaluation import require_one_store
 from scdnet.config import Config
 from scdnet.config_file import load_config
 from scdnet.data.clips import SINGLE_PROCESS
+from scdnet.engine.checkpoint import build_encoder, read_checkpoint
 from scdnet.engine.device import resolve_device
 from scdnet.engine.logs import log
 from scdnet.engine.run.directory import CONFIG
 from scdnet.errors import ScdnetError
+from scdnet.eval.classify import Classifier
+from scdnet.eval.feature_file import FeatureFileError
 from scdnet.eval.feature_table import FeatureTable, LazyFeatures
 from scdnet.eval.inputs import Inputs, build_inputs
 from scdnet.eval.protocols import Context, evaluate_knn
@@ -76,6 +79,16 @@ class Evaluated(NamedTuple):
     metrics: dict[str, float]
     # Whether the nearest neighbor of each test sequence is of its class.
     hits: np.ndarray  # (n,) bool
+
+
+class EvaluatedRun(NamedTuple):
+    """The features of a run's checkpoint, and the retrieval by them and by the baselines."""
+
+    table: FeatureTable
+    num_weights: int
+    own: Evaluated
+    # The keys are the names of baselines in tables.
+    baselines: dict[str, Evaluated]
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -172,10 +185,8 @@ def evaluate(inputs: Inputs, table: FeatureTable | LazyFeatures, context: Contex
     return Evaluated(metrics, scores.scores.argmax(axis=1) == scores.label)
 
 
-def evaluate_run(
-    run: Run, overrides: Sequence[str], device: torch.device
-) -> tuple[FeatureTable, dict[str, Evaluated]]:
-    """Return the features of a run's checkpoint, and the retrieval by them and the baselines.
+def evaluate_run(run: Run, overrides: Sequence[str], device: torch.device) -> EvaluatedRun:
+    """Extract the features of a run's checkpoint, and evaluate them and the baselines.
 
     A baseline that cannot be evaluated is left out, with a warning.
     """
@@ -191,8 +202,11 @@ def evaluate_run(
         [run.checkpoint], run.config, device, SINGLE_PROCESS, beside=tuple(BASELINES)
     )
     own = next(all_inputs)
-    table = read_or_extract(run.features, own)
-    evaluated = {"": evaluate(own, table, context)}
+    assert own.encoder is not None
+    num_weights = sum(weight.numel() for weight in own.encoder.parameters())
+    table = read_current_features(run.features, own)
+    evaluated = evaluate(own, table, context)
+    baselines = {}
     for inputs in all_inputs:
         baseline = inputs.record.baseline
         assert baseline is not None
@@ -201,15 +215,44 @@ def evaluate_run(
         except ScdnetError as error:
             context.warn(f"the baseline {baseline} is left out: {error}")
             continue
-        evaluated[BASELINES[baseline]] = found
-    return table, evaluated
+        baselines[BASELINES[baseline]] = found
+    return EvaluatedRun(table, num_weights, evaluated, baselines)
 
 
-def read_recordings(args: argparse.Namespace, run: Run) -> list[OwnRecording]:
+def read_current_features(path: Path, inputs: Inputs) -> FeatureTable:
+    """Return the features of `inputs` from the file at `path`, which is made if it is missing.
+
+    A file of an earlier checkpoint is left as it is, with a warning.
+    """
+    try:
+        return read_or_extract(path, inputs)
+    except FeatureFileError as error:
+        log(f"warning: {error}; extracted again for this report, the file is left as it is")
+        return inputs.extract()
+
+
+def check_comparable(runs: Sequence[Run], evaluated: Sequence[EvaluatedRun]) -> None:
+    """Raise ScdnetError unless all runs are evaluated on the same test sequences."""
+    for run, one in zip(runs[1:], evaluated[1:], strict=True):
+        first = runs[0]
+        for what, found, expected in (
+            ("benchmark", run.config.data.benchmarks, first.config.data.benchmarks),
+            ("store", one.table.store_sha256, evaluated[0].table.store_sha256),
+        ):
+            if found != expected:
+                raise ScdnetError(
+                    f"{run.path}: its {what} is not that of {first.path}; "
+                    "runs in one report need the same test sequences"
+                )
+
+
+def read_recordings(args: argparse.Namespace, run: Run, table: FeatureTable) -> list[OwnRecording]:
     """Read and classify the recordings of the user's; one that cannot be used is skipped."""
     if not args.query:
         return []
-    classifier = load_classifier(run.checkpoint, run.features)
+    num_heads = run.config.model.num_heads
+    encoder = build_encoder(read_checkpoint(run.checkpoint), num_heads=num_heads)
+    classifier = Classifier(encoder, table)
     recordings = []
     for path in args.query:
         described = argparse.Namespace(**vars(args), recording=path, checkpoint=run.checkpoint)
@@ -235,48 +278,53 @@ def read_frames(args: argparse.Namespace, path: Path) -> np.ndarray:
     return frames
 
 
-def tabulate_scores(runs: Sequence[dict[str, Evaluated]]) -> list[Score]:
+def common_baselines(runs: Sequence[EvaluatedRun]) -> dict[str, list[Evaluated]]:
+    """Return the evaluations of the baselines that all runs have, one for each run, by name."""
+    return {
+        name: [run.baselines[name] for run in runs]
+        for name in BASELINES.values()
+        if all(name in run.baselines for run in runs)
+    }
+
+
+def tabulate_scores(runs: Sequence[EvaluatedRun]) -> list[Score]:
     """Return the rows of the table of scores: the baselines, then the encoder of the runs."""
-    names = [name for name in (*BASELINES.values(), "") if any(name in run for run in runs)]
-    rows = []
-    for name in names:
-        found = [run[name].metrics for run in runs if name in run]
-        knn1 = [metrics["knn@1"] for metrics in found]
-        spread = f"± {statistics.stdev(knn1):.1f}" if len(set(knn1)) > 1 else ""
-        precision = statistics.fmean(metrics["map"] for metrics in found)
-        rows.append(
-            Score(
-                name=name or "this encoder",
-                knn1=f"{statistics.fmean(knn1):.1f}",
-                spread=spread,
-                map=f"{precision:.1f}",
-                is_own=not name,
-            )
-        )
-    return rows
+    rows = [summarize_score(name, found) for name, found in common_baselines(runs).items()]
+    own = summarize_score("this encoder", [run.own for run in runs], is_own=True)
+    return [*rows, own]
+
+
+def summarize_score(name: str, found: Sequence[Evaluated], *, is_own: bool = False) -> Score:
+    """Return the means over runs, and the standard deviation where runs differ."""
+    knn1 = [one.metrics["knn@1"] for one in found]
+    return Score(
+        name=name,
+        knn1=f"{statistics.fmean(knn1):.1f}",
+        spread=f"± {statistics.stdev(knn1):.1f}" if len(set(knn1)) > 1 else "",
+        map=f"{statistics.fmean(one.metrics['map'] for one in found):.1f}",
+        is_own=is_own,
+    )
 
 
 def build_page(
-    argv: Sequence[str],
+    command: Sequence[str],
     runs: Sequence[Run],
-    evaluated: Sequence[dict[str, Evaluated]],
+    evaluated: Sequence[EvaluatedRun],
     findings: Findings,
 ) -> Page:
     """Build the page of a report, whose first run is the one that is shown."""
-    baselines = {
-        name: [run[name].hits for run in evaluated]
-        for name in BASELINES.values()
-        if all(name in run for run in evaluated)
-    }
     with open_sequences(findings.table.store) as store:
         payload = build_payload(findings, store)
-    first = runs[0]
+    baselines = {
+        name: [one.hits for one in found] for name, found in common_baselines(evaluated).items()
+    }
+    configs = [run.config for run in runs]
     return Page(
-        title=f"{first.path.resolve().name}: {findings.table.dataset}, {findings.benchmark}",
-        facts=describe_run([run.config for run in runs], findings),
-        verdict=judge([run[""].hits for run in evaluated], baselines),
+        title=f"{configs[0].name}: {findings.table.dataset}, {findings.benchmark}",
+        facts=describe_run(configs, findings, num_weights=evaluated[0].num_weights),
+        verdict=judge([run.own.hits for run in evaluated], baselines),
         scores=tabulate_scores(evaluated),
-        command=shlex.join(["scdnet", "report", *argv]),
+        command=shlex.join(command),
         left_out=payload.left_out,
         data=payload.data,
         motion=payload.motion,
@@ -299,28 +347,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_writable(*(figures or [args.out]), *outputs)
     device = resolve_device(runs[0].config.device)
     evaluated = [evaluate_run(run, args.overrides, device) for run in runs]
-    table = evaluated[0][0]
+    check_comparable(runs, evaluated)
+    table = evaluated[0].table
     benchmark = runs[0].config.data.benchmarks[0]
     findings = find_out(
         table,
         benchmark,
         retrieve_neighbors(table, benchmark, device),
-        recordings=read_recordings(args, runs[0]),
+        recordings=read_recordings(args, runs[0], table),
         metrics={str(run.path): read_metrics(run.path) for run in runs},
     )
     if figures:
-        # A page needs no matplotlib.
-        from scdnet.report.figures import draw_parts
-
-        with open_sequences(table.store) as store:
-            draw_parts(findings, store, list(figures.values()), list(figures))
-        print("\n".join(map(str, figures)))
+        write_figures(findings, figures)
         return
-    page = build_page(
-        sys.argv[2:] if argv is None else argv, runs, [found for _, found in evaluated], findings
-    )
+    arguments = sys.argv[2:] if argv is None else argv
+    page = build_page(["scdnet", "report", *arguments], runs, evaluated, findings)
     write_page(args.out, page)
-    size = args.out.stat().st_size / 1e6
-    print(page.verdict.text)
-    print("".join(f"{sentence}\n" for sentence in page.left_out), end="")
-    print(f"{args.out}: {size:.1f} MB; open it in a browser")
+    print("\n".join([page.verdict.text, *page.left_out]))
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB; open it in a browser")
+
+
+def write_figures(findings: Findings, figures: Mapping[Path, str]) -> None:
+    """Draw figures, whose parts are given by the paths of their files, and print the paths."""
+    # A page needs no matplotlib.
+    from scdnet.report.figures import draw_parts
+
+    with open_sequences(findings.table.store) as store:
+        draw_parts(findings, store, figures)
+    print("\n".join(map(str, figures)))

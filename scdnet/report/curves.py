@@ -113,15 +113,17 @@ def thin_out(lines: Sequence[Line]) -> list[Line]:
 
 
 def find_events(lines: Sequence[Line], unit: str) -> list[dict[str, Any]]:
-    """Find where a run first became NaN and where its embeddings first collapsed."""
-    events = []
-    for kind, happens, text in (
-        ("nan", _is_broken, "NaN"),
-        ("collapse", _is_collapsed, "collapse"),
-    ):
-        first = next((line for line in lines if happens(line)), None)
-        if first is not None:
-            events.append({"x": first.get(unit), "kind": kind, "text": text})
+    """Find where a run became NaN, each time anew, and where its embeddings first collapsed."""
+    broken = [_is_broken(line) for line in lines]
+    begins = [now and not before for now, before in zip(broken, [False, *broken], strict=False)]
+    events = [
+        {"x": line.get(unit), "kind": "nan", "text": "NaN"}
+        for line, is_first in zip(lines, begins, strict=True)
+        if is_first
+    ]
+    collapsed = next((line for line in lines if _is_collapsed(line)), None)
+    if collapsed is not None:
+        events.append({"x": collapsed.get(unit), "kind": "collapse", "text": "collapse"})
     return events
 
 

@@ -10,7 +10,9 @@ from scdnet.report.payload import Findings
 from scdnet.version import __version__
 
 
-def describe_run(configs: Sequence[Config], findings: Findings) -> list[tuple[str, str]]:
+def describe_run(
+    configs: Sequence[Config], findings: Findings, *, num_weights: int
+) -> list[tuple[str, str]]:
     """Return names and values of the facts; `configs` are those of all runs, the first is shown."""
     config = configs[0]
     table = findings.table
@@ -24,16 +26,19 @@ def describe_run(configs: Sequence[Config], findings: Findings) -> list[tuple[st
         ("Classes", f"{table.num_occurring}"),
         ("Skeleton", f"{table.skeleton.name}, {table.skeleton.num_joints} joints"),
         ("Stream", config.stream),
-        (
-            "Encoder",
-            f"width {model.base_channels}, D = {model.embed_dim}, "
-            f"{config.data.num_frames} frames, {config.data.num_bodies} bodies",
-        ),
+        ("Encoder", f"{num_weights / 1e6:.2f} million weights, {model.embed_dim} features a path"),
+        ("Clips", _describe_clips(config)),
         ("Objective", config.objective),
         ("Seed" if len(configs) == 1 else "Seeds", seeds),
         ("Training", _describe_training(lines[0]) if lines else "unknown"),
         ("Versions", f"scdnet {__version__}, torch {torch.__version__}"),
     ]
+
+
+def _describe_clips(config: Config) -> str:
+    num_bodies = config.data.num_bodies
+    people = "one body" if num_bodies == 1 else f"{num_bodies} bodies"
+    return f"{config.data.num_frames} frames, {people}"
 
 
 def _describe_training(lines: Sequence[Line]) -> str:

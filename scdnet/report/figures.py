@@ -1,6 +1,6 @@
 """Parts of a report as figures for papers: vector or pixels, 8 pt. Needs matplotlib."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,10 @@ MAX_LEGEND = 24
 NUM_QUERIES = 6
 
 
-def draw_parts(
-    findings: Findings, store: SequenceStore, parts: Sequence[str], out: Sequence[Path]
-) -> None:
-    """Draw each of the `parts`, keys of PARTS, to the file of the same place in `out`."""
+def draw_parts(findings: Findings, store: SequenceStore, figures: Mapping[Path, str]) -> None:
+    """Draw parts, keys of PARTS, which are given by the paths of their files."""
     with mpl.rc_context(STYLE):
-        for part, path in zip(parts, out, strict=True):
+        for path, part in figures.items():
             figure = PARTS[part](findings, store)
             form = path.suffix[1:].lower()
             metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}

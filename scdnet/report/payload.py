@@ -24,6 +24,8 @@ MAX_SEQUENCES = 2000
 MAX_MOTION_BYTES = 9_500_000
 # Examples of a cell of the confusion matrix.
 NUM_EXAMPLES = 6
+# Classes that are named beside a recording of the user's.
+NUM_LIKELIEST = 3
 TRAIN, TEST, OWN = range(3)
 
 
@@ -171,20 +173,29 @@ def _describe_queries(findings: Findings, place: Mapping[int, int]) -> dict[str,
     retrieval = findings.retrieval
     chosen = findings.selection.queries
     num_rows = len(findings.selection.rows)
-    result: dict[str, list[Any]] = {"row": [], "neighbors": [], "similarity": [], "hardness": []}
+    keys = ("row", "neighbors", "similarity", "hardness", "note")
+    result: dict[str, list[Any]] = {key: [] for key in keys}
     for i, recording in enumerate(findings.recordings):
         near = recording.prediction.neighbours
         result["row"].append(num_rows + i)
         result["neighbors"].append([place[row_of(findings.table, one.name)] for one in near])
         result["similarity"].append([round(one.similarity, 4) for one in near])
         result["hardness"].append(2)
+        result["note"].append(describe_prediction(recording.prediction))
     for query in chosen.tolist():
         result["row"].append(place[int(retrieval.queries[query])])
         result["neighbors"].append([place[row] for row in retrieval.neighbors[query].tolist()])
         cosines = retrieval.similarity[query].tolist()
         result["similarity"].append([round(cosine, 4) for cosine in cosines])
         result["hardness"].append(round(float(retrieval.hardness[query]), 4))
+        result["note"].append("")
     return result
+
+
+def describe_prediction(prediction: Prediction) -> str:
+    """Return the likeliest classes of a recording in one line."""
+    likeliest = list(prediction.probabilities.items())[:NUM_LIKELIEST]
+    return ", ".join(f"{name} {100 * probability:.0f} %" for name, probability in likeliest)
 
 
 def _describe_map(one: Map, num_recordings: int) -> dict[str, Any]:

@@ -40,6 +40,12 @@ def test_a_collapse_is_marked_where_it_began():
     assert find_events(LINES[:1], "epoch") == []
 
 
+def test_each_stretch_of_nan_is_marked_where_it_begins():
+    losses = [math.nan, math.nan, 1.0, 1.0, math.nan]
+    lines = [{"epoch": i, "loss": loss} for i, loss in enumerate(losses)]
+    assert [event["x"] for event in find_events(lines, "epoch")] == [0, 4]
+
+
 def test_steps_are_the_unit_of_runs_that_count_them():
     assert build_curves({"a": [{"step": 50, "loss": 1.0}]})["xLabel"] == "step"
 

@@ -43,7 +43,10 @@ function makeRow(player, report, query) {
       detail: similarityText(similarity[query][rank]),
     }),
   );
-  const first = makeCard(player, report, row[query], { mark: "query" });
+  const first = makeCard(player, report, row[query], {
+    mark: "query",
+    detail: report.queries.note[query],
+  });
   const nearest = element("div", { class: "neighbors" }, ...cards);
   return element(
     "div",
