@@ -98,8 +98,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "runs",
         nargs="+",
         metavar="RUN_DIR",
-        help="runs/<name> of scdnet train; of several, the first is shown and all are compared. "
-        "Config values such as data.store=PATH may follow",
+        help="runs/<name> of scdnet train; of several, the first is shown and all are compared",
+    )
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="config values, e.g. data.store=PATH of a store that was moved",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: %(default)s"
@@ -134,6 +139,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         is_required=False,
     )
     args = parser.parse_intermixed_args(argv)
+    # argparse takes all of them for runs.
     args.overrides = [text for text in args.runs if "=" in text and not Path(text).exists()]
     args.runs = [Path(text) for text in args.runs if text not in args.overrides]
     if not args.runs:

@@ -102,6 +102,8 @@ def build_payload(findings: Findings, store: SequenceStore) -> Payload:
     table = findings.table
     writer = MotionWriter(table.skeleton, MAX_MOTION_BYTES)
     placed = _write_motion(findings, store, writer)
+    # The page shows the first map at first, and PCA is the least clear.
+    maps = [*findings.maps[1:], *findings.maps[:1]]
     place = {row: i for i, row in enumerate(findings.selection.rows.tolist())}
     data = {
         "fps": FPS,
@@ -109,7 +111,7 @@ def build_payload(findings: Findings, store: SequenceStore) -> Payload:
         "classNames": list(table.class_names),
         "sequences": _describe_sequences(findings, store, placed),
         "queries": _describe_queries(findings, place),
-        "maps": [_describe_map(one, len(findings.recordings)) for one in findings.maps],
+        "maps": [_describe_map(one, len(findings.recordings)) for one in maps],
         "confusion": _describe_confusion(findings),
         "training": build_curves(findings.metrics),
         "classes": _describe_classes(findings, store, place, placed),
