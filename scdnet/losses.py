@@ -3,6 +3,7 @@
 Source: SCD-Net, sec. 3.3; docs/method.md 4.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -23,6 +24,11 @@ CROSS_DOMAIN_PAIRS: tuple[tuple[Domain, Domain], ...] = (
     ("instance", "temporal"),
     ("instance", "spatial"),
 )
+
+
+def chance_loss(num_pairs: int, queue_size: int) -> float:
+    """Return the loss where no positive is told from the negatives of a queue."""
+    return num_pairs * math.log(1 + queue_size)
 
 
 def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:

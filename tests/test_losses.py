@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from scdnet.losses import CROSS_DOMAIN_PAIRS, contrast_losses, info_nce
+from scdnet.losses import CROSS_DOMAIN_PAIRS, chance_loss, contrast_losses, info_nce
 
 
 def test_info_nce_of_indistinguishable_keys_is_log_of_candidate_count():
@@ -12,6 +12,7 @@ def test_info_nce_of_indistinguishable_keys_is_log_of_candidate_count():
     loss = info_nce(one, one, one[:1].expand(7, 8), temperature=0.07)
     # 1 positive and 7 negatives, all equal.
     assert loss.item() == pytest.approx(math.log(1 + 7), abs=1e-5)
+    assert chance_loss(4, 7) == pytest.approx(4 * loss.item(), abs=1e-4)
 
 
 def test_info_nce_worked_out_by_hand():

@@ -7,88 +7,39 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from scdnet import open_sequences, read_recording
 from scdnet.cli import command_parser
 from scdnet.commands.capture import add_capture_arguments
 from scdnet.commands.classify import check_joints
-from scdnet.commands.evaluate import read_or_extract
-from scdnet.commands.evaluation import require_one_store
-from scdnet.config import Config
-from scdnet.config_file import load_config
-from scdnet.data.clips import SINGLE_PROCESS
+from scdnet.commands.report_runs import (
+    Evaluated,
+    EvaluatedRun,
+    Run,
+    check_comparable,
+    common_baselines,
+    evaluate_run,
+    read_run,
+)
 from scdnet.engine.checkpoint import build_encoder, read_checkpoint
 from scdnet.engine.device import resolve_device
 from scdnet.engine.logs import log
-from scdnet.engine.run.directory import CONFIG
 from scdnet.errors import ScdnetError
 from scdnet.eval.classify import Classifier
-from scdnet.eval.feature_file import FeatureFileError
-from scdnet.eval.feature_table import FeatureTable, LazyFeatures
-from scdnet.eval.inputs import Inputs, build_inputs
-from scdnet.eval.protocols import Context, evaluate_knn
+from scdnet.eval.feature_table import FeatureTable
 from scdnet.files import check_writable
-from scdnet.report.curves import read_metrics
 from scdnet.report.facts import describe_run
 from scdnet.report.page import Page, Score, write_page
 from scdnet.report.payload import Findings, OwnRecording, build_payload, find_out
 from scdnet.report.retrieval import retrieve_neighbors
 from scdnet.report.verdict import judge
-from scdnet.results.record import BASELINES
-from scdnet.results.results_file import RESULTS
-from scdnet.results.scores import read_scores
 from scdnet.viz.drawing import check_picture
 
 # The parts of a report that scdnet.report.figures draws, which needs matplotlib.
 PARTS = ("training", "gallery", "map", "confusion", "classes")
 FORMATS = ("png", "svg", "pdf")
-CHECKPOINT = "last.pt"
-FEATURES = "features.h5"
-
-
-class Run(NamedTuple):
-    """A run directory and its config, with the store and the directory where they are now."""
-
-    path: Path
-    config: Config
-
-    @property
-    def checkpoint(self) -> Path:
-        """Return the path of the last checkpoint."""
-        return self.path / CHECKPOINT
-
-    @property
-    def features(self) -> Path:
-        """Return the path of the features file, which is made if it is missing."""
-        return self.path / FEATURES
-
-    @property
-    def outputs(self) -> list[Path]:
-        """Return the files of the run that a report adds to or makes."""
-        made = [] if self.features.exists() else [self.features]
-        return [*made, self.path / RESULTS]
-
-
-class Evaluated(NamedTuple):
-    """The kNN retrieval of an encoder or baseline on the test split."""
-
-    metrics: dict[str, float]
-    # Whether the nearest neighbor of each test sequence is of its class.
-    hits: np.ndarray  # (n,) bool
-
-
-class EvaluatedRun(NamedTuple):
-    """The features of a run's checkpoint, and the retrieval by them and by the baselines."""
-
-    table: FeatureTable
-    num_weights: int
-    own: Evaluated
-    # The keys are the names of baselines in tables.
-    baselines: dict[str, Evaluated]
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -170,88 +121,6 @@ def name_figures(args: argparse.Namespace) -> dict[Path, str]:
     }
 
 
-def read_run(path: Path, overrides: Sequence[str]) -> Run:
-    """Read the config of a run directory. Raises ScdnetError if it is none or has no checkpoint."""
-    for name, cure in ((CONFIG, "give runs/<name>"), (CHECKPOINT, "train it first")):
-        if not (path / name).is_file():
-            raise ScdnetError(f"{path}: expected a run directory with {name}; {cure}")
-    # The directory may have been moved since the training.
-    here = [f"runs_dir={path.resolve().parent}", f"name={path.resolve().name}"]
-    config = load_config(path / CONFIG, [*overrides, *here])
-    require_one_store(config, "a report")
-    return Run(path, config.model_copy(update={"protocols": ("knn",)}))
-
-
-def evaluate(inputs: Inputs, table: FeatureTable | LazyFeatures, context: Context) -> Evaluated:
-    """Evaluate by kNN retrieval, unless the run directory contains the result."""
-    metrics = evaluate_knn(table, context)
-    rows = context.test_rows(table)
-    record = context.record("knn", inputs.record, table, rows, table.settings)
-    scores = read_scores(context.run_dir / f"scores_{record.tag}.npz")
-    return Evaluated(metrics, scores.scores.argmax(axis=1) == scores.label)
-
-
-def evaluate_run(run: Run, overrides: Sequence[str], device: torch.device) -> EvaluatedRun:
-    """Extract the features of a run's checkpoint, and evaluate them and the baselines.
-
-    A baseline that cannot be evaluated is left out, with a warning.
-    """
-    context = Context(
-        benchmark=run.config.data.benchmarks[0],
-        seed=run.config.seed,
-        device=device,
-        config=" ".join([str(run.path / CONFIG), *overrides]),
-        run_dir=run.config.run_dir,
-        skip=True,
-    )
-    all_inputs = build_inputs(
-        [run.checkpoint], run.config, device, SINGLE_PROCESS, beside=tuple(BASELINES)
-    )
-    own = next(all_inputs)
-    assert own.encoder is not None
-    num_weights = sum(weight.numel() for weight in own.encoder.parameters())
-    table = read_current_features(run.features, own)
-    evaluated = evaluate(own, table, context)
-    baselines = {}
-    for inputs in all_inputs:
-        baseline = inputs.record.baseline
-        assert baseline is not None
-        try:
-            found = evaluate(inputs, inputs.extract_lazily(), context)
-        except ScdnetError as error:
-            context.warn(f"the baseline {baseline} is left out: {error}")
-            continue
-        baselines[BASELINES[baseline]] = found
-    return EvaluatedRun(table, num_weights, evaluated, baselines)
-
-
-def read_current_features(path: Path, inputs: Inputs) -> FeatureTable:
-    """Return the features of `inputs` from the file at `path`, which is made if it is missing.
-
-    A file of an earlier checkpoint is left as it is, with a warning.
-    """
-    try:
-        return read_or_extract(path, inputs)
-    except FeatureFileError as error:
-        log(f"warning: {error}; extracted again for this report, the file is left as it is")
-        return inputs.extract()
-
-
-def check_comparable(runs: Sequence[Run], evaluated: Sequence[EvaluatedRun]) -> None:
-    """Raise ScdnetError unless all runs are evaluated on the same test sequences."""
-    for run, one in zip(runs[1:], evaluated[1:], strict=True):
-        first = runs[0]
-        for what, found, expected in (
-            ("benchmark", run.config.data.benchmarks, first.config.data.benchmarks),
-            ("store", one.table.store_sha256, evaluated[0].table.store_sha256),
-        ):
-            if found != expected:
-                raise ScdnetError(
-                    f"{run.path}: its {what} is not that of {first.path}; "
-                    "runs in one report need the same test sequences"
-                )
-
-
 def read_recordings(args: argparse.Namespace, run: Run, table: FeatureTable) -> list[OwnRecording]:
     """Read and classify the recordings of the user's; one that cannot be used is skipped."""
     if not args.query:
@@ -282,15 +151,6 @@ def read_frames(args: argparse.Namespace, path: Path) -> np.ndarray:
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
     return frames
-
-
-def common_baselines(runs: Sequence[EvaluatedRun]) -> dict[str, list[Evaluated]]:
-    """Return the evaluations of the baselines that all runs have, one for each run, by name."""
-    return {
-        name: [run.baselines[name] for run in runs]
-        for name in BASELINES.values()
-        if all(name in run.baselines for run in runs)
-    }
 
 
 def tabulate_scores(runs: Sequence[EvaluatedRun]) -> list[Score]:
@@ -361,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         benchmark,
         retrieve_neighbors(table, benchmark, device),
         recordings=read_recordings(args, runs[0], table),
-        metrics={str(run.path): read_metrics(run.path) for run in runs},
+        curves=[run.curves for run in evaluated],
     )
     if figures:
         write_figures(findings, figures)

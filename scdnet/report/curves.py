@@ -25,8 +25,9 @@ class Chart(NamedTuple):
     may_be_log: bool = False
 
 
+LOSS = "Loss"
 CHARTS = (
-    Chart("Loss", "The sum that is minimized.", ("loss",)),
+    Chart(LOSS, "The sum that is minimized.", ("loss",)),
     Chart("Loss terms", "One for each pair of features.", ("loss/",)),
     Chart("Alignment", "Distance of two views of one clip; 0: equal.", ("alignment/",)),
     Chart("Uniformity", "The lower, the more evenly spread.", ("uniformity/",)),
@@ -38,6 +39,16 @@ CHARTS = (
 )
 
 Line = Mapping[str, Any]
+
+
+class RunCurves(NamedTuple):
+    """The metrics of a training."""
+
+    name: str
+    # Those of metrics.jsonl.
+    lines: Sequence[Line]
+    # The loss at chance level.
+    chance: float
 
 
 def read_metrics(run_dir: Path) -> list[Line]:
@@ -56,17 +67,18 @@ def read_metrics(run_dir: Path) -> list[Line]:
     return lines
 
 
-def build_curves(runs: Mapping[str, Sequence[Line]]) -> dict[str, Any]:
-    """Build the charts of several runs, whose lines are given by name, as plain values."""
-    unit = next((u for lines in runs.values() for u in UNITS for line in lines if u in line), "")
-    names = {name for lines in runs.values() for line in lines for name in line}
-    all_lines = [line for lines in runs.values() for line in lines]
+def build_curves(runs: Sequence[RunCurves]) -> dict[str, Any]:
+    """Build the charts of several runs as plain values."""
+    all_lines = [line for run in runs for line in run.lines]
+    unit = next((unit for unit in UNITS if any(unit in line for line in all_lines)), "")
+    names = {name for line in all_lines for name in line}
     charts: list[dict[str, Any]] = [
         {
             "title": chart.title,
             "note": chart.note,
             "log": chart.may_be_log and _is_wide(all_lines, keys),
             "keys": keys,
+            "reference": _find_reference(chart, runs),
         }
         for chart in CHARTS
         if (keys := _find_keys(chart, names))
@@ -74,7 +86,7 @@ def build_curves(runs: Mapping[str, Sequence[Line]]) -> dict[str, Any]:
     shown = [key["key"] for chart in charts for key in chart["keys"]]
     return {
         "xLabel": unit,
-        "runs": [_build_run(name, lines, unit, shown) for name, lines in runs.items() if lines],
+        "runs": [_build_run(run, unit, shown) for run in runs if run.lines],
         "charts": charts,
     }
 
@@ -96,13 +108,21 @@ def _is_wide(lines: Sequence[Line], keys: Sequence[Mapping[str, str]]) -> bool:
     return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
 
 
-def _build_run(name: str, lines: Sequence[Line], unit: str, shown: Sequence[str]) -> dict[str, Any]:
-    kept = thin_out(lines)
+def _find_reference(chart: Chart, runs: Sequence[RunCurves]) -> dict[str, Any] | None:
+    """Return the chance level of the loss, if it is the same for all runs."""
+    levels = {run.chance for run in runs}
+    if chart.title != LOSS or len(levels) != 1:
+        return None
+    return {"value": round(levels.pop(), 3), "label": "chance"}
+
+
+def _build_run(run: RunCurves, unit: str, shown: Sequence[str]) -> dict[str, Any]:
+    kept = thin_out(run.lines)
     return {
-        "name": name,
+        "name": run.name,
         "x": [line.get(unit) for line in kept],
         "series": {key: [_number(line.get(key)) for line in kept] for key in shown},
-        "events": find_events(lines, unit),
+        "events": find_events(run.lines, unit),
     }
 
 

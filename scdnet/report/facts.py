@@ -19,7 +19,6 @@ def describe_run(
     num_train = int(findings.is_train.sum())
     seeds = ", ".join(str(one.seed) for one in configs)
     model = config.model
-    lines = [list(lines) for lines in findings.metrics.values()]
     return [
         ("Dataset", f"{table.dataset}, {findings.benchmark}"),
         ("Sequences", f"{num_train:,} training, {len(table.name) - num_train:,} test"),
@@ -30,7 +29,7 @@ def describe_run(
         ("Clips", _describe_clips(config)),
         ("Objective", config.objective),
         ("Seed" if len(configs) == 1 else "Seeds", seeds),
-        ("Training", _describe_training(lines[0]) if lines else "unknown"),
+        ("Training", _describe_training(findings.curves[0].lines)),
         ("Versions", f"scdnet {__version__}, torch {torch.__version__}"),
     ]
 

@@ -63,7 +63,7 @@ def draw_parts(findings: Findings, store: SequenceStore, figures: Mapping[Path, 
 
 def draw_training(findings: Findings, _: SequenceStore) -> Figure:
     """Draw the curves of all runs: a color for each metric, a line style for each run."""
-    curves = build_curves(findings.metrics)
+    curves = build_curves(findings.curves)
     charts = curves["charts"]
     columns = min(3, max(1, len(charts)))
     rows = max(1, -(-len(charts) // columns))
@@ -75,6 +75,8 @@ def draw_training(findings: Findings, _: SequenceStore) -> Figure:
                 label = key["label"] if run is curves["runs"][0] else None
                 axes.plot(run["x"], values, style, color=color, label=label)
         axes.set(title=chart["title"], xlabel=curves["xLabel"])
+        if chart["reference"]:
+            axes.axhline(chart["reference"]["value"], color="#7f7f7f", lw=0.6, ls=":")
         if chart["log"]:
             axes.set_yscale("log")
         if len(chart["keys"]) > 1:

@@ -11,7 +11,7 @@ from scdnet.eval.classify import Prediction
 from scdnet.eval.feature_table import FeatureTable
 from scdnet.report.classes import count_classes, find_extremes
 from scdnet.report.confusion import Confusion, Pair, count_confusions
-from scdnet.report.curves import Line, build_curves
+from scdnet.report.curves import RunCurves, build_curves
 from scdnet.report.maps import Map, draw_maps
 from scdnet.report.motion import FPS, MAX_FRAMES, MotionWriter, Placed
 from scdnet.report.retrieval import Retrieval
@@ -49,8 +49,7 @@ class Findings:
     # The rows of the selection, then the recordings of the user's.
     maps: Sequence[Map]
     recordings: Sequence[OwnRecording]
-    # The lines of metrics.jsonl by run.
-    metrics: Mapping[str, Sequence[Line]]
+    curves: Sequence[RunCurves]
 
     @property
     def is_train(self) -> np.ndarray:
@@ -64,7 +63,7 @@ def find_out(
     retrieval: Retrieval,
     *,
     recordings: Sequence[OwnRecording] = (),
-    metrics: Mapping[str, Sequence[Line]],
+    curves: Sequence[RunCurves],
 ) -> Findings:
     """Compute what pages and figures show of an encoder's features."""
     own = [row_of(table, name) for one in recordings for name in _neighbor_names(one)]
@@ -76,7 +75,7 @@ def find_out(
     predicted = retrieval.predicted(table.label).numpy()
     confusion = count_confusions(label[retrieval.queries.numpy()], predicted, centers)
     maps = draw_maps(x[selection.rows])
-    return Findings(table, benchmark, retrieval, confusion, selection, maps, recordings, metrics)
+    return Findings(table, benchmark, retrieval, confusion, selection, maps, recordings, curves)
 
 
 def _neighbor_names(recording: OwnRecording) -> list[str]:
@@ -113,7 +112,7 @@ def build_payload(findings: Findings, store: SequenceStore) -> Payload:
         "queries": _describe_queries(findings, place),
         "maps": [_describe_map(one, len(findings.recordings)) for one in maps],
         "confusion": _describe_confusion(findings),
-        "training": build_curves(findings.metrics),
+        "training": build_curves(findings.curves),
         "classes": _describe_classes(findings, store, place, placed),
         "options": {},
     }

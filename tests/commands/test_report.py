@@ -24,8 +24,8 @@ HOSTILE = "</script><b>"
 CAPTURE = ["--layout", "ntu25", "--unit", "m", "--up", "y"]
 
 
-def train(directory: Path, name: str, seed: int) -> Path:
-    config = make_small_config(directory / "store.h5", directory / "runs")
+def train(directory: Path, name: str, seed: int, store: Path) -> Path:
+    config = make_small_config(store, directory / "runs")
     config = changed(config, name=name, seed=seed, optim={"epochs": 2}, display_name="")
     return pretrain(config).parent
 
@@ -33,8 +33,8 @@ def train(directory: Path, name: str, seed: int) -> Path:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     directory = tmp_path_factory.mktemp("report")
-    write_synthetic_store(directory / "store.h5")
-    return [train(directory, f"run{seed}", seed) for seed in range(2)]
+    store = write_synthetic_store(directory / "store.h5")
+    return [train(directory, f"run{seed}", seed, store) for seed in range(2)]
 
 
 def read_data(page: Path) -> dict:
@@ -104,6 +104,39 @@ def test_a_store_that_was_moved_is_given_as_a_config_value(runs: list[Path], tmp
     report.main([str(own), f"data.store={moved}", "--out", str(tmp_path / "report.html")])
 
 
+def test_features_of_an_earlier_checkpoint_are_left_as_they_are(
+    runs: list[Path], tmp_path: Path, capsys
+):
+    own = tmp_path / "runs" / "own"
+    shutil.copytree(runs[0], own)
+    shutil.copy(runs[1] / "last.pt", own / "last.pt")
+    before = (own / "features.h5").read_bytes()
+    out = tmp_path / "report.html"
+    report.main([str(own), "--out", str(out)])
+    assert "extracted again for this report" in capsys.readouterr().err
+    assert (own / "features.h5").read_bytes() == before
+    other = tmp_path / "other.html"
+    report.main([str(runs[1]), "--out", str(other)])
+    assert read_data(out)["queries"] == read_data(other)["queries"]
+
+
+def test_runs_of_other_test_sequences_are_not_compared(runs: list[Path], tmp_path: Path):
+    other = train(tmp_path, "other", 0, write_synthetic_store(tmp_path / "other.h5", seed=1))
+    with pytest.raises(ScdnetError, match=r"other: its store is not that of .*run0"):
+        report.main([str(runs[0]), str(other), "--out", str(tmp_path / "report.html")])
+
+
+def test_a_run_that_diverged_is_shown_with_its_marks(runs: list[Path], tmp_path: Path):
+    own = tmp_path / "runs" / "own"
+    shutil.copytree(runs[0], own)
+    with (own / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "loss": NaN, "feature_std/temporal": 0.0001}\n')
+    out = tmp_path / "report.html"
+    report.main([str(own), "--out", str(out)])
+    events = read_data(out)["training"]["runs"][0]["events"]
+    assert [(event["x"], event["kind"]) for event in events] == [(2, "nan"), (2, "collapse")]
+
+
 def test_a_page_is_limited_and_says_what_it_leaves_out(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
@@ -142,6 +175,7 @@ def test_recordings_of_ones_own_are_searched_for(runs: list[Path], tmp_path: Pat
     row = data["queries"]["row"][0]
     assert data["sequences"]["name"][row] == good.name
     assert data["sequences"]["split"][row] == 2
+    assert re.fullmatch(r"class \d \d+ %, class \d \d+ %", data["queries"]["note"][0])
     assert len(data["queries"]["neighbors"][0]) == 5
     assert "bad.npy" in capsys.readouterr().err
     with pytest.raises(ScdnetError, match="no recording can be used"):

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from scdnet.report.curves import MAX_POINTS, build_curves, find_events, read_metrics, thin_out
+from scdnet.report.curves import (
+    MAX_POINTS,
+    RunCurves,
+    build_curves,
+    find_events,
+    read_metrics,
+    thin_out,
+)
 
 LINES = [
     {"epoch": 0, "loss": 2.0, "loss/temporal": 1.0, "feature_std/temporal": 0.5, "lr": 0.01},
@@ -14,7 +21,7 @@ LINES = [
 
 
 def test_charts_show_the_metrics_that_the_runs_have():
-    curves = build_curves({"runs/a": LINES, "runs/b": LINES[:2]})
+    curves = build_curves([RunCurves("runs/a", LINES, 3.0), RunCurves("runs/b", LINES[:2], 3.0)])
     assert curves["xLabel"] == "epoch"
     keys = {chart["title"]: [key["key"] for key in chart["keys"]] for chart in curves["charts"]}
     assert keys == {
@@ -23,13 +30,16 @@ def test_charts_show_the_metrics_that_the_runs_have():
         "Spread of the embeddings": ["feature_std/temporal"],
         "Learning rate": ["lr"],
     }
+    references = {chart["title"]: chart["reference"] for chart in curves["charts"]}
+    assert references.pop("Loss") == {"value": 3.0, "label": "chance"}
+    assert set(references.values()) == {None}
     first, second = curves["runs"]
     assert first["x"] == [0, 1, 2]
     assert second["series"]["loss"] == [2.0, 1.5]
 
 
 def test_nan_is_a_gap_in_the_curve_and_an_event():
-    (run,) = build_curves({"a": LINES})["runs"]
+    (run,) = build_curves([RunCurves("a", LINES, 3.0)])["runs"]
     assert run["series"]["loss"] == [2.0, 1.5, None]
     assert json.dumps(run, allow_nan=False)
     assert {"x": 2, "kind": "nan", "text": "NaN"} in run["events"]
@@ -47,7 +57,7 @@ def test_each_stretch_of_nan_is_marked_where_it_begins():
 
 
 def test_steps_are_the_unit_of_runs_that_count_them():
-    assert build_curves({"a": [{"step": 50, "loss": 1.0}]})["xLabel"] == "step"
+    assert build_curves([RunCurves("a", [{"step": 50, "loss": 1.0}], 3.0)])["xLabel"] == "step"
 
 
 def test_long_runs_are_thinned_out_and_keep_their_end():
@@ -64,13 +74,13 @@ def test_the_gradient_norm_has_a_logarithmic_axis_where_it_varies_much(
     largest: float, is_log: bool
 ):
     lines = [{"epoch": 0, "grad_norm": 1.0}, {"epoch": 1, "grad_norm": largest}]
-    (chart,) = build_curves({"a": lines})["charts"]
+    (chart,) = build_curves([RunCurves("a", lines, 3.0)])["charts"]
     assert chart["log"] == is_log
 
 
 def test_runs_without_metrics_have_no_charts(tmp_path: Path):
     assert read_metrics(tmp_path) == []
-    assert build_curves({"a": []}) == {"xLabel": "", "runs": [], "charts": []}
+    assert build_curves([RunCurves("a", [], 3.0)]) == {"xLabel": "", "runs": [], "charts": []}
 
 
 def test_unfinished_lines_are_skipped(tmp_path: Path):

@@ -1,6 +1,5 @@
 """Pretraining. Source: docs/method.md 4."""
 
-import math
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from scdnet.engine.train.plan import Plan, counted_in_steps, make_plan
 from scdnet.engine.train.rehearsal import Rehearsal, choose_mode
 from scdnet.engine.train.scoring import StoreScore, make_score
 from scdnet.engine.train.state import Training
+from scdnet.losses import chance_loss
 from scdnet.memory import memory_advice
 from scdnet.models.encoder import NUM_LEVELS, PATHS
 from scdnet.models.objective import Objective
@@ -144,7 +144,7 @@ def _announce(config: Config, clips: Mixture, plan: Plan, objective: Objective) 
     for line in describe_mixture(clips, plan):
         log(line)
     auto = f"a queue of {plan.queue_size} keys, " if config.model.queue_size == "auto" else ""
-    chance = len(objective.pairs) * math.log(1 + plan.queue_size)
+    chance = chance_loss(len(objective.pairs), plan.queue_size)
     log(
         f"{num_train} training sequences, {clips.cache_summary}, {auto}"
         f"loss at chance level {chance:.2f}, run directory {config.run_dir}"
