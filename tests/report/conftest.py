@@ -1,7 +1,7 @@
 """One report and one browser for all tests of the page."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -44,48 +44,28 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def open_page(chromium, report: Report) -> Iterator[Callable]:
-    """Open the page of `report` in a context of its own, with options of Playwright."""
-    contexts = []
-
-    def open_page(*, paused: bool = True, **options):
-        contexts.append(new_context(chromium, **options))
-        page = contexts[-1].new_page()
-        load(page, report, paused=paused)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
 @pytest.fixture(scope="module")
-def window(chromium):
+def window(chromium, report: Report):
     """The window of `page`: a new one for each test takes longer than most of the tests."""
-    context = new_context(chromium)
-    yield context.new_page()
-    context.close()
+    page = chromium.new_page()
+    page.set_default_timeout(10_000)
+    # If the page does not work at all, no test waits for it again.
+    load(page, report)
+    yield page
+    page.close()
 
 
 @pytest.fixture
 def page(window, report: Report):
-    """The page of `report`, paused, with nothing changed yet."""
+    """The page of `report` as a reader sees it first who wants no motion: it is paused."""
+    window.set_viewport_size({"width": 1200, "height": 900})
+    window.emulate_media(color_scheme="light", reduced_motion="reduce")
     window.mouse.move(0, 0)
-    load(window, report, paused=True)
+    load(window, report)
     return window
 
 
-def new_context(browser, **options):
-    """Return a new context of a browser, with a window of a usual size."""
-    context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
-    context.set_default_timeout(10_000)
-    return context
-
-
-def load(page, report: Report, *, paused: bool) -> None:
-    """Load the page of a report, wait until it is ready, and pause it if it is to be `paused`."""
+def load(page, report: Report) -> None:
+    """Load the page of a report and wait until all of it is there."""
     page.goto(report.page.as_uri())
     page.wait_for_selector("html[data-ready=yes]")
-    if paused:
-        page.evaluate("scdnetReport.player.playing && scdnetReport.player.toggle()")

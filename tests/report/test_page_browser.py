@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is no
 
 from axe_playwright_python.sync_playwright import Axe
 from matplotlib.path import Path as Polygon
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, ViewportSize, expect
 
 from scdnet.data.store import SequenceStore
 from scdnet.skeletons import NTU_25
@@ -41,6 +41,7 @@ MAP_MARGIN = 22
 # The side of a cell of the confusion matrix, if there is room, and the edge behind the last one.
 CELL = 34
 MATRIX_EDGE = 2
+PHONE: ViewportSize = {"width": 360, "height": 740}
 # Features are float32, so that cosines that differ less may be in either order.
 TIE = 1e-5
 
@@ -51,8 +52,8 @@ def first_canvas(page: Page) -> Locator:
 
 @pytest.fixture(scope="module")
 def gallery(window: Page, report: Report) -> list[Shown]:
-    """All rows of the gallery as it is at first."""
-    load(window, report, paused=True)
+    """All rows of the gallery, unfiltered."""
+    load(window, report)
     return read_gallery(window)
 
 
@@ -75,16 +76,19 @@ def test_the_page_opens_from_a_file_without_error_or_request(chromium, report: R
         "console.error(event.violatedDirective))"
     )
     page.goto(report.page.as_uri())
-    page.wait_for_selector("html[data-ready=yes]")
+    with suppress(Error):
+        page.wait_for_selector("html[data-ready=yes]", timeout=5000)
     page.mouse.wheel(0, 10_000)
     wait_for_drawing(page)
     assert faults == []
+    expect(page.locator("html")).to_have_attribute("data-ready", "yes")
     assert requests == [report.page.as_uri()]
     context.close()
 
 
-def test_skeletons_move_until_space_pauses_them(open_page: Callable):
-    page = open_page(paused=False)
+def test_skeletons_move_until_space_pauses_them(page: Page, report: Report):
+    page.emulate_media(reduced_motion="no-preference")
+    load(page, report)
     canvas = first_canvas(page)
     canvas.scroll_into_view_if_needed()
     before = picture_of(canvas)
@@ -100,10 +104,9 @@ def test_skeletons_move_until_space_pauses_them(open_page: Callable):
     assert (picture_of(canvas) != paused).any()
 
 
-def test_space_in_the_search_is_a_space(open_page: Callable):
-    page = open_page(paused=False)
+def test_space_in_the_search_is_a_space(page: Page):
     page.get_by_role("searchbox").press("Space")
-    assert page.evaluate("scdnetReport.player.playing")
+    assert not page.evaluate("scdnetReport.player.playing")
     assert page.get_by_role("searchbox").input_value() == " "
 
 
@@ -154,8 +157,9 @@ def test_dragging_and_arrow_keys_turn_all_skeletons(page: Page):
     assert camera_of(page) == (azimuth, elevation)
 
 
-def test_a_finger_turns_skeletons_sideways(open_page: Callable):
-    page = open_page(has_touch=True, viewport={"width": 400, "height": 800})
+def test_a_finger_turns_skeletons_sideways(chromium, report: Report):
+    page = chromium.new_page(has_touch=True, viewport={"width": 400, "height": 800})
+    load(page, report)
     canvas = first_canvas(page)
     canvas.scroll_into_view_if_needed()
     azimuth, _ = camera_of(page)
@@ -171,6 +175,7 @@ def test_a_finger_turns_skeletons_sideways(open_page: Callable):
         touch("touchMove", {"x": x + 6 * step, "y": y})
     touch("touchEnd")
     assert abs(camera_of(page)[0] - azimuth) > 10
+    page.close()
 
 
 @pytest.mark.parametrize("turned", [0, 70])
@@ -229,11 +234,11 @@ def test_queries_that_are_wrong_with_certainty_come_first(gallery: list[Shown], 
     assert (np.diff(shown) <= 1e-4).all()
 
 
-@pytest.mark.parametrize("label", [0, 2])
-def test_the_gallery_is_filtered_by_class(page: Page, expected: Expected, label: int):
-    page.get_by_label("Class", exact=True).select_option(label=expected.class_names[label])
-    shown = {row.query for row in read_gallery(page)}
-    assert shown == expected.names_of(expected.label[expected.queries] == label) != set()
+def test_the_gallery_is_filtered_by_class(page: Page, expected: Expected):
+    for label in (0, 2):
+        page.get_by_label("Class", exact=True).select_option(label=expected.class_names[label])
+        shown = {row.query for row in read_gallery(page)}
+        assert shown == expected.names_of(expected.label[expected.queries] == label) != set()
 
 
 def test_the_gallery_is_filtered_by_right_and_wrong(page: Page, expected: Expected):
@@ -379,8 +384,8 @@ def listed(page: Page) -> set[str]:
     return set(names)
 
 
-def test_pointing_at_the_map_shows_a_moving_skeleton_that_a_click_opens(open_page: Callable):
-    page = open_page(paused=False)
+def test_pointing_at_the_map_shows_a_moving_skeleton_that_a_click_opens(page: Page):
+    page.keyboard.press("Space")
     points = Map(page)
     one = points.loneliest()
     page.mouse.move(*(points.corner + points.places[one]))
@@ -445,8 +450,8 @@ def test_collapse_and_nan_of_a_run_are_named(page: Page):
     assert [text.rsplit("/", 1)[-1] for text in runs.all_text_contents()] == ["small", "broken"]
 
 
-def test_nothing_overflows_a_phone(open_page: Callable):
-    page = open_page(viewport={"width": 360, "height": 740})
+def test_nothing_overflows_a_phone(page: Page):
+    page.set_viewport_size(PHONE)
     points = page.locator("#map .map-overlay")
     points.focus()
     points.press("ArrowRight")
@@ -457,8 +462,8 @@ def test_nothing_overflows_a_phone(open_page: Callable):
     assert page.evaluate(READ_OVERFLOW) == []
 
 
-def test_a_dark_scheme_has_light_text_on_a_dark_ground(open_page: Callable):
-    page = open_page(color_scheme="dark")
+def test_a_dark_scheme_has_light_text_on_a_dark_ground(page: Page):
+    page.emulate_media(color_scheme="dark")
     ground, ink = (luminance(read_color(page, name)) for name in ("--paper", "--ink"))
     corner = picture_of(page.locator(".verdict"))[0, 0]
     assert luminance(corner) == pytest.approx(ground) and ground < 0.05
@@ -467,17 +472,12 @@ def test_a_dark_scheme_has_light_text_on_a_dark_ground(open_page: Callable):
     assert (trunk + 0.05) / (ground + 0.05) > 3
 
 
-def test_a_reader_who_wants_less_motion_starts_it(open_page: Callable):
-    page = open_page(paused=False, reduced_motion="reduce")
-    canvas = first_canvas(page)
-    canvas.scroll_into_view_if_needed()
-    page.wait_for_timeout(100)
-    before = drawing_on(canvas)
-    page.wait_for_timeout(200)
-    assert (drawing_on(canvas) == before).all()
+def test_a_reader_who_wants_less_motion_starts_it(page: Page):
+    page.wait_for_timeout(300)
+    assert page.evaluate("scdnetReport.player.time") == 0
     page.get_by_role("button", name="Play").click()
     page.wait_for_timeout(300)
-    assert (drawing_on(canvas) != before).any()
+    assert page.evaluate("scdnetReport.player.time") > 0
 
 
 def test_the_tab_key_reaches_everything_with_a_visible_focus(page: Page):
@@ -498,16 +498,17 @@ def test_the_tab_key_reaches_everything_with_a_visible_focus(page: Page):
     assert (missed, unseen) == ([], [])
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"color_scheme": "dark"}, {"viewport": {"width": 360, "height": 740}}],
-    ids=["light", "dark", "phone"],
-)
-def test_axe_finds_no_serious_violation(open_page: Callable, options: dict):
-    page = open_page(**options)
+@pytest.mark.parametrize("kind", ["light", "dark", "phone"])
+def test_axe_finds_no_serious_violation(page: Page, kind: str):
+    if kind == "phone":
+        page.set_viewport_size(PHONE)
+    page.emulate_media(color_scheme="dark" if kind == "dark" else "light")
     page.locator("#confusion .pair-button").first.click()
     page.get_by_role("button", name="List what is in view").click()
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    # In the dark only colors differ.
+    rules = ["color-contrast"] if kind == "dark" else None
+    options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+    found = Axe().run(page, options=options).response["violations"]
     serious = [
         (one["id"], [node["html"][:120] for node in one["nodes"]])
         for one in found
