@@ -186,6 +186,8 @@ def test_joints_are_drawn_where_arithmetic_puts_them(
     canvas = first_canvas(page)
     canvas.scroll_into_view_if_needed()
     view = read_view(page, canvas)
+    box = canvas.bounding_box()
+    np.testing.assert_allclose(view.center, [box["width"] / 2, box["height"] / 2], atol=1)
     name = page.locator("#gallery .rows .card-name").first.text_content()
     (row,) = np.flatnonzero(store.table.name == name)
     # The page shows every second frame, in whole millimeters.
