@@ -26,7 +26,7 @@ COMMANDS = {
     "finetune": "evaluate by fine-tuning, semi-supervised or transfer",
     "extract": "write the features of a store to an HDF5 file",
     "classify": "classify one recording",
-    "report": "write a page on what an encoder learnt, to open in a browser",
+    "report": "write a page on what an encoder learned, to open in a browser",
     "fuse": "add up the scores of several streams",
     "results": "tabulate the results of many runs",
     "sweep": "pretrain and evaluate every row of a table",

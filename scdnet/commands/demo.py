@@ -16,7 +16,7 @@ CLOSING_TEXT = """
 The encoder was pretrained on the training split of x-sub. On x-view the same encoder is evaluated:
 pretraining included half of its test recordings, without their labels.
 
-Open {page} in a browser: it shows what was learnt, with skeletons that move.
+Open {page} in a browser: it shows what was learned, with skeletons that move.
 
 Store: {store}   run: {run} (config.yaml, metrics.jsonl, TensorBoard files, last.pt, results.jsonl)
 Next, in this directory:

@@ -1,4 +1,4 @@
-"""`scdnet report`: one page on what an encoder learnt, or figures for a paper."""
+"""`scdnet report`: one page on what an encoder learned, or figures for a paper."""
 
 import argparse
 import shlex
@@ -18,7 +18,9 @@ from scdnet.commands.report_runs import (
     Evaluated,
     EvaluatedRun,
     Run,
-    check_comparable,
+    are_repetitions,
+    check_distinct,
+    check_same_store,
     common_baselines,
     evaluate_run,
     read_run,
@@ -32,7 +34,7 @@ from scdnet.eval.feature_table import FeatureTable
 from scdnet.files import check_writable
 from scdnet.report.facts import describe_run
 from scdnet.report.page import Page, Score, write_page
-from scdnet.report.payload import Findings, OwnRecording, build_payload, find_out
+from scdnet.report.payload import Findings, OwnRecording, build_payload, compute_findings
 from scdnet.report.retrieval import retrieve_neighbors
 from scdnet.report.verdict import judge
 from scdnet.viz.drawing import check_picture
@@ -138,7 +140,7 @@ def read_recordings(args: argparse.Namespace, run: Run, table: FeatureTable) -> 
         except ScdnetError as error:
             log(f"warning: left out: {error}")
     if not recordings:
-        raise ScdnetError("--query: no recording can be used; the warnings above say why")
+        raise ScdnetError("--query: none of the recordings could be used; see the warnings above")
     return recordings
 
 
@@ -153,11 +155,22 @@ def read_frames(args: argparse.Namespace, path: Path) -> np.ndarray:
     return frames
 
 
-def tabulate_scores(runs: Sequence[EvaluatedRun]) -> list[Score]:
-    """Return the rows of the table of scores: the baselines, then the encoder of the runs."""
-    rows = [summarize_score(name, found) for name, found in common_baselines(runs).items()]
-    own = summarize_score("this encoder", [run.own for run in runs], is_own=True)
-    return [*rows, own]
+def tabulate_scores(runs: Sequence[Run], evaluated: Sequence[EvaluatedRun]) -> list[Score]:
+    """Return the rows of the table of scores: the baselines, then the encoder of the runs.
+
+    Runs that differ in their seed alone share a row.
+    """
+    rows = [summarize_score(name, found) for name, found in common_baselines(evaluated).items()]
+    if are_repetitions(runs):
+        own = [one.own for one in evaluated]
+        return [*rows, summarize_score("this encoder", own, is_own=True)]
+    return [
+        *rows,
+        *(
+            summarize_score(str(run.path), [one.own], is_own=run is runs[0])
+            for run, one in zip(runs, evaluated, strict=True)
+        ),
+    ]
 
 
 def summarize_score(name: str, found: Sequence[Evaluated], *, is_own: bool = False) -> Score:
@@ -181,15 +194,17 @@ def build_page(
     """Build the page of a report, whose first run is the one that is shown."""
     with open_sequences(findings.table.store) as store:
         payload = build_payload(findings, store)
+    # Runs of different methods have no mean: the verdict is on the first.
+    judged = evaluated if are_repetitions(runs) else evaluated[:1]
     baselines = {
-        name: [one.hits for one in found] for name, found in common_baselines(evaluated).items()
+        name: [one.hits for one in found] for name, found in common_baselines(judged).items()
     }
     configs = [run.config for run in runs]
     return Page(
         title=f"{configs[0].name}: {findings.table.dataset}, {findings.benchmark}",
         facts=describe_run(configs, findings, num_weights=evaluated[0].num_weights),
-        verdict=judge([run.own.hits for run in evaluated], baselines),
-        scores=tabulate_scores(evaluated),
+        verdict=judge([run.own.hits for run in judged], baselines),
+        scores=tabulate_scores(runs, evaluated),
         command=shlex.join(command),
         left_out=payload.left_out,
         data=payload.data,
@@ -198,7 +213,7 @@ def build_page(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write one HTML page on what an encoder learnt: did it train, and where does it fail?
+    """Write one HTML page on what an encoder learned: did it train, and where does it fail?
 
     The page contains curves of the training, test sequences with their nearest neighbors in
     motion, a map of the embedding and the confusions between classes, and compares the encoder
@@ -206,17 +221,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_arguments(argv)
     runs = [read_run(path, args.overrides) for path in args.runs]
+    check_distinct(runs)
     figures = name_figures(args)
     for path in figures:
         check_picture(path, tuple(f".{form}" for form in FORMATS))
     outputs = [path for run in runs for path in run.outputs]
     check_writable(*(figures or [args.out]), *outputs)
     device = resolve_device(runs[0].config.device)
-    evaluated = [evaluate_run(run, args.overrides, device) for run in runs]
-    check_comparable(runs, evaluated)
-    table = evaluated[0].table
+    table, first = evaluate_run(runs[0], args.overrides, device)
+    # Only the features of the first run are kept.
+    evaluated = [first, *(evaluate_run(run, args.overrides, device)[1] for run in runs[1:])]
+    check_same_store(runs, evaluated)
     benchmark = runs[0].config.data.benchmarks[0]
-    findings = find_out(
+    findings = compute_findings(
         table,
         benchmark,
         retrieve_neighbors(table, benchmark, device),
@@ -226,7 +243,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if figures:
         write_figures(findings, figures)
         return
-    arguments = sys.argv[2:] if argv is None else argv
+    arguments = sys.argv[1:] if argv is None else argv
     page = build_page(["scdnet", "report", *arguments], runs, evaluated, findings)
     write_page(args.out, page)
     print("\n".join([page.verdict.text, *page.left_out]))

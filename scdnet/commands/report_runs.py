@@ -11,12 +11,12 @@ import torch
 from scdnet.commands.evaluate import read_or_extract
 from scdnet.commands.evaluation import require_one_store
 from scdnet.config import Config
-from scdnet.config_file import load_config
+from scdnet.config_file import changed_keys, dump_config, load_config
 from scdnet.data.clips import SINGLE_PROCESS
 from scdnet.engine.build import build_objective
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.logs import log
-from scdnet.engine.run.directory import CONFIG
+from scdnet.engine.run.directory import CONFIG, FREE_TO_CHANGE
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import FeatureFileError
 from scdnet.eval.feature_table import FeatureTable, LazyFeatures
@@ -66,9 +66,9 @@ class Evaluated(NamedTuple):
 
 
 class EvaluatedRun(NamedTuple):
-    """The features of a run's checkpoint, and the retrieval by them and by the baselines."""
+    """The retrieval by the features of a run's checkpoint and by the baselines."""
 
-    table: FeatureTable
+    store_sha256: str
     # The number of weights of the encoder.
     num_weights: int
     curves: RunCurves
@@ -78,15 +78,22 @@ class EvaluatedRun(NamedTuple):
 
 
 def read_run(path: Path, overrides: Sequence[str]) -> Run:
-    """Read the config of a run directory. Raises ScdnetError if it is none or has no checkpoint."""
-    for name, cure in ((CONFIG, "give runs/<name>"), (CHECKPOINT, "train it first")):
+    """Read the config of a run directory.
+
+    Raises ScdnetError if it is not a run directory or has no checkpoint.
+    """
+    for name, cure in (
+        (CONFIG, "give runs/<name> of scdnet train"),
+        (CHECKPOINT, "the training has saved no checkpoint yet"),
+    ):
         if not (path / name).is_file():
             raise ScdnetError(f"{path}: expected a run directory with {name}; {cure}")
-    # The directory may have been moved since the training.
-    here = [f"runs_dir={path.resolve().parent}", f"name={path.resolve().name}"]
-    config = load_config(path / CONFIG, [*overrides, *here])
+    config = load_config(path / CONFIG, overrides)
     require_one_store(config, "a report")
-    return Run(path, config.model_copy(update={"protocols": ("knn",)}))
+    # The directory may have been moved since the training.
+    here = path.resolve()
+    changes = {"runs_dir": here.parent, "name": here.name, "protocols": ("knn",)}
+    return Run(path, config.model_copy(update=changes))
 
 
 def evaluate(inputs: Inputs, table: FeatureTable | LazyFeatures, context: Context) -> Evaluated:
@@ -98,7 +105,9 @@ def evaluate(inputs: Inputs, table: FeatureTable | LazyFeatures, context: Contex
     return Evaluated(metrics, scores.scores.argmax(axis=1) == scores.label)
 
 
-def evaluate_run(run: Run, overrides: Sequence[str], device: torch.device) -> EvaluatedRun:
+def evaluate_run(
+    run: Run, overrides: Sequence[str], device: torch.device
+) -> tuple[FeatureTable, EvaluatedRun]:
     """Extract the features of a run's checkpoint, and evaluate them and the baselines.
 
     A baseline that cannot be evaluated is left out, with a warning.
@@ -130,7 +139,9 @@ def evaluate_run(run: Run, overrides: Sequence[str], device: torch.device) -> Ev
             context.warn(f"the baseline {baseline} is left out: {error}")
             continue
         baselines[BASELINES[baseline]] = found
-    return EvaluatedRun(table, num_weights, read_curves(run), evaluated, baselines)
+    return table, EvaluatedRun(
+        table.store_sha256, num_weights, read_curves(run), evaluated, baselines
+    )
 
 
 def read_curves(run: Run) -> RunCurves:
@@ -158,19 +169,36 @@ def read_current_features(path: Path, inputs: Inputs) -> FeatureTable:
         return inputs.extract()
 
 
-def check_comparable(runs: Sequence[Run], evaluated: Sequence[EvaluatedRun]) -> None:
-    """Raise ScdnetError unless all runs are evaluated on the same test sequences."""
-    for run, one in zip(runs[1:], evaluated[1:], strict=True):
-        first = runs[0]
-        for what, found, expected in (
-            ("benchmark", run.config.data.benchmarks, first.config.data.benchmarks),
-            ("store", one.table.store_sha256, evaluated[0].table.store_sha256),
-        ):
-            if found != expected:
-                raise ScdnetError(
-                    f"{run.path}: its {what} is not that of {first.path}; "
-                    "runs in one report need the same test sequences"
-                )
+def check_distinct(runs: Sequence[Run]) -> None:
+    """Raise ScdnetError if a run is given twice, or if runs are of different benchmarks."""
+    first = runs[0]
+    for i, run in enumerate(runs):
+        if run.path.resolve() in [earlier.path.resolve() for earlier in runs[:i]]:
+            raise ScdnetError(f"{run.path}: given twice; give each run once")
+        benchmark = run.config.data.benchmarks[0]
+        if benchmark != first.config.data.benchmarks[0]:
+            raise _other_test_sequences(run, first, "benchmark")
+
+
+def check_same_store(runs: Sequence[Run], evaluated: Sequence[EvaluatedRun]) -> None:
+    """Raise ScdnetError unless all runs are evaluated on the same store."""
+    for run, one in zip(runs, evaluated, strict=True):
+        if one.store_sha256 != evaluated[0].store_sha256:
+            raise _other_test_sequences(run, runs[0], "store")
+
+
+def _other_test_sequences(run: Run, first: Run, what: str) -> ScdnetError:
+    return ScdnetError(
+        f"{run.path}: uses a different {what} than {first.path}; "
+        "runs in one report need the same test sequences"
+    )
+
+
+def are_repetitions(runs: Sequence[Run]) -> bool:
+    """Check whether the configs of runs differ in nothing but their seed and what is free."""
+    first = dump_config(runs[0].config)
+    changed = {key for run in runs for key in changed_keys(first, dump_config(run.config))}
+    return changed <= {"seed", "name", *FREE_TO_CHANGE}
 
 
 def common_baselines(runs: Sequence[EvaluatedRun]) -> dict[str, list[Evaluated]]:

@@ -130,7 +130,9 @@ class Context:
         set_precision("fp32", self.device)
         outcome = compute()
         label = store.label[rows].numpy()
-        scores = Scores(outcome.scores.numpy(), store.name[rows], label, store.class_names, record)
+        scores = Scores(
+            outcome.scores.numpy(), store.name[rows.numpy()], label, store.class_names, record
+        )
         write_evaluation(self.run_dir, scores, outcome.metrics, labeled=labeled)
         if shared is not None:
             self._share(shared, scores, outcome.metrics)

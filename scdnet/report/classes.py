@@ -6,9 +6,8 @@ import numpy as np
 
 from scdnet.data.store import SequenceStore
 from scdnet.report.confusion import Accuracy
+from scdnet.report.motion import FRAME_RATE
 
-# Recordings have so many frames a second.
-FRAME_RATE = 30
 NUM_BINS = 24
 
 

@@ -26,16 +26,21 @@ class Chart(NamedTuple):
 
 
 LOSS = "Loss"
+ALIGNMENT = "Mean squared distance between two views of a clip; 0: equal, 2: unrelated."
 CHARTS = (
-    Chart(LOSS, "The sum that is minimized.", ("loss",)),
-    Chart("Loss terms", "One for each pair of features.", ("loss/",)),
-    Chart("Alignment", "Distance of two views of one clip; 0: equal.", ("alignment/",)),
+    Chart(LOSS, "Total training loss.", ("loss",)),
+    Chart("Loss terms", "One for each pair of projections.", ("loss/",)),
+    Chart(
+        "Alignment",
+        ALIGNMENT,
+        ("alignment/",),
+    ),
     Chart("Uniformity", "The lower, the more evenly spread.", ("uniformity/",)),
     Chart("Spread of the embeddings", "1: evenly spread, 0: collapsed.", (f"{FEATURE_STD}/",)),
     Chart("1-NN accuracy", "Percent, on the test split.", ("knn@1",)),
     Chart("Learning rate", "", ("lr",)),
     Chart("Gradient norm", "", ("grad_norm",), may_be_log=True),
-    Chart("Speed", "Clips a second.", ("clips_per_second",)),
+    Chart("Speed", "Clips per second.", ("clips_per_second",)),
 )
 
 Line = Mapping[str, Any]
@@ -103,9 +108,11 @@ def _find_keys(chart: Chart, names: set[str]) -> list[dict[str, str]]:
 
 
 def _is_wide(lines: Sequence[Line], keys: Sequence[Mapping[str, str]]) -> bool:
-    """Check whether the values of metrics are positive and spread over a factor of WIDE."""
-    values = [number for line in lines for key in keys if (number := _number(line.get(key["key"])))]
-    return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
+    """Check whether the values of metrics are spread over a factor of WIDE."""
+    values = [
+        number for line in lines for key in keys if (number := read_number(line.get(key["key"])))
+    ]
+    return bool(values) and max(values) > WIDE * min(values) > 0
 
 
 def _find_reference(chart: Chart, runs: Sequence[RunCurves]) -> dict[str, Any] | None:
@@ -121,7 +128,7 @@ def _build_run(run: RunCurves, unit: str, shown: Sequence[str]) -> dict[str, Any
     return {
         "name": run.name,
         "x": [line.get(unit) for line in kept],
-        "series": {key: [_number(line.get(key)) for line in kept] for key in shown},
+        "series": {key: [read_number(line.get(key)) for line in kept] for key in shown},
         "events": find_events(run.lines, unit),
     }
 
@@ -153,10 +160,10 @@ def _is_broken(line: Line) -> bool:
 
 def _is_collapsed(line: Line) -> bool:
     spreads = [value for key, value in line.items() if key.startswith(f"{FEATURE_STD}/")]
-    return any(_number(value) is not None and value < COLLAPSED for value in spreads)
+    return any(read_number(value) is not None and value < COLLAPSED for value in spreads)
 
 
-def _number(value: object) -> float | None:
+def read_number(value: object) -> float | None:
     """Return a number with the digits that a plot can show; None for NaN, Inf and what is none."""
     is_number = isinstance(value, int | float) and math.isfinite(value)
     return float(f"{value:.5g}") if is_number else None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from scdnet.config import Config
-from scdnet.report.curves import Line
+from scdnet.report.curves import UNITS, Line, read_number
 from scdnet.report.payload import Findings
 from scdnet.version import __version__
 
@@ -25,7 +25,7 @@ def describe_run(
         ("Classes", f"{table.num_occurring}"),
         ("Skeleton", f"{table.skeleton.name}, {table.skeleton.num_joints} joints"),
         ("Stream", config.stream),
-        ("Encoder", f"{num_weights / 1e6:.2f} million weights, {model.embed_dim} features a path"),
+        ("Encoder", f"{num_weights / 1e6:.2f} M parameters, {model.embed_dim} features per path"),
         ("Clips", _describe_clips(config)),
         ("Objective", config.objective),
         ("Seed" if len(configs) == 1 else "Seeds", seeds),
@@ -42,13 +42,14 @@ def _describe_clips(config: Config) -> str:
 
 def _describe_training(lines: Sequence[Line]) -> str:
     """Describe how long a training took, by the lines of its metrics.jsonl."""
-    seconds = sum(line.get("seconds", 0) for line in lines)
-    if not lines or not seconds:
+    seconds = sum(read_number(line.get("seconds")) or 0 for line in lines)
+    unit = next((unit for unit in UNITS if lines and unit in lines[-1]), "")
+    last = read_number(lines[-1].get(unit)) if unit else None
+    if not seconds or last is None:
         return "unknown"
-    unit = "epoch" if "epoch" in lines[-1] else "step"
     # Epochs are counted from 0, steps from 1.
-    num = lines[-1].get(unit, 0) + (unit == "epoch")
-    return f"{num:,} {unit}s in {_format_duration(seconds)}"
+    num = round(last) + (unit == "epoch")
+    return f"{num:,} {unit}{'s' * (num != 1)} in {_format_duration(seconds)}"
 
 
 def _format_duration(seconds: float) -> str:

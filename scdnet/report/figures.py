@@ -26,9 +26,9 @@ STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
@@ -43,8 +43,6 @@ STYLE: dict[Any, Any] = {
 # pale on paper.
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000", "#7f7f7f")
 MARKERS = "osD^vPX*"
-# More classes are named on the map itself.
-MAX_LEGEND = 24
 NUM_QUERIES = 6
 
 
@@ -99,19 +97,16 @@ def draw_map(findings: Findings, _: SequenceStore) -> Figure:
             for is_shown, face in ((is_train, "none"), (~is_train, color)):
                 x, y = one.points[(label == c) & is_shown].T
                 axes.scatter(x, y, s=7, marker=marker, facecolors=face, edgecolors=color, lw=0.5)
-            if len(classes) > MAX_LEGEND:
-                axes.annotate(str(c + 1), np.median(one.points[label == c], axis=0), fontsize=6)
         axes.set(title=one.name, xticks=[], yticks=[], aspect="equal")
         axes.spines[:].set_visible(False)
     for axes in all_axes[len(maps) :]:
         axes.set_axis_off()
-    if len(classes) <= MAX_LEGEND:
-        names = [_shorten(findings.table.class_names[c]) for c in classes]
-        handles = [
-            mpl.lines.Line2D([], [], ls="", marker=marker, color=color, ms=4, label=name)
-            for name, (marker, color) in zip(names, _styles(), strict=False)
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    names = [_shorten(findings.table.class_names[c]) for c in classes]
+    handles = [
+        mpl.lines.Line2D([], [], ls="", marker=marker, color=color, ms=4, label=name)
+        for name, (marker, color) in zip(names, _styles(), strict=False)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -127,12 +122,12 @@ def draw_confusion(findings: Findings, _: SequenceStore) -> Figure:
     confusion = findings.confusion
     num = len(confusion.order)
     shares = 100 * confusion.counts / np.maximum(confusion.counts.sum(axis=1, keepdims=True), 1)
-    side = float(np.clip(0.2 * num, COLUMN_INCHES, PAGE_INCHES))
+    # Names of 8 pt take 0.14 inches; those of very many classes are smaller.
+    side = float(np.clip(0.14 * num, COLUMN_INCHES, PAGE_INCHES))
     figure, (axes,) = _grid(1, 1, (side, side))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     names = [_shorten(findings.table.class_names[c]) for c in confusion.order.tolist()]
-    # Names of many classes would overlap.
-    size = float(np.clip(60 * side / num, 2.5, 7))
+    size = float(np.clip(57 * side / num, 2.5, 8))
     axes.set_xticks(range(num), names, rotation=90, fontsize=size)
     axes.set_yticks(range(num), names, fontsize=size)
     axes.set(xlabel="predicted", ylabel="true")
@@ -191,7 +186,7 @@ def _draw_cell(axes: Axes, store: SequenceStore, row: int, kind: str) -> None:
     sign = {"query": "", "right": "✓ ", "wrong": "✗ "}[kind]
     color = {"query": TITLE_COLOR, "right": COLORS[2], "wrong": COLORS[3]}[kind]
     weight = "bold" if kind == "query" else "normal"
-    axes.set_title(f"{sign}{_shorten(class_name, 17)}", color=color, fontweight=weight, fontsize=7)
+    axes.set_title(f"{sign}{_shorten(class_name, 15)}", color=color, fontweight=weight)
     # A sequence without a body has nothing to draw.
     if sequence.frames.any():
         draw_poses(axes, np.zeros(2), line_up(project(drawing).points), store.skeleton)

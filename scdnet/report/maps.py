@@ -34,11 +34,11 @@ def draw_maps(x: np.ndarray) -> list[Map]:
     num_components = min(NUM_COMPONENTS, *x.shape)
     if num_components < 2:
         return []
-    pca = PCA(num_components, svd_solver="randomized", random_state=0).fit(x)
-    reduced = pca.transform(x)
-    if reduced.std() < SAME_FEATURES:
+    if x.std(axis=0).max() < SAME_FEATURES:
         # scikit-learn's t-SNE crashes on them.
         return [Map("PCA", "All features are equal.", np.zeros((len(x), 2)))]
+    pca = PCA(num_components, svd_solver="randomized", random_state=0).fit(x)
+    reduced = pca.transform(x)
     explained = 100 * pca.explained_variance_ratio_[:2].sum()
     maps = [Map("PCA", f"The first two components, {explained:.0f} % of the variance.", reduced)]
     if len(x) >= MIN_POINTS:

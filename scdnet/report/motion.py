@@ -8,9 +8,11 @@ import numpy as np
 
 from scdnet.skeleton import Skeleton
 
-# Recordings have 30 frames a second; a page shows every second one.
+# Stores do not state how many frames a second has: as in NTU RGB+D.
+FRAME_RATE = 30
+# A page shows every second frame.
 STEP = 2
-FPS = 15
+FPS = FRAME_RATE // STEP
 # The frames that a page shows of a sequence at most: 10 seconds.
 MAX_FRAMES = 150
 # Numbers of a compressed block: a few hundred sequences.

@@ -13,7 +13,7 @@ from scdnet.report.classes import count_classes, find_extremes
 from scdnet.report.confusion import Confusion, Pair, count_confusions
 from scdnet.report.curves import RunCurves, build_curves
 from scdnet.report.maps import Map, draw_maps
-from scdnet.report.motion import FPS, MAX_FRAMES, MotionWriter, Placed
+from scdnet.report.motion import FPS, FRAME_RATE, MAX_FRAMES, MotionWriter, Placed
 from scdnet.report.retrieval import Retrieval
 from scdnet.report.selection import Selection, select_sequences
 from scdnet.skeleton import Skeleton
@@ -57,7 +57,7 @@ class Findings:
         return self.table.is_train[self.benchmark].numpy()
 
 
-def find_out(
+def compute_findings(
     table: FeatureTable,
     benchmark: str,
     retrieval: Retrieval,
@@ -110,11 +110,10 @@ def build_payload(findings: Findings, store: SequenceStore) -> Payload:
         "classNames": list(table.class_names),
         "sequences": _describe_sequences(findings, store, placed),
         "queries": _describe_queries(findings, place),
-        "maps": [_describe_map(one, len(findings.recordings)) for one in maps],
+        "maps": [_describe_map(one, findings, place) for one in maps],
         "confusion": _describe_confusion(findings),
         "training": build_curves(findings.curves),
         "classes": _describe_classes(findings, store, place, placed),
-        "options": {},
     }
     return Payload(data, writer.blocks, _describe_left_out(findings, placed))
 
@@ -163,7 +162,7 @@ def _describe_sequences(
         **columns,
         "split": [*split.tolist(), *[OWN] * len(own)],
         "bodies": [one.num_bodies if one else 1 for one in placed],
-        "seconds": [round(length / (2 * FPS), 2) for length in lengths],
+        "seconds": [round(length / FRAME_RATE, 2) for length in lengths],
         "frames": [one.num_frames if one else 0 for one in placed],
         "offset": [one.offset if one else 0 for one in placed],
     }
@@ -199,10 +198,17 @@ def describe_prediction(prediction: Prediction) -> str:
     return ", ".join(f"{name} {100 * probability:.0f} %" for name, probability in likeliest)
 
 
-def _describe_map(one: Map, num_recordings: int) -> dict[str, Any]:
-    nowhere = [None] * num_recordings
-    x, y = np.round(one.points.astype(float), 4).T.tolist()
-    return {"name": one.name, "note": one.note, "x": x + nowhere, "y": y + nowhere}
+def _describe_map(one: Map, findings: Findings, place: Mapping[int, int]) -> dict[str, Any]:
+    """Describe a map; a recording of the user's stands in the middle of its neighbors."""
+    points = [one.points]
+    for recording in findings.recordings:
+        near = [place[row_of(findings.table, name)] for name in _neighbor_names(recording)]
+        points.append(one.points[near].mean(axis=0, keepdims=True))
+    x, y = np.round(np.concatenate(points).astype(float), 4).T.tolist()
+    note = one.note
+    if findings.recordings:
+        note = f"{note} Your recordings stand in the middle of their neighbors."
+    return {"name": one.name, "note": note, "x": x, "y": y}
 
 
 def _describe_confusion(findings: Findings) -> dict[str, Any]:
@@ -238,7 +244,8 @@ def _describe_classes(
     place: Mapping[int, int],
     placed: Sequence[Placed | None],
 ) -> dict[str, Any]:
-    num_bodies = np.array([one.num_bodies for one in placed if one])
+    shown = placed[: len(findings.selection.rows)]
+    num_bodies = np.array([one.num_bodies for one in shown if one])
     two_bodies = float((num_bodies == 2).mean()) if len(num_bodies) else 0.0
     classes = count_classes(store, findings.is_train, two_bodies)
     extremes = find_extremes(findings.confusion.accuracy)
@@ -269,10 +276,12 @@ def _describe_left_out(findings: Findings, placed: Sequence[Placed | None]) -> l
     num_still = sum(one is None for one in placed)
     num_cut = sum(one.is_cut for one in placed if one)
     sentences = {
-        f"Of {num_all:,} sequences, {num_rows:,} are in this page.": num_rows < num_all,
-        f"Of {num_queries:,} test sequences, {num_shown:,} are in the gallery; accuracies and "
-        "confusions are of all.": num_shown < num_queries,
+        f"This page contains {num_rows:,} of {num_all:,} sequences.": num_rows < num_all,
+        f"The gallery contains {num_shown:,} of {num_queries:,} test sequences: the hardest of "
+        "each confusion, and some of all classes. Accuracies and confusions are those of all.": (
+            num_shown < num_queries
+        ),
         f"The motion of {num_still:,} sequences is left out to keep the page small.": num_still,
-        f"{num_cut:,} sequences move for their first {MAX_FRAMES / FPS:.0f} seconds.": num_cut,
+        f"Only the first {MAX_FRAMES / FPS:.0f} s of {num_cut:,} sequences are shown.": num_cut,
     }
     return [sentence for sentence, applies in sentences.items() if applies]

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from scdnet.eval.classify import NUM_NEIGHBORS
 from scdnet.eval.feature_table import FeatureTable
 from scdnet.eval.knn import similarities
-
-# The neighbors of a query that a report shows.
-NUM_NEIGHBORS = 5
 
 
 @dataclass(frozen=True)

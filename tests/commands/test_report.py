@@ -1,8 +1,10 @@
 """Reports of tiny runs, without a browser: files, messages, and the numbers in the page."""
 
 import base64
+import html
 import json
 import re
+import shlex
 import shutil
 import zlib
 from pathlib import Path
@@ -19,6 +21,7 @@ from scdnet.eval.feature_file import read_features
 from tests.conftest import make_small_config, write_synthetic_store
 from tests.engine.runs import changed
 from tests.raw.walker import walking
+from tests.stores import edit, rehash
 
 HOSTILE = "</script><b>"
 CAPTURE = ["--layout", "ntu25", "--unit", "m", "--up", "y"]
@@ -57,7 +60,7 @@ def test_a_page_shows_the_run_beside_the_baselines(runs: list[Path], tmp_path: P
     assert len(data["queries"]["row"]) == np.sum(data["confusion"]["counts"]) == (~is_train).sum()
     assert data["training"]["runs"][0]["x"] == [0, 1]
     printed = capsys.readouterr().out
-    assert "of the right class" in printed
+    assert "1-NN accuracy is" in printed
     assert str(out) in printed
 
 
@@ -73,6 +76,59 @@ def test_the_neighbors_in_a_page_are_those_of_the_features_file(runs: list[Path]
         query = table.name.tolist().index(names[row])
         ranked = train[np.argsort(-(unit[train] @ unit[query]), kind="stable")][: len(near)]
         assert [names[i] for i in near] == table.name[ranked].tolist()
+
+
+@pytest.mark.parametrize("name", ["a b", "lr=0.1", "x#1", "true", "[a]", "'q"])
+def test_a_run_may_have_any_name(runs: list[Path], tmp_path: Path, name: str):
+    own = tmp_path / "a #b" / name
+    shutil.copytree(runs[0], own)
+    report.main([str(own), "--out", str(tmp_path / "report.html")])
+    assert {path.name for path in tmp_path.iterdir()} == {"a #b", "report.html"}
+    assert (own / "scores_knn.npz").is_file()
+
+
+def test_the_command_on_the_page_makes_it_again(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "the report.html"
+    monkeypatch.setattr("sys.argv", ["tools/report.py", str(runs[0]), "--out", str(out)])
+    report.main()
+    found = re.search(r'<code id="command"[^>]*>([^<]*)<', out.read_text())
+    assert found
+    command = shlex.split(html.unescape(found[1]))
+    assert command == ["scdnet", "report", str(runs[0]), "--out", str(out)]
+
+
+def test_a_run_given_twice_is_not_two_seeds(runs: list[Path], tmp_path: Path):
+    again = runs[0].parent / ".." / runs[0].parent.name / runs[0].name
+    with pytest.raises(ScdnetError, match="given twice"):
+        report.main([str(runs[0]), str(again), "--out", str(tmp_path / "report.html")])
+
+
+def test_runs_of_different_methods_have_no_mean(runs: list[Path], tmp_path: Path):
+    own = tmp_path / "runs" / "own"
+    shutil.copytree(runs[1], own)
+    config = yaml.safe_load((own / "config.yaml").read_text())
+    config["optim"]["lr"] = 0.123
+    (own / "config.yaml").write_text(yaml.safe_dump(config))
+    out = tmp_path / "report.html"
+    report.main([str(runs[0]), str(own), "--out", str(out)])
+    head = out.read_text().partition("<main")[0]
+    assert "mean of" not in head.rpartition("</style>")[2]
+    assert head.count(f'row">{own}<') == 1
+    assert "this encoder" not in head
+
+
+def test_a_single_test_sequence_is_enough(tmp_path: Path):
+    store = write_synthetic_store(tmp_path / "store.h5", per_split=8)
+    with edit(store) as file:
+        is_train = np.ones(16, dtype=bool)
+        is_train[3] = False
+        file["split/xsub"][...] = is_train
+    rehash(store)
+    own = train(tmp_path, "own", 0, store)
+    report.main([str(own), "--out", str(tmp_path / "report.html")])
+    assert np.sum(read_data(tmp_path / "report.html")["confusion"]["counts"]) == 1
 
 
 def test_several_runs_are_compared_with_their_spread(runs: list[Path], tmp_path: Path):
@@ -122,7 +178,7 @@ def test_features_of_an_earlier_checkpoint_are_left_as_they_are(
 
 def test_runs_of_other_test_sequences_are_not_compared(runs: list[Path], tmp_path: Path):
     other = train(tmp_path, "other", 0, write_synthetic_store(tmp_path / "other.h5", seed=1))
-    with pytest.raises(ScdnetError, match=r"other: its store is not that of .*run0"):
+    with pytest.raises(ScdnetError, match=r"other: uses a different store than .*run0"):
         report.main([str(runs[0]), str(other), "--out", str(tmp_path / "report.html")])
 
 
@@ -149,9 +205,9 @@ def test_a_page_is_limited_and_says_what_it_leaves_out(
     assert len(data["sequences"]["name"]) == 8
     assert sum(frames > 0 for frames in data["sequences"]["frames"]) == 1
     printed = capsys.readouterr().out
-    assert "8 are in this page" in printed
+    assert "This page contains 8 of 16 sequences" in printed
     assert "The motion of 7 sequences is left out" in printed
-    assert "8 are in this page" in out.read_text()
+    assert "This page contains 8 of 16 sequences" in out.read_text()
 
 
 def test_figures_are_drawn_instead_of_the_page(runs: list[Path], tmp_path: Path, capsys):
@@ -178,13 +234,16 @@ def test_recordings_of_ones_own_are_searched_for(runs: list[Path], tmp_path: Pat
     assert re.fullmatch(r"class \d \d+ %, class \d \d+ %", data["queries"]["note"][0])
     assert len(data["queries"]["neighbors"][0]) == 5
     assert "bad.npy" in capsys.readouterr().err
-    with pytest.raises(ScdnetError, match="no recording can be used"):
+    with pytest.raises(ScdnetError, match="none of the recordings could be used"):
         report.main([str(runs[0]), "--query", str(bad), *CAPTURE, "--out", str(out)])
 
 
 @pytest.mark.parametrize(
     ("missing", "message"),
-    [("config.yaml", "expected a run directory with config.yaml"), ("last.pt", "train it first")],
+    [
+        ("config.yaml", "expected a run directory with config.yaml"),
+        ("last.pt", "has saved no checkpoint yet"),
+    ],
 )
 def test_a_directory_that_is_no_finished_run_is_refused(
     runs: list[Path], tmp_path: Path, missing: str, message: str

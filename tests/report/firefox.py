@@ -77,10 +77,6 @@ class Firefox:
             assert time.monotonic() < end, expression
             time.sleep(0.1)
 
-    def picture(self) -> str:
-        """Return what the window shows, as base64 of a PNG."""
-        return self.call("browsingContext.captureScreenshot", context=self._window)["data"]
-
     def press(self, key: str) -> None:
         """Press a key."""
         actions = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]

@@ -417,7 +417,7 @@ def test_a_lasso_lists_the_sequences_inside(page: Page):
 
 
 def test_a_box_lists_the_sequences_inside(page: Page):
-    page.get_by_label("Dragging").select_option("box")
+    page.get_by_label("Drag", exact=True).select_option("box")
     points = Map(page)
     low, high = np.rint(np.quantile(points.places, [0.2, 0.9], axis=0))
     points.drag(page, np.array([low, high]))
@@ -426,10 +426,10 @@ def test_a_box_lists_the_sequences_inside(page: Page):
 
 
 def test_training_sequences_join_the_map_on_request(page: Page, expected: Expected):
-    page.get_by_role("button", name="List what is in view").click()
+    page.get_by_role("button", name="List visible sequences").click()
     assert listed(page) == {OWN_RECORDING, *expected.name[expected.queries]}
     page.get_by_label("training sequences").check()
-    page.get_by_role("button", name="List what is in view").click()
+    page.get_by_role("button", name="List visible sequences").click()
     assert listed(page) == {OWN_RECORDING, *expected.name}
 
 
@@ -459,7 +459,7 @@ def test_nothing_overflows_a_phone(page: Page):
     points.press("ArrowRight")
     page.locator("#confusion summary").first.click()
     page.locator("#confusion .pair-button").first.click()
-    page.get_by_role("button", name="List what is in view").click()
+    page.get_by_role("button", name="List visible sequences").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate(READ_OVERFLOW) == []
 
@@ -506,7 +506,7 @@ def test_axe_finds_no_serious_violation(page: Page, kind: str):
         page.set_viewport_size(PHONE)
     page.emulate_media(color_scheme="dark" if kind == "dark" else "light")
     page.locator("#confusion .pair-button").first.click()
-    page.get_by_role("button", name="List what is in view").click()
+    page.get_by_role("button", name="List visible sequences").click()
     # In the dark only colors differ.
     rules = ["color-contrast"] if kind == "dark" else None
     options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})

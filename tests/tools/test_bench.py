@@ -37,7 +37,7 @@ def test_the_parts_of_the_gpu_check_take_at_most_15_minutes():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["bench_load", "bench_memory_growth", "bench_protocols", "bench_uiprmd"]
+    "name", ["bench_load", "bench_memory_growth", "bench_protocols", "bench_report", "bench_uiprmd"]
 )
 def test_a_long_benchmark_describes_itself(name: str):
     assert run_benchmark(name, "--help").startswith(f"usage: {name}.py")

@@ -29,7 +29,7 @@ function extremes(report, player) {
     return makeCard(player, report, row, { caption, detail: `${formatPercent(accuracy)} right` });
   };
   fillCards(cards, [make("Best", best), make("Worst", worst)]);
-  return [element("h3", { text: "The best and the worst class" }), cards];
+  return [element("h3", { text: "Best and worst class" }), cards];
 }
 
 function formatPercent(percent) {
@@ -133,6 +133,6 @@ function bodyShare(share) {
     element("h3", { text: "Two bodies" }),
     element("p", { class: "big-number", text: formatShare(share) }),
     element("div", { class: "body-bar", attributes: { "aria-hidden": "true" } }, bar),
-    element("p", { class: "muted", text: "of the sequences show two people." }),
+    element("p", { class: "muted", text: "of the sequences on this page show two people." }),
   );
 }

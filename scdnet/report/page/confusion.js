@@ -48,7 +48,7 @@ function shadeNote() {
     element("span", { class: "shade shade-right", attributes: { "aria-hidden": "true" } }),
     element("span", { text: "right" }),
     element("span", { class: "shade shade-wrong", attributes: { "aria-hidden": "true" } }),
-    element("span", { text: "wrong; the shade is the share of the row, errors enhanced" }),
+    element("span", { text: "wrong; shade: share of the row (square root for errors)" }),
   );
 }
 

@@ -63,7 +63,7 @@ function makeOwnGroup(player, report) {
     return null;
   }
   const rows = queries.map((query) => makeRow(player, report, query));
-  return element("div", { class: "own" }, element("h3", { text: "Your recordings" }), ...rows);
+  return element("div", { class: "own" }, element("h3", { text: "Your recordings" }), element("p", { class: "muted", text: "Nearest among all known sequences, of the training and the test split." }), ...rows);
 }
 
 /** The retrieval gallery: filters, pages and rows of moving skeletons. */

@@ -10,11 +10,11 @@ import { selectionNodes, selectionTitle } from "./selection.js";
 
 const HELP =
   "Point at a sequence to see it move, click to open it in the gallery, drag around " +
-  "several to list them. Ctrl and the wheel enlarge. With the keyboard: arrow keys step from " +
-  "point to point, Enter opens, + and \u2212 enlarge, 0 shows all.";
+  "several to list them. Ctrl + wheel zooms. With the keyboard: arrow keys step from " +
+  "point to point, Enter opens, + and \u2212 zoom, 0 shows all.";
 const TOUCH_HELP =
   "Tap a sequence to see it move, tap it again to open it in the gallery. Two " +
-  "fingers enlarge. To list several, let dragging draw a lasso.";
+  "fingers zoom. To select several, set Drag to a lasso or a box.";
 
 /** Fill `root` with the map of `report.maps`; `openInGallery({row})` shows a sequence there. */
 export function mountMap(root, report, player, openInGallery) {
@@ -106,11 +106,11 @@ class EmbeddingMap {
 
   modeChoice() {
     const modes = [
-      ["lasso", "draws a lasso"],
-      ["box", "draws a box"],
-      ["move", "moves the map"],
+      ["lasso", "lasso"],
+      ["box", "box"],
+      ["move", "pan"],
     ];
-    const { field, select } = selectField("Dragging", modes);
+    const { field, select } = selectField("Drag", modes);
     // With fingers, dragging has to scroll the page unless the reader chooses otherwise.
     select.value = isTouched() ? "move" : "lasso";
     this.view.setMode(select.value);
@@ -123,10 +123,10 @@ class EmbeddingMap {
     return element(
       "div",
       { class: "button-row" },
-      textButton("+", () => view.zoom(1.5), { "aria-label": "Enlarge the map" }),
-      textButton("\u2212", () => view.zoom(1 / 1.5), { "aria-label": "Shrink the map" }),
+      textButton("+", () => view.zoom(1.5), { "aria-label": "Zoom in" }),
+      textButton("\u2212", () => view.zoom(1 / 1.5), { "aria-label": "Zoom out" }),
       textButton("Show all", () => view.reset()),
-      textButton("List what is in view", () => view.selectInView()),
+      textButton("List visible sequences", () => view.selectInView()),
     );
   }
 

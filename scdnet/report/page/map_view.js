@@ -201,7 +201,7 @@ export class MapView {
       return;
     }
     if (this.mode === "box") this.outline = boxCorners(...this.start, ...at);
-    else this.outline.push(at);
+    else this.outline = [...(this.outline.length > 0 ? this.outline : [this.start]), at];
     this.drawOverlay();
   }
 

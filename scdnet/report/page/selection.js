@@ -9,7 +9,7 @@ const MAX_LISTED = 200;
 
 /** Return the heading of a selection of `num` sequences. */
 export function selectionTitle(num) {
-  return `${plural(num, "sequence")} inside`;
+  return `${plural(num, "sequence")} selected`;
 }
 
 /**

@@ -131,14 +131,14 @@ export function groupEvents(events, toPixel, distance) {
 }
 
 function markText(events) {
-  const words = { nan: "NaN", collapse: "collapse", resume: "resumed" };
-  const order = ["nan", "collapse", "resume"];
+  const words = { nan: "NaN", collapse: "collapse" };
+  const order = ["nan", "collapse"];
   const kinds = order.filter((kind) => events.some((event) => event.kind === kind));
   const counted = kinds.map((kind) => {
     const num = events.filter((event) => event.kind === kind).length;
     return num > 1 ? `${words[kind]} \u00d7${num}` : words[kind];
   });
-  return { kind: kinds[0] ?? "resume", text: counted.join(", ") };
+  return { kind: kinds[0], text: counted.join(", ") };
 }
 
 /** Return the direct labels of a chart as `{text, y, color}`, one for each distinct label. */

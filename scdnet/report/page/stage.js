@@ -193,7 +193,7 @@ export class Stage {
     }
     context.globalAlpha = 1;
     if (numJoints === 0) {
-      this.drawText("no body here");
+      this.drawText("no body in this frame");
     }
   }
 

@@ -111,14 +111,14 @@ test("events of one moment share a label that counts them", () => {
   const events = [
     { x: 1, kind: "nan" },
     { x: 1, kind: "nan" },
-    { x: 1.1, kind: "resume" },
+    { x: 1.1, kind: "collapse" },
     { x: 9, kind: "collapse" },
   ];
   const marks = groupEvents(events, (x) => x * 10, 4);
   assert.deepEqual(
     marks.map(({ kind, text }) => [kind, text]),
     [
-      ["nan", "NaN \u00d72, resumed"],
+      ["nan", "NaN \u00d72, collapse"],
       ["collapse", "collapse"],
     ],
   );
