@@ -2,12 +2,16 @@
 
 import base64
 import io
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page
 
+# Seconds after which a page that has not done something will not.
+TIMEOUT = 60
 # The colors of a joint's bones, by its side: trunk, left, right.
 SIDES = ("--trunk", "--left-limb", "--right-limb")
 # Colors mix where a line ends; a color that differs less than this is that of the line.
@@ -135,6 +139,14 @@ def wait_for_drawing(page: Page) -> None:
     page.evaluate(
         "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
     )
+
+
+def wait_until(page: Page, check: Callable[[], bool]) -> None:
+    """Wait until something holds, however slow the machine is."""
+    end = time.monotonic() + TIMEOUT
+    while not check():
+        assert time.monotonic() < end
+        page.wait_for_timeout(50)
 
 
 # The elements that the keyboard has to reach.

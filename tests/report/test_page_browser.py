@@ -32,6 +32,7 @@ from tests.report.browser import (
     read_view,
     seek,
     wait_for_drawing,
+    wait_until,
 )
 from tests.report.conftest import load
 from tests.report.pages import CLASS_NAMES, OWN_RECORDING, Expected, Report
@@ -92,16 +93,14 @@ def test_skeletons_move_until_space_pauses_them(page: Page, report: Report):
     canvas = first_canvas(page)
     canvas.scroll_into_view_if_needed()
     before = picture_of(canvas)
-    page.wait_for_timeout(300)
-    assert (picture_of(canvas) != before).any()
+    wait_until(page, lambda: bool((picture_of(canvas) != before).any()))
     page.keyboard.press("Space")
     wait_for_drawing(page)
     paused = picture_of(canvas)
     page.wait_for_timeout(300)
     assert (picture_of(canvas) == paused).all()
     page.keyboard.press("Space")
-    page.wait_for_timeout(300)
-    assert (picture_of(canvas) != paused).any()
+    wait_until(page, lambda: bool((picture_of(canvas) != paused).any()))
 
 
 def test_space_in_the_search_is_a_space(page: Page):
@@ -395,8 +394,7 @@ def test_pointing_at_the_map_shows_a_moving_skeleton_that_a_click_opens(page: Pa
     expect(popover.locator(".card-name")).to_have_text(points.names[one])
     canvas = popover.locator("canvas")
     drawing = drawing_on(canvas)
-    page.wait_for_timeout(300)
-    assert (drawing_on(canvas) != drawing).any()
+    wait_until(page, lambda: bool((drawing_on(canvas) != drawing).any()))
     page.mouse.click(*(points.corner + points.places[one]))
     queries = page.locator("#gallery .rows .card.query .card-name")
     expect(queries.first).to_have_text(points.names[one])
@@ -478,8 +476,7 @@ def test_a_reader_who_wants_less_motion_starts_it(page: Page):
     page.wait_for_timeout(300)
     assert page.evaluate("scdnetReport.player.time") == 0
     page.get_by_role("button", name="Play").click()
-    page.wait_for_timeout(300)
-    assert page.evaluate("scdnetReport.player.time") > 0
+    wait_until(page, lambda: page.evaluate("scdnetReport.player.time") > 0)
 
 
 def test_the_tab_key_reaches_everything_with_a_visible_focus(page: Page):

@@ -1,5 +1,6 @@
 """The page of a report in Firefox, which has another engine, driven over WebDriver BiDi."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -53,8 +54,7 @@ def test_the_gallery_shows_the_nearest_neighbors_in_firefox(browser: Firefox, ex
 def test_skeletons_move_until_space_pauses_them_in_firefox(browser: Firefox):
     browser.evaluate("document.querySelector('#gallery .rows').scrollIntoView()")
     before = browser.evaluate(PICTURE)
-    time.sleep(0.3)
-    assert browser.evaluate(PICTURE) != before
+    browser.wait_for(f"{PICTURE} !== {json.dumps(before)}")
     browser.press(" ")
     browser.wait_for("!scdnetReport.player.playing")
     browser.evaluate("new Promise((done) => requestAnimationFrame(() => done(0)))")
