@@ -1,4 +1,4 @@
-"""The runs of a report: their configs, features, and how they and the baselines do."""
+"""Evaluate the runs of a report, and the baselines beside them."""
 
 import re
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ QUEUE = r"queues\.\w+\.keys"
 
 
 class Run(NamedTuple):
-    """A run directory and its config, with the store and the directory where they are now."""
+    """A run directory, and its config with the paths where things are now."""
 
     path: Path
     config: Config
@@ -58,7 +58,7 @@ class Run(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """The kNN retrieval of an encoder or baseline on the test split."""
+    """Results of the kNN retrieval of the test split by an encoder or baseline."""
 
     metrics: dict[str, float]
     # Whether the nearest neighbor of each test sequence is of its class.
@@ -66,7 +66,7 @@ class Evaluated(NamedTuple):
 
 
 class EvaluatedRun(NamedTuple):
-    """The retrieval by the features of a run's checkpoint and by the baselines."""
+    """Results of a run's checkpoint and of the baselines beside it."""
 
     store_sha256: str
     # The number of weights of the encoder.

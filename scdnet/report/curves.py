@@ -50,7 +50,7 @@ class RunCurves(NamedTuple):
     """The metrics of a training."""
 
     name: str
-    # Those of metrics.jsonl.
+    # The lines of metrics.jsonl.
     lines: Sequence[Line]
     # The loss at chance level.
     chance: float

@@ -28,7 +28,7 @@ def select_sequences(
     queries must be left out, half of the rest are the hardest ones, of as many confusions as
     possible, and half are of all classes in proportion.
     """
-    # As many queries as there is room for, by bisection.
+    # Bisection finds how many queries there is room for.
     fitting = 1
     too_many = len(retrieval.queries) + 1
     while too_many - fitting > 1:
