@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from scdnet.config import Stream
 from scdnet.data.store import COORDINATES
+from scdnet.engine.checkpoint import COMPONENTS, assemble_encoder
 from scdnet.engine.checkpoint import load_encoder as load_checkpoint
 from scdnet.engine.exported_config import (
     ExportedConfig,
@@ -28,8 +28,8 @@ from scdnet.engine.exported_config import (
 from scdnet.engine.hub import download_encoder, find_hub_name
 from scdnet.errors import ScdnetError
 from scdnet.files import DAMAGED_FILE_ERRORS, name_download_fault
-from scdnet.models.components import Components, Projection
-from scdnet.models.encoder import DualPathEncoder, EncoderSizes
+from scdnet.models.ctrgcn import NUM_SUBSETS, STEM_WIDTHS
+from scdnet.models.encoder import PATHS, DualPathEncoder, EncoderSizes
 from scdnet.skeleton import Skeleton
 
 CONFIG = "config.json"
@@ -48,6 +48,8 @@ STATED_BY_WEIGHTS = (
     "num_bodies",
     "num_streams",
 )
+
+Shape = tuple[int, ...]
 
 
 class ExportedError(ScdnetError):
@@ -195,52 +197,69 @@ def _build_encoder(
     path: Path, weights: Mapping[str, Tensor], entry: SizesEntry, skeleton: Skeleton
 ) -> DualPathEncoder:
     sizes = entry.to_sizes()
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    components = {name: shape for name, shape in found.items() if name.startswith(COMPONENTS)}
     try:
-        found = EncoderSizes.from_weights(weights, num_heads=sizes.num_heads)
-        for key in STATED_BY_WEIGHTS:
-            if getattr(found, key) != getattr(sizes, key):
-                raise ValueError(
-                    f"{key} is {getattr(found, key)} in the weights, {getattr(sizes, key)} in "
-                    f"{CONFIG}"
-                )
-        # Without memory, until the shapes are known to be those of the weights.
-        with torch.device("meta"):
-            encoder = make_encoder(sizes, entry.components, skeleton)
-        _compare_shapes(weights, encoder.state_dict())
-        encoder.to_empty(device="cpu")
-        encoder.load_state_dict(dict(weights), strict=True)
+        _check_sizes(EncoderSizes.from_weights(weights, num_heads=sizes.num_heads), sizes)
+        # Before memory is taken for the others.
+        for name, shape in _bounding_shapes(sizes, skeleton).items():
+            _compare_shapes({name: found[name]}, {name: shape})
+        _compare_shapes(components, _component_shapes(entry, skeleton))
+        encoder = assemble_encoder(weights, sizes, skeleton)
     except (AssertionError, *DAMAGED_FILE_ERRORS) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        # Torch lists each weight that does not fit, a line each.
+        first = " ".join(str(error).splitlines()[:2])
+        reason = f"it lacks {first}" if isinstance(error, KeyError) else first
         raise ExportedError(f"{path}: the weights do not fit {CONFIG}: {reason}") from None
     return encoder.eval()
 
 
-def make_encoder(
-    sizes: EncoderSizes, components: Mapping[str, Mapping[str, int]], skeleton: Skeleton
-) -> DualPathEncoder:
-    """Build an encoder whose components are as many as `components` states, and all zero."""
-    encoder = DualPathEncoder(sizes, skeleton)
-    width = COORDINATES * sizes.num_frames * skeleton.num_joints * sizes.num_bodies
-    for name, parts in components.items():
-        projections = {
-            part: Projection(torch.zeros(width), torch.zeros(width, num))
-            for part, num in parts.items()
-        }
-        encoder.components[name] = Components(projections, skeleton)
-    return encoder
+def _bounding_shapes(sizes: EncoderSizes, skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of weights without which an encoder could be larger than its file."""
+    b = sizes.base_channels
+    d = sizes.embed_dim
+    widest = max(STEM_WIDTHS) * b
+    shapes = {
+        "temporal_path.project.0.weight": (d, sizes.num_bodies * skeleton.num_joints * b),
+        "spatial_path.project.0.weight": (d, sizes.num_frames * b),
+    }
+    for path in PATHS:
+        shapes[f"{path}_stem.units.1.gcn.value_weight"] = (NUM_SUBSETS * widest, b + 1)
+        for layer in range(sizes.num_layers):
+            shapes[f"{path}_path.transformer.layers.{layer}.linear1.weight"] = (d, d)
+    return shapes
 
 
-def _compare_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def _component_shapes(entry: SizesEntry, skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights of the principal components."""
+    width = COORDINATES * entry.num_frames * skeleton.num_joints * entry.num_bodies
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, parts in entry.components.items():
+        for part, num in parts.items():
+            shapes[f"{COMPONENTS}{name}.{part}_mean"] = (width,)
+            shapes[f"{COMPONENTS}{name}.{part}_weight"] = (width, num)
+    return shapes
+
+
+def _check_sizes(found: EncoderSizes, expected: EncoderSizes) -> None:
+    """Raise ValueError unless the sizes that weights state are those of config.json."""
+    for key in STATED_BY_WEIGHTS:
+        if getattr(found, key) != getattr(expected, key):
+            raise ValueError(
+                f"{key} is {getattr(found, key)} in the weights, {getattr(expected, key)} in "
+                f"{CONFIG}"
+            )
+
+
+def _compare_shapes(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> None:
     """Raise ValueError unless both have the same names and shapes."""
     for name in sorted(found.keys() | expected.keys()):
         if name not in expected:
             raise ValueError(f"{name} belongs to no such encoder")
         if name not in found:
-            raise ValueError(f"{name} is missing")
-        if found[name].shape != expected[name].shape:
-            raise ValueError(
-                f"{name}: expected {tuple(expected[name].shape)}, found {tuple(found[name].shape)}"
-            )
+            raise ValueError(f"it lacks {name}")
+        if found[name] != expected[name]:
+            raise ValueError(f"{name}: expected {expected[name]}, found {found[name]}")
 
 
 def _read_probe(path: Path, config: ExportedConfig) -> Probe:

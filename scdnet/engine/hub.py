@@ -55,7 +55,5 @@ def _import_hub(name: str) -> ModuleType:
         import huggingface_hub
         import huggingface_hub.errors
     except ImportError:
-        raise HubError(
-            f"hf://{name}: needs huggingface_hub: pip install 'scdnet[hub]'"
-        ) from None
+        raise HubError(f"hf://{name}: needs huggingface_hub: pip install 'scdnet[hub]'") from None
     return huggingface_hub
