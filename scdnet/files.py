@@ -189,7 +189,8 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield a new directory `<path>.tmp`; rename it to `path` at the end.
 
     It replaces a directory that was there. After an error the temporary one is removed, and `path`
-    is as it was. What an earlier call has left at `<path>.tmp` is removed.
+    is as it was. What a killed call has left at `<path>.tmp` is removed; callers check that it is
+    nothing else.
     """
     partial = path.with_name(path.name + PARTIAL)
     earlier = path.with_name(path.name + EARLIER)
@@ -203,7 +204,8 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         try:
             partial.rename(path)
         except OSError:
-            earlier.rename(path)
+            if earlier.exists():
+                earlier.rename(path)
             raise
     except BaseException:
         # It may be what fills the disk.

@@ -50,6 +50,9 @@ STATED_BY_WEIGHTS = (
 )
 
 Shape = tuple[int, ...]
+UNREADABLE: tuple[type[Exception], ...] = (SafetensorError, *DAMAGED_FILE_ERRORS)
+# The attention layer asserts that its heads divide its width.
+MISFITS: tuple[type[Exception], ...] = (AssertionError, *DAMAGED_FILE_ERRORS)
 
 
 class ExportedError(ScdnetError):
@@ -174,7 +177,7 @@ def _read_tensors(path: Path, entry: FileEntry) -> dict[str, Tensor]:
         )
     try:
         tensors = load(content)
-    except (SafetensorError, *DAMAGED_FILE_ERRORS) as error:
+    except UNREADABLE as error:
         raise ExportedError(f"{path}: not readable as safetensors ({error}); {CURE}") from None
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
@@ -206,7 +209,7 @@ def _build_encoder(
             _compare_shapes({name: found[name]}, {name: shape})
         _compare_shapes(components, _component_shapes(entry, skeleton))
         encoder = assemble_encoder(weights, sizes, skeleton)
-    except (AssertionError, *DAMAGED_FILE_ERRORS) as error:
+    except MISFITS as error:
         # Torch lists each weight that does not fit, a line each.
         first = " ".join(str(error).splitlines()[:2])
         reason = f"it lacks {first}" if isinstance(error, KeyError) else first
@@ -214,12 +217,12 @@ def _build_encoder(
     return encoder.eval()
 
 
-def _bounding_shapes(sizes: EncoderSizes, skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
+def _bounding_shapes(sizes: EncoderSizes, skeleton: Skeleton) -> dict[str, Shape]:
     """Return the shapes of weights without which an encoder could be larger than its file."""
     b = sizes.base_channels
     d = sizes.embed_dim
     widest = max(STEM_WIDTHS) * b
-    shapes = {
+    shapes: dict[str, Shape] = {
         "temporal_path.project.0.weight": (d, sizes.num_bodies * skeleton.num_joints * b),
         "spatial_path.project.0.weight": (d, sizes.num_frames * b),
     }
@@ -230,10 +233,10 @@ def _bounding_shapes(sizes: EncoderSizes, skeleton: Skeleton) -> dict[str, tuple
     return shapes
 
 
-def _component_shapes(entry: SizesEntry, skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
+def _component_shapes(entry: SizesEntry, skeleton: Skeleton) -> dict[str, Shape]:
     """Return the shapes of the weights of the principal components."""
     width = COORDINATES * entry.num_frames * skeleton.num_joints * entry.num_bodies
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, Shape] = {}
     for name, parts in entry.components.items():
         for part, num in parts.items():
             shapes[f"{COMPONENTS}{name}.{part}_mean"] = (width,)

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from scdnet.config import Stream
+from scdnet.data.store import COORDINATES
 from scdnet.engine.exported import CONFIG, HEAD, WEIGHTS, ExportedError, Probe
 from scdnet.engine.exported_config import (
     ExportedConfig,
@@ -21,7 +22,7 @@ from scdnet.engine.exported_config import (
     describe_views,
 )
 from scdnet.errors import ScdnetError
-from scdnet.files import PatientFile, atomic_directory, check_directory_of
+from scdnet.files import EARLIER, PARTIAL, PatientFile, atomic_directory, check_directory_of
 from scdnet.models.components import Components
 from scdnet.models.encoder import DualPathEncoder
 from scdnet.version import __version__
@@ -111,7 +112,9 @@ def _describe_sizes(encoder: DualPathEncoder) -> SizesEntry:
 def count_features(encoder: DualPathEncoder) -> int:
     """Return the number of features of a clip."""
     sizes = encoder.sizes
-    clip = torch.zeros(1, 3, sizes.num_frames, encoder.skeleton.num_joints, sizes.num_bodies)
+    clip = torch.zeros(
+        1, COORDINATES, sizes.num_frames, encoder.skeleton.num_joints, sizes.num_bodies
+    )
     return sum(x.shape[1] for x in encoder.all_features(clip))
 
 
@@ -121,13 +124,16 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
         raise ScdnetError(f"{folder} exists; choose another --out, or replace it by --overwrite")
     if folder.exists() and not folder.is_dir():
         raise ScdnetError(f"{folder}: is a file, expected the name of a directory")
-    foreign = [path.name for path in folder.glob("*") if path.name not in REPLACEABLE]
-    if foreign:
-        raise ScdnetError(
-            f"{folder}: --overwrite replaces only what scdnet export has written, "
-            f"found {min(foreign)}"
-        )
+    # A killed export leaves a directory behind.
+    for place in (folder, *(folder.with_name(folder.name + end) for end in (PARTIAL, EARLIER))):
+        foreign = [path.name for path in place.glob("*") if path.name not in REPLACEABLE]
+        if foreign:
+            raise ScdnetError(
+                f"{place}: only what scdnet export has written is replaced, found {min(foreign)}"
+            )
     check_directory_of(folder)
+    if folder.is_dir():
+        check_directory_of(folder / CONFIG)
 
 
 def write_exported(folder: Path, packed: Packed, card: str) -> None:
