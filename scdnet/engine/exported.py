@@ -71,7 +71,7 @@ class Probe(NamedTuple):
 class Exported:
     """An encoder that was read from a directory."""
 
-    # On the CPU, in eval mode, with weights in float32.
+    # It is on the CPU, in eval mode, with weights in float32.
     encoder: DualPathEncoder
     # The joints that recordings must have.
     skeleton: Skeleton

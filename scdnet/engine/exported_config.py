@@ -55,7 +55,7 @@ class SizesEntry(Section):
     pooling: str
     align_sides: bool
     num_streams: Count
-    # How many components each part has, by the clips that they see; empty if there are none.
+    # The number of components of each part, by the clips that they see; empty if there are none.
     components: dict[str, dict[str, Annotated[int, Field(ge=0)]]]
 
     def to_sizes(self) -> EncoderSizes:

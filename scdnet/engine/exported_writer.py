@@ -28,7 +28,7 @@ from scdnet.models.encoder import DualPathEncoder
 from scdnet.version import __version__
 
 CARD = "README.md"
-# What `--overwrite` may replace: our files, and those that the hub adds.
+# The files that `--overwrite` may replace: ours, and one that the hub adds.
 REPLACEABLE = (CONFIG, WEIGHTS, HEAD, CARD, ".gitattributes")
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 # Tells other programs that read safetensors whose tensors they are.

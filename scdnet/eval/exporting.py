@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from scdnet.data.clips import Clips
 from scdnet.data.store import COORDINATES
 from scdnet.engine.exported import Probe
+from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features, encode, extract_features
 from scdnet.eval.knn import accuracy_1nn, stratified_subset
 from scdnet.eval.logistic import fit_probe, to_linear
@@ -18,7 +19,7 @@ from scdnet.models.encoder import DualPathEncoder
 
 # The largest number of sequences of each split on which float16 is measured.
 MAX_SEQUENCES = 2000
-# Without a store, it is measured on so many clips of noise, of this size in meters.
+# The clips of noise, of this size in meters, on which it is measured where there is no store.
 NUM_NOISE = 16
 NOISE = 0.3
 
@@ -32,7 +33,7 @@ class Head(NamedTuple):
 
 
 class Rounding(NamedTuple):
-    """What float16 weights change."""
+    """The change that float16 weights make."""
 
     # The number of clips on which it was measured, and whether they are of noise.
     num_clips: int
@@ -59,9 +60,15 @@ class Rounding(NamedTuple):
 def fit_head(encoder: DualPathEncoder, clips: Clips, *, seed: int) -> Head:
     """Fit a linear head to the features of the training split.
 
-    Its classes are those that occur there. Raises ScdnetError if there are too few sequences.
+    Its classes are those that occur there. Raises ScdnetError if there are too few sequences, or
+    all have the same class.
     """
-    train = _extract(encoder, clips, clips.split(train=True))
+    rows = clips.split(train=True)
+    if len(clips.label[rows].unique()) < 2:
+        raise ScdnetError(
+            f"{clips.store}: all training sequences have the same class, but --head needs labels"
+        )
+    train = _extract(encoder, clips, rows)
     model = fit_probe(train, seed=seed)
     names = tuple(clips.class_names[label] for label in model.classes_)
     probe = Probe(*to_linear(model), names)

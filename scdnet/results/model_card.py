@@ -30,7 +30,7 @@ SECTIONS_OF_EVALUATIONS = ("linear.", "finetune.", "eval_")
 
 
 class CardFacts(NamedTuple):
-    """What a model card states."""
+    """The facts that a model card states."""
 
     title: str
     # The name of a license; None: it was not stated.

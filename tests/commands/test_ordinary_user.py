@@ -78,6 +78,7 @@ WRITERS = {
     "report": Writer(
         "runs/small --out {out}/a.html", "a.html", ("scdnet.commands.report.evaluate_run",)
     ),
+    "export": Writer("runs/small --out {out}/a", "a", ("scdnet.commands.export.read_source",)),
     "fuse": Writer(
         "scores.npz scores.npz --run-dir {out}",
         "results.jsonl",
