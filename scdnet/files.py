@@ -190,7 +190,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
     It replaces a directory that was there. After an error the temporary one is removed, and `path`
     is as it was. What a killed call has left at `<path>.tmp` is removed; callers check that it is
-    nothing else.
+    nothing else. Raises ScdnetError if the temporary directory cannot be made.
     """
     partial = path.with_name(path.name + PARTIAL)
     earlier = path.with_name(path.name + EARLIER)
@@ -198,6 +198,9 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(left, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
+    except OSError as error:
+        raise unwritable_error(path, error, 1) from error
+    try:
         yield partial
         if path.exists():
             path.rename(earlier)

@@ -70,11 +70,12 @@ def to_linear(model: Pipeline) -> tuple[Tensor, Tensor]:
     They include its standardization: softmax(weight @ x + bias) are its probabilities for features
     x (D,), in float32.
     """
-    scaler, regression = model[0], model[1]
+    scaler = model[0]
+    regression = model[1]
     weight = regression.coef_ / scaler.scale_
     bias = regression.intercept_ - weight @ scaler.mean_
     if len(weight) == 1:
-        # Of two classes there is one row, whose score is the difference between them.
+        # There is one row for two classes: the difference between their scores.
         weight = np.concatenate([-weight, weight]) / 2
         bias = np.concatenate([-bias, bias]) / 2
     return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()

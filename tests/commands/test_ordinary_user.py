@@ -351,6 +351,12 @@ WRITTEN = {
         "small/confusion_knn.tsv",
         "scdnet.results.results_file.write_confusion",
     ),
+    "export": Written(
+        "{out}/small --out {out}/e --overwrite",
+        "e/README.md",
+        "scdnet.commands.export.write_exported",
+        "e",
+    ),
     "inspect": Written(
         "synthetic.h5 --contact-sheet {out}/a.png", "a.png", f"{contact_sheet.__name__}.draw_sheet"
     ),
