@@ -132,24 +132,26 @@ def normalize_frames(
 
 
 def load_encoder(path: str | Path, *, num_heads: int | None = None) -> DualPathEncoder:
-    """Load the query encoder of a pretraining checkpoint, on the CPU and in eval mode.
+    """Load a pretrained encoder, on the CPU and in eval mode.
 
     Args:
-        path: A checkpoint of ours, or the authors' `checkpoint.pth.tar`.
+        path: A directory that `scdnet export` has written, `"hf://OWNER/NAME"` for one on the
+            Hugging Face hub, a checkpoint of ours, or the authors' `checkpoint.pth.tar`.
         num_heads: Number of attention heads, for files that do not state it (the authors').
 
     Returns:
         The encoder, with the sizes of the weights; it takes clips (N, C, T, V, M).
 
     Raises:
-        CheckpointError: The file is missing, damaged or unsafe, or its weights do not fit.
+        ScdnetError: A file is missing, damaged or unsafe, its weights do not fit, or the encoder
+            cannot be downloaded.
 
     Example:
         >>> encoder = load_encoder("runs/demo/last.pt")
         >>> encoder.sizes.num_frames
         16
     """
-    from scdnet.engine.checkpoint import load_encoder
+    from scdnet.engine.exported import load_encoder
 
     return load_encoder(path, num_heads=num_heads)
 

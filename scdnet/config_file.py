@@ -59,6 +59,18 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = find_config(path)
     values, origin = _read_yaml(path, seen=())
+    return _validate(values, origin, overrides, path)
+
+
+def restore_config(dumped: Mapping[str, Any], overrides: Sequence[str], *, path: Path) -> Config:
+    """Apply overrides to a dumped config, that of the checkpoint at `path`, and validate.
+
+    Raises ConfigError.
+    """
+    return _validate(_flatten(dumped), {}, overrides, path)
+
+
+def _validate(values: Flat, origin: dict[str, str], overrides: Sequence[str], path: Path) -> Config:
     own = _parse_overrides(overrides)
     values = _override(values, own, where=COMMAND_LINE)
     origin |= dict.fromkeys(own, COMMAND_LINE)

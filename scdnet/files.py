@@ -26,6 +26,8 @@ NO_ROOM = {
 }
 # Ends the names of files that are being written.
 PARTIAL = ".tmp"
+# Ends the name of a directory that is being replaced.
+EARLIER = ".old.tmp"
 
 # The errors that zipfile, pickle, numpy, h5py and torch raise over damaged bytes.
 # NotImplementedError, raised by zipfile for an unknown compression, is a RuntimeError.
@@ -126,6 +128,11 @@ class PatientFile(io.FileIO):
                 self.error = error
         return None
 
+    def sync(self) -> None:
+        """Sync the file to disk. Raises ScdnetError if this or something before it has failed."""
+        self.attempt(os.fsync, self.fileno())
+        self.check()
+
     def check(self) -> None:
         """Raise ScdnetError if something has failed."""
         if self.error is not None:
@@ -175,6 +182,39 @@ def atomic_write(path: Path) -> Iterator[PatientFile]:
             # Whatever was raised in the block follows from the write that failed.
             file.check()
         raise
+
+
+@contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Yield a new directory `<path>.tmp`; rename it to `path` at the end.
+
+    It replaces a directory that was there. After an error the temporary one is removed, and `path`
+    is as it was. What a killed call has left at `<path>.tmp` is removed; callers check that it is
+    nothing else. Raises ScdnetError if the temporary directory cannot be made.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    earlier = path.with_name(path.name + EARLIER)
+    for left in (partial, earlier):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise unwritable_error(path, error, 1) from error
+    try:
+        yield partial
+        if path.exists():
+            path.rename(earlier)
+        try:
+            partial.rename(path)
+        except OSError:
+            if earlier.exists():
+                earlier.rename(path)
+            raise
+    except BaseException:
+        # It may be what fills the disk.
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from scdnet.files import (
     DOWNLOAD_FAULTS,
     PatientFile,
     append_text,
+    atomic_directory,
     atomic_write,
     check_writable,
     find_download_fault,
@@ -182,3 +183,52 @@ def test_a_quota_is_told_from_a_full_disk(tmp_path):
         r"at least 1,500 bytes are needed, [\d,]+ bytes are free there, but not to this user",
         str(unwritable_error(path, error, 1500)),
     )
+
+
+def fill_directory(path: Path, text: str, error: BaseException | None = None) -> None:
+    with atomic_directory(path) as partial:
+        (partial / "a.txt").write_text(text)
+        assert not path.exists() or (path / "a.txt").read_text() != text
+        if error is not None:
+            raise error
+
+
+def test_a_directory_appears_when_it_is_complete_and_replaces_an_earlier_one(tmp_path):
+    path = tmp_path / "new" / "d"
+    fill_directory(path, "old")
+    (path / "b.txt").write_text("of the earlier one")
+    fill_directory(path, "new")
+    assert (path / "a.txt").read_text() == "new"
+    assert list(path.iterdir()) == [path / "a.txt"] and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_after_an_error_the_earlier_directory_stays_and_nothing_else(tmp_path, error):
+    path = tmp_path / "d"
+    fill_directory(path, "old")
+    with pytest.raises(type(error)):
+        fill_directory(path, "new", error)
+    assert (path / "a.txt").read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_that_cannot_be_renamed_leaves_the_earlier_one(tmp_path, monkeypatch):
+    path = tmp_path / "d"
+    fill_directory(path, "old")
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name == "d.tmp":
+            raise PermissionError(errno.EACCES, "no")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(PermissionError):
+        fill_directory(path, "new")
+    assert (path / "a.txt").read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_call_has_left_is_replaced(tmp_path):
+    (tmp_path / "d.tmp").mkdir()
+    (tmp_path / "d.tmp" / "half.txt").write_text("half")
+    fill_directory(tmp_path / "d", "new")
+    assert list((tmp_path / "d").iterdir()) == [tmp_path / "d" / "a.txt"]

@@ -1,7 +1,6 @@
 """`scdnet prepare demo`: write synthetic recordings."""
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from tqdm import tqdm
 
 from scdnet.cli import command_parser
 from scdnet.errors import ScdnetError
-from scdnet.files import check_directory_of
+from scdnet.files import PARTIAL, atomic_directory, check_directory_of
 from scdnet.raw.convert import positive_int
 from scdnet.raw.worker_pool import default_workers, map_ordered
 from scdnet.synthetic.dataset import SETUPS, SUBJECTS, DemoPlan, write_take
@@ -63,23 +62,12 @@ def check_directory(directory: Path, *, overwrite: bool) -> None:
 
 def write_demo(directory: Path, plan: DemoPlan, *, num_workers: int) -> int:
     """Write all recordings of `plan` to <directory>.tmp and rename it; returns their number."""
-    partial_directory = directory.with_name(directory.name + ".tmp")
-    check_directory(partial_directory, overwrite=True)
-    shutil.rmtree(partial_directory, ignore_errors=True)
-    partial_directory.mkdir(parents=True)
+    check_directory(directory.with_name(directory.name + PARTIAL), overwrite=True)
     takes = list(plan.takes())
-    write = partial(write_take, partial_directory, plan=plan)
-    written = map_ordered(write, takes, num_workers=num_workers)
-    try:
-        num_files = sum(tqdm(written, total=len(takes), unit="performance", desc="demo"))
-    except Exception:
-        # It may be what fills the disk.
-        shutil.rmtree(partial_directory, ignore_errors=True)
-        raise
-    if directory.exists():
-        shutil.rmtree(directory)
-    partial_directory.rename(directory)
-    return num_files
+    with atomic_directory(directory) as partial_directory:
+        write = partial(write_take, partial_directory, plan=plan)
+        written = map_ordered(write, takes, num_workers=num_workers)
+        return sum(tqdm(written, total=len(takes), unit="performance", desc="demo"))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -18,6 +18,9 @@ from scdnet.config import ViewsConfig
 from scdnet.skeleton import Skeleton, neighbor_matrix
 from scdnet.streams import joint_index
 
+# The fraction of the frames that evaluation leaves out, half of them at each end.
+TRIMMED_FRACTION = 0.05
+
 
 class Crop(NamedTuple):
     """The frames of each sequence that a view is made of; all (N,) int64."""
@@ -225,8 +228,7 @@ def training_crop(length: Tensor, params: AugmentParams, min_crop_frames: int) -
 
 def evaluation_crop(length: Tensor) -> Crop:
     """Return the crop of sequences of `length` (N,) frames without a margin at both ends."""
-    # 5 % of the frames are left out, half of them at each end.
-    start = (0.05 * length.double() / 2).long()
+    start = (TRIMMED_FRACTION * length.double() / 2).long()
     return Crop(start=start, length=length - 2 * start)
 
 

@@ -248,18 +248,29 @@ def build_encoder(
             pooling=pooling,
             align_sides=align_sides,
         )
-        encoder = DualPathEncoder(sizes, skeleton)
-        components = official.within(weights, COMPONENTS)
-        for name in {key.split(".")[0] for key in components}:
-            own = official.within(components, f"{name}.")
-            encoder.components[name] = Components.from_weights(own, skeleton)
-        encoder.load_state_dict(weights, strict=True)
+        encoder = assemble_encoder(weights, sizes, skeleton)
     except MISFITS as error:
         reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(
             f"{path}: the weights do not fit an encoder with {num_heads} heads ({reason})"
         ) from None
     return encoder.eval()
+
+
+def assemble_encoder(
+    weights: Mapping[str, Tensor], sizes: EncoderSizes, skeleton: Skeleton
+) -> DualPathEncoder:
+    """Build an encoder with `weights`, and the components that these contain.
+
+    Raises KeyError or RuntimeError if they do not fit.
+    """
+    encoder = DualPathEncoder(sizes, skeleton)
+    components = official.within(weights, COMPONENTS)
+    for name in {key.split(".")[0] for key in components}:
+        own = official.within(components, f"{name}.")
+        encoder.components[name] = Components.from_weights(own, skeleton)
+    encoder.load_state_dict(dict(weights), strict=True)
+    return encoder
 
 
 def load_encoder(path: str | Path, *, num_heads: int | None = None) -> DualPathEncoder:

@@ -25,9 +25,21 @@ LOWEST_SCORE = -1e4
 def logistic_scores(train: Features, test: Features, *, num_classes: int, seed: int) -> Tensor:
     """Fit a logistic regression to standardized features; return log-probabilities (N, classes).
 
+    All scores are finite. Raises ScdnetError as `fit_probe` does.
+    """
+    model = fit_probe(train, seed=seed)
+    scores = torch.full((len(test.x), num_classes), LOWEST_SCORE)
+    log_probabilities = torch.from_numpy(model.predict_log_proba(test.x.numpy()))
+    scores[:, torch.from_numpy(model.classes_)] = log_probabilities.float()
+    return scores.clamp(min=LOWEST_SCORE)
+
+
+def fit_probe(train: Features, *, seed: int) -> Pipeline:
+    """Fit a logistic regression whose strength is chosen by the training split.
+
     Its strength is the one of STRENGTHS that does best on held-out training sequences, never on the
-    test split; then it is fitted to all training sequences. All scores are finite. Raises
-    ScdnetError if there are too few sequences to hold some out.
+    test split; then it is fitted to all training sequences. Raises ScdnetError if there are too few
+    sequences to hold some out.
     """
     x = train.x.numpy()
     y = train.y.numpy()
@@ -49,11 +61,24 @@ def logistic_scores(train: Features, test: Features, *, num_classes: int, seed: 
         f"logistic probe: C = {chosen:g}, {100 * accuracy[chosen]:.1f} % "
         "on held-out training sequences"
     )
-    model = fit_logistic(x, y, chosen)
-    scores = torch.full((len(test.x), num_classes), LOWEST_SCORE)
-    log_probabilities = torch.from_numpy(model.predict_log_proba(test.x.numpy()))
-    scores[:, torch.from_numpy(model.classes_)] = log_probabilities.float()
-    return scores.clamp(min=LOWEST_SCORE)
+    return fit_logistic(x, y, chosen)
+
+
+def to_linear(model: Pipeline) -> tuple[Tensor, Tensor]:
+    """Return weight (classes, D) and bias (classes,) that do what a fitted regression does.
+
+    They include its standardization: softmax(weight @ x + bias) are its probabilities for features
+    x (D,), in float32.
+    """
+    scaler = model[0]
+    regression = model[1]
+    weight = regression.coef_ / scaler.scale_
+    bias = regression.intercept_ - weight @ scaler.mean_
+    if len(weight) == 1:
+        # There is one row for two classes: the difference between their scores.
+        weight = np.concatenate([-weight, weight]) / 2
+        bias = np.concatenate([-bias, bias]) / 2
+    return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
 
 
 def _too_few(num_sequences: int) -> ScdnetError:

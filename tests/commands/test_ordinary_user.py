@@ -78,6 +78,7 @@ WRITERS = {
     "report": Writer(
         "runs/small --out {out}/a.html", "a.html", ("scdnet.commands.report.evaluate_run",)
     ),
+    "export": Writer("runs/small --out {out}/a", "a", ("scdnet.commands.export.read_source",)),
     "fuse": Writer(
         "scores.npz scores.npz --run-dir {out}",
         "results.jsonl",
@@ -349,6 +350,12 @@ WRITTEN = {
         OF_FEATURES,
         "small/confusion_knn.tsv",
         "scdnet.results.results_file.write_confusion",
+    ),
+    "export": Written(
+        "{out}/small --out {out}/e --overwrite",
+        "e/README.md",
+        "scdnet.commands.export.write_exported",
+        "e",
     ),
     "inspect": Written(
         "synthetic.h5 --contact-sheet {out}/a.png", "a.png", f"{contact_sheet.__name__}.draw_sheet"

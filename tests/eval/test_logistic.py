@@ -4,7 +4,7 @@ import torch
 
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import Features
-from scdnet.eval.logistic import fit_logistic, logistic_scores
+from scdnet.eval.logistic import fit_logistic, fit_probe, logistic_scores, to_linear
 from tests.eval.points import synthetic
 
 
@@ -56,3 +56,14 @@ def test_the_fit_weighs_the_log_loss_of_standardized_features_against_the_square
     # This is the gradient of strength * summed log loss + |weights|^2 / 2.
     gradient = strength * errors.T @ z + weights
     assert gradient.abs().max() < 0.02 < 0.3 < weights.abs().max()
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_a_linear_layer_does_what_a_fitted_regression_does(num_classes: int):
+    train = synthetic(90, seed=0)
+    train = Features(3 * train.x + 5, train.y % num_classes)
+    model = fit_probe(train, seed=0)
+    weight, bias = to_linear(model)
+    assert weight.shape == (num_classes, train.x.shape[1])
+    found = torch.softmax(train.x @ weight.T + bias, dim=1)
+    np.testing.assert_allclose(found, model.predict_proba(train.x.numpy()), atol=1e-5)
