@@ -6,10 +6,11 @@ Source: docs/export.md.
 import copy
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,7 +50,7 @@ OUTPUT = "features"
 
 
 class OnnxFile(NamedTuple):
-    """What was written, and how far its features are from those of torch."""
+    """A file that was written, and how far its features are from those of torch."""
 
     num_bytes: int
     # The name of the input and its axes; a text is an axis of any length.
@@ -60,7 +61,7 @@ class OnnxFile(NamedTuple):
 
 
 class ClipGraph(nn.Module):
-    """What a graph of clips computes."""
+    """The computation of a graph of clips: their features."""
 
     input_name = "clips"
 
@@ -96,7 +97,7 @@ class ClipGraph(nn.Module):
 
 
 class FrameGraph(ClipGraph):
-    """What a graph of frames computes: evaluation views, then their features."""
+    """The computation of a graph of frames: evaluation views, then their features."""
 
     input_name = "frames"
 
@@ -177,12 +178,8 @@ def export_onnx(
 def check_packages() -> None:
     """Raise ScdnetError unless the packages that an export needs are installed."""
     for name in PACKAGES:
-        try:
-            import_module(name)
-        except ImportError:
-            raise ScdnetError(
-                f"writing ONNX needs the package {name}: pip install 'scdnet[onnx]'"
-            ) from None
+        if find_spec(name) is None:
+            raise ScdnetError(f"writing ONNX needs the package {name}: pip install 'scdnet[onnx]'")
 
 
 def check_finite(encoder: nn.Module) -> None:
@@ -272,7 +269,12 @@ def _quiet() -> Iterator[None]:
 
 
 def open_session(content: bytes | Path, *, num_threads: int = 0) -> "onnxruntime.InferenceSession":
-    """Open a graph in onnxruntime on the CPU, by default with as many threads as it has cores."""
+    """Open a graph in onnxruntime on the CPU, by default with as many threads as it has cores.
+
+    It then sends no data about its use, unless the environment says otherwise.
+    """
+    # It counts when the package is imported first.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

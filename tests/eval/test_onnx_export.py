@@ -1,8 +1,11 @@
 import copy
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +13,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from scdnet.config import Config
 from scdnet.data.clips import evaluation_view
+from scdnet.engine.build import build_model, build_objective
 from scdnet.errors import ScdnetError
 from scdnet.eval import onnx_export
 from scdnet.eval.features import at_level, encode
-from scdnet.eval.onnx_export import OUTPUT, FrameGraph, export_onnx, open_session
+from scdnet.eval.onnx_export import OUTPUT, PACKAGES, FrameGraph, export_onnx, open_session
 from scdnet.models.components import Components
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 from scdnet.results.record import FINAL_LEVEL
@@ -23,9 +28,9 @@ from scdnet.skeletons import COCO_17, H36M_17, KINECT_V1_20, NTU_25
 from scdnet.streams import ALL_STREAMS, STREAMS
 from scdnet.version import __version__
 
-onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
-pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
-pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+pytestmark = pytest.mark.skipif(
+    not all(map(find_spec, PACKAGES)), reason="the extra onnx is not installed"
+)
 
 SIZES = {"base_channels": 8, "embed_dim": 16, "num_heads": 2, "num_frames": 8}
 
@@ -100,6 +105,8 @@ def test_a_graph_does_the_same_with_second_bodies_present_and_absent(
 
 
 def test_the_file_states_opset_axes_and_joints_but_no_path_of_this_machine(graph: Path):
+    import onnx
+
     model = onnx.load(graph)
     onnx.checker.check_model(model, full_check=True)
     assert [(one.domain, one.version) for one in model.opset_import] == [("", onnx_export.OPSET)]
@@ -111,6 +118,17 @@ def test_the_file_states_opset_axes_and_joints_but_no_path_of_this_machine(graph
     assert Skeleton.from_dict(json.loads(facts["skeleton"])) == NTU_25
     assert json.loads(facts["input"]) == ["clips", "batch", 3, 8, 25, 2]
     assert str(Path(onnx_export.__file__).parents[1]).encode() not in graph.read_bytes()
+
+
+def test_onnxruntime_leaves_nothing_in_the_home_directory(graph: Path, tmp_path: Path):
+    program = (
+        "import sys; from scdnet.eval.onnx_export import open_session; open_session(sys.argv[1])"
+    )
+    environment = {key: os.environ[key] for key in os.environ if key != "ORT_DISABLE_TELEMETRY"}
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program, str(graph)], env=environment | home)
+    assert done.returncode == 0
+    assert not [*tmp_path.rglob("onnxruntime*")]
 
 
 def test_an_export_leaves_the_encoder_as_it_was(graph: Path, encoder: DualPathEncoder):
@@ -169,6 +187,17 @@ def test_a_graph_of_frames_makes_the_evaluation_views_itself(
     written = export_onnx(encoder, path, stream=stream, from_frames=True)
     assert written.input_shape == ("batch", "num_frames", 2, skeleton.num_joints, 3)
     assert_views_are_made(partial(run, path), encoder, stream)
+
+
+def test_all_objectives_pretrain_the_same_encoder():
+    shapes = []
+    for name in ("scd", "hdc", "scd+hdc"):
+        config = Config(objective=name, model={"embed_dim": 16, "num_heads": 2, "queue_size": 64})
+        objective = build_objective(config.objective, config.scd, config.hdc)
+        encoder = build_model(config, objective, skeleton=NTU_25).query.encoder
+        assert type(encoder) is DualPathEncoder
+        shapes.append({name: weight.shape for name, weight in encoder.state_dict().items()})
+    assert shapes[0] == shapes[1] == shapes[2]
 
 
 @pytest.mark.slow

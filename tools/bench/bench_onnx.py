@@ -9,8 +9,8 @@ import torch
 from bench_lib import CPU, bench_parser, describe_machine, finish, interleaved_seconds
 from tabulate import tabulate
 
-from scdnet import load_encoder
 from scdnet.cli import run_command
+from scdnet.engine.checkpoint import load_encoder
 from scdnet.engine.device import disable_malloc_trim, seed_everything
 from scdnet.eval.features import encode
 from scdnet.eval.onnx_export import OUTPUT, export_onnx, open_session
@@ -23,8 +23,8 @@ TORCH = "torch"
 ONNX = "onnxruntime"
 
 
-# Of 16 clips, those that have a second body: all, and as many as in NTU RGB+D. The graph does the
-# same work for an absent body, torch does none.
+# How many of 16 clips have a second body: all, and as many as in NTU RGB+D. The graph does the same
+# work for an absent body, torch does none.
 TWO_PEOPLE = (16, 3)
 
 
