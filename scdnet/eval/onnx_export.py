@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 OPSET = 18
 # The packages of the extra `onnx`.
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-# The largest difference of a feature from that of torch, and the clips that are compared.
+# The largest difference of a feature from that of torch; below the last level, as a fraction of the
+# largest feature if that is more than 1.
 TOLERANCE = 1e-4
 NUM_CHECKED = 16
 # The frames of recordings that are compared: more and less than a clip has. In a recording of one
@@ -158,10 +159,14 @@ def export_onnx(
         (given, encode(graph.encoder, views))
         for given, views in graph.make_inputs(np.random.default_rng(0))
     ]
+    # Features below the last level are as large as they come: no norm bounds them.
+    scale = 1.0
+    if level != FINAL_LEVEL:
+        scale = max(1.0, *(float(wanted.abs().max()) for _, wanted in pairs))
     # How many bodies are absent must not decide which operators are recorded.
     own.share_empty_bodies = False
     content = _record(graph, pairs[0][0])
-    largest = _largest_difference(content, pairs)
+    largest = _largest_difference(content, pairs) / scale
     # A NaN is no agreement either.
     if not largest <= TOLERANCE:
         raise ScdnetError(
