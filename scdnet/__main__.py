@@ -27,7 +27,7 @@ COMMANDS = {
     "extract": "write the features of a store to an HDF5 file",
     "classify": "classify one recording",
     "report": "write a page on what an encoder learned, to open in a browser",
-    "export": "write an encoder to a directory that can be shared",
+    "export": "write an encoder to a directory that can be shared, or as ONNX",
     "fuse": "add up the scores of several streams",
     "results": "tabulate the results of many runs",
     "sweep": "pretrain and evaluate every row of a table",

@@ -1,4 +1,4 @@
-"""`scdnet export`: write an encoder to a directory that can be shared."""
+"""`scdnet export`: write an encoder to a directory that can be shared, or as an ONNX graph."""
 
 import argparse
 import copy
@@ -23,6 +23,8 @@ from scdnet.eval.exporting import (
     measure_rounding,
     measure_rounding_on_noise,
 )
+from scdnet.eval.onnx_export import check_packages, export_onnx
+from scdnet.files import check_writable
 from scdnet.models.encoder import DualPathEncoder
 from scdnet.results.model_card import CardFacts, write_card
 
@@ -39,8 +41,17 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="key=value",
         help="config values, e.g. data.store=PATH of a store that was moved",
     )
+    parser.add_argument("--out", type=Path, metavar="DIRECTORY", help="where to write the encoder")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIRECTORY", help="where to write the encoder"
+        "--onnx",
+        type=Path,
+        metavar="FILE",
+        help="write an ONNX graph, with or without --out; needs scdnet[onnx]",
+    )
+    parser.add_argument(
+        "--from-frames",
+        action="store_true",
+        help="with --onnx: it takes normalized frames, any number of them, instead of clips",
     )
     parser.add_argument(
         "--license", metavar="NAME", help="the license of the weights, e.g. apache-2.0"
@@ -54,7 +65,15 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="add a linear head, fitted to the training split of the store",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier export")
-    return parser.parse_intermixed_args(argv)
+    args = parser.parse_intermixed_args(argv)
+    if args.out is None and args.onnx is None:
+        parser.error("expected --out DIRECTORY, --onnx FILE or both")
+    if args.from_frames and args.onnx is None:
+        parser.error("--from-frames: expected --onnx FILE beside it")
+    for name in ("license", "half", "head", "overwrite"):
+        if args.out is None and getattr(args, name):
+            parser.error(f"--{name}: expected --out DIRECTORY beside it")
+    return args
 
 
 def measure_half(config: Config, encoder: DualPathEncoder) -> Rounding:
@@ -107,15 +126,44 @@ def count_weights(encoder: DualPathEncoder) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the query encoder of a run to a directory that can be shared.
+    """Write the query encoder of a run to a directory that can be shared, or as an ONNX graph.
 
-    It contains the weights (model.safetensors), config.json, and a model card with the scores of
-    the run. `scdnet.load_encoder` loads it.
+    The directory contains the weights (model.safetensors), config.json, and a model card with the
+    scores of the run. `scdnet.load_encoder` loads it.
     """
     args = parse_arguments(argv)
-    check_target(args.out, overwrite=args.overwrite)
+    if args.out is not None:
+        check_target(args.out, overwrite=args.overwrite)
+    if args.onnx is not None:
+        check_packages()
+        check_writable(args.onnx)
     source = read_source(args.run, args.overrides)
     encoder = build_encoder(source.checkpoint, num_heads=None)
+    if args.out is not None:
+        write_directory(args, source, encoder)
+    if args.onnx is not None:
+        write_graph(args, source, encoder)
+
+
+def write_graph(args: argparse.Namespace, source: Source, encoder: DualPathEncoder) -> None:
+    """Write an encoder as an ONNX graph, and print what it takes and how exact it is."""
+    written = export_onnx(
+        encoder,
+        args.onnx,
+        stream=source.config.stream,
+        level=source.config.feature_level,
+        from_frames=args.from_frames,
+    )
+    axes = ", ".join(map(str, written.input_shape))
+    print(
+        f"{args.onnx}: {written.num_bytes / 1e6:.1f} MB, {written.input_name} ({axes}) to "
+        f"{written.num_features} features; largest difference from torch: "
+        f"{written.largest_difference:.1e}"
+    )
+
+
+def write_directory(args: argparse.Namespace, source: Source, encoder: DualPathEncoder) -> None:
+    """Write an encoder to a directory that can be shared, and print its size and what it lacks."""
     notes = []
     head = None
     if args.head:

@@ -238,16 +238,25 @@ def resample(frames: Tensor, first: Tensor, length: Tensor, *, num_frames: int) 
     Linear, half-pixel centers, clamped at the edges, as `interpolate(mode="linear",
     align_corners=False)`. Returns (N, C, T, V, M) float32.
     """
+    before, after, weight = neighbor_frames(length, num_frames=num_frames)
+    rows = first[:, None, None] + torch.stack([before, after], dim=2)  # (N, T, 2)
+    return _blend(frames, rows, torch.stack([1 - weight, weight], dim=2))
+
+
+def neighbor_frames(length: Tensor, *, num_frames: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return between which frames of crops of `length` (N,) frames each of T frames lies.
+
+    Returns the frame before, the frame after, counted from the crop's first, and the weight of the
+    latter, all (N, T).
+    """
     last = (length - 1)[:, None]
-    center = torch.arange(num_frames, device=frames.device) + 0.5
+    center = torch.arange(num_frames, device=length.device) + 0.5
     # Positions are counted in frames of the crop.
-    position = center * (length / num_frames)[:, None] - 0.5  # (N, T)
+    position = center * (length / num_frames)[:, None] - 0.5
     position = position.clamp(min=0).minimum(last)
     before = position.long()
     after = (before + 1).minimum(last)
-    weight = position - before
-    rows = first[:, None, None] + torch.stack([before, after], dim=2)  # (N, T, 2)
-    return _blend(frames, rows, torch.stack([1 - weight, weight], dim=2))
+    return before, after, position - before
 
 
 def _blend(frames: Tensor, rows: Tensor, weights: Tensor) -> Tensor:

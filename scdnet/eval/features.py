@@ -180,6 +180,11 @@ def raw_settings(config: Config) -> dict[str, Any]:
 
 @torch.inference_mode()
 def encode(encoder: nn.Module, views: Tensor) -> Tensor:
+    """Encode clips (N, C, T, V, M) as `join_features` does, without gradients."""
+    return join_features(encoder, views)
+
+
+def join_features(encoder: nn.Module, views: Tensor) -> Tensor:
     """Encode clips (N, C, T, V, M) as the outputs side by side: [v_t ; v_s], (N, 2D) float32.
 
     Components, if the encoder has them, come last.

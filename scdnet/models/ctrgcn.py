@@ -132,7 +132,7 @@ class GraphConv(nn.Module):
         query, key = self._relations(x).chunk(2, dim=1)
         # tanh(y) = 2 sigmoid(2 y) - 1; a sigmoid is three times as fast on a CPU.
         affinity = (query[..., None, :] - key[..., :, None]).sigmoid()  # (R, S*k, V, U)
-        adjacency = self.adjacency.mT.expand(len(x), -1, -1, -1)
+        adjacency = self.adjacency.mT.expand(x.shape[0], -1, -1, -1)
         ones = torch.ones_like(adjacency[:, :1])
         return torch.cat([affinity, adjacency, ones], dim=1)
 
@@ -259,7 +259,7 @@ class TemporalConv(nn.Module):
         taps = _find_taps(x.shape[3], weights.dtype, weights.device)
         bands = einsum(weights, taps, "b d c k, b k t u -> b c t d u").flatten(3).flatten(1, 2)
         rows = rearrange(x, "r (b c) v t -> b (r v) (c t)", b=len(self.convs))
-        y = rearrange(rows @ bands, "b (r v) (c t) -> r b c v t", r=len(x), c=width)
+        y = rearrange(rows @ bands, "b (r v) (c t) -> r b c v t", r=x.shape[0], c=width)
         return (y + biases[:, :, None, None]).flatten(1, 2)
 
 

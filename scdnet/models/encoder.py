@@ -195,7 +195,7 @@ class DualPathEncoder(nn.Module):
 
     def _encode(self, clips: Tensor) -> PathFeatures:
         """Encode clips (N, C, T, V, M) whose sides are aligned."""
-        n = len(clips)
+        n = clips.shape[0]
         bodies = self._find_bodies(clips)
         x = self._stack(clips)
         t = self._frame_tokens(self.temporal_stem(x, bodies)[-1], n, bodies)
@@ -247,7 +247,7 @@ class DualPathEncoder(nn.Module):
         Returns the features of the levels: (N, b), (N, 4b), (N, b), (N, D). The feature of a unit
         is its mean over bodies, joints and frames. Source: docs/objectives.md.
         """
-        n = len(clips)
+        n = clips.shape[0]
         clips = self._align(clips)
         bodies = self._find_bodies(clips)
         stem, to_tokens, end = {
@@ -255,7 +255,7 @@ class DualPathEncoder(nn.Module):
             "spatial": (self.spatial_stem, self._joint_tokens, self.spatial_path),
         }[path]
         units = stem(self._stack(clips), bodies, last)
-        means = (x.mean(dim=(2, 3))[None].split(n, dim=1) for x in units)
+        means = (_split_bodies(x.mean(dim=(2, 3))[None], n, dim=1) for x in units)
         pooled = [torch.cat(_expand_bodies(mean, bodies)).mean(dim=0) for mean in means]
         return pooled if last < NUM_LEVELS else [*pooled, end(to_tokens(units[-1], n, bodies))]
 
@@ -267,7 +267,7 @@ class DualPathEncoder(nn.Module):
         first, *rest = self.temporal_path.project
         assert isinstance(first, nn.Linear)
         # The first layer is linear, so each body adds a part of its own.
-        parts = (rearrange(y, "r c v t -> t r (v c)") for y in x.split(n))
+        parts = (rearrange(y, "r c v t -> t r (v c)") for y in _split_bodies(x, n))
         weights = first.weight.unflatten(1, (self.sizes.num_bodies, -1)).unbind(dim=1)
         by_body = [F.linear(y, w) for y, w in zip(parts, weights, strict=True)]
         first_body, *others = _expand_bodies(by_body, bodies)
@@ -279,7 +279,13 @@ class DualPathEncoder(nn.Module):
     def _joint_tokens(self, x: Tensor, n: int, bodies: DistinctBodies | None) -> Tensor:
         """Map rows (R, b, V, T) to a projected token (M*V, N, D) for each joint of each body."""
         token = self.spatial_path.project(rearrange(x, "r c v t -> v r (t c)"))
-        return torch.cat(_expand_bodies(token.split(n, dim=1), bodies))
+        return torch.cat(_expand_bodies(_split_bodies(token, n, dim=1), bodies))
+
+
+def _split_bodies(x: Tensor, n: int, dim: int = 0) -> Sequence[Tensor]:
+    """Split rows along `dim` into those of N first bodies and those of second ones, if any."""
+    num_rows = x.shape[dim]
+    return x.split([n, num_rows - n], dim) if num_rows > n else [x]
 
 
 def _expand_bodies(x: Sequence[Tensor], bodies: DistinctBodies | None) -> list[Tensor]:

@@ -20,7 +20,7 @@ def kaiming(*shape: int, fan_out: int) -> nn.Parameter:
 
 def expand_batch(matrix: Tensor, x: Tensor) -> Tensor:
     """Repeat a matrix for every row of `x`, without a copy."""
-    return matrix.expand(len(x), -1, -1)
+    return matrix.expand(x.shape[0], -1, -1)
 
 
 class Conv1x1(nn.Conv2d):

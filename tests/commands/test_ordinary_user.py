@@ -79,6 +79,9 @@ WRITERS = {
         "runs/small --out {out}/a.html", "a.html", ("scdnet.commands.report.evaluate_run",)
     ),
     "export": Writer("runs/small --out {out}/a", "a", ("scdnet.commands.export.read_source",)),
+    "export, onnx": Writer(
+        "runs/small --onnx {out}/a.onnx", "a.onnx", ("scdnet.commands.export.read_source",)
+    ),
     "fuse": Writer(
         "scores.npz scores.npz --run-dir {out}",
         "results.jsonl",

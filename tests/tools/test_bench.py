@@ -65,6 +65,17 @@ def test_a_comparison_records_speed_work_and_agreement(name: str, tmp_path: Path
 
 
 @pytest.mark.slow
+def test_torch_and_onnxruntime_are_timed_on_clips_of_one_and_of_two_people(tmp_path: Path):
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    path = tmp_path / "record.json"
+    small = ("--base-channels", 8, "--embed-dim", 16, "--num-frames", 8, "--rounds", 1)
+    out = run_benchmark("bench_onnx", *small, "--json", path)
+    assert "speedup" in out
+    timed = json.loads(path.read_text())["seconds, batch 16, 3 of 16 with two people"]
+    assert timed.keys() == {"torch", "onnxruntime"}
+
+
+@pytest.mark.slow
 def test_all_objectives_are_timed(small_config: Config, tmp_path: Path):
     config = tmp_path / "small.yaml"
     config.write_text(yaml.safe_dump(dump_config(small_config)))
