@@ -217,9 +217,7 @@ def evaluation_views(
     length = torch.tensor([len(frames) for frames in sequences])
     planes = to_planes(np.concatenate(sequences), num_bodies)
     batch = Batch(planes, length.cumsum(0) - length, length)
-    return _cut(
-        batch, evaluation_crop(length), stream, num_frames=num_frames, skeleton=skeleton
-    )
+    return _cut(batch, evaluation_crop(length), stream, num_frames=num_frames, skeleton=skeleton)
 
 
 def sample_batches(index: Tensor, batch_size: int, generator: Generator) -> tuple[Tensor, ...]:

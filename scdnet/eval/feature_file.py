@@ -95,7 +95,7 @@ def open_features(path: Path, *, command: str, cure: str) -> Iterator[h5py.File]
 
 
 def read_attributes(
-    path: Path, file: h5py.File, *, expected: str, versions: tuple[int, ...]
+    path: Path, file: h5py.File, *, expected: str, versions: tuple[int, ...], advice: str = ""
 ) -> dict[str, Any]:
     """Return the attributes of an open file of the format `expected`, of one of `versions`.
 
@@ -112,7 +112,7 @@ def read_attributes(
     if attrs.get("format") != expected or version not in versions:
         raise FeatureFileError(
             f"{path}: expected {expected} of version {' or '.join(map(str, versions))}, "
-            f"found {attrs.get('format')} of {version}"
+            f"found {attrs.get('format')} of {version}{advice}"
         )
     return attrs
 

@@ -44,9 +44,7 @@ def read_recording(
     if is_ntu(recording):
         for name, value in given.items():
             if value is not None:
-                raise ScdnetError(
-                    f"{path}: {name} is not used for a {ntu.SUFFIX} file; omit it"
-                )
+                raise ScdnetError(f"{path}: {name} is not used for a {ntu.SUFFIX} file; omit it")
     else:
         try:
             capture = custom_frames.make_capture(**given)
