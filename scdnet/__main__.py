@@ -30,7 +30,6 @@ COMMANDS = {
     "export": "write an encoder to a directory that can be shared",
     "embed": "write the features of recordings, or of windows of long ones",
     "search": "find the recordings or moments that are most similar to a recording",
-    "report": "write a page on what an encoder learnt, to open in a browser",
     "fuse": "add up the scores of several streams",
     "results": "tabulate the results of many runs",
     "sweep": "pretrain and evaluate every row of a table",

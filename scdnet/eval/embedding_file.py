@@ -1,4 +1,4 @@
-"""The features of windows of recordings as a file (docs/data/embedding.md)."""
+"""The features of windows of recordings as a file (docs/data/features.md)."""
 
 import csv
 import io
