@@ -113,7 +113,7 @@ class Embedder:
 
     encoder: WindowEncoder
     capture: CaptureSpec | None
-    # In frames; None: a recording is one window.
+    # Lengths are in frames; without a window, a recording is one.
     window: int | None
     stride: int | None
     device: torch.device
@@ -239,10 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         stride=args.stride or 0,
     )
     written = write_embedding(args.out, origin, embedder.embed_all(recordings))
-    print(
-        f"Embedded {len(recordings) - len(embedder.skipped)}, "
-        f"left out {len(embedder.skipped)}."
-    )
+    print(f"Embedded {len(recordings) - len(embedder.skipped)}, left out {len(embedder.skipped)}.")
     if written is None:
         print("No features written.")
         return 1

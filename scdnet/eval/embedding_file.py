@@ -37,7 +37,7 @@ READ_BYTES = 2**26
 
 @dataclass(frozen=True)
 class EmbeddingOrigin:
-    """How the features of windows were made."""
+    """Origin of the features of windows: the encoder, the recordings and the windows."""
 
     # A path, and the hash of the weights.
     encoder: str
@@ -46,7 +46,7 @@ class EmbeddingOrigin:
     skeleton: Skeleton
     # The file, folder or zip of the recordings.
     root: str
-    # What describes them, as the options of the command: layout, unit, ...
+    # These describe them, as the options of the command: layout, unit, ...
     capture: dict[str, Any]
     # Frames of a second of the recordings.
     fps: float
@@ -95,7 +95,7 @@ class Rows:
 
 
 class WriteSummary(NamedTuple):
-    """What has been written."""
+    """Size of a file that has been written."""
 
     num_rows: int
     width: int

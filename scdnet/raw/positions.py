@@ -26,7 +26,7 @@ class Positions(NamedTuple):
     bodies: np.ndarray  # (any M, T, V, C)
     # A `.skeleton` file of NTU RGB+D needs none.
     capture: CaptureSpec | None
-    # What the user should know about the recording.
+    # The user should know these about the recording.
     notes: tuple[str, ...] = ()
 
     @property

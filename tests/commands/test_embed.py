@@ -31,7 +31,8 @@ def moving(num_frames: int, seed: int = 0) -> np.ndarray:
     turn[:, 0, 2] = np.sin(angle)
     turn[:, 2, 0] = -np.sin(angle)
     joints = walking("ntu25", num_frames) - body["base of spine"][:, None]
-    return np.einsum("tij,tvj->tvi", turn, joints) + [0, 0, 3]
+    ahead = np.array([0, 0, 3])
+    return np.einsum("tij,tvj->tvi", turn, joints) + ahead
 
 
 def features_of(checkpoint: Path, path: Path, **options: str) -> np.ndarray:
@@ -76,9 +77,7 @@ def raw(tmp_path: Path) -> Path:
 def test_a_row_for_each_recording_of_a_folder_at_any_depth(embed_to, raw, trained, tmp_path):
     done = embed_to(raw, *CAPTURE)
     assert done.status == 0, done.err
-    assert done.out == (
-        f"Embedded 3, left out 0.\nFeatures: {tmp_path}/f.h5, 3 x 32 float32\n"
-    )
+    assert done.out == (f"Embedded 3, left out 0.\nFeatures: {tmp_path}/f.h5, 3 x 32 float32\n")
     found = read_embedding(tmp_path / "f.h5")
     names = ["a.npz", "deep/b.csv", "deep/down/c.skeleton"]
     assert found.source.tolist() == [f"{raw}/{name}" for name in names]
@@ -242,3 +241,16 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(embed_to, raw, tmp_
 def test_an_encoder_that_cannot_be_used_is_one_line(embed_to, raw, encoder, message):
     done = embed_to(raw, *CAPTURE, encoder=encoder)
     assert done.status == 2 and message in done.err
+
+
+def test_an_exported_encoder_gives_the_same_features_under_its_own_hash(
+    run, embed_to, raw, trained, tmp_path
+):
+    exported = tmp_path / "exported"
+    done = run("tools/export.py", trained.parent, "--out", exported)
+    assert done.status == 0, done.err
+    for out, encoder in (("a.h5", trained), ("b.h5", exported)):
+        assert embed_to(raw, *CAPTURE, out=out, encoder=encoder).status == 0
+    np.testing.assert_array_equal(read_x(tmp_path / "a.h5"), read_x(tmp_path / "b.h5"))
+    found = read_embedding(tmp_path / "b.h5").origin.encoder_sha256
+    assert found == file_sha256(exported / "model.safetensors")

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -157,7 +158,7 @@ def test_hits_do_not_overlap_and_their_cosines_fall(run, planted: Planted, tmp_p
     cosines = [float(cosine) for cosine, *_ in hits]
     assert cosines == sorted(cosines, reverse=True)
     places = sorted((begin, end) for *_, begin, end in hits)
-    assert all(end <= begin for (_, end), (begin, _) in zip(places, places[1:], strict=False))
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(places))
     assert all(end - begin == pytest.approx(64 / 30, abs=0.011) for begin, end in places)
 
 

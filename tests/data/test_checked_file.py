@@ -75,7 +75,9 @@ def test_of_2000_flipped_bits_each_is_found_or_changes_nothing(kind: str, tmp_pa
     flip(kind, tmp_path, 2000)
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("store", ["frames"]), ("features", []), ("embedding", [])])
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("store", ["frames"]), ("features", []), ("embedding", [])]
+)
 def test_all_datasets_but_frames_have_checksums_of_hdf5(
     kind: str, expected: list[str], tmp_path: Path
 ):

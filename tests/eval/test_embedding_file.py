@@ -221,11 +221,11 @@ def test_a_missing_or_shortened_file_is_an_error(path: Path, tmp_path: Path):
 
 
 def test_features_of_another_kind_are_refused_either_way(path: Path, tmp_path: Path):
-    with pytest.raises(FeatureFileError, match="expected scdnet-features .* scdnet-embedding of 1"):
+    with pytest.raises(FeatureFileError, match=r"scdnet-features .* scdnet-embedding of 1"):
         read_features(path)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.attrs.update(format="scdnet-features", version=3)
-    with pytest.raises(FeatureFileError, match="scdnet-features of 3; .*scdnet classify"):
+    with pytest.raises(FeatureFileError, match=r"scdnet-features of 3; .*scdnet classify"):
         read_embedding(tmp_path / "a.h5")
 
 
