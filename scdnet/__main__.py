@@ -28,6 +28,8 @@ COMMANDS = {
     "classify": "classify one recording",
     "report": "write a page on what an encoder learned, to open in a browser",
     "export": "write an encoder to a directory that can be shared, or as ONNX",
+    "embed": "write the features of recordings, or of windows of long ones",
+    "search": "find the recordings or moments that are most similar to a recording",
     "fuse": "add up the scores of several streams",
     "results": "tabulate the results of many runs",
     "sweep": "pretrain and evaluate every row of a table",

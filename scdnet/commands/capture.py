@@ -1,9 +1,18 @@
 """The options that describe recordings of one's own, shared by the commands that read them."""
 
 import argparse
+from collections.abc import Sequence
 
-from scdnet.raw.custom.frames import UNITS, UP_ROTATIONS
+from scdnet.errors import ScdnetError
+from scdnet.raw.custom.frames import UNITS, UP_ROTATIONS, CaptureSpec, make_capture
+from scdnet.raw.custom.openpose import Recording
+from scdnet.raw.joint_mapping import can_be_mapped
+from scdnet.raw.positions import is_ntu
+from scdnet.skeleton import Skeleton
 from scdnet.skeletons import NTU_25, SKELETONS
+
+# The options of `add_capture_arguments`.
+OPTIONS = ("layout", "skeleton", "unit", "up", "to")
 
 
 def add_capture_arguments(parser: argparse._ActionsContainer, *, is_required: bool) -> None:
@@ -42,3 +51,46 @@ def add_target_argument(parser: argparse._ActionsContainer) -> None:
         choices=(NTU_25.name,),
         help="compute the joints of NTU RGB+D; without it, the joints of the files are kept",
     )
+
+
+def fit_capture(
+    args: argparse.Namespace,
+    recordings: Sequence[Recording],
+    *,
+    trained: Skeleton,
+    encoder: str,
+) -> CaptureSpec | None:
+    """Return how to read recordings that are not `.skeleton` files, None if all are such files.
+
+    Joints that the encoder was not trained on are mapped to those it was trained on, where that is
+    possible. Raises ScdnetError where it is not, and for options that do not fit.
+    """
+    given = {name: getattr(args, name) for name in OPTIONS}
+    named = [f"--{name}" for name, value in given.items() if value is not None]
+    own = [recording for recording in recordings if not is_ntu(recording)]
+    if len(own) < len(recordings):
+        check_trained_on(NTU_25, trained, encoder=encoder)
+    if not own:
+        if named:
+            raise ScdnetError(
+                f"{', '.join(named)}: not used for .skeleton files, and there are no others; "
+                f"omit {'it' if len(named) == 1 else 'them'}"
+            )
+        return None
+    try:
+        capture = make_capture(**given)
+        if capture.target != trained == NTU_25 and can_be_mapped(capture.skeleton):
+            capture = make_capture(**given | {"to": NTU_25.name})
+    except ScdnetError as error:
+        raise ScdnetError(f"{own[0].where}: {error}") from None
+    check_trained_on(capture.target, trained, encoder=encoder)
+    return capture
+
+
+def check_trained_on(found: Skeleton, trained: Skeleton, *, encoder: str) -> None:
+    """Raise ScdnetError if recordings have other joints than the encoder was trained on."""
+    if found != trained:
+        raise ScdnetError(
+            f"the recordings have the joints of {found.name}, but {encoder} was trained on those "
+            f"of {trained.name}, to which they cannot be mapped; use another encoder"
+        )

@@ -200,9 +200,24 @@ def evaluation_view(
 
     `frames` (any T, M, V, C) are float32, normalized as in a store.
     """
-    batch = Batch(to_planes(frames, num_bodies), torch.tensor([0]), torch.tensor([len(frames)]))
-    crop = evaluation_crop(batch.length)
-    return _cut(batch, crop, stream, num_frames=num_frames, skeleton=skeleton)
+    return evaluation_views(
+        [frames], stream, num_frames=num_frames, num_bodies=num_bodies, skeleton=skeleton
+    )
+
+
+def evaluation_views(
+    sequences: Sequence[np.ndarray],
+    stream: str,
+    *,
+    num_frames: int,
+    num_bodies: int,
+    skeleton: Skeleton,
+) -> Tensor:
+    """Return the evaluation views (N, C, T, V, M) of sequences as those of `evaluation_view`."""
+    length = torch.tensor([len(frames) for frames in sequences])
+    planes = to_planes(np.concatenate(sequences), num_bodies)
+    batch = Batch(planes, length.cumsum(0) - length, length)
+    return _cut(batch, evaluation_crop(length), stream, num_frames=num_frames, skeleton=skeleton)
 
 
 def sample_batches(index: Tensor, batch_size: int, generator: Generator) -> tuple[Tensor, ...]:

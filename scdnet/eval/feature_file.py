@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -66,42 +67,62 @@ def write_features(path: Path, table: FeatureTable) -> None:
 
 def read_features(path: Path) -> FeatureTable:
     """Read a features file. Raises FeatureFileError if it is missing, damaged or malformed."""
-    if not path.is_file():
-        raise FeatureFileError(f"{path}: no such features file; create it with scdnet extract")
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            table = _read_table(path, file)
-    except DAMAGED_FILE_ERRORS as error:
-        fault = find_download_fault(path)
-        if fault is not None:
-            raise FeatureFileError(f"{path}: expected a features file, found {fault}") from None
-        cure = f"; {CURE}" if is_damage(error) else ""
-        raise FeatureFileError(
-            f"{path}: not a readable features file ({reason_of(error)}){cure}"
-        ) from error
+    with open_features(path, command="scdnet extract", cure=CURE) as file:
+        table = _read_table(path, file)
     _check_table(path, table)
     return table
 
 
-def _read_table(path: Path, file: h5py.File) -> FeatureTable:
-    with _reading("attributes"):
-        verify_texts(file, path, version=VERSION)
+@contextmanager
+def open_features(path: Path, *, command: str, cure: str) -> Iterator[h5py.File]:
+    """Open a file of features that `command` writes.
+
+    What HDF5 raises over damage while it is open becomes a FeatureFileError that ends in `cure`.
+    """
+    if not path.is_file():
+        raise FeatureFileError(f"{path}: no such features file; create it with {command}")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            yield file
+    except DAMAGED_FILE_ERRORS as error:
+        fault = find_download_fault(path)
+        if fault is not None:
+            raise FeatureFileError(f"{path}: expected a features file, found {fault}") from None
+        advice = f"; {cure}" if is_damage(error) else ""
+        raise FeatureFileError(
+            f"{path}: not a readable features file ({reason_of(error)}){advice}"
+        ) from error
+
+
+def read_attributes(
+    path: Path, file: h5py.File, *, expected: str, versions: tuple[int, ...], advice: str = ""
+) -> dict[str, Any]:
+    """Return the attributes of an open file of the format `expected`, of one of `versions`.
+
+    Those of the last version are verified. Raises FeatureFileError, and ValueError over damage.
+    """
+    with reading("attributes"):
+        verify_texts(file, path, version=versions[-1])
         # Numbers come from h5py as those of numpy.
         attrs = {
             key: value.item() if isinstance(value, np.generic) else value
             for key, value in file.attrs.items()
         }
     version = attrs.get("version")
-    if attrs.get("format") != FORMAT or version not in READABLE_VERSIONS:
-        versions = " or ".join(map(str, READABLE_VERSIONS))
+    if attrs.get("format") != expected or version not in versions:
         raise FeatureFileError(
-            f"{path}: expected {FORMAT} of version {versions}, "
-            f"found {attrs.get('format')} of {version}"
+            f"{path}: expected {expected} of version {' or '.join(map(str, versions))}, "
+            f"found {attrs.get('format')} of {version}{advice}"
         )
+    return attrs
+
+
+def _read_table(path: Path, file: h5py.File) -> FeatureTable:
+    attrs = read_attributes(path, file, expected=FORMAT, versions=READABLE_VERSIONS)
     encoder = {key: attrs.get(key) for key in EncoderRecord.model_fields}
-    with _reading("name"):
+    with reading("name"):
         name = np.array(file["name"].asstr()[:], dtype=str)
-    with _reading("split"):
+    with reading("split"):
         benchmarks = list(file["split"])
     return FeatureTable(
         x=_read(file, "features"),
@@ -117,12 +138,13 @@ def _read_table(path: Path, file: h5py.File) -> FeatureTable:
 
 
 def _read(file: h5py.File, key: str) -> Tensor:
-    with _reading(key):
+    with reading(key):
         return torch.from_numpy(file[key][:])
 
 
 @contextmanager
-def _reading(part: str) -> Iterator[None]:
+def reading(part: str) -> Iterator[None]:
+    """Name the part of a file over whose damage HDF5 raises an error."""
     try:
         yield
     except DAMAGED_FILE_ERRORS as error:

@@ -134,6 +134,16 @@ WRITERS = {
         "a.png",
         ("scdnet.commands.classify.read_recording",),
     ),
+    "embed": Writer(
+        "raw --encoder runs/small/last.pt --out {out}/f.h5",
+        "f.h5",
+        ("scdnet.commands.embed.load_window_encoder",),
+    ),
+    "search": Writer(
+        f"raw/{RECORDING} --in windows.h5 --render {{out}}/a.png",
+        "a.png",
+        ("scdnet.commands.search.read_embedding",),
+    ),
 }
 # These print.
 READERS = {"doctor", "results"}
@@ -237,6 +247,7 @@ EXISTING = {
     "knn": "small/results.jsonl",
     "fuse": "results.jsonl",
     "extract": "f.h5",
+    "embed": "f.h5",
     "sweep, keeps its runs": "kept.jsonl",
     "prepare demo": "raw/any.skeleton",
     "inspect": "a.png",
@@ -339,6 +350,11 @@ WRITTEN = {
         "-c small.yaml --checkpoint runs/small/last.pt --out {out}/f.h5",
         "f.h5",
         "scdnet.commands.evaluation.write_features",
+    ),
+    "embed": Written(
+        "raw --encoder runs/small/last.pt --out {out}/f.h5",
+        "f.h5",
+        "scdnet.commands.embed.write_embedding",
     ),
     "train, checkpoint": Written(
         RESUMED, "small/last.pt", "scdnet.engine.run.checkpoints.save_checkpoint", "small/next.pt"

@@ -13,7 +13,8 @@ import numpy as np
 from scdnet.data import store as store_module
 from scdnet.data.checked_file import HEAP_START
 from scdnet.data.store import StoreError, open_sequences
-from scdnet.eval import feature_file
+from scdnet.eval import embedding_file, feature_file
+from scdnet.eval.embedding_file import read_chunks, read_embedding
 from scdnet.eval.feature_file import FeatureFileError, read_features
 
 SECONDS = 10
@@ -36,6 +37,14 @@ def read_feature_table(path: Path) -> list:
     return [values, splits, *arrays]
 
 
+def read_windows(path: Path) -> list:
+    """Read all of the features of windows."""
+    values = vars(read_embedding(path)).copy()
+    arrays = [values.pop(key) for key in ("source", "num_frames", "recording", "first", "last")]
+    arrays += [x.numpy() for x in read_chunks(read_embedding(path))]
+    return [values, *map(describe_array, arrays)]
+
+
 def describe_array(array: np.ndarray) -> tuple:
     """Return what distinguishes an array from others, to the bit."""
     return array.dtype.str, array.shape, array.tobytes()
@@ -44,6 +53,7 @@ def describe_array(array: np.ndarray) -> tuple:
 KINDS: dict[str, tuple[Callable[[Path], list], type[Exception], str]] = {
     "store": (read_store, StoreError, store_module.CURE),
     "features": (read_feature_table, FeatureFileError, feature_file.CURE),
+    "embedding": (read_windows, FeatureFileError, embedding_file.CURE),
 }
 
 

@@ -10,16 +10,20 @@ import torch
 
 from scdnet.data.checked_file import LIBVER, seal_texts, verify_texts, write_dataset
 from scdnet.data.store import open_sequences
+from scdnet.eval.embedding_file import Block, EmbeddingOrigin, write_embedding
 from scdnet.eval.feature_file import write_features
 from scdnet.eval.feature_table import FeatureTable, read_store_table
 from scdnet.results.record import EncoderRecord
+from scdnet.skeletons import NTU_25
 from tests.conftest import write_synthetic_store
 from tests.data.flips import flip_bits
 from tests.faults import FORKING
 
 
 def write_file(kind: str, directory: Path) -> Path:
-    """Write a small store, or random features of one."""
+    """Write a small store, or random features of one or of windows."""
+    if kind == "embedding":
+        return write_windows(directory / "windows.h5")
     store = write_synthetic_store(directory / "store.h5", per_split=2, frames=110)
     if kind == "store":
         return store
@@ -38,6 +42,14 @@ def write_file(kind: str, directory: Path) -> Path:
     return path
 
 
+def write_windows(path: Path) -> Path:
+    origin = EmbeddingOrigin("last.pt", "a", "joint", NTU_25, "raw", {"unit": "m"}, 30.0, 8, 4)
+    first = 4 * np.arange(200)
+    x = np.random.default_rng(0).normal(size=(200, 64)).astype(np.float32)
+    write_embedding(path, origin, [Block("a.csv", 900, first, first + 7, x)])
+    return path
+
+
 def flip(kind: str, directory: Path, count: int) -> None:
     """Flip bits in a process of its own, as a crash ends it."""
     path = write_file(kind, directory)
@@ -51,19 +63,21 @@ needs_fork = pytest.mark.skipif(os.name == "nt", reason="no fork")
 
 
 @needs_fork
-@pytest.mark.parametrize("kind", ["store", "features"])
+@pytest.mark.parametrize("kind", ["store", "features", "embedding"])
 def test_a_flipped_bit_is_found_or_changes_nothing(kind: str, tmp_path: Path):
     flip(kind, tmp_path, 20)
 
 
 @needs_fork
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["store", "features"])
+@pytest.mark.parametrize("kind", ["store", "features", "embedding"])
 def test_of_2000_flipped_bits_each_is_found_or_changes_nothing(kind: str, tmp_path: Path):
     flip(kind, tmp_path, 2000)
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("store", ["frames"]), ("features", [])])
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("store", ["frames"]), ("features", []), ("embedding", [])]
+)
 def test_all_datasets_but_frames_have_checksums_of_hdf5(
     kind: str, expected: list[str], tmp_path: Path
 ):

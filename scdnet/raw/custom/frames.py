@@ -123,6 +123,11 @@ def normalize_reading(
     Returns float32 (T, M, V, C) as a store contains them, with the joints of `capture.target`, and
     what the user should know about the recording. Raises RawFileError if it contradicts `capture`.
     """
+    return normalize_bodies(reading.bodies, where, capture), describe_reading(reading, capture)
+
+
+def describe_reading(reading: Reading, capture: CaptureSpec) -> tuple[str, ...]:
+    """Return what the user should know about a recording."""
     notes = [f"dropped {dropped}" for dropped in reading.dropped]
     axis = find_up(reading.bodies, capture.skeleton)
     if axis not in (None, capture.up):
@@ -132,7 +137,7 @@ def normalize_reading(
             "x and y lie in 0..1, expected pixels: multiply them by the width and the height of "
             "the picture, or people are too wide or too narrow"
         )
-    return normalize_bodies(reading.bodies, where, capture), tuple(notes)
+    return tuple(notes)
 
 
 def normalize_bodies(bodies: np.ndarray, where: str, capture: CaptureSpec) -> np.ndarray:

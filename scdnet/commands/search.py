@@ -1,0 +1,211 @@
+"""`scdnet search`: find the recordings, or the moments of long ones, that resemble one."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from scdnet.cli import command_parser
+from scdnet.commands.capture import add_capture_arguments, fit_capture
+from scdnet.commands.embed import (
+    add_device_argument,
+    add_encoder_argument,
+    add_fps_argument,
+)
+from scdnet.engine.device import resolve_device
+from scdnet.engine.hub import find_hub_name
+from scdnet.errors import ScdnetError
+from scdnet.eval.embedding import WindowEncoder, load_window_encoder
+from scdnet.eval.embedding_file import Embedding, read_chunks, read_embedding
+from scdnet.eval.feature_file import FeatureFileError
+from scdnet.eval.search import Hit, cosine_similarity, select_hits
+from scdnet.raw.convert import positive_int
+from scdnet.raw.custom.frames import make_capture
+from scdnet.raw.positions import Positions, find_recording, find_recordings, read_positions
+from scdnet.skeleton import Skeleton
+from scdnet.viz.drawing import Drawing, check_picture
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = command_parser("search", main.__doc__)
+    parser.add_argument("query", type=Path, help="a recording")
+    parser.add_argument(
+        "--in",
+        dest="features",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the .h5 that scdnet embed has written",
+    )
+    parser.add_argument(
+        "--top",
+        type=positive_int,
+        default=20,
+        metavar="N",
+        help="number of hits (default %(default)s)",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        nargs=2,
+        metavar=("START", "END"),
+        help="search for this part of the query; default: all of it",
+    )
+    add_fps_argument(
+        parser,
+        default=None,
+        text="with --seconds: frames per second of the query; default: as in the features",
+    )
+    add_encoder_argument(parser, is_required=False)
+    parser.add_argument(
+        "--render", type=Path, metavar="OUT", help="draw the query beside the hits: .png or .gif"
+    )
+    add_device_argument(parser)
+    add_capture_arguments(
+        parser.add_argument_group("a query of your own", "not for .skeleton files"),
+        is_required=False,
+    )
+    args = parser.parse_args(argv)
+    if args.fps and not args.seconds:
+        raise ScdnetError("--fps is only used with --seconds; add --seconds START END")
+    if args.render:
+        check_picture(args.render)
+    return args
+
+
+def load_encoder_of(args: argparse.Namespace, embedding: Embedding) -> WindowEncoder:
+    """Load the encoder that the features were made with. Raises ScdnetError if it is another."""
+    known = embedding.origin.encoder
+    source = args.encoder or known
+    if source == known and find_hub_name(source) is None and not Path(source).exists():
+        raise ScdnetError(
+            f"{source}: no such encoder, but {args.features} was made with it; "
+            "if it was moved, add --encoder PATH"
+        )
+    encoder = load_window_encoder(source, resolve_device(args.device))
+    if encoder.sha256 != embedding.origin.encoder_sha256:
+        raise FeatureFileError(
+            f"{args.features}: made with {known}, whose hash is not that of {source}; give the "
+            "same encoder by --encoder, or recreate the features with `scdnet embed`"
+        )
+    return encoder
+
+
+def read_query(args: argparse.Namespace, fps: float, skeleton: Skeleton, encoder: str) -> Positions:
+    """Read the query, or the part of it that is asked for. Raises ScdnetError."""
+    recording = find_recording(args.query)
+    capture = fit_capture(args, [recording], trained=skeleton, encoder=encoder)
+    positions = read_positions(recording, capture)
+    for note in positions.notes:
+        print(f"warning: {args.query}: {note}", file=sys.stderr)
+    if not args.seconds:
+        return positions
+    start, end = args.seconds
+    rate = args.fps or fps
+    length = positions.num_frames / rate
+    if not 0 <= start < end <= length:
+        raise ScdnetError(
+            f"--seconds {start:g} {end:g}: expected a part of the {length:.2f} seconds of "
+            f"{args.query} at {rate:g} frames per second"
+        )
+    first = int(start * rate)
+    part = positions.bodies[:, first : max(first + 1, round(end * rate))]
+    return positions._replace(bodies=part)
+
+
+def format_hits(embedding: Embedding, hits: Sequence[Hit]) -> str:
+    """Return the table of hits that is printed."""
+    rows = [
+        (str(rank), f"{hit.cosine:.3f}", *describe_place(embedding, hit))
+        for rank, hit in enumerate(hits, start=1)
+    ]
+    return tabulate(
+        rows,
+        headers=("rank", "cosine", "file", "seconds"),
+        colalign=("right", "right", "left", "right"),
+        disable_numparse=True,
+    )
+
+
+def describe_rows(embedding: Embedding) -> str:
+    """Return what a query is compared with."""
+    if not embedding.origin.window:
+        return f"{len(embedding):,} recordings"
+    num_files = len(embedding.source)
+    return f"{len(embedding):,} windows of {num_files:,} file{'s' if num_files > 1 else ''}"
+
+
+def describe_place(embedding: Embedding, hit: Hit) -> tuple[str, str]:
+    """Return the file of a hit, and the seconds from its begin to its end."""
+    fps = embedding.origin.fps
+    start = embedding.first[hit.row] / fps
+    end = (embedding.last[hit.row] + 1) / fps
+    return embedding.source[embedding.recording[hit.row]], f"{start:.2f} - {end:.2f}"
+
+
+def read_hits(embedding: Embedding, hits: Sequence[Hit]) -> list[np.ndarray]:
+    """Return the frames (T, M, V, C) of the hits; each of their files is read once.
+
+    Raises ScdnetError if a file is missing or has another length than when it was embedded.
+    """
+    origin = embedding.origin
+    described = dict(origin.capture)
+    capture = None
+    if described:
+        described["skeleton"] = Skeleton.from_dict(described["skeleton"])
+        capture = make_capture(**described)
+    found = {one.where: one for one in find_recordings(Path(origin.root))}
+    frames: dict[int, np.ndarray] = {}
+    for recording in sorted({int(embedding.recording[hit.row]) for hit in hits}):
+        where = str(embedding.source[recording])
+        if where not in found:
+            raise ScdnetError(f"{where}: no such recording any more, but a hit lies in it")
+        positions = read_positions(found[where], capture)
+        expected = int(embedding.num_frames[recording])
+        if positions.num_frames != expected:
+            raise ScdnetError(
+                f"{where}: expected the {expected} frames that were embedded, found "
+                f"{positions.num_frames}; embed the recordings again"
+            )
+        for row in [hit.row for hit in hits if embedding.recording[hit.row] == recording]:
+            first = int(embedding.first[row])
+            frames[row] = positions.normalize(first, int(embedding.last[row]) + 1)
+    return [frames[hit.row] for hit in hits]
+
+
+def draw_hits(query: Drawing, embedding: Embedding, hits: Sequence[Hit], out: Path) -> None:
+    """Draw the query, marked, and the hits, each with its cosine and seconds."""
+    # A search without a drawing works without matplotlib.
+    from scdnet.viz.render import render
+
+    drawings = [query]
+    for hit, frames in zip(hits, read_hits(embedding, hits), strict=True):
+        source, seconds = describe_place(embedding, hit)
+        title = f"{hit.cosine:.3f} {seconds} s"
+        drawings.append(Drawing(Path(source).stem, title, frames, query.skeleton))
+    render(drawings, out)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Find the recordings, or the windows of long ones, that are most similar to a recording.
+
+    The similarity is the cosine of the features. Of windows that overlap, the best is listed.
+    """
+    args = parse_arguments(argv)
+    embedding = read_embedding(args.features)
+    encoder = load_encoder_of(args, embedding)
+    skeleton = embedding.origin.skeleton
+    query = read_query(args, embedding.origin.fps, skeleton, encoder.source)
+    frames = query.normalize()
+    (x,) = encoder.embed([frames], resolve_device(args.device))
+    hits = select_hits(embedding, cosine_similarity(x, read_chunks(embedding)), args.top)
+    print(f"{args.query}, compared with {describe_rows(embedding)}\n")
+    print(format_hits(embedding, hits))
+    if args.render:
+        drawing = Drawing(args.query.stem, "the query", frames, skeleton, is_marked=True)
+        draw_hits(drawing, embedding, hits, args.render)
+        print(f"\nDrawn in {args.render}")
