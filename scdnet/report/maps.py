@@ -67,7 +67,7 @@ def _draw_umap(reduced: np.ndarray) -> tuple[str, np.ndarray]:
     from umap import UMAP
 
     num_neighbors = min(15, len(reduced) - 1)
-    points = UMAP(n_neighbors=num_neighbors, random_state=0).fit_transform(reduced)
+    points = UMAP(n_neighbors=num_neighbors, random_state=0, n_jobs=1).fit_transform(reduced)
     return f"{num_neighbors} neighbors; distances between far groups mean nothing.", points
 
 
