@@ -85,18 +85,21 @@ def encoder() -> DualPathEncoder:
 
 @pytest.fixture(scope="module")
 def graph(encoder: DualPathEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Export the encoder, which takes half a minute."""
     path = tmp_path_factory.mktemp("onnx") / "encoder.onnx"
     export_onnx(encoder, path, stream=ALL_STREAMS)
     return path
 
 
 @pytest.mark.parametrize("num", [1, 3, 16])
+@pytest.mark.slow
 def test_a_graph_computes_the_features_of_torch_for_batches_of_any_size(
     graph: Path, encoder: DualPathEncoder, num: int
 ):
     assert_agree(graph, encoder, make_clips(encoder, num))
 
 
+@pytest.mark.slow
 def test_a_graph_does_the_same_with_second_bodies_present_and_absent(
     graph: Path, encoder: DualPathEncoder
 ):
@@ -106,6 +109,7 @@ def test_a_graph_does_the_same_with_second_bodies_present_and_absent(
     assert_agree(graph, encoder, torch.randn_like(clips))
 
 
+@pytest.mark.slow
 def test_the_file_states_opset_axes_and_joints_but_no_path_of_this_machine(graph: Path):
     import onnx
 
@@ -122,6 +126,7 @@ def test_the_file_states_opset_axes_and_joints_but_no_path_of_this_machine(graph
     assert str(Path(onnx_export.__file__).parents[1]).encode() not in graph.read_bytes()
 
 
+@pytest.mark.slow
 def test_onnxruntime_leaves_nothing_in_the_home_directory(graph: Path, tmp_path: Path):
     program = (
         "import sys; from scdnet.eval.onnx_export import open_session; open_session(sys.argv[1])"
@@ -133,11 +138,13 @@ def test_onnxruntime_leaves_nothing_in_the_home_directory(graph: Path, tmp_path:
     assert not [*tmp_path.rglob("onnxruntime*")]
 
 
+@pytest.mark.slow
 def test_an_export_leaves_the_encoder_as_it_was(graph: Path, encoder: DualPathEncoder):
     assert encoder.share_empty_bodies
     assert all(weight.requires_grad for weight in encoder.parameters())
 
 
+@pytest.mark.slow
 def test_an_encoder_can_be_trained_after_its_export(graph: Path, encoder: DualPathEncoder):
     own = copy.deepcopy(encoder).train()
     torch.cat(own(make_clips(own, 4)), dim=1).sum().backward()
@@ -225,6 +232,7 @@ def test_skeletons_sizes_streams_and_levels_are_exported(
         assert_agree(tmp_path / "a.onnx", at_level(encoder, level), make_clips(encoder, num))
 
 
+@pytest.mark.slow
 def test_a_graph_that_computes_something_else_is_not_written(
     tmp_path: Path, graph: Path, encoder: DualPathEncoder, monkeypatch: pytest.MonkeyPatch
 ):
