@@ -26,11 +26,12 @@ from tests.commands.uncut import Uncut, join_takes, record
 from tests.raw.walker import npz
 
 CAPTURE = ("--layout", "ntu25", "--unit", "m", "--up", "y")
-# What one person does: what is searched for (cheer, kick, hop, rub hands), and all the rest.
-SOUGHT = (22, 24, 26, 34)
-# Cheering and kicking are alike in all people.
+# What one person does: what is searched for (cheer, kick, hop), and all the rest. None is
+# much shorter than a window, which would show more of what comes before and after.
+SOUGHT = (22, 24, 26)
+# Somebody else's are found too.
 ALIKE = (22, 24)
-OTHERS = (1, 3, 6, 7, 8, 9, 10, 23, 27, 28, 31, 33, 35, 37, 38, 44, 47, 49)
+OTHERS = (1, 3, 6, 7, 8, 9, 10, 23, 27, 28, 31, 33, 34, 35, 37, 38, 44, 47, 49)
 SETUP = 3
 # People who pretrain, who fill the uncut recording, and one who is planted in it. One asks.
 TRAINING = SUBJECTS[:6]
@@ -213,9 +214,9 @@ def test_whole_recordings_are_searched_too(run, checkpoint: Path, tmp_path: Path
     assert made.status == 0, made.err
     query = query_of(tmp_path, 24)
     done = run("tools/search.py", query, "--in", features)
-    assert done.out.splitlines()[0].endswith("compared with 4 recordings")
+    assert done.out.splitlines()[0].endswith("compared with 3 recordings")
     hits = hits_in(done.out)
-    assert len(hits) == 4
+    assert len(hits) == 3
     num_frames = int(query.read_text().split("\n", 1)[0])
     assert hits[0] == ("1.000", f"{folder}/query_24.skeleton", 0, round(num_frames / 30, 2))
 
