@@ -35,7 +35,7 @@ QUEUE = r"queues\.\w+\.keys"
 
 
 class Run(NamedTuple):
-    """A run directory, and its config with the paths where things are now."""
+    """Directory of a run, and its config with the paths where things are now."""
 
     path: Path
     config: Config

@@ -163,7 +163,7 @@ def export_onnx(
     scale = 1.0
     if level != FINAL_LEVEL:
         scale = max(1.0, *(float(wanted.abs().max()) for _, wanted in pairs))
-    # How many bodies are absent must not decide which operators are recorded.
+    # The number of absent bodies must not decide which operators are recorded.
     own.share_empty_bodies = False
     content = _record(graph, pairs[0][0])
     largest = _largest_difference(content, pairs) / scale
