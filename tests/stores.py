@@ -65,6 +65,12 @@ def edit(path: Path) -> Iterator[h5py.File]:
         seal_texts(file, path)
 
 
+def put(file: h5py.File, key: str, value: object) -> None:
+    """Replace a dataset of an HDF5 file."""
+    del file[key]
+    file[key] = value
+
+
 def rehash(path: Path) -> str:
     """Write the hashes of what a store contains now; return that of its content."""
     with edit(path) as file:

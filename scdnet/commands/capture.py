@@ -1,8 +1,14 @@
 """The options that describe recordings of one's own, shared by the commands that read them."""
 
 import argparse
+import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
+
+from scdnet import read_recording
 from scdnet.errors import ScdnetError
 from scdnet.raw.custom.frames import UNITS, UP_ROTATIONS, CaptureSpec, make_capture
 from scdnet.raw.custom.openpose import Recording
@@ -51,6 +57,17 @@ def add_target_argument(parser: argparse._ActionsContainer) -> None:
         choices=(NTU_25.name,),
         help="compute the joints of NTU RGB+D; without it, the joints of the files are kept",
     )
+
+
+def read_frames(args: argparse.Namespace, path: Path) -> np.ndarray:
+    """Read a recording (T, M, V, C) as the options say, and print its warnings."""
+    given = {name: getattr(args, name) for name in OPTIONS}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        frames = read_recording(path, **given)
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    return frames
 
 
 def fit_capture(

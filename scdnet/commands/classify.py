@@ -1,17 +1,15 @@
 """`scdnet classify`: classify one recording."""
 
 import argparse
-import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tabulate import tabulate
 
-from scdnet import load_classifier, open_sequences, read_recording
+from scdnet import load_classifier, open_sequences
 from scdnet.cli import command_parser
-from scdnet.commands.capture import add_capture_arguments
+from scdnet.commands.capture import add_capture_arguments, read_frames
 from scdnet.data.store import SequenceStore
 from scdnet.errors import ScdnetError
 from scdnet.eval.classify import Prediction
@@ -148,18 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Unlabeled sequences are only searched for the most similar ones.
     """
     args = parse_arguments(argv)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        frames = read_recording(
-            args.recording,
-            layout=args.layout,
-            skeleton=args.skeleton,
-            unit=args.unit,
-            up=args.up,
-            to=args.to,
-        )
-    for warning in caught:
-        print(f"warning: {warning.message}", file=sys.stderr)
+    frames = read_frames(args, args.recording)
     classifier = load_classifier(args.checkpoint, args.features, num_heads=args.num_heads)
     check_joints(args, classifier.skeleton)
     store = args.store or Path(classifier.known.store)

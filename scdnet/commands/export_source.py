@@ -11,13 +11,12 @@ from scdnet.data.clips import Clips
 from scdnet.engine.build import open_clips
 from scdnet.engine.checkpoint import Checkpoint, read_checkpoint
 from scdnet.engine.device import resolve_device
+from scdnet.engine.run.checkpoints import LAST
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
 from scdnet.results.model_card import name_stores
 from scdnet.results.record import Result
 from scdnet.results.results_file import RESULTS, read_results
-
-CHECKPOINT = "last.pt"
 
 
 class Source(NamedTuple):
@@ -75,9 +74,9 @@ class Source(NamedTuple):
 
 def read_source(path: Path, overrides: Sequence[str]) -> Source:
     """Read the checkpoint of a run. Raises ScdnetError if it is not one of scdnet train."""
-    if path.is_dir() and not (path / CHECKPOINT).is_file():
-        raise ScdnetError(f"{path}: expected a run directory with {CHECKPOINT}; train it first")
-    checkpoint = read_checkpoint(path / CHECKPOINT if path.is_dir() else path)
+    if path.is_dir() and not (path / LAST).is_file():
+        raise ScdnetError(f"{path}: expected a run directory with {LAST}; train it first")
+    checkpoint = read_checkpoint(path / LAST if path.is_dir() else path)
     if checkpoint.config is None:
         raise ScdnetError(
             f"{checkpoint.path}: expected a checkpoint of scdnet train; others do not state how "

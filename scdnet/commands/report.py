@@ -4,15 +4,12 @@ import argparse
 import shlex
 import statistics
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from scdnet import open_sequences, read_recording
+from scdnet import open_sequences
 from scdnet.cli import command_parser
-from scdnet.commands.capture import add_capture_arguments
+from scdnet.commands.capture import add_capture_arguments, read_frames
 from scdnet.commands.classify import check_joints
 from scdnet.commands.report_runs import (
     Evaluated,
@@ -142,17 +139,6 @@ def read_recordings(args: argparse.Namespace, run: Run, table: FeatureTable) -> 
     if not recordings:
         raise ScdnetError("--query: none of the recordings could be used; see the warnings above")
     return recordings
-
-
-def read_frames(args: argparse.Namespace, path: Path) -> np.ndarray:
-    """Read one recording (T, M, V, C) and print its warnings."""
-    capture = {key: getattr(args, key) for key in ("layout", "skeleton", "unit", "up", "to")}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        frames = read_recording(path, **capture)
-    for warning in caught:
-        print(f"warning: {warning.message}", file=sys.stderr)
-    return frames
 
 
 def tabulate_scores(runs: Sequence[Run], evaluated: Sequence[EvaluatedRun]) -> list[Score]:

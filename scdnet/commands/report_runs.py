@@ -16,6 +16,7 @@ from scdnet.data.clips import SINGLE_PROCESS
 from scdnet.engine.build import build_objective
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.logs import log
+from scdnet.engine.run.checkpoints import LAST
 from scdnet.engine.run.directory import CONFIG, FREE_TO_CHANGE
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import FeatureFileError
@@ -25,10 +26,9 @@ from scdnet.eval.protocols import Context, evaluate_knn
 from scdnet.losses import chance_loss
 from scdnet.report.curves import RunCurves, read_metrics
 from scdnet.results.record import BASELINES
-from scdnet.results.results_file import RESULTS
+from scdnet.results.results_file import RESULTS, scores_path
 from scdnet.results.scores import read_scores
 
-CHECKPOINT = "last.pt"
 FEATURES = "features.h5"
 # The names of the keys of queues among the weights of a checkpoint.
 QUEUE = r"queues\.\w+\.keys"
@@ -43,7 +43,7 @@ class Run(NamedTuple):
     @property
     def checkpoint(self) -> Path:
         """Return the path of the last checkpoint."""
-        return self.path / CHECKPOINT
+        return self.path / LAST
 
     @property
     def features(self) -> Path:
@@ -84,7 +84,7 @@ def read_run(path: Path, overrides: Sequence[str]) -> Run:
     """
     for name, cure in (
         (CONFIG, "give runs/<name> of scdnet train"),
-        (CHECKPOINT, "the training has saved no checkpoint yet"),
+        (LAST, "the training has saved no checkpoint yet"),
     ):
         if not (path / name).is_file():
             raise ScdnetError(f"{path}: expected a run directory with {name}; {cure}")
@@ -101,7 +101,7 @@ def evaluate(inputs: Inputs, table: FeatureTable | LazyFeatures, context: Contex
     metrics = evaluate_knn(table, context)
     rows = context.test_rows(table)
     record = context.record("knn", inputs.record, table, rows, table.settings)
-    scores = read_scores(context.run_dir / f"scores_{record.tag}.npz")
+    scores = read_scores(scores_path(context.run_dir, record.tag))
     return Evaluated(metrics, scores.scores.argmax(axis=1) == scores.label)
 
 

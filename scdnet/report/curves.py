@@ -17,30 +17,29 @@ WIDE = 20
 
 
 class Chart(NamedTuple):
-    """A plot: the metrics that it shows are those whose names begin with a prefix."""
+    """A plot of the metric of this name, or if it ends in a slash, of those that begin with it."""
 
     title: str
     note: str
-    prefixes: tuple[str, ...]
+    prefix: str
     may_be_log: bool = False
 
 
 LOSS = "Loss"
-ALIGNMENT = "Mean squared distance between two views of a clip; 0: equal, 2: unrelated."
 CHARTS = (
-    Chart(LOSS, "Total training loss.", ("loss",)),
-    Chart("Loss terms", "One for each pair of projections.", ("loss/",)),
+    Chart(LOSS, "Total training loss.", "loss"),
+    Chart("Loss terms", "One for each pair of projections.", "loss/"),
     Chart(
         "Alignment",
-        ALIGNMENT,
-        ("alignment/",),
+        "Mean squared distance between two views of a clip; 0: equal, 2: unrelated.",
+        "alignment/",
     ),
-    Chart("Uniformity", "The lower, the more evenly spread.", ("uniformity/",)),
-    Chart("Spread of the embeddings", "1: evenly spread, 0: collapsed.", (f"{FEATURE_STD}/",)),
-    Chart("1-NN accuracy", "Percent, on the test split.", ("knn@1",)),
-    Chart("Learning rate", "", ("lr",)),
-    Chart("Gradient norm", "", ("grad_norm",), may_be_log=True),
-    Chart("Speed", "Clips per second.", ("clips_per_second",)),
+    Chart("Uniformity", "The lower, the more evenly spread.", "uniformity/"),
+    Chart("Spread of the embeddings", "1: evenly spread, 0: collapsed.", f"{FEATURE_STD}/"),
+    Chart("1-NN accuracy", "Percent, on the test split.", "knn@1"),
+    Chart("Learning rate", "", "lr"),
+    Chart("Gradient norm", "", "grad_norm", may_be_log=True),
+    Chart("Speed", "Clips per second.", "clips_per_second"),
 )
 
 Line = Mapping[str, Any]
@@ -98,13 +97,11 @@ def build_curves(runs: Sequence[RunCurves]) -> dict[str, Any]:
 
 def _find_keys(chart: Chart, names: set[str]) -> list[dict[str, str]]:
     """Return the metrics among `names` that a chart shows, with their labels."""
-    keys = []
-    for prefix in chart.prefixes:
-        matching = sorted(
-            n for n in names if n == prefix or (prefix.endswith("/") and n.startswith(prefix))
-        )
-        keys += [{"key": name, "label": name.removeprefix(prefix) or prefix} for name in matching]
-    return keys
+    prefix = chart.prefix
+    matching = sorted(
+        name for name in names if name == prefix or (prefix[-1] == "/" and name.startswith(prefix))
+    )
+    return [{"key": name, "label": name.removeprefix(prefix) or prefix} for name in matching]
 
 
 def _is_wide(lines: Sequence[Line], keys: Sequence[Mapping[str, str]]) -> bool:

@@ -1,7 +1,6 @@
 """Motion of sequences as bytes for a page: 15 frames a second, whole millimeters, compressed."""
 
 import zlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -99,12 +98,3 @@ class MotionWriter:
             self.blocks.append(compress(np.concatenate(self._pending)))
             self._pending = []
             self._num_pending = 0
-
-
-def read_motion(blocks: Iterator[bytes] | list[bytes]) -> np.ndarray:
-    """Decompress blocks to the numbers (n,) of all sequences, as the page does."""
-    parts = []
-    for block in blocks:
-        planes = np.frombuffer(zlib.decompress(block), np.uint8).reshape(2, -1)
-        parts.append(np.ascontiguousarray(planes.T).view("<u2")[:, 0])
-    return np.concatenate(parts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,8 +47,6 @@ class Findings:
     retrieval: Retrieval
     confusion: Confusion
     selection: Selection
-    # The rows of the selection, then the recordings of the user's.
-    maps: Sequence[Map]
     recordings: Sequence[OwnRecording]
     curves: Sequence[RunCurves]
 
@@ -55,6 +54,16 @@ class Findings:
     def is_train(self) -> np.ndarray:
         """Return which sequences of the store belong to the training split, (N,) bool."""
         return self.table.is_train[self.benchmark].numpy()
+
+    @cached_property
+    def maps(self) -> list[Map]:
+        """Return maps of the selection, which take seconds to draw."""
+        return draw_maps(self.table.x.numpy()[self.selection.rows])
+
+    @cached_property
+    def place(self) -> dict[int, int]:
+        """Return the row of the page for each row of the store that was selected."""
+        return {row: i for i, row in enumerate(self.selection.rows.tolist())}
 
 
 def compute_findings(
@@ -66,16 +75,15 @@ def compute_findings(
     curves: Sequence[RunCurves],
 ) -> Findings:
     """Compute what pages and figures show of an encoder's features."""
-    own = [row_of(table, name) for one in recordings for name in _neighbor_names(one)]
-    also = np.array(own, dtype=np.int64)
-    selection = select_sequences(retrieval, table.label, also, limit=MAX_SEQUENCES)
+    near = [row_of(table, name) for one in recordings for name in _neighbor_names(one)]
+    required = np.array(near, dtype=np.int64)
+    selection = select_sequences(retrieval, table.label, required, limit=MAX_SEQUENCES)
     label = table.label.numpy()
     x = table.x.numpy()
     centers = {c: x[label == c].mean(axis=0) for c in np.unique(label).tolist()}
     predicted = retrieval.predicted(table.label).numpy()
     confusion = count_confusions(label[retrieval.queries.numpy()], predicted, centers)
-    maps = draw_maps(x[selection.rows])
-    return Findings(table, benchmark, retrieval, confusion, selection, maps, recordings, curves)
+    return Findings(table, benchmark, retrieval, confusion, selection, recordings, curves)
 
 
 def _neighbor_names(recording: OwnRecording) -> list[str]:
@@ -103,17 +111,16 @@ def build_payload(findings: Findings, store: SequenceStore) -> Payload:
     placed = _write_motion(findings, store, writer)
     # The page shows the first map at first, and PCA is the least clear.
     maps = [*findings.maps[1:], *findings.maps[:1]]
-    place = {row: i for i, row in enumerate(findings.selection.rows.tolist())}
     data = {
         "fps": FPS,
         "skeleton": describe_skeleton(table.skeleton),
         "classNames": list(table.class_names),
         "sequences": _describe_sequences(findings, store, placed),
-        "queries": _describe_queries(findings, place),
-        "maps": [_describe_map(one, findings, place) for one in maps],
+        "queries": _describe_queries(findings),
+        "maps": [_describe_map(one, findings) for one in maps],
         "confusion": _describe_confusion(findings),
         "training": build_curves(findings.curves),
-        "classes": _describe_classes(findings, store, place, placed),
+        "classes": _describe_classes(findings, store, placed),
     }
     return Payload(data, writer.blocks, _describe_left_out(findings, placed))
 
@@ -168,9 +175,10 @@ def _describe_sequences(
     }
 
 
-def _describe_queries(findings: Findings, place: Mapping[int, int]) -> dict[str, list[Any]]:
+def _describe_queries(findings: Findings) -> dict[str, list[Any]]:
     """Describe the queries by rows of the page; the recordings of the user's come first."""
     retrieval = findings.retrieval
+    place = findings.place
     chosen = findings.selection.queries
     num_rows = len(findings.selection.rows)
     keys = ("row", "neighbors", "similarity", "hardness", "note")
@@ -198,11 +206,12 @@ def describe_prediction(prediction: Prediction) -> str:
     return ", ".join(f"{name} {100 * probability:.0f} %" for name, probability in likeliest)
 
 
-def _describe_map(one: Map, findings: Findings, place: Mapping[int, int]) -> dict[str, Any]:
+def _describe_map(one: Map, findings: Findings) -> dict[str, Any]:
     """Describe a map; a recording of the user's stands in the middle of its neighbors."""
     points = [one.points]
     for recording in findings.recordings:
-        near = [place[row_of(findings.table, name)] for name in _neighbor_names(recording)]
+        rows = [row_of(findings.table, name) for name in _neighbor_names(recording)]
+        near = [findings.place[row] for row in rows]
         points.append(one.points[near].mean(axis=0, keepdims=True))
     x, y = np.round(np.concatenate(points).astype(float), 4).T.tolist()
     note = one.note
@@ -241,7 +250,6 @@ def _round(values: Mapping[str, float]) -> dict[str, float]:
 def _describe_classes(
     findings: Findings,
     store: SequenceStore,
-    place: Mapping[int, int],
     placed: Sequence[Placed | None],
 ) -> dict[str, Any]:
     shown = placed[: len(findings.selection.rows)]
@@ -253,19 +261,17 @@ def _describe_classes(
         classes[name] = one and {
             "label": one.label,
             "accuracy": round(100 * one.correct / one.num, 2),
-            "row": _find_example(findings, place, one.label, is_easy=name == "best"),
+            "row": _find_example(findings, one.label, is_easy=name == "best"),
         }
     return classes
 
 
-def _find_example(
-    findings: Findings, place: Mapping[int, int], label: int, *, is_easy: bool
-) -> int | None:
+def _find_example(findings: Findings, label: int, *, is_easy: bool) -> int | None:
     """Return the row in the page of the easiest or the hardest query of a class."""
     queries = findings.retrieval.queries[findings.selection.queries]
     own = queries[findings.table.label[queries] == label].tolist()
     # The queries of the selection come with the hardest first.
-    return place[own[-1 if is_easy else 0]] if own else None
+    return findings.place[own[-1 if is_easy else 0]] if own else None
 
 
 def _describe_left_out(findings: Findings, placed: Sequence[Placed | None]) -> list[str]:

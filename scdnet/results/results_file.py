@@ -56,7 +56,7 @@ def find_evaluation(run_dir: Path, record: EvaluationRecord) -> dict[str, float]
     other files: they are written last and state what they belong to.
     """
     try:
-        scores = read_scores(_scores_path(run_dir, record.tag))
+        scores = read_scores(scores_path(run_dir, record.tag))
     except ScdnetError:
         return {}
     if scores.record.identity != record.identity:
@@ -79,14 +79,14 @@ def write_evaluation(
     results.jsonl.
     """
     tag = tag or scores.record.tag
-    scores_path = _scores_path(run_dir, tag)
-    scores_path.unlink(missing_ok=True)
+    path = scores_path(run_dir, tag)
+    path.unlink(missing_ok=True)
     results = append_results(run_dir, scores.record, metrics)
     matrix = confusion_matrix(torch.from_numpy(scores.scores), torch.from_numpy(scores.label))
     write_confusion(run_dir / f"confusion_{tag}.tsv", matrix, scores.class_names)
     if len(labeled):
         write_text(run_dir / f"labeled_{tag}.txt", "".join(f"{name}\n" for name in labeled))
-    write_scores(scores_path, scores)
+    write_scores(path, scores)
     return results
 
 
@@ -104,7 +104,7 @@ def copy_evaluation(
     """
     metrics = find_evaluation(source, record)
     if metrics:
-        scores = read_scores(_scores_path(source, record.tag))
+        scores = read_scores(scores_path(source, record.tag))
         # The keys that identify the evaluation are equal; others, such as `config`, may differ.
         write_evaluation(run_dir, scores._replace(record=record), metrics, labeled=labeled)
     return metrics
@@ -122,5 +122,6 @@ def share_evaluation(target: Path, scores: Scores, metrics: Mapping[str, float])
         shutil.rmtree(own, ignore_errors=True)
 
 
-def _scores_path(run_dir: Path, tag: str) -> Path:
+def scores_path(run_dir: Path, tag: str) -> Path:
+    """Return the path of the scores of an evaluation."""
     return run_dir / f"scores_{tag}.npz"

@@ -132,7 +132,7 @@ WRITERS = {
         f"raw/{RECORDING} --checkpoint runs/small/last.pt --features features.h5 "
         "--render {out}/a.png",
         "a.png",
-        ("scdnet.commands.classify.read_recording",),
+        ("scdnet.commands.capture.read_recording",),
     ),
     "embed": Writer(
         "raw --encoder runs/small/last.pt --out {out}/f.h5",

@@ -26,7 +26,7 @@ from scdnet.eval.embedding_file import (
 from scdnet.eval.feature_file import FeatureFileError, read_features
 from scdnet.skeletons import NTU_25
 from tests.faults import largest_file
-from tests.stores import edit
+from tests.stores import edit, put
 
 ORIGIN = EmbeddingOrigin(
     encoder="runs/é/last.pt",
@@ -176,11 +176,6 @@ def test_all_texts_are_sealed(path: Path):
         blocks = file.attrs["text_blocks"][:, 0].tolist()
     found = [match.start() for match in re.finditer(HEAP_START, path.read_bytes())]
     assert found and blocks == found
-
-
-def put(file: h5py.File, key: str, value: object) -> None:
-    del file[key]
-    file[key] = value
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from scdnet.files import DOWNLOAD_FAULTS
 from tests.engine.runs import changed
 from tests.eval.points import inputs_of
 from tests.faults import FORKING, largest_file
-from tests.stores import edit
+from tests.stores import edit, put
 
 
 @pytest.fixture
@@ -158,11 +158,6 @@ def test_features_of_another_checkpoint_or_store_are_refused(
         file.attrs["store_sha256"] = "another"
     with pytest.raises(FeatureFileError, match="its store_sha256 is another, expected "):
         check_origin(path, read_features(path), random_inputs)
-
-
-def put(file: h5py.File, key: str, value: object) -> None:
-    del file[key]
-    file[key] = value
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from scdnet.report.motion import (
     STEP,
     MotionWriter,
     quantize,
-    read_motion,
 )
 from scdnet.skeletons import COCO_17, NTU_25
 
@@ -21,6 +20,15 @@ def make_frames(num: int, bodies: int = 2, seed: int = 0) -> np.ndarray:
     frames = steps.cumsum(axis=0).astype(np.float32) + 0.5
     frames[:, bodies:] = 0
     return frames
+
+
+def read_motion(blocks: list[bytes]) -> np.ndarray:
+    """Decompress blocks to the numbers (n,) of all sequences, as the page does."""
+    parts = []
+    for block in blocks:
+        planes = np.frombuffer(zlib.decompress(block), np.uint8).reshape(2, -1)
+        parts.append(np.ascontiguousarray(planes.T).view("<u2")[:, 0])
+    return np.concatenate(parts)
 
 
 def read_sequence(writer: MotionWriter, placed, skeleton=NTU_25) -> np.ndarray:

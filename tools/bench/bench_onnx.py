@@ -21,10 +21,8 @@ BATCHES = (1, 16, 64)
 WARM_UP = 3
 TORCH = "torch"
 ONNX = "onnxruntime"
-
-
-# How many of 16 clips have a second body: all, and as many as in NTU RGB+D. The graph does the same
-# work for an absent body, torch does none.
+# The number of clips among 16 that have a second body: all, and as many as in NTU RGB+D. The graph
+# does the same work for an absent body, torch does none.
 TWO_PEOPLE = (16, 3)
 
 

@@ -31,7 +31,7 @@ STEPS = {
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 5
-# Notes when the page can be used, and when its first skeletons and all of them can move.
+# The script notes when the page can be used, and when its first skeletons and all can move.
 WATCH = """
 window.times = {};
 const note = (name, happens) => {
@@ -165,7 +165,8 @@ def main() -> None:
     those of the baselines do not.
     """
     args = parse_arguments()
-    path, seconds = args.page, None
+    path = args.page
+    seconds = None
     if args.directory:
         args.directory.mkdir(parents=True)
         path, seconds = write_page(args.directory, args.subjects)
