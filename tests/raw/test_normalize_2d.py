@@ -16,12 +16,16 @@ each_layout = pytest.mark.parametrize("skeleton", LAYOUTS.values(), ids=LAYOUTS)
 
 
 def people(skeleton, num_bodies: int = 2, num_frames: int = 8, seed: int = 0) -> np.ndarray:
-    """Return random people (M, T, V, C) of pixels and scores, in a picture of 1920 x 1080."""
+    """Return random people (M, T, V, C) of pixels and scores, in a picture of 1920 x 1080.
+
+    The numbers are those of float32, so that all that normalize them start from the same ones.
+    """
     rng = np.random.default_rng(seed)
     size = (num_bodies, num_frames, skeleton.num_joints)
     pose = rng.uniform(100, 900, (num_bodies, 1, skeleton.num_joints, 2))
     points = pose + rng.normal(0, 5, (*size, 2)).cumsum(axis=1)
-    return np.concatenate([points, rng.uniform(0.1, 1, (*size, 1))], axis=-1)
+    people = np.concatenate([points, rng.uniform(0.1, 1, (*size, 1))], axis=-1)
+    return people.astype(np.float32).astype(np.float64)
 
 
 def normalized(bodies: np.ndarray, skeleton) -> np.ndarray:

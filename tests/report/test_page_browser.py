@@ -290,8 +290,10 @@ def test_a_recording_of_ones_own_comes_first_with_its_neighbors(page: Page, expe
 
 def test_the_confusion_matrix_counts_the_test_sequences(page: Page, expected: Expected):
     page.locator("#confusion summary").first.click()
-    rows = page.locator("#confusion .number-table tbody tr").all()
-    cells = [row.locator("th, td").all_text_contents() for row in rows]
+    rows = page.locator("#confusion .number-table tbody tr")
+    # The table is made when it is opened.
+    rows.first.wait_for()
+    cells = [row.locator("th, td").all_text_contents() for row in rows.all()]
     shown = {(actual, predicted): int(num) for actual, predicted, num in cells}
     actual, predicted = expected.label[expected.queries], expected.label[expected.nearest]
     names = expected.class_names
