@@ -17,6 +17,7 @@ COMMANDS = {
     "prepare custom": "convert recordings of your own to a sequence store",
     "prepare import": "convert files of other projects (pyskl, CTR-GCN, ...) to a sequence store",
     "prepare demo": "write synthetic recordings as .skeleton files",
+    "prepare synthetic": "write a store of synthetic people in random actions",
     "inspect": "describe or draw the sequences of a store",
     "doctor": "check whether a run can start",
     "train": "pretrain an encoder",

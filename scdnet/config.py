@@ -14,6 +14,7 @@ Level = Literal[1, 2, 3, 4]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Milestones = tuple[Annotated[int, Field(ge=1)], ...]
+Positives = Literal["clip", "class"]
 Protocol = Annotated[str, Field(pattern=r"^(knn|linear|finetune|semi@0?\.\d*[1-9]\d*)$")]
 # YAML 1.1 reads `off` as false.
 Off = BeforeValidator(lambda value: "off" if value is False else value)
@@ -129,6 +130,9 @@ class DataConfig(Section):
     sampling: Annotated[
         Literal["proportional", "equal"] | tuple[float, ...], BeforeValidator(_check_shares)
     ] = "proportional"
+    # The two views of a pair show the same clip, or two clips of the same class; of several stores,
+    # one for all or a list.
+    positives: Positives | tuple[Positives, ...] = "clip"
     # The batch size over all ranks together; at most the whole training split.
     batch_size: int = Field(64, ge=2)
     # T of a clip.
@@ -156,6 +160,13 @@ class DataConfig(Section):
         return (self.benchmark,) * len(self.stores)
 
     @property
+    def positives_by_store(self) -> tuple[Positives, ...]:
+        """Return what a pair of views shows, for each store."""
+        if isinstance(self.positives, tuple):
+            return self.positives
+        return (self.positives,) * len(self.stores)
+
+    @property
     def shares(self) -> tuple[float, ...] | None:
         """Return the fraction of each store; None: in proportion to their training sequences."""
         num = len(self.stores)
@@ -171,16 +182,27 @@ class DataConfig(Section):
         """Return the section for each store alone, by the name of the store."""
         alone = (
             self.model_copy(
-                update={"store": store, "benchmark": benchmark, "sampling": "proportional"}
+                update={
+                    "store": store,
+                    "benchmark": benchmark,
+                    "positives": positives,
+                    "sampling": "proportional",
+                }
             )
-            for store, benchmark in zip(self.stores, self.benchmarks, strict=True)
+            for store, benchmark, positives in zip(
+                self.stores, self.benchmarks, self.positives_by_store, strict=True
+            )
         )
         return dict(zip(name_stores(self.stores), alone, strict=True))
 
     @model_validator(mode="after")
     def _fit_the_stores(self) -> Self:
         num = len(self.stores)
-        listed = {"benchmark": self.benchmark, "sampling": self.sampling if num > 1 else None}
+        listed = {
+            "benchmark": self.benchmark,
+            "sampling": self.sampling if num > 1 else None,
+            "positives": self.positives,
+        }
         for key, value in listed.items():
             if isinstance(value, tuple) and len(value) != num:
                 raise ValueError(

@@ -22,7 +22,7 @@ BELOW = {  # who may import whom, besides the base and its own package
     "scdnet.raw": {
         "scdnet.data.store", "scdnet.data.store_writer", "scdnet.data.normalized",
     },
-    "scdnet.synthetic": {"scdnet.raw"},
+    "scdnet.synthetic": {"scdnet.raw", "scdnet.data.store"},
     "scdnet.results": set(),
     "scdnet.engine": {"scdnet.data", "scdnet.models"},
     "scdnet.eval": {"scdnet.results", "scdnet.engine", "scdnet.data", "scdnet.models"},

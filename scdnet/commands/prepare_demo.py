@@ -1,7 +1,7 @@
 """`scdnet prepare demo`: write synthetic recordings."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,13 +24,18 @@ SIZES = {
 }
 
 
-def add_sizes(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each of SIZES."""
-    for name, (meaning, allowed) in SIZES.items():
+def add_sizes(
+    parser: argparse.ArgumentParser,
+    sizes: Mapping[str, tuple[str, range]] = SIZES,
+    *,
+    defaults: Mapping[str, object] = DemoPlan._field_defaults,
+) -> None:
+    """Add an option for each of the sizes, which have a meaning and a range."""
+    for name, (meaning, allowed) in sizes.items():
         parser.add_argument(
             f"--{name}",
             type=partial(parse_size, allowed=allowed),
-            default=DemoPlan._field_defaults[name],
+            default=defaults[name],
             help=f"{meaning}, {allowed[0]} to {allowed[-1]} (default: %(default)s)",
         )
 

@@ -80,14 +80,15 @@ class ViewMaker:
     ) -> Iterator[tuple[Tensor, ...]]:
         """Draw pairs of training views (N, C, T, V, M) for each batch of indices (N,).
 
-        Yields a pair for each of the `tasks` (PAIR_SPECS), one after the other. Each of several
-        ranks makes the views of its own rows, (N/ranks, C, T, V, M), drawn as if it made all.
+        A batch (2, N) has the sequences of the first views and those of the second ones. Yields a
+        pair for each of the `tasks` (PAIR_SPECS), one after the other. Each of several ranks makes
+        the views of its own rows, (N/ranks, C, T, V, M), drawn as if it made all.
         """
         for index, batch in self._load_rows(batches):
             views: list[Tensor] = []
             for task in tasks:
                 params = sample_pair_params(
-                    len(index),
+                    index.shape[-1],
                     self.config.num_frames,
                     PAIR_SPECS[task],
                     views=self.config.views,
@@ -113,20 +114,24 @@ class ViewMaker:
             yield self._augment(batch, params, copies=1)
 
     def _load_rows(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Batch]]:
-        """Yield each batch of indices (N,) with the frames of the rank's rows of it."""
-        own = [self.rank_info.rows(index) for index in batches]
+        """Yield each batch of indices (N,) or (2, N) with the frames of the rank's rows of it."""
+        own = [
+            self.rank_info.rows(index.flatten(), copies=index.numel() // index.shape[-1])
+            for index in batches
+        ]
         for index, batch in zip(batches, self.sequences.batches(own), strict=True):
             yield index, _to_device(batch, self.device)
 
     def _augment(self, batch: Batch, params: AugmentParams, *, copies: int) -> Tensor:
         """Make `copies` views of each sequence, one copy after the other.
 
-        `params` are those of all ranks.
+        `params` are those of all ranks. A batch may contain a sequence for each copy.
         """
         config = self.config
-        batch = Batch(batch.frames, batch.offset.repeat(copies), batch.length.repeat(copies))
         own = AugmentParams(*(self.rank_info.rows(param, copies=copies) for param in params))
         own = _to_device(own, self.device)
+        repeats = len(own.flip) // len(batch.length)
+        batch = Batch(batch.frames, batch.offset.repeat(repeats), batch.length.repeat(repeats))
         crop = training_crop(batch.length, own, config.views.min_crop_frames)
         clips = _cut(batch, crop, self.stream, num_frames=config.num_frames, skeleton=self.skeleton)
         return augment(clips, own, self.skeleton)

@@ -97,10 +97,13 @@ STRETCH = np.array(
 )
 
 
-def misplace_joints(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def misplace_joints(
+    joints: np.ndarray, rng: np.random.Generator, *, scale: float = 1
+) -> np.ndarray:
     """Return a body (T, V, C), in meters in the camera's axes, as the sensor sees it.
 
-    Each bone has an error of its own, which moves all joints beyond it as well.
+    Each bone has an error of its own, which moves all joints beyond it as well; `scale` is a factor
+    on all errors.
     """
     bones = joints[:, CHILD] - joints[:, PARENT]
     length = np.median(np.linalg.norm(bones, axis=-1), axis=0)[:, None]  # (B, 1)
@@ -113,7 +116,7 @@ def misplace_joints(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     error *= length
     error += jitter * rng.standard_normal(error.shape)
     error += hidden * STRETCH[:, None] * bones
-    return joints + np.einsum("vb,tbc->tvc", JOINTS_MOVED, error)
+    return joints + scale * np.einsum("vb,tbc->tvc", JOINTS_MOVED, error)
 
 
 def _hidden_fraction(joints: np.ndarray) -> np.ndarray:

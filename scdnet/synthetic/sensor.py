@@ -27,7 +27,12 @@ def place_camera(number: int, *, num_cameras: int, setup: int) -> Camera:
     height, distance = RIGS[(setup - 1) % len(RIGS)]
     # Neighboring cameras stand 45 degrees apart. Source: Shahroudy et al. 2016, sec. 3.1.
     angle = np.deg2rad(45 * ((num_cameras - 1) / 2 - (number - 1)))
-    center = np.array([distance * np.sin(angle), height, distance * np.cos(angle)])
+    return aim_camera(angle, height=height, distance=distance)
+
+
+def aim_camera(angle_rad: float, *, height: float, distance: float) -> Camera:
+    """Aim a camera at the middle of the scene, from `angle_rad` beside its front; meters."""
+    center = np.array([distance * np.sin(angle_rad), height, distance * np.cos(angle_rad)])
     # They look a little upwards, as most measured ones do.
     ahead = normalize(np.array([0, 0.8, 0]) - center)
     left = normalize(np.cross([0, 1, 0], ahead))

@@ -119,6 +119,11 @@ WRITERS = {
     "prepare demo": Writer(
         "--out {out}/raw --workers 1", "raw", ("scdnet.synthetic.dataset.perform_take",)
     ),
+    "prepare synthetic": Writer(
+        "--out {out}/a.h5 --workers 1",
+        "a.h5",
+        ("scdnet.synthetic.random_dataset.sample_action",),
+    ),
     "demo": Writer(
         "runs_dir={out}", "demo/metrics.jsonl", ("scdnet.synthetic.dataset.perform_take",)
     ),

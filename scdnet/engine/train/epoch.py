@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from scdnet.data.clips import sample_batches
 from scdnet.data.mixture import apportion
+from scdnet.data.pairs import PairSampler
 from scdnet.engine.device import derive_seed
 from scdnet.errors import ScdnetError
 
@@ -49,21 +50,33 @@ def _pass_generator(seed: int, number: int, store: int) -> Generator:
 class Epoch:
     """The steps on `sequences` (N,), each once; order and views depend on seed and number only.
 
+    With `pairs`, a batch (2, B) has the sequences of the first views and those of the second ones.
     Its state, part of a checkpoint, is what it takes to continue after any of its steps.
     """
 
-    def __init__(self, number: int, sequences: Tensor, *, seed: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        sequences: Tensor,
+        *,
+        seed: int,
+        batch_size: int,
+        pairs: PairSampler | None = None,
+    ) -> None:
         # Epochs are counted from 0.
         self.number = number
         # The number of completed steps.
         self.steps = 0
-        # Draws the order first, then the views, batch by batch.
+        # Draws the order first, then the partners, then the views, batch by batch.
         self.generator = Generator().manual_seed(derive_seed(seed, number))
         self.batches = sample_batches(sequences, batch_size, self.generator)
+        if pairs is not None:
+            partners = [pairs.sample(batch, self.generator) for batch in self.batches]
+            self.batches = tuple(map(torch.stack, zip(self.batches, partners, strict=True)))
 
     @property
     def remaining(self) -> tuple[Tensor, ...]:
-        """Return the batches (B,) of the steps that are still to be done."""
+        """Return the batches (B,) or (2, B) of the steps that are still to be done."""
         return self.batches[self.steps :]
 
     def state_dict(self) -> dict[str, Any]:

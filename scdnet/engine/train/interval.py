@@ -43,7 +43,7 @@ class Interval:
         self._metrics[: self.steps].copy_(metrics)
 
     def record(self, metrics: Tensor, batch: Tensor) -> None:
-        """Count a step on the sequences `batch` (B,) and keep its metrics (R,).
+        """Count a step on the sequences `batch` (B,) or (2, B) and keep its metrics (R,).
 
         The device may still be computing them.
         """
@@ -68,7 +68,7 @@ class Interval:
         raise ScdnetError(
             f"{self._metric_names[column]} became NaN or Inf in "
             f"{locate(self.first + start + row)}, "
-            f"on sequences {', '.join(names[batches[row].numpy()])}; {advice}"
+            f"on sequences {', '.join(names[batches[row].flatten().numpy()])}; {advice}"
         )
 
     def metrics(self) -> Metrics:

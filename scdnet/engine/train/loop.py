@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from scdnet.data.mixture import Mixture
+from scdnet.data.pairs import PairSampler, make_pair_sampler
 from scdnet.engine.device import gpu_memory_gb, random_states, restore_random_states
 from scdnet.engine.distributed import is_main, run_on_main
 from scdnet.engine.logs import Metrics, TimedIterator, log
@@ -47,12 +48,14 @@ class Run:
     score: Score | None
     stop: StopRequest
     warned_of_collapse: bool = False
+    pairs: PairSampler | None = field(init=False)
     epoch: Epoch = field(init=False)
     # The steps since the last line of metrics.
     interval: Interval = field(init=False)
     log: RunLog = field(init=False)
 
     def __post_init__(self) -> None:
+        self.pairs = make_pair_sampler(self.clips)
         self.epoch = self._make_epoch(self.training.epoch)
         unfinished = self.training.unfinished
         pending = unfinished.get("metrics")
@@ -156,7 +159,13 @@ class Run:
             size=plan.steps_per_epoch * plan.batch_size,
             seed=plan.seed,
         )
-        return Epoch(number, sequences, seed=plan.seed, batch_size=plan.batch_size)
+        return Epoch(
+            number,
+            sequences,
+            seed=plan.seed,
+            batch_size=plan.batch_size,
+            pairs=self.pairs,
+        )
 
     def _make_interval(self, first: int) -> Interval:
         return Interval(

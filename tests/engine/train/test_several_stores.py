@@ -72,6 +72,15 @@ def names_of(batches: list[torch.Tensor], stores: tuple[Path, ...]) -> list[tupl
     return [all_names[i] for i in torch.cat(batches).tolist()]
 
 
+def test_pairs_of_a_class_resume_within_an_epoch(
+    config: Config, stop_after: StopAfter, tmp_path: Path
+):
+    config = changed(config, data={"positives": ("class", "clip")})
+    whole = pretrain(changed(config, name="whole"))
+    pretrain(config, stop=stop_after(3))
+    assert_same_state(pretrain(config, resume=True), whole)
+
+
 @pytest.mark.parametrize("sampling", ["proportional", "equal", (1, 3)])
 def test_a_run_sees_its_share_of_each_store_and_no_test_sequence(
     config: Config, seen, capsys: pytest.CaptureFixture, sampling: object
