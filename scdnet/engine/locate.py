@@ -18,6 +18,11 @@ def shipped_names() -> list[str]:
     return sorted(path.parent.name for path in SHIPPED.glob(f"*/{CONFIG}"))
 
 
+def is_shipped(path: Path) -> bool:
+    """Check whether `path` is the directory of weights that ship."""
+    return path.parent == SHIPPED
+
+
 def find_path(source: str | Path) -> Path | None:
     """Return the checkpoint or directory that `source` names; None if it is not on this machine.
 
@@ -61,7 +66,7 @@ def state_source(source: str | Path) -> str:
 def state_anywhere(source: str | Path) -> str:
     """Return `source` so that it means the same in any directory of this machine."""
     path = find_path(source)
-    is_name = path is None or path.parent == SHIPPED
+    is_name = path is None or is_shipped(path)
     return state_source(source) if is_name else str(Path(source).absolute())
 
 

@@ -15,7 +15,7 @@ from scdnet.engine.checkpoint import (
     read_checkpoint,
 )
 from scdnet.engine.exported import Exported, read_exported
-from scdnet.engine.locate import SHIPPED, locate_encoder, state_source
+from scdnet.engine.locate import is_shipped, locate_encoder, state_source
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import DEFAULT_SKELETON
@@ -94,7 +94,7 @@ def read_pretrained(source: str | Path) -> Pretrained:
     if path.is_dir():
         exported = read_exported(path)
         origin = _origin_of_exported(exported)
-        if path.parent == SHIPPED:
+        if is_shipped(path):
             origin = replace(origin, display_name=path.name)
         return Pretrained(name, exported.sha256, exported.stream, origin, exported)
     checkpoint = read_checkpoint(path)
@@ -134,8 +134,9 @@ def _origin_of_exported(exported: Exported) -> Origin:
 
     def joined(key: str, separator: str) -> str | None:
         values = stated.get(key)
-        is_list = isinstance(values, list) and all(isinstance(value, str) for value in values)
-        return separator.join(values) or None if is_list else None
+        if isinstance(values, list) and all(isinstance(value, str) for value in values):
+            return separator.join(values) or None
+        return None
 
     return Origin(
         seed=number("seed"),

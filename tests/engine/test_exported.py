@@ -21,23 +21,18 @@ from scdnet.engine.exported import (
 from scdnet.models.encoder import EncoderSizes
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import NTU_25, SKELETONS
-from tests.engine.exports import SMALL, change_config, export, make_clips, make_encoder
+from tests.engine.exports import (
+    SMALL,
+    change_config,
+    change_weights,
+    export,
+    make_clips,
+    make_encoder,
+    seal,
+)
 
 FLAT = next(skeleton for skeleton in SKELETONS.values() if skeleton.dims == 2)
 ALL = replace(SMALL, num_streams=3)
-
-
-def seal(folder: Path, content: bytes, *, name: str = WEIGHTS, key: str = "weights") -> None:
-    """Write a file and let config.json state its size and hash."""
-    (folder / name).write_bytes(content)
-    sha256 = hashlib.sha256(content).hexdigest()
-    change_config(folder, lambda c: c[key].update(num_bytes=len(content), sha256=sha256))
-
-
-def change_weights(folder: Path, change: Callable[[dict], object]) -> None:
-    weights = safetensors.torch.load_file(folder / WEIGHTS)
-    change(weights)
-    seal(folder, safetensors.torch.save(weights))
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,8 @@ def check_same_run(config: Config) -> None:
     if path.is_file() and all(store.is_file() for store in config.data.stores):
         saved_sha256 = path.read_text(encoding="utf-8", errors="replace").strip()
         check_same_stores(saved_sha256, read_hashes(config.data.stores), config, path)
-    check_same_init(saved.get("init"), read_init_hash(config.run_dir), config, path)
+    init = (saved.get("init"), read_init_hash(config.run_dir))
+    check_same_init(*init, config=config, path=config.run_dir / CONFIG, has_checkpoint=False)
 
 
 def read_init_hash(run_dir: Path) -> str:
@@ -141,25 +142,28 @@ def read_init_hash(run_dir: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else ""
 
 
-def check_same_init(saved: str | None, saved_sha256: str, config: Config, path: Path) -> None:
+def check_same_init(
+    saved: str | None, saved_sha256: str, *, config: Config, path: Path, has_checkpoint: bool
+) -> None:
     """Raise RunDirError if a run has started from other weights than those of `config.init`.
 
-    `saved` is the `init` in the run's file `path`. Where it is the same, weights that are not on
-    this machine any more are not compared, as the checkpoints of the run have their own.
+    `saved` is the `init` in the run's file `path`. Where it is still the same, a checkpoint does
+    not need it: it may be gone, and a warning tells if it contains other weights now.
     """
     source = config.init
-    if source == saved and (source is None or not saved_sha256 or find_path(source) is None):
+    is_same = source == saved
+    if is_same and (source is None or not saved_sha256 or find_path(source) is None):
         return
-    found = "" if source is None else hash_weights(source)
-    if found == saved_sha256:
+    if source is not None and hash_weights(source) == saved_sha256:
         return
     started = f"init={saved}" if saved else "random weights"
-    now = f"init={source}" if source else "none is given now"
-    what = f"{now}, whose content has changed" if source == saved else now
-    raise RunDirError(
-        f"{path}: cannot resume: the run was started from {started}, found {what}; restore it, or "
-        "start a new run under another name="
-    )
+    found = f"init={source}" if source else "no init"
+    if is_same:
+        found += ", whose weights are others now"
+    what = f"{path}: the run has started from {started}, found {found}"
+    if not (is_same and has_checkpoint):
+        raise RunDirError(f"{what}; restore it, or start a new run under another name=")
+    log(f"warning: {what}; it goes on with its own weights")
 
 
 def check_same_stores(saved_sha256: str, store_sha256: str, config: Config, path: Path) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 from scdnet.config import Config
 from scdnet.engine.checkpoint import COMPONENTS, CheckpointError
 from scdnet.engine.distributed import run_on_main
+from scdnet.engine.locate import find_path
 from scdnet.engine.sources import check_fits, read_pretrained
 from scdnet.errors import ScdnetError
 from scdnet.skeleton import Skeleton
@@ -42,8 +43,16 @@ def read_initial(config: Config, skeleton: Skeleton) -> Initial:
     return found[0] if found else Initial(sha256)
 
 
+def _check_place(source: str, config: Config) -> None:
+    """Raise CheckpointError if a run would start from what it replaces."""
+    path = find_path(source)
+    if path is not None and path.resolve().is_relative_to(config.run_dir.resolve()):
+        raise CheckpointError(f"{source}: lies in the directory of this run; choose another name=")
+
+
 def _read_weights(source: str, config: Config, skeleton: Skeleton) -> Initial:
     try:
+        _check_place(source, config)
         found = read_pretrained(source)
         encoder = found.build(num_heads=config.model.num_heads)
         check_fits(found, encoder, config=config, skeleton=skeleton, components=False)
