@@ -33,7 +33,7 @@ from scdnet.engine.run.directory import (
 )
 from scdnet.engine.run.lock import locked
 from scdnet.engine.run.signals import StopRequest
-from scdnet.engine.train.initial import RANDOM, Initial, read_initial
+from scdnet.engine.train.initial import RANDOM, read_initial
 from scdnet.engine.train.loop import Run
 from scdnet.engine.train.plan import Plan, counted_in_steps, make_plan
 from scdnet.engine.train.rehearsal import Rehearsal, choose_mode
@@ -85,9 +85,7 @@ def pretrain(
         _check_sizes(config, clips.num_train, ranks)
         stack.enter_context(memory_advice(_memory_advice(config)))
         disable_malloc_trim()
-        # A checkpoint has weights of its own.
-        initial = RANDOM if resuming else read_initial(config, clips.skeleton)
-        training = _start(config, clips, initial, device=device, ranks=ranks)
+        training = _start(config, clips, resuming=resuming, device=device, ranks=ranks)
         plan = _make_plan(config, clips)
         _announce(config, clips, plan, training.model.objective)
         checkpoints = RunCheckpoints(
@@ -95,14 +93,9 @@ def pretrain(
         )
         if resuming:
             _load_newest(training, checkpoints, clips, plan, config=config, ranks=ranks)
+        hashes = {"store_sha256": clips.store_sha256, "init_sha256": training.init_sha256}
         run_on_main(
-            lambda: prepare_run_dir(
-                config,
-                clips.store_sha256,
-                fresh=not resuming,
-                overwrite=overwrite,
-                init_sha256=training.init_sha256,
-            )
+            lambda: prepare_run_dir(config, **hashes, fresh=not resuming, overwrite=overwrite)
         )
         scores = make_score(score, clips.stores) if score and config.eval_every else None
         stop = stop or StopRequest()
@@ -117,9 +110,11 @@ def _occupy(run_dir: Path, stack: ExitStack) -> None:
 
 
 def _start(
-    config: Config, clips: Mixture, initial: Initial, *, device: torch.device, ranks: RankInfo
+    config: Config, clips: Mixture, *, resuming: bool, device: torch.device, ranks: RankInfo
 ) -> Training:
     """Return the training at its start, with components if the config asks for them."""
+    # A checkpoint has weights of its own.
+    initial = RANDOM if resuming else read_initial(config, clips.skeleton)
     rehearsal = Rehearsal(config, clips.skeleton, device, ranks, clips.num_train, initial)
     training = rehearsal.start(choose_mode(rehearsal))
     if config.model.components:
