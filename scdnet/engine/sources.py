@@ -53,7 +53,7 @@ class Origin:
 class Pretrained:
     """The weights of an encoder, read from a checkpoint or an exported directory."""
 
-    # As the user calls it.
+    # The name or path that the user gave.
     source: str
     # The hash of the checkpoint, or of the weights of an exported encoder.
     sha256: str

@@ -18,7 +18,7 @@ class Initial(NamedTuple):
 
     # The hash of the checkpoint, or of the weights of an exported encoder; empty: random weights.
     sha256: str = ""
-    # Without components. None: random ones, or those that the first rank sends.
+    # They lack components. None: random ones, or those that the first rank sends.
     weights: dict[str, Tensor] | None = None
 
 

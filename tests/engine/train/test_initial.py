@@ -113,7 +113,7 @@ def test_a_stopped_run_ends_as_the_undisturbed_one_without_the_file(
 
 @pytest.fixture
 def stopped(small_config: Config, start: Path, stop_after: Callable) -> Config:
-    """A run from `start` that was stopped after a step."""
+    """Train a run from `start` and stop it after a step."""
     config = changed(small_config, init=str(start))
     pretrain(config, stop=stop_after(1))
     return config
