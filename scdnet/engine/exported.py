@@ -101,6 +101,8 @@ def read_exported(folder: Path) -> Exported:
         )
     weights = _read_tensors(folder / WEIGHTS, config.weights)
     check_dtypes(folder / WEIGHTS, weights, config.weights.dtype)
+    # Components take the type of their weights.
+    weights = {name: x.float() if x.is_floating_point() else x for name, x in weights.items()}
     encoder = _build_encoder(folder / WEIGHTS, weights, config.sizes, skeleton)
     probe = _read_probe(folder / HEAD, config) if config.head else None
     return Exported(encoder, skeleton, config.stream, config.weights.sha256, raw, probe)

@@ -90,6 +90,16 @@ def test_float16_halves_the_file_and_is_loaded_as_float32(tmp_path: Path):
     for name, weight in encoder.state_dict().items():
         expected = weight.half().float() if weight.is_floating_point() else weight
         assert torch.equal(found[name], expected)
+        assert found[name].dtype == expected.dtype
+
+
+def test_an_encoder_with_components_in_float16_has_nearly_the_features(tmp_path: Path):
+    encoder = make_encoder(has_components=True)
+    half = read_exported(export(tmp_path / "half", encoder, dtype="float16")).encoder
+    clips = make_clips(encoder)
+    with torch.inference_mode():
+        pairs = zip(encoder.all_features(clips), half.all_features(clips), strict=True)
+        assert all(torch.allclose(first, second, atol=0.01) for first, second in pairs)
 
 
 def test_a_linear_head_comes_back_with_its_classes(tmp_path: Path):
