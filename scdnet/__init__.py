@@ -136,7 +136,8 @@ def load_encoder(path: str | Path, *, num_heads: int | None = None) -> DualPathE
 
     Args:
         path: A directory that `scdnet export` has written, `"hf://OWNER/NAME"` for one on the
-            Hugging Face hub, a checkpoint of ours, or the authors' `checkpoint.pth.tar`.
+            Hugging Face hub, the name of weights that ship, such as `"scdnet-small"`, a checkpoint
+            of ours, or the authors' `checkpoint.pth.tar`.
         num_heads: Number of attention heads, for files that do not state it (the authors').
 
     Returns:
@@ -151,7 +152,7 @@ def load_encoder(path: str | Path, *, num_heads: int | None = None) -> DualPathE
         >>> encoder.sizes.num_frames
         16
     """
-    from scdnet.engine.exported import load_encoder
+    from scdnet.engine.sources import load_encoder
 
     return load_encoder(path, num_heads=num_heads)
 

@@ -405,6 +405,9 @@ class Config(Section):
     sync_batchnorm: bool = True
     # The input of the encoder: joint positions, bones, motion, or `all` of them as nine channels.
     stream: Stream = "joint"
+    # The encoder whose weights the pretraining starts from: a checkpoint, a directory of scdnet
+    # export, hf://OWNER/NAME or a name of weights that ship; null: random ones.
+    init: str | None = None
     # Epochs, or steps if optim.steps is set, between two 1-NN evaluations on the test split; 0:
     # never.
     eval_every: int = Field(0, ge=0)

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,14 @@ def find_config(path: Path, *, group: str = "") -> Path:
     known = {file.stem: file for file in (CONFIGS / group).glob("*.yaml")}
     if str(path) in known:
         return known[str(path)]
-    near = difflib.get_close_matches(path.stem, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known names: {', '.join(sorted(known))}"
-    raise ConfigError(f"{path}: no such config file; {hint}")
+    raise ConfigError(f"{path}: no such config file; {suggest_name(path.stem, known)}")
+
+
+def suggest_name(name: str, known: Iterable[str]) -> str:
+    """Return the hint at the known name that resembles `name`, or at all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known names: {', '.join(names)}"
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:

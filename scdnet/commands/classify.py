@@ -32,7 +32,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--checkpoint",
         required=True,
         metavar="PATH",
-        help="a checkpoint of scdnet train, or the authors' with --num-heads",
+        help="a checkpoint of scdnet train, a directory of scdnet export, hf://OWNER/NAME, the "
+        "name of weights that ship, or the authors' checkpoint with --num-heads",
     )
     parser.add_argument(
         "--features",

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from scdnet.cli import command_parser
 from scdnet.commands.capture import add_capture_arguments, fit_capture
 from scdnet.engine.device import resolve_device
+from scdnet.engine.locate import state_anywhere
 from scdnet.errors import ScdnetError
 from scdnet.eval.embedding import WindowEncoder, load_window_encoder, window_starts
 from scdnet.eval.embedding_file import WRITERS, Block, EmbeddingOrigin, write_embedding
@@ -75,7 +76,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def add_encoder_argument(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
     """Add --encoder."""
-    text = "a checkpoint of scdnet train, or a directory of scdnet export"
+    text = (
+        "a checkpoint of scdnet train, a directory of scdnet export, hf://OWNER/NAME or the name "
+        "of weights that ship"
+    )
     if not is_required:
         text += "; default: the one that the features were made with"
     parser.add_argument("--encoder", required=is_required, metavar="PATH", help=text)
@@ -228,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         encoder, capture, args.window, args.stride, device=device, skips=not is_file
     )
     origin = EmbeddingOrigin(
-        encoder=args.encoder,
+        encoder=state_anywhere(args.encoder),
         encoder_sha256=encoder.sha256,
         stream=encoder.stream,
         skeleton=trained,

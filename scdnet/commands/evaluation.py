@@ -19,6 +19,7 @@ from scdnet.engine.distributed import (
     require_single_process,
     run_on_main,
 )
+from scdnet.engine.locate import state_source
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import FeatureFileError, read_features, write_features
 from scdnet.eval.feature_table import FeatureTable
@@ -59,7 +60,8 @@ def add_sources(group: argparse._ArgumentGroup, **how: Any) -> None:
         "--checkpoint",
         type=Path,
         metavar="PATH",
-        help="a checkpoint, ours or the authors'",
+        help="a checkpoint, ours or the authors', a directory of scdnet export, hf://OWNER/NAME or "
+        "the name of weights that ship",
         **how,
     )
     group.add_argument(
@@ -191,7 +193,7 @@ def extract_to_file(path: Path, inputs: Inputs) -> FeatureTable:
 
 def name_source(source: Path | Baseline) -> str:
     """Return the name of a checkpoint or baseline in a table."""
-    return str(source) if isinstance(source, Path) else BASELINES[source]
+    return state_source(source) if isinstance(source, Path) else BASELINES[source]
 
 
 def check_finetuning(source: Path | Baseline, feature_level: int) -> None:

@@ -33,7 +33,9 @@ class Source(NamedTuple):
     def pretraining(self) -> dict[str, Any]:
         """Return the origin of the encoder, without paths, which are those of one machine."""
         config = self.trained
+        init_sha256 = self.checkpoint.state["init_sha256"]
         return {
+            **({"init_sha256": init_sha256} if init_sha256 else {}),
             "data": name_stores(config),
             "benchmark": list(config.data.benchmarks),
             "store_sha256": self.checkpoint.state["store_sha256"].split(),

@@ -7,9 +7,19 @@ from scdnet.commands.evaluation import extract_to_file, require_one_store, sourc
 from scdnet.config_file import load_config
 from scdnet.engine.device import resolve_device
 from scdnet.engine.distributed import is_main, process_group, rank_info, run_on_main
+from scdnet.engine.locate import CONFIG, WEIGHTS, find_path
 from scdnet.errors import ScdnetError
 from scdnet.eval.inputs import build_inputs
 from scdnet.files import check_writable
+from scdnet.results.record import Baseline
+
+
+def find_weights(source: Path | Baseline) -> list[Path]:
+    """Return the files of an encoder that lie on this machine; a baseline has none."""
+    path = find_path(source) if isinstance(source, Path) else None
+    if path is None:
+        return []
+    return [path / name for name in (CONFIG, WEIGHTS)] if path.is_dir() else [path]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -21,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     store = require_one_store(config, "a features file")
-    read = [path for path in (store, args.source) if isinstance(path, Path)]
+    read = [store, *find_weights(args.source)]
     if args.out.resolve() in [path.resolve() for path in read]:
         raise ScdnetError(
             f"{args.out}: the features are made from this file, which would be overwritten; "

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from scdnet.config import Config
 from scdnet.config_file import dump_config, with_defaults
 from scdnet.data.mixture import read_hashes
+from scdnet.engine.locate import hash_weights
 from scdnet.engine.logs import log
-from scdnet.engine.run.directory import FREE_TO_CHANGE, METRICS, STORE
+from scdnet.engine.run.directory import FREE_TO_CHANGE, METRICS, STORE, read_init_hash
 from scdnet.engine.run.lock import locked_file
 from scdnet.errors import ScdnetError
 from scdnet.files import atomic_write, check_writable
@@ -27,8 +28,8 @@ from scdnet.results.kept_lines import (
 from scdnet.results.record import Result, hash_settings
 from scdnet.results.results_file import RESULTS, read_results
 
-# Keys of a config that do not influence what is measured. The content of the stores counts, not
-# their paths.
+# Keys of a config that do not influence what is measured. The content of the stores and of the
+# initial weights counts, not their paths.
 NOT_COUNTED = (FREE_TO_CHANGE | {"name"}) - {"protocols", "feature_level"}
 
 
@@ -55,6 +56,7 @@ class KeptRuns:
         # Stores that are not on this machine; each is logged once.
         self._missing: set[Path] = set()
         self._hashes: dict[Path, str] = {}
+        self._init_hashes: dict[str, str] = {}
         self._load()
 
     def check_writable(self) -> None:
@@ -66,9 +68,15 @@ class KeptRuns:
     def find(self, config: Config) -> KeptRun | None:
         """Return the run of this config on stores of this content, whatever their paths are.
 
-        A store that is not on this machine cannot be compared: its file name counts instead.
+        A store that is not on this machine cannot be compared: its file name counts instead. A run
+        with initial weights that are not here is not found.
         """
-        same = self._runs.get(counted_values(dump_config(config)), [])
+        init_sha256 = self._hash_init(config.init)
+        same = [
+            run
+            for run in self._runs.get(counted_values(dump_config(config)), [])
+            if run.init_sha256 == init_sha256
+        ]
         # The last one counts if there are several on a store that is not here.
         return next((run for run in reversed(same) if self._has_stores(run, config)), None)
 
@@ -103,7 +111,8 @@ class KeptRuns:
             self._load()
         if self.find(config) is None:
             raise ScdnetError(
-                f"{config.run_dir}: its store has changed since the sweep started; start it again"
+                f"{config.run_dir}: its store has changed since the sweep started, or the weights "
+                "of its init have; start it again"
             )
 
     def _has_stores(self, run: KeptRun, config: Config) -> bool:
@@ -124,6 +133,18 @@ class KeptRuns:
         if path not in self._hashes:
             self._hashes[path] = read_hashes([path])
         return self._hashes[path]
+
+    def _hash_init(self, source: str | None) -> str | None:
+        """Return the hash of the initial weights of a run, empty if random; None: not here."""
+        if source is None:
+            return ""
+        if source not in self._init_hashes:
+            try:
+                self._init_hashes[source] = hash_weights(source)
+            # An earlier run of the sweep may write them.
+            except ScdnetError:
+                return None
+        return self._init_hashes[source]
 
     def _log_missing(self, path: Path) -> None:
         if path not in self._missing:
@@ -180,6 +201,7 @@ def describe_run(config: Config) -> tuple[KeptRun, list[KeptBaseline]]:
     run = KeptRun(
         config=counted,
         stores=dict(zip(config.data.store_sections, hashes, strict=True)),
+        init_sha256=read_init_hash(config.run_dir),
         train_cpu_seconds=read_cpu_seconds(config.run_dir),
         baselines=tuple(line.id for line in baselines),
         evaluations=tuple(own),

@@ -198,7 +198,8 @@ def are_repetitions(runs: Sequence[Run]) -> bool:
     """Check whether the configs of runs differ in nothing but their seed and what is free."""
     first = dump_config(runs[0].config)
     changed = {key for run in runs for key in changed_keys(first, dump_config(run.config))}
-    return changed <= {"seed", "name", *FREE_TO_CHANGE}
+    # Other initial weights make another run.
+    return changed <= {"seed", "name", *FREE_TO_CHANGE} - {"init"}
 
 
 def common_baselines(runs: Sequence[EvaluatedRun]) -> dict[str, list[Evaluated]]:

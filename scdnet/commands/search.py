@@ -17,6 +17,7 @@ from scdnet.commands.embed import (
 )
 from scdnet.engine.device import resolve_device
 from scdnet.engine.hub import find_hub_name
+from scdnet.engine.locate import find_path
 from scdnet.errors import ScdnetError
 from scdnet.eval.embedding import WindowEncoder, load_window_encoder
 from scdnet.eval.embedding_file import Embedding, read_chunks, read_embedding
@@ -81,7 +82,7 @@ def load_encoder_of(args: argparse.Namespace, embedding: Embedding) -> WindowEnc
     """Load the encoder that the features were made with. Raises ScdnetError if it is another."""
     known = embedding.origin.encoder
     source = args.encoder or known
-    if source == known and find_hub_name(source) is None and not Path(source).exists():
+    if source == known and find_hub_name(source) is None and find_path(source) is None:
         raise ScdnetError(
             f"{source}: no such encoder, but {args.features} was made with it; "
             "if it was moved, add --encoder PATH"

@@ -30,6 +30,8 @@ CONTENT = {
     "skeleton": dict,
     # The hash of the content of each store that it was trained on, with blanks between them.
     "store_sha256": str,
+    # The hash of the weights that the run has started from; empty: random ones.
+    "init_sha256": str,
     # The number of completed epochs.
     "epoch": int,
     # The state of the epoch after them, and metrics that are not logged yet; empty if there are
@@ -174,6 +176,8 @@ def _check_content(checkpoint: Checkpoint) -> None:
         raise CheckpointError(
             f"{checkpoint.path}: expected version {VERSION}, found {state.get('version')}"
         )
+    # Runs from before the key existed started from random weights.
+    state.setdefault("init_sha256", "")
     for key, kind in CONTENT.items():
         if not isinstance(state.get(key), kind):
             found = type(state[key]).__name__ if key in state else "nothing"

@@ -20,6 +20,7 @@ from scdnet.engine.build import build_model, build_objective, check_sizes
 from scdnet.engine.device import device_name, resolve_device
 from scdnet.engine.distributed import rank_info
 from scdnet.engine.run.directory import check_outputs
+from scdnet.engine.train.initial import read_initial
 from scdnet.engine.train.plan import make_plan
 from scdnet.errors import ScdnetError
 from scdnet.memory import GB
@@ -57,6 +58,7 @@ def examine(config: Config) -> list[Finding]:
         device_finding,
         check("versions", _versions),
         check("model", partial(_count_parameters, model)),
+        *_check_init(config, skeleton),
         *_check_store(config, device),
         check("disk", partial(_check_disk, config, checkpoint_bytes(model, config.optim.name))),
     ]
@@ -119,6 +121,17 @@ def _count_parameters(model: SCDNet) -> str:
     query = sum(x.numel() for x in model.query.parameters())
     total = sum(x.numel() for x in model.parameters())
     return f"{query / 1e6:.2f} M parameters to train, {total / 1e6:.2f} M with the key encoder"
+
+
+def _check_init(config: Config, skeleton: Skeleton) -> list[Finding]:
+    """Check that the weights that the run starts from can be read and fit, if there are any."""
+    if config.init is None:
+        return []
+
+    def read() -> str:
+        return f"{config.init}, SHA-256 {read_initial(config, skeleton).sha256[:12]}..."
+
+    return [check("init", read)]
 
 
 def _check_store(config: Config, device: torch.device) -> Iterator[Finding]:

@@ -18,22 +18,19 @@ from torch import Tensor
 from scdnet.config import Stream
 from scdnet.data.store import COORDINATES
 from scdnet.engine.checkpoint import COMPONENTS, assemble_encoder
-from scdnet.engine.checkpoint import load_encoder as load_checkpoint
 from scdnet.engine.exported_config import (
     ExportedConfig,
     FileEntry,
     SizesEntry,
     name_fault,
 )
-from scdnet.engine.hub import download_encoder, find_hub_name
+from scdnet.engine.locate import CONFIG, WEIGHTS, locate_encoder
 from scdnet.errors import ScdnetError
 from scdnet.files import DAMAGED_FILE_ERRORS, name_download_fault
 from scdnet.models.ctrgcn import NUM_SUBSETS, STEM_WIDTHS
 from scdnet.models.encoder import PATHS, DualPathEncoder, EncoderSizes
 from scdnet.skeleton import Skeleton
 
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
 HEAD = "head.safetensors"
 # A larger file is no config.json: that of 25 joints has 4 kB.
 MAX_CONFIG_BYTES = 2**24
@@ -84,20 +81,12 @@ class Exported:
     probe: Probe | None
 
 
-def load_encoder(source: str | Path, *, num_heads: int | None = None) -> DualPathEncoder:
-    """Load the encoder of a checkpoint, an exported directory or the hub. See `scdnet`'s."""
-    if find_hub_name(source) is None and not Path(source).is_dir():
-        return load_checkpoint(source, num_heads=num_heads)
-    return open_exported(source).encoder
-
-
 def open_exported(source: str | Path) -> Exported:
-    """Read an exported encoder from a directory, or from the hub if it is hf://OWNER/NAME.
+    """Read an exported encoder: a directory, hf://OWNER/NAME, or the name of weights that ship.
 
-    Raises ExportedError, or HubError if it cannot be downloaded.
+    Raises ExportedError, CheckpointError if there is none, HubError if it cannot be downloaded.
     """
-    name = find_hub_name(source)
-    return read_exported(Path(source) if name is None else download_encoder(name))
+    return read_exported(locate_encoder(source))
 
 
 def read_exported(folder: Path) -> Exported:
@@ -112,6 +101,8 @@ def read_exported(folder: Path) -> Exported:
         )
     weights = _read_tensors(folder / WEIGHTS, config.weights)
     check_dtypes(folder / WEIGHTS, weights, config.weights.dtype)
+    # Components take the type of their weights.
+    weights = {name: x.float() if x.is_floating_point() else x for name, x in weights.items()}
     encoder = _build_encoder(folder / WEIGHTS, weights, config.sizes, skeleton)
     probe = _read_probe(folder / HEAD, config) if config.head else None
     return Exported(encoder, skeleton, config.stream, config.weights.sha256, raw, probe)

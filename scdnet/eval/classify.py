@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scdnet.data.clips import evaluation_view
 from scdnet.data.normalized import check_normalized
-from scdnet.engine.checkpoint import build_encoder, read_checkpoint
+from scdnet.engine.sources import read_pretrained
 from scdnet.errors import ScdnetError
 from scdnet.eval.feature_file import FeatureFileError, read_features
 from scdnet.eval.feature_table import FeatureTable
@@ -125,11 +125,11 @@ def load_classifier(
         raise FeatureFileError(
             f"{features}: extracted with {known_num_heads} attention heads, expected {num_heads}"
         )
-    read = read_checkpoint(Path(checkpoint))
-    if known.encoder.checkpoint_sha256 != read.sha256:
+    found = read_pretrained(checkpoint)
+    if known.encoder.checkpoint_sha256 != found.sha256:
         source = known.encoder.checkpoint or known.encoder.baseline
         raise FeatureFileError(
             f"{features}: extracted with {source}, whose hash is not that of {checkpoint}; "
             "recreate it with `scdnet extract`"
         )
-    return Classifier(build_encoder(read, num_heads=known_num_heads), known)
+    return Classifier(found.build(num_heads=known_num_heads), known)

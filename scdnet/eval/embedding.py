@@ -1,16 +1,14 @@
 """Features of windows of recordings: the encoder, and where the windows lie."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from scdnet.data.clips import evaluation_views
-from scdnet.engine.checkpoint import CheckpointError, build_encoder, read_checkpoint
-from scdnet.engine.exported import open_exported
-from scdnet.engine.hub import find_hub_name
+from scdnet.engine.checkpoint import CheckpointError
+from scdnet.engine.sources import read_pretrained
 from scdnet.errors import ScdnetError
 from scdnet.eval.features import encode
 from scdnet.memory import memory_advice
@@ -56,17 +54,13 @@ def load_window_encoder(source: str, device: torch.device) -> WindowEncoder:
     `source` is what `scdnet.load_encoder` takes, but no checkpoint of the authors', which does not
     state its stream. Raises ScdnetError.
     """
-    if find_hub_name(source) is not None or Path(source).is_dir():
-        found = open_exported(source)
-        return WindowEncoder(source, found.sha256, found.stream, found.encoder.to(device))
-    checkpoint = read_checkpoint(Path(source))
-    if checkpoint.config is None:
+    found = read_pretrained(source)
+    if found.stream is None:
         raise CheckpointError(
             f"{source}: expected a checkpoint of scdnet train or a directory of scdnet export, "
             "which state the stream and the skeleton"
         )
-    encoder = build_encoder(checkpoint, num_heads=None).to(device)
-    return WindowEncoder(source, checkpoint.sha256, checkpoint.config["stream"], encoder)
+    return WindowEncoder(source, found.sha256, found.stream, found.build().to(device))
 
 
 def window_starts(num_frames: int, *, window: int, stride: int) -> np.ndarray:

@@ -1,6 +1,5 @@
 """From checkpoint to features: the one path that all evaluations share."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,16 +9,15 @@ from torch import Tensor, nn
 from scdnet.config import Config
 from scdnet.data.clips import SINGLE_PROCESS, Clips, contiguous_ranks
 from scdnet.engine.build import build_model, build_objective, encoder_sizes
-from scdnet.engine.checkpoint import Checkpoint, CheckpointError, build_encoder, read_checkpoint
 from scdnet.engine.device import seed_everything, set_precision
 from scdnet.engine.distributed import all_gather_rows, broadcast_, is_initialized
 from scdnet.engine.logs import progress_bar
+from scdnet.engine.sources import check_fits, read_pretrained
 from scdnet.errors import ScdnetError
 from scdnet.memory import memory_advice
 from scdnet.models.encoder import PATHS, DualPathEncoder
 from scdnet.results.record import FINAL_LEVEL, EncoderRecord, ModuleBaseline
 from scdnet.skeleton import Skeleton
-from scdnet.skeletons import DEFAULT_SKELETON
 
 # Clips of a forward pass; results do not depend on it.
 BATCH = 64
@@ -57,10 +55,10 @@ class RawViews(nn.Module):
 def load_encoder_or_baseline(
     source: Path | ModuleBaseline, config: Config, skeleton: Skeleton
 ) -> tuple[nn.Module, EncoderRecord]:
-    """Load the encoder of the checkpoint at a path, or build a baseline; both on the CPU.
+    """Load the encoder that a path or name asks for, or build a baseline; both on the CPU.
 
     `raw` is the evaluation view itself, `random-init` the encoder as `config.seed` initializes it.
-    Raises CheckpointError if a checkpoint does not fit `config` or the `skeleton` of the store,
+    Raises CheckpointError if weights do not fit `config` or the `skeleton` of the store,
     ScdnetError if a baseline does not have the level `config.feature_level`.
     """
     level = config.feature_level
@@ -75,32 +73,21 @@ def load_encoder_or_baseline(
             epoch=None if source == "raw" else 0,
         )
         return at_level(_build_baseline(source, config, skeleton), level), record
-    checkpoint = read_checkpoint(source)
-    encoder = build_encoder(
-        checkpoint, num_heads=config.model.num_heads, dropout=config.model.dropout
-    )
-    _check_fits(checkpoint, encoder, config, skeleton)
-    pretraining = checkpoint.config or {}
+    found = read_pretrained(source)
+    encoder = found.build(num_heads=config.model.num_heads, dropout=config.model.dropout)
+    check_fits(found, encoder, config=config, skeleton=skeleton, components=True)
     record = EncoderRecord(
         feature_level=level,
-        checkpoint=str(source),
-        checkpoint_sha256=checkpoint.sha256,
+        checkpoint=found.source,
+        checkpoint_sha256=found.sha256,
         stream=config.stream,
-        seed=pretraining.get("seed"),
-        epoch=checkpoint.epoch,
-        pretrained_on=_name_pretraining(pretraining),
-        pretrained_sha256=checkpoint.state["store_sha256"] if checkpoint.is_ours else None,
-        display_name=pretraining.get("display_name") or None,
+        seed=found.origin.seed,
+        epoch=found.origin.epoch,
+        pretrained_on=found.origin.stores,
+        pretrained_sha256=found.origin.store_sha256,
+        display_name=found.origin.display_name,
     )
     return at_level(encoder, level), record
-
-
-def _name_pretraining(config: Mapping[str, Any]) -> str | None:
-    """Return the names of the stores in a dumped config of a pretraining; None: not known."""
-    if not config:
-        return None
-    stores = config["data"]["store"]
-    return "+".join(Path(store).stem for store in ([stores] if isinstance(stores, str) else stores))
 
 
 def _build_baseline(name: ModuleBaseline, config: Config, skeleton: Skeleton) -> nn.Module:
@@ -121,44 +108,6 @@ def at_level(encoder: nn.Module, level: int) -> nn.Module:
             "expected a checkpoint or --baseline random-init"
         )
     return LevelFeatures(encoder, level)
-
-
-def _check_fits(
-    checkpoint: Checkpoint, encoder: DualPathEncoder, config: Config, skeleton: Skeleton
-) -> None:
-    path = checkpoint.path
-    if encoder.skeleton != skeleton:
-        raise CheckpointError(
-            f"{path}: trained on the joints of {encoder.skeleton.name}, but {config.data.store} "
-            f"has those of {skeleton.name}; {_way_out(encoder.skeleton, skeleton)}"
-        )
-    stream = (checkpoint.config or {}).get("stream", config.stream)
-    if stream != config.stream:
-        raise CheckpointError(
-            f"{path}: trained on stream {stream}, but the config states {config.stream}"
-        )
-    found = vars(encoder.sizes)
-    for name, wanted in vars(encoder_sizes(config)).items():
-        if name != "dropout" and wanted != found[name]:
-            raise CheckpointError(
-                f"{path}: {name} is {found[name]} in the checkpoint, {wanted} in the config"
-            )
-    has_components = len(encoder.components) > 0
-    if has_components != config.model.components:
-        raise CheckpointError(
-            f"{path}: components is {has_components} in the checkpoint, "
-            f"{config.model.components} in the config"
-        )
-
-
-def _way_out(trained: Skeleton, stored: Skeleton) -> str:
-    """Return how an encoder and a store of different skeletons can be brought together."""
-    again = f"pretrain an encoder on the joints of {stored.name}"
-    if trained.dims == 2 or stored.dims == 2:
-        return f"{again}, since 2-D joints cannot be mapped"
-    target = DEFAULT_SKELETON.name
-    whose = "the recordings" if trained == DEFAULT_SKELETON else "both sets of recordings"
-    return f"convert {whose} with scdnet prepare ... --to {target}, or {again}"
 
 
 def extraction_settings(config: Config) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The pretraining model: query encoder, momentum encoder, queues."""
 
 import copy
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -69,6 +70,11 @@ class SCDNet(nn.Module):
             {name: KeyQueue(queue_size, projection_dim) for name in objective.keys}
         )
         self.loss_weights = LossWeights(objective)
+
+    def load_encoder(self, weights: Mapping[str, Tensor]) -> None:
+        """Start both encoders from `weights`, which have no components; heads stay as they are."""
+        for side in (self.query, self.key):
+            side.encoder.load_state_dict(weights)
 
     @torch.no_grad()
     def update_momentum(self) -> None:

@@ -57,6 +57,8 @@ class KeptRun(_Line):
     config: dict[str, Any]
     # The hash of the content of each store, by its name.
     stores: dict[str, str]
+    # The hash of the weights that it has started from; empty: random ones.
+    init_sha256: str = ""
     train_cpu_seconds: float | None
     # The ids of evaluations of baselines.
     baselines: tuple[str, ...]

@@ -24,7 +24,7 @@ TAGS = ["skeleton-based-action-recognition", "self-supervised-learning", "human-
 # Keys of a config that only concern the machine, or what comes after the pretraining.
 NOT_OF_A_RECIPE = (
     "name", "runs_dir", "display_name", "device", "compile", "protocols", "feature_level",
-    "save_every", "keep_checkpoints", "data.store", "data.cache", "data.num_workers",
+    "save_every", "keep_checkpoints", "init", "data.store", "data.cache", "data.num_workers",
 )  # fmt: skip
 SECTIONS_OF_EVALUATIONS = ("linear.", "finetune.", "eval_")
 
@@ -156,8 +156,11 @@ def _recipe(facts: CardFacts) -> str:
         for key, (_, new) in changed.items()
         if key not in NOT_OF_A_RECIPE and not key.startswith(SECTIONS_OF_EVALUATIONS)
     }
+    start = ""
+    if "init_sha256" in pretraining:
+        start = f"Started from the encoder with SHA-256 `{pretraining['init_sha256'][:12]}`. "
     return (
-        f"Objective `{pretraining['objective']}`, seed {pretraining['seed']}, "
+        f"{start}Objective `{pretraining['objective']}`, seed {pretraining['seed']}, "
         f"{pretraining['epoch']} completed epochs. As overrides of the default config:\n\n"
         f"```yaml\n{yaml.safe_dump(values)}```"
     )

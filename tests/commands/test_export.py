@@ -15,6 +15,7 @@ from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.engine.checkpoint import load_encoder as load_checkpoint
 from scdnet.engine.exported import read_exported
+from scdnet.engine.locate import hash_weights
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.results.results_file import read_results
@@ -190,3 +191,17 @@ def test_an_encoder_of_several_stores_is_exported_with_all_their_names(tmp_path)
     assert "* `a`, training split" in card
     assert "* `b`, training split" in card
     assert "16 clips of noise" in card
+
+
+def test_the_weights_that_a_run_started_from_are_stated_by_their_hash(config, tmp_path):
+    start = config.run_dir / "last.pt"
+    own = changed(config, name="second", runs_dir=tmp_path, init=str(start), optim={"epochs": 1})
+    pretrain(own)
+    out = run_export(own, tmp_path / "out")
+    sha256 = hash_weights(start)
+    stated = json.loads((out / "config.json").read_text())["pretraining"]
+    assert stated["init_sha256"] == sha256
+    card = (out / "README.md").read_text()
+    assert f"Started from the encoder with SHA-256 `{sha256[:12]}`." in card
+    assert "init:" not in card and str(start.parent) not in card
+    assert "init_sha256" not in (run_export(config, tmp_path / "fresh") / "config.json").read_text()

@@ -11,7 +11,8 @@ import pytest
 from scdnet.commands.kept_runs import KeptRuns, describe_cpu_seconds
 from scdnet.config import Config
 from scdnet.data.mixture import read_hashes
-from scdnet.engine.run.directory import METRICS, STORE
+from scdnet.engine.locate import hash_weights
+from scdnet.engine.run.directory import INIT, METRICS, STORE
 from scdnet.errors import ScdnetError
 from scdnet.files import PatientFile, atomic_write
 from scdnet.results.results_file import RESULTS, append_results
@@ -137,6 +138,39 @@ def test_each_of_several_stores_counts(finish, path: Path, store_path: Path, tmp
     second.unlink()
     write_synthetic_store(second, seed=8)
     assert KeptRuns(path).find(config) is None
+
+
+def test_the_content_of_the_initial_weights_counts_and_not_their_path(
+    finish, path: Path, tmp_path: Path
+):
+    first = tmp_path / "first.pt"
+    first.write_bytes(b"weights")
+    config = finish(init=str(first))
+    (config.run_dir / INIT).write_text(f"{hash_weights(first)}\n")
+    KeptRuns(path).keep(config)
+    assert str(tmp_path) not in path.read_text()
+    copied = shutil.copy(first, tmp_path / "copied.pt")
+    assert KeptRuns(path).find(changed(config, init=str(copied))) is not None
+    assert KeptRuns(path).find(changed(config, init=None)) is None
+    assert KeptRuns(path).find(changed(config, init="gone.pt")) is None
+    first.write_bytes(b"others")
+    assert KeptRuns(path).find(config) is None
+    # A run from random weights is another one.
+    (config.run_dir / INIT).unlink()
+    KeptRuns(path).keep(finish())
+    assert KeptRuns(path).find(changed(config, init=None)) is not None
+    assert KeptRuns(path).find(config) is None
+
+
+def test_a_line_from_before_there_were_initial_weights_is_a_run_from_random_ones(
+    finish, path: Path
+):
+    config = finish()
+    KeptRuns(path).keep(config)
+    text = path.read_text()
+    assert '"init_sha256":"",' in text
+    path.write_text(text.replace('"init_sha256":"",', ""))
+    assert KeptRuns(path).find(config) is not None
 
 
 def test_a_baseline_is_kept_once_and_a_run_too(finish, path: Path):

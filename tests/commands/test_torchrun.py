@@ -12,10 +12,13 @@ import pytest
 import torch
 
 from scdnet.config import Config
+from scdnet.engine.build import encoder_sizes
 from scdnet.engine.checkpoint import read_checkpoint
+from scdnet.engine.locate import hash_weights
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.results.results_file import read_results
 from tests.commands.rank_programs import DEATH, ROOT, TRAIN, Agent, run_torchrun, write_config
+from tests.engine.exports import export, make_encoder
 from tests.engine.runs import assert_same_state, changed, metrics_of
 from tests.stores import write_named_store
 
@@ -32,6 +35,8 @@ def config(small_config: Config) -> Config:
 def test_a_job_that_lost_a_rank_resumes_and_ends_as_the_undisturbed_one(
     config: Config, tmp_path: Path, capfd: pytest.CaptureFixture
 ):
+    start = export(tmp_path / "start", make_encoder(encoder_sizes(config)))
+    config = changed(config, init=str(start))
     agent = Agent(tmp_path)
     path = str(write_config(config))
     (first, said), (second, _) = agent.run(["-c", path, "--resume"], death=3)
@@ -49,6 +54,7 @@ def test_a_job_that_lost_a_rank_resumes_and_ends_as_the_undisturbed_one(
     last = config.run_dir / "last.pt"
     assert_same_state(last, whole.run_dir / "last.pt")
     state = read_checkpoint(last).state
+    assert state["init_sha256"] == hash_weights(start)
     assert (state["epoch"], len(state["random"])) == (2, 2)
     assert not torch.equal(*(rank["cpu"] for rank in state["random"]))
     assert [line["epoch"] for line in metrics_of(config)] == [0, 1]

@@ -1,12 +1,16 @@
 """Helpers of tests on exported encoders."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import safetensors.torch
 import torch
 
-from scdnet.engine.exported import CONFIG, Probe
+from scdnet.engine import locate
+from scdnet.engine.exported import CONFIG, WEIGHTS, Probe
 from scdnet.engine.exported_writer import pack_encoder, write_exported
 from scdnet.models.components import Components
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
@@ -52,3 +56,28 @@ def change_config(folder: Path, change: Callable[[dict], object]) -> None:
     config = json.loads((folder / CONFIG).read_text())
     change(config)
     (folder / CONFIG).write_text(json.dumps(config))
+
+
+def seal(folder: Path, content: bytes, *, name: str = WEIGHTS, key: str = "weights") -> None:
+    """Write a file and let config.json state its size and hash."""
+    (folder / name).write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    change_config(folder, lambda c: c[key].update(num_bytes=len(content), sha256=sha256))
+
+
+def change_weights(folder: Path, change: Callable[[dict], object]) -> None:
+    weights = safetensors.torch.load_file(folder / WEIGHTS)
+    change(weights)
+    seal(folder, safetensors.torch.save(weights))
+
+
+def ship(
+    patch: pytest.MonkeyPatch,
+    room: Path,
+    encoder: DualPathEncoder | None = None,
+    *,
+    name: str = "scdnet-small",
+) -> Path:
+    """Let an encoder ship under a name, in the directory `room`; return its directory."""
+    patch.setattr(locate, "SHIPPED", room)
+    return export(room / name, encoder)

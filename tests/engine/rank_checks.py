@@ -13,7 +13,9 @@ from scdnet.data.clips import RankInfo
 from scdnet.engine import distributed
 from scdnet.engine.build import build_model, open_clips
 from scdnet.engine.device import seed_everything
+from scdnet.engine.locate import hash_weights
 from scdnet.engine.train.epoch import Epoch
+from scdnet.engine.train.initial import read_initial
 from scdnet.engine.train.start import start_training
 from scdnet.eval.features import Features, extract_features
 from scdnet.eval.knn import retrieve
@@ -29,6 +31,8 @@ CPU = torch.device("cpu")
 BATCH = 8
 NUM_FEATURES = 11
 GALLERY = 7
+# The name of an exported encoder beside the store.
+ENCODER = "encoder"
 
 
 def config_of(store: Path, batch_size: int) -> Config:
@@ -131,6 +135,20 @@ def features(config: Config) -> dict[str, Tensor]:
     return {"x": found.x, "scores": outcome.scores, **metrics}
 
 
+def initial(config: Config, encoder: Path) -> dict[str, Tensor]:
+    """Return the weights of a training that starts from an encoder, which only the first rank has.
+
+    The seeds, and so the random weights, differ between ranks.
+    """
+    ranks = distributed.rank_info()
+    config = changed(config, init=str(encoder if ranks.rank == 0 else encoder / "gone"))
+    seed_everything(ranks.rank)
+    found = read_initial(config, NTU_25)
+    training = start_training(config, NTU_25, CPU, ranks=ranks, initial=found)
+    assert training.init_sha256 == hash_weights(encoder)
+    return training.model.state_dict()
+
+
 def fail() -> None:
     raise ValueError("on the first rank")
 
@@ -161,6 +179,7 @@ def main(store: Path, out: Path, environment: dict[str, str], *, batch_size: int
             "scd": train(config, epochs=1),
             "scd+hdc": train(changed(config, objective="scd+hdc"), epochs=1),
             "features": features(config),
+            "initial": initial(config, store.with_name(ENCODER)),
             "objects": distributed.all_gather_object({"rank": rank}),
             "from main": distributed.run_on_main(lambda: f"of rank {rank}"),
             "error": exception_of(lambda: distributed.run_on_main(fail)),

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from scdnet.engine import distributed
+from scdnet.engine.build import encoder_sizes
 from scdnet.errors import ScdnetError
 from tests.conftest import write_synthetic_store
 from tests.engine import rank_checks
+from tests.engine.exports import export, make_encoder
 from tests.engine.runs import free_port
 
 Found = dict[str, dict[str, Tensor]]
@@ -19,6 +21,9 @@ Found = dict[str, dict[str, Tensor]]
 def run_ranks(store: Path, count: int, *, batch_size: int) -> list[Found]:
     """Return the results of `count` ranks, of a single process for 1."""
     out = store.parent / str(count)
+    if not store.with_name(rank_checks.ENCODER).exists():
+        sizes = encoder_sizes(rank_checks.config_of(store, batch_size))
+        export(store.with_name(rank_checks.ENCODER), make_encoder(sizes))
     if count == 1:
         rank_checks.main(store, out, {}, batch_size=batch_size)
         return [torch.load(out / "0.pt")]
@@ -120,6 +125,11 @@ def test_after_their_steps_both_ranks_have_the_same(together, case: str):
 @pytest.mark.parametrize("case", CASES)
 def test_after_their_steps_two_ranks_have_what_one_has(together, alone, case: str):
     assert largest_difference(together[0][case], alone[case]) < 1e-10
+
+
+def test_ranks_start_from_the_weights_that_the_first_one_reads(together, alone):
+    for found in together:
+        assert largest_difference(found["initial"], alone["initial"]) == 0
 
 
 def test_the_invariance_of_a_level_is_that_of_the_batches_of_all_ranks(together, alone):

@@ -9,12 +9,14 @@ import torch
 from scdnet.config import Config
 from scdnet.data.store import open_sequences
 from scdnet.engine import doctor
-from scdnet.engine.build import build_model, build_objective
+from scdnet.engine.build import build_model, build_objective, encoder_sizes
 from scdnet.engine.doctor import Finding, checkpoint_bytes, examine
+from scdnet.engine.locate import hash_weights
 from scdnet.engine.run.checkpoints import RunCheckpoints
 from scdnet.engine.train.start import start_training
 from scdnet.models.scdnet import SCDNet
 from scdnet.skeletons import NTU_25
+from tests.engine.exports import export, make_encoder
 from tests.engine.runs import changed
 from tests.stores import write_named_store
 
@@ -271,3 +273,12 @@ def test_the_size_of_a_checkpoint_is_stated_without_components(small_config: Con
     assert "without components" not in text_of(small_config, "disk")
     config = changed(small_config, model={"components": True})
     assert " MB without components, all of them " in text_of(config, "disk")
+
+
+def test_the_weights_that_a_run_starts_from_are_checked(small_config: Config, tmp_path: Path):
+    start = export(tmp_path / "start", make_encoder(encoder_sizes(small_config)))
+    config = changed(small_config, init=str(start))
+    assert [finding.name for finding in examine(config)] == [*NAMES[:3], "init", *NAMES[3:]]
+    assert text_of(config, "init") == f"{start}, SHA-256 {hash_weights(start)[:12]}..."
+    name, text = only_problem(changed(config, model={"num_layers": 2}))
+    assert name == "init" and text.endswith("add model.num_layers=1")

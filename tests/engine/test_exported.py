@@ -21,23 +21,18 @@ from scdnet.engine.exported import (
 from scdnet.models.encoder import EncoderSizes
 from scdnet.skeleton import Skeleton
 from scdnet.skeletons import NTU_25, SKELETONS
-from tests.engine.exports import SMALL, change_config, export, make_clips, make_encoder
+from tests.engine.exports import (
+    SMALL,
+    change_config,
+    change_weights,
+    export,
+    make_clips,
+    make_encoder,
+    seal,
+)
 
 FLAT = next(skeleton for skeleton in SKELETONS.values() if skeleton.dims == 2)
 ALL = replace(SMALL, num_streams=3)
-
-
-def seal(folder: Path, content: bytes, *, name: str = WEIGHTS, key: str = "weights") -> None:
-    """Write a file and let config.json state its size and hash."""
-    (folder / name).write_bytes(content)
-    sha256 = hashlib.sha256(content).hexdigest()
-    change_config(folder, lambda c: c[key].update(num_bytes=len(content), sha256=sha256))
-
-
-def change_weights(folder: Path, change: Callable[[dict], object]) -> None:
-    weights = safetensors.torch.load_file(folder / WEIGHTS)
-    change(weights)
-    seal(folder, safetensors.torch.save(weights))
 
 
 @pytest.mark.parametrize(
@@ -95,6 +90,16 @@ def test_float16_halves_the_file_and_is_loaded_as_float32(tmp_path: Path):
     for name, weight in encoder.state_dict().items():
         expected = weight.half().float() if weight.is_floating_point() else weight
         assert torch.equal(found[name], expected)
+        assert found[name].dtype == expected.dtype
+
+
+def test_an_encoder_with_components_in_float16_has_nearly_the_features(tmp_path: Path):
+    encoder = make_encoder(has_components=True)
+    half = read_exported(export(tmp_path / "half", encoder, dtype="float16")).encoder
+    clips = make_clips(encoder)
+    with torch.inference_mode():
+        pairs = zip(encoder.all_features(clips), half.all_features(clips), strict=True)
+        assert all(torch.allclose(first, second, atol=0.01) for first, second in pairs)
 
 
 def test_a_linear_head_comes_back_with_its_classes(tmp_path: Path):

@@ -11,6 +11,7 @@ import yaml
 from scdnet.config import Config
 from scdnet.config_file import LENGTHS, changed_keys, dump_config, with_defaults
 from scdnet.data.mixture import read_hashes
+from scdnet.engine.locate import find_path, hash_weights
 from scdnet.engine.logs import log
 from scdnet.engine.run.checkpoints import find_checkpoints
 from scdnet.engine.run.lock import LOCK
@@ -20,6 +21,8 @@ from scdnet.files import check_writable, write_text
 CONFIG = "config.yaml"
 # The hash of the content of each store, for a run that has no checkpoint yet.
 STORE = "store.sha256"
+# The hash of the weights that the run has started from, if they are not random.
+INIT = "init.sha256"
 # The metrics of the training, a line for each epoch.
 METRICS = "metrics.jsonl"
 # The directory of TensorBoard's files.
@@ -35,7 +38,7 @@ MAY_COME_FIRST = (
     "*.tmp",
 )
 # Names of what a run has before its first checkpoint.
-OF_A_START = (CONFIG, STORE, METRICS, BOARD)
+OF_A_START = (CONFIG, STORE, INIT, METRICS, BOARD)
 # Keys that a resumed run may change, and sections that training does not read.
 FREE_TO_CHANGE = {
     "runs_dir",
@@ -46,6 +49,8 @@ FREE_TO_CHANGE = {
     "keep_checkpoints",
     # The content of the stores counts, not their paths.
     "data.store",
+    # Likewise.
+    "init",
     "data.cache",
     "data.num_workers",
     "compile",
@@ -127,6 +132,38 @@ def check_same_run(config: Config) -> None:
     if path.is_file() and all(store.is_file() for store in config.data.stores):
         saved_sha256 = path.read_text(encoding="utf-8", errors="replace").strip()
         check_same_stores(saved_sha256, read_hashes(config.data.stores), config, path)
+    init = (saved.get("init"), read_init_hash(config.run_dir))
+    check_same_init(*init, config=config, path=config.run_dir / CONFIG, has_checkpoint=False)
+
+
+def read_init_hash(run_dir: Path) -> str:
+    """Return the hash of the weights that a run has started from; empty: random ones."""
+    path = run_dir / INIT
+    return path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else ""
+
+
+def check_same_init(
+    saved: str | None, saved_sha256: str, *, config: Config, path: Path, has_checkpoint: bool
+) -> None:
+    """Raise RunDirError if a run has started from other weights than those of `config.init`.
+
+    `saved` is the `init` in the run's file `path`. Where it is still the same, a checkpoint does
+    not need it: it may be gone, and a warning tells if it contains other weights now.
+    """
+    source = config.init
+    is_same = source == saved
+    if is_same and (source is None or not saved_sha256 or find_path(source) is None):
+        return
+    if source is not None and hash_weights(source) == saved_sha256:
+        return
+    started = f"init={saved}" if saved else "random weights"
+    found = f"init={source}" if source else "no init"
+    if is_same:
+        found += ", whose weights are others now"
+    what = f"{path}: the run has started from {started}, found {found}"
+    if not (is_same and has_checkpoint):
+        raise RunDirError(f"{what}; restore it, or start a new run under another name=")
+    log(f"warning: {what}; it goes on with its own weights")
 
 
 def check_same_stores(saved_sha256: str, store_sha256: str, config: Config, path: Path) -> None:
@@ -153,9 +190,14 @@ def check_same_stores(saved_sha256: str, store_sha256: str, config: Config, path
 
 
 def prepare_run_dir(
-    config: Config, store_sha256: str, *, fresh: bool, overwrite: bool = False
+    config: Config,
+    store_sha256: str,
+    *,
+    fresh: bool,
+    overwrite: bool = False,
+    init_sha256: str = "",
 ) -> None:
-    """Make the directory; write the resolved config and the hashes of the stores' content to it.
+    """Make the directory; write the resolved config and the hashes of what it is based on to it.
 
     If the run starts `fresh`, what an earlier start left goes; with `overwrite` everything does.
     """
@@ -175,6 +217,8 @@ def prepare_run_dir(
     write_text(folder / CONFIG, yaml.safe_dump(dump_config(config), sort_keys=False))
     # The config comes first: the hash alone would not make the directory that of a run.
     write_text(folder / STORE, f"{store_sha256}\n")
+    if init_sha256:
+        write_text(folder / INIT, f"{init_sha256}\n")
 
 
 def _names_in(folder: Path) -> list[str]:

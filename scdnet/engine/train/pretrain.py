@@ -3,6 +3,8 @@
 from contextlib import ExitStack
 from pathlib import Path
 
+import torch
+
 from scdnet.config import Config
 from scdnet.config_file import dump_config
 from scdnet.data.clips import RankInfo
@@ -25,11 +27,13 @@ from scdnet.engine.run.directory import (
     check_outputs,
     check_resumable,
     check_run_dir,
+    check_same_init,
     check_same_stores,
     prepare_run_dir,
 )
 from scdnet.engine.run.lock import locked
 from scdnet.engine.run.signals import StopRequest
+from scdnet.engine.train.initial import RANDOM, read_initial
 from scdnet.engine.train.loop import Run
 from scdnet.engine.train.plan import Plan, counted_in_steps, make_plan
 from scdnet.engine.train.rehearsal import Rehearsal, choose_mode
@@ -81,10 +85,7 @@ def pretrain(
         _check_sizes(config, clips.num_train, ranks)
         stack.enter_context(memory_advice(_memory_advice(config)))
         disable_malloc_trim()
-        rehearsal = Rehearsal(config, clips.skeleton, device, ranks, clips.num_train)
-        training = rehearsal.start(choose_mode(rehearsal))
-        if config.model.components:
-            fit_components(training.model.query.encoder, clips)
+        training = _start(config, clips, resuming=resuming, device=device, ranks=ranks)
         plan = _make_plan(config, clips)
         _announce(config, clips, plan, training.model.objective)
         checkpoints = RunCheckpoints(
@@ -92,10 +93,9 @@ def pretrain(
         )
         if resuming:
             _load_newest(training, checkpoints, clips, plan, config=config, ranks=ranks)
+        hashes = {"store_sha256": clips.store_sha256, "init_sha256": training.init_sha256}
         run_on_main(
-            lambda: prepare_run_dir(
-                config, clips.store_sha256, fresh=not resuming, overwrite=overwrite
-            )
+            lambda: prepare_run_dir(config, **hashes, fresh=not resuming, overwrite=overwrite)
         )
         scores = make_score(score, clips.stores) if score and config.eval_every else None
         stop = stop or StopRequest()
@@ -107,6 +107,19 @@ def _occupy(run_dir: Path, stack: ExitStack) -> None:
     """Lock the directory of a run until `stack` closes; one that cannot be written is an error."""
     check_outputs(run_dir)
     stack.enter_context(locked(run_dir))
+
+
+def _start(
+    config: Config, clips: Mixture, *, resuming: bool, device: torch.device, ranks: RankInfo
+) -> Training:
+    """Return the training at its start, with components if the config asks for them."""
+    # A checkpoint has weights of its own.
+    initial = RANDOM if resuming else read_initial(config, clips.skeleton)
+    rehearsal = Rehearsal(config, clips.skeleton, device, ranks, clips.num_train, initial)
+    training = rehearsal.start(choose_mode(rehearsal))
+    if config.model.components:
+        fit_components(training.model.query.encoder, clips)
+    return training
 
 
 def _make_plan(config: Config, clips: Mixture) -> Plan:
@@ -205,6 +218,8 @@ def _load_newest(
         )
     check_resumable(checkpoint.state["config"], config, path)
     check_same_stores(checkpoint.state["store_sha256"], clips.store_sha256, config, path)
+    init = (checkpoint.state["config"].get("init"), checkpoint.state["init_sha256"])
+    run_on_main(lambda: check_same_init(*init, config=config, path=path, has_checkpoint=True))
     training.load_checkpoint(checkpoint, seed=config.seed, ranks=ranks)
     start = plan.state_start(progress_of(checkpoint.state))
     log(f"Resuming from {start}. Checkpoint: {path}")

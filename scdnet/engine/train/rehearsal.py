@@ -25,6 +25,7 @@ from scdnet.engine.device import (
 )
 from scdnet.engine.distributed import is_initialized
 from scdnet.engine.logs import log
+from scdnet.engine.train.initial import RANDOM, Initial
 from scdnet.engine.train.start import Mode, start_training
 from scdnet.engine.train.state import Training
 from scdnet.errors import ScdnetError
@@ -63,9 +64,10 @@ class Rehearsal:
     device: torch.device
     ranks: RankInfo = SINGLE_PROCESS
     num_train: NumTrain | None = None
+    initial: Initial = RANDOM
 
     def start(self, mode: Mode) -> Training:
-        """Start a training of the run, with the weights that its seed draws."""
+        """Start a training of the run: with the weights of its `init`, or those of its seed."""
         seed_everything(self.config.seed)
         return start_training(
             self.config,
@@ -74,6 +76,7 @@ class Rehearsal:
             ranks=self.ranks,
             num_train=self.num_train,
             mode=mode,
+            initial=self.initial,
         )
 
     def do_steps(self, mode: Mode, num_steps: int) -> Steps:

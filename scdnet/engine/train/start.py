@@ -18,6 +18,7 @@ from scdnet.engine.device import (
 )
 from scdnet.engine.distributed import all_gather, broadcast_, is_initialized
 from scdnet.engine.optim import make_optimizer, make_schedule
+from scdnet.engine.train.initial import RANDOM, Initial
 from scdnet.engine.train.state import Training
 from scdnet.engine.train.step import train_step
 from scdnet.models.layers import synchronize_statistics
@@ -35,15 +36,19 @@ def start_training(
     ranks: RankInfo = SINGLE_PROCESS,
     num_train: NumTrain | None = None,
     mode: Mode = "eager",
+    initial: Initial = RANDOM,
 ) -> Training:
     """Return a training at its start: fresh weights, optimizer, schedule and step.
 
-    `num_train` is the number of training sequences, which a queue of size `auto` depends on.
+    `num_train` is the number of training sequences, which a queue of size `auto` depends on. The
+    encoders start from the `initial` weights of the first rank.
     The random state, until then the same on all ranks, is a different one on each of them
     afterwards; what it is used for is dropout.
     """
     objective = build_objective(config.objective, config.scd, config.hdc)
     model = build_model(config, objective, skeleton=skeleton, num_train=num_train)
+    if initial.weights is not None:
+        model.load_encoder(initial.weights)
     model.to(device).train()
     broadcast_(model.state_dict().values())
     optimizer = make_optimizer(model.query.parameters(), config.optim)
@@ -63,4 +68,5 @@ def start_training(
         step = GraphedStep(step)
     if ranks.world_size > 1:
         seed_everything(derive_seed(config.seed, ranks.rank))
-    return Training(model, optimizer, make_schedule(optimizer, config.optim), step)
+    schedule = make_schedule(optimizer, config.optim)
+    return Training(model, optimizer, schedule, step, init_sha256=initial.sha256)

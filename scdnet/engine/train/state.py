@@ -37,6 +37,8 @@ class Training:
     optimizer: Optimizer
     schedule: Scheduler
     step: Callable[..., Tensor]
+    # The hash of the weights that the run has started from; empty: random ones.
+    init_sha256: str = ""
     # The number of completed epochs.
     epoch: int = 0
     # The state of the epoch after them, and of the interval; empty if neither has begun.
@@ -60,6 +62,7 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_checkpoint` continues from exactly; to be called on all ranks."""
         return {
+            "init_sha256": self.init_sha256,
             "epoch": self.epoch,
             "unfinished": self.unfinished,
             "best": self.best,
@@ -91,6 +94,7 @@ class Training:
                 seed_everything(derive_seed(seed, state["epoch"], steps, ranks.rank))
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise CheckpointError(f"{checkpoint.path}: cannot resume from it ({error})") from None
+        self.init_sha256 = state["init_sha256"]
         self.epoch = state["epoch"]
         self.unfinished = unfinished
         self.best = state["best"]
