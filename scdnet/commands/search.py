@@ -22,6 +22,7 @@ from scdnet.eval.embedding import WindowEncoder, load_window_encoder
 from scdnet.eval.embedding_file import Embedding, read_chunks, read_embedding
 from scdnet.eval.feature_file import FeatureFileError
 from scdnet.eval.search import Hit, cosine_similarity, select_hits
+from scdnet.eval.search_index import MAX_HITS, NUM_SAMPLES, SearchIndex, open_index
 from scdnet.raw.convert import positive_int
 from scdnet.raw.custom.frames import make_capture
 from scdnet.raw.positions import Positions, find_recording, find_recordings, read_positions
@@ -61,6 +62,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         text="with --seconds: frames per second of the query; default: as in the features",
     )
     add_encoder_argument(parser, is_required=False)
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="compare the query with all rows, however many; default: with more than a million, "
+        "an index that faiss builds proposes some",
+    )
     parser.add_argument(
         "--render", type=Path, metavar="OUT", help="draw the query beside the hits: .png or .gif"
     )
@@ -139,6 +146,15 @@ def describe_rows(embedding: Embedding) -> str:
     return f"{len(embedding):,} windows of {num_files:,} file{'s' if num_files > 1 else ''}"
 
 
+def describe_index(index: SearchIndex, top: int) -> str:
+    """Return how many of the best hits an index finds."""
+    recall = 100 * index.facts.recall[top - 1]
+    return (
+        f"through an index: recall@{top} is {recall:.1f} % of an exact search, measured with "
+        f"{NUM_SAMPLES} windows of the features; --exact compares with all"
+    )
+
+
 def describe_place(embedding: Embedding, hit: Hit) -> tuple[str, str]:
     """Return the file of a hit, and the seconds from its begin to its end."""
     fps = embedding.origin.fps
@@ -198,12 +214,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     embedding = read_embedding(args.features)
     encoder = load_encoder_of(args, embedding)
+    index = None if args.exact or args.top > MAX_HITS else open_index(embedding)
     skeleton = embedding.origin.skeleton
     query = read_query(args, embedding.origin.fps, skeleton, encoder.source)
     frames = query.normalize()
-    (x,) = encoder.embed([frames], resolve_device(args.device))
-    hits = select_hits(embedding, cosine_similarity(x, read_chunks(embedding)), args.top)
-    print(f"{args.query}, compared with {describe_rows(embedding)}\n")
+    x = encoder.embed([frames], resolve_device(args.device))
+    if index is None:
+        (cosines,) = cosine_similarity(x, read_chunks(embedding))
+        hits = select_hits(embedding, cosines, args.top)
+    else:
+        hits = index.find_hits(x[0], args.top)
+    print(f"{args.query}, compared with {describe_rows(embedding)}")
+    if index is not None:
+        print(describe_index(index, args.top))
+    print()
     print(format_hits(embedding, hits))
     if args.render:
         drawing = Drawing(args.query.stem, "the query", frames, skeleton, is_marked=True)
