@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scdnet.commands import embed
+from scdnet.commands import embed, search_hits
 from scdnet.config_file import load_config
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
@@ -205,6 +205,31 @@ def test_the_query_is_drawn_first_and_marked_beside_the_hits(
     if suffix == ".png":
         with Image.open(out) as image:
             assert image.width > 100
+
+
+def test_a_page_shows_the_query_and_the_hits_of_the_table(
+    run, planted: Planted, tmp_path: Path, monkeypatch
+):
+    # A page needs no matplotlib.
+    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
+    written = []
+    monkeypatch.setattr(search_hits, "write_hits", lambda *page: written.append(page))
+    query = query_of(tmp_path, 24)
+    out = tmp_path / "new/a.HTML"
+    done = run("tools/search.py", query, "--in", planted.features, "--top", 4, "--render", out)
+    assert done.status == 0 and done.out.endswith(f"\n\nDrawn in {out}\n"), done.err
+    ((path, search, (first, *moments)),) = written
+    assert path == out and (search.fps, search.skeleton) == (30, NTU_25)
+    assert f"4 most similar of {len(read_embedding(planted.features)):,} win" in search.outcome
+    assert search.command.startswith("scdnet search ") and str(out) in search.command
+    assert first.file == query.name
+    hits = hits_in(done.out)
+    for rank, (moment, (cosine, source, begin, end)) in enumerate(
+        zip(moments, hits, strict=True), start=1
+    ):
+        assert moment.title == f"{begin:.2f} - {end:.2f} s"
+        assert (moment.file, moment.detail) == (source, f"rank {rank}, cosine {cosine}")
+        assert len(moment.frames) == 64
 
 
 def test_whole_recordings_are_searched_too(run, checkpoint: Path, tmp_path: Path):
