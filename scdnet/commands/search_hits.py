@@ -27,7 +27,7 @@ class Found(NamedTuple):
     frames: np.ndarray  # (T, M, V, C)
     embedding: Embedding
     hits: Sequence[Hit]
-    # How they were found, in a few words.
+    # A few words on how they were found.
     method: str
 
 

@@ -117,11 +117,11 @@ def open_index(embedding: Embedding) -> SearchIndex | None:
         return found
     try:
         check_writable(path)
+        log(f"{path}: building an index, once")
+        build_index(path, embedding)
     except ScdnetError as error:
-        log(f"{much}; no index is built: {error}")
+        log(f"{much}; no index was built: {error}")
         return None
-    log(f"{path}: building an index, once")
-    build_index(path, embedding)
     return read_index(path, embedding)
 
 
@@ -158,7 +158,7 @@ def _state_of(path: Path) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-@memory_advice("use --exact, or free memory")
+@memory_advice("free memory for an index")
 def build_index(path: Path, embedding: Embedding) -> None:
     """Write an index of an embedding to a file: as many lists as the square root of its rows.
 

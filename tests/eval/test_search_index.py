@@ -21,6 +21,7 @@ from scdnet.eval.embedding_file import (
 from scdnet.eval.search import Hit, cosine_similarity, select_hits
 from scdnet.eval.search_index import MAX_HITS, SearchIndex, measure_recall, open_index
 from scdnet.skeletons import NTU_25
+from tests.faults import largest_file
 
 pytestmark = pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
 
@@ -191,11 +192,19 @@ def test_without_faiss_all_rows_are_compared_and_a_line_says_so(
     assert not (tmp_path / "f.h5.faiss").exists()
 
 
-def test_where_no_index_can_be_written_all_rows_are_compared(tmp_path: Path, capsys):
+@pytest.mark.parametrize("fault", ["a directory", "a full disk"])
+def test_where_no_index_can_be_written_all_rows_are_compared(tmp_path: Path, capsys, fault: str):
     embedding = write_windows(tmp_path / "f.h5")
-    (tmp_path / "f.h5.faiss").mkdir()
-    assert open_index(embedding) is None
-    assert "no index is built" in capsys.readouterr().err
+    path = tmp_path / "f.h5.faiss"
+    if fault == "a directory":
+        path.mkdir()
+        assert open_index(embedding) is None
+    else:
+        with largest_file(4096):
+            assert open_index(embedding) is None
+        assert not path.exists()
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"all of which are compared; no index was built: {path}" in line
 
 
 def test_few_rows_need_no_index(tmp_path: Path, capsys):
