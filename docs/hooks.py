@@ -1,12 +1,14 @@
-"""Fill the docs with what the code defines: the tables of config keys and of command options.
+"""Fill the docs with what the code defines: tables of config keys and options, and notebooks.
 
 mkdocs calls `on_page_markdown` for each page. A page asks for a table by a comment of its own,
-such as `<!-- config-keys -->`, so a key or an option has its text in one place, the code.
+such as `<!-- config-keys -->`, so a key or an option has its text in one place, the code. Likewise
+`<!-- notebook NAME -->` asks for the text, code and pictures of a notebook of examples/.
 """
 
 import argparse
 import ast
 import inspect
+import json
 import re
 import typing
 from collections.abc import Iterator
@@ -23,6 +25,8 @@ from pydantic.fields import FieldInfo
 from scdnet import config
 from scdnet.__main__ import COMMANDS
 
+DOCS = Path(__file__).parent
+EXAMPLES = DOCS.parent / "examples"
 BOUNDS = {
     Ge: ("ge", "≥ {:,}"),
     Gt: ("gt", "> {:,}"),
@@ -48,7 +52,27 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     for comment, make_table in TABLES.items():
         if comment in markdown:
             markdown = markdown.replace(comment, make_table())
-    return markdown
+    return re.sub(r"<!-- notebook (\w+) -->", lambda found: notebook_page(found[1]), markdown)
+
+
+def notebook_page(name: str) -> str:
+    """Return a notebook of examples/ as a page of docs/notebooks/.
+
+    What a cell shows is docs/images/notebook_<id of the cell>.png, if there is one.
+    """
+    text = (EXAMPLES / f"{name}.ipynb").read_text(encoding="utf-8")
+    parts = []
+    for cell in json.loads(text)["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            linked = source.replace("](../docs/", "](../")
+            parts.append(re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.md)", linked))
+            continue
+        parts.append(f"```python\n{source}\n```")
+        picture = f"images/notebook_{cell['id']}.png"
+        if (DOCS / picture).exists():
+            parts.append(f"![What the cell shows](../{picture})")
+    return "\n\n".join(parts)
 
 
 def config_tables() -> str:

@@ -1,6 +1,6 @@
-"""Take docs/images/report_*.png, the pictures of docs/report.md and the README, from two reports.
+"""Take the pictures of pages in docs/images, from two reports and the page of a search.
 
-python docs/report_pictures.py UIPRMD_PAGE DEMO_PAGE
+python docs/report_pictures.py UIPRMD_PAGE DEMO_PAGE HITS_PAGE
 """
 
 import shutil
@@ -47,7 +47,7 @@ def take_picture(page: Page, first: str, last: str, out: Path) -> None:
 
 def main() -> None:
     """Take all pictures."""
-    uiprmd, demo = (Path(argument).resolve() for argument in sys.argv[1:])
+    uiprmd, demo, hits = (Path(argument).resolve() for argument in sys.argv[1:])
     browser_path = shutil.which("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
@@ -60,6 +60,9 @@ def main() -> None:
         take_picture(
             page, ".rows .retrieval", ".rows .retrieval:nth-child(3)", IMAGES / "report_demo.png"
         )
+        open_report(page, hits)
+        page.evaluate("scdnetReport.player.seek(1)")
+        take_picture(page, ".hits canvas", ".hits .card:nth-child(10)", IMAGES / "search_hits.png")
         browser.close()
 
 

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import json
 import re
 import shlex
 from itertools import pairwise
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 SECTIONS = {"data", "model", "scd", "hdc", "optim", "linear", "finetune"}
 # Words that were replaced by standard terms or American spelling.
 OLD_WORDS = re.compile(
@@ -281,6 +283,19 @@ def test_the_generated_tables_cover_every_key_and_command(hooks: ModuleType):
     leaves = [key for key in known_keys() if not any(k.startswith(f"{key}.") for k in known_keys())]
     assert [key for key in leaves if f"| `{key}` |" not in tables] == []
     assert [verb for verb in COMMANDS if f"### scdnet {verb}\n" not in hooks.command_tables()] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_page_of_a_notebook_has_its_text_code_and_pictures(hooks: ModuleType, path: Path):
+    own = DOCS / "notebooks" / f"{path.stem}.md"
+    page = hooks.on_page_markdown(own.read_text(encoding="utf-8"))
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert [body.rstrip("\n") for _, body in blocks(page)] == code
+    assert page.startswith("# ") and "![" in page
+    targets = re.findall(r"\]\(([^)\s]+)\)", page)
+    assert [target for target in targets if not (own.parent / target).exists()] == []
+    assert not [match[0] for match in OLD_WORDS.finditer(page)]
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())

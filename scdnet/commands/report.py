@@ -36,6 +36,8 @@ from scdnet.report.retrieval import retrieve_neighbors
 from scdnet.report.verdict import judge
 from scdnet.viz.drawing import check_picture
 
+# The sections of the page.
+SECTIONS = ("training", "gallery", "map", "confusion", "classes")
 # The parts of a report that scdnet.report.figures draws, which needs matplotlib.
 PARTS = ("training", "gallery", "map", "confusion", "classes")
 FORMATS = ("png", "svg", "pdf")
@@ -185,11 +187,15 @@ def build_page(
     baselines = {
         name: [one.hits for one in found] for name, found in common_baselines(judged).items()
     }
+    verdict = judge([run.own.hits for run in judged], baselines)
     configs = [run.config for run in runs]
     return Page(
+        kicker="scdnet report",
         title=f"{configs[0].name}: {findings.table.dataset}, {findings.benchmark}",
+        sections=SECTIONS,
         facts=describe_run(configs, findings, num_weights=evaluated[0].num_weights),
-        verdict=judge([run.own.hits for run in judged], baselines),
+        verdict=verdict.text,
+        verdict_kind=verdict.kind,
         scores=tabulate_scores(runs, evaluated),
         command=shlex.join(command),
         left_out=payload.left_out,
@@ -232,7 +238,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else argv
     page = build_page(["scdnet", "report", *arguments], runs, evaluated, findings)
     write_page(args.out, page)
-    print("\n".join([page.verdict.text, *page.left_out]))
+    print("\n".join([page.verdict, *page.left_out]))
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from tabulate import tabulate
 
 from scdnet.cli import command_parser
@@ -15,6 +14,14 @@ from scdnet.commands.embed import (
     add_encoder_argument,
     add_fps_argument,
 )
+from scdnet.commands.search_hits import (
+    PAGE,
+    Found,
+    describe_place,
+    describe_rows,
+    draw_hits,
+    write_page_of,
+)
 from scdnet.engine.device import resolve_device
 from scdnet.engine.hub import find_hub_name
 from scdnet.engine.locate import find_path
@@ -23,11 +30,12 @@ from scdnet.eval.embedding import WindowEncoder, load_window_encoder
 from scdnet.eval.embedding_file import Embedding, read_chunks, read_embedding
 from scdnet.eval.feature_file import FeatureFileError
 from scdnet.eval.search import Hit, cosine_similarity, select_hits
+from scdnet.eval.search_index import MAX_HITS, NUM_SAMPLES, SearchIndex, open_index
+from scdnet.files import check_writable
 from scdnet.raw.convert import positive_int
-from scdnet.raw.custom.frames import make_capture
-from scdnet.raw.positions import Positions, find_recording, find_recordings, read_positions
+from scdnet.raw.positions import Positions, find_recording, read_positions
 from scdnet.skeleton import Skeleton
-from scdnet.viz.drawing import Drawing, check_picture
+from scdnet.viz.drawing import check_picture
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -63,7 +71,16 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add_encoder_argument(parser, is_required=False)
     parser.add_argument(
-        "--render", type=Path, metavar="OUT", help="draw the query beside the hits: .png or .gif"
+        "--exact",
+        action="store_true",
+        help="compare the query with all rows, however many; default: with more than a million, "
+        "an index that faiss builds proposes some",
+    )
+    parser.add_argument(
+        "--render",
+        type=Path,
+        metavar="OUT",
+        help="draw the query beside the hits: .png, .gif, or .html, a page with moving skeletons",
     )
     add_device_argument(parser)
     add_capture_arguments(
@@ -73,8 +90,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.fps and not args.seconds:
         raise ScdnetError("--fps is only used with --seconds; add --seconds START END")
-    if args.render:
-        check_picture(args.render)
+    if args.render and args.render.suffix.lower() == PAGE:
+        check_writable(args.render)
+    elif args.render:
+        check_picture(args.render, (".png", ".gif", PAGE))
     return args
 
 
@@ -132,63 +151,14 @@ def format_hits(embedding: Embedding, hits: Sequence[Hit]) -> str:
     )
 
 
-def describe_rows(embedding: Embedding) -> str:
-    """Return what a query is compared with."""
-    if not embedding.origin.window:
-        return f"{len(embedding):,} recordings"
-    num_files = len(embedding.source)
-    return f"{len(embedding):,} windows of {num_files:,} file{'s' if num_files > 1 else ''}"
-
-
-def describe_place(embedding: Embedding, hit: Hit) -> tuple[str, str]:
-    """Return the file of a hit, and the seconds from its begin to its end."""
-    fps = embedding.origin.fps
-    start = embedding.first[hit.row] / fps
-    end = (embedding.last[hit.row] + 1) / fps
-    return embedding.source[embedding.recording[hit.row]], f"{start:.2f} - {end:.2f}"
-
-
-def read_hits(embedding: Embedding, hits: Sequence[Hit]) -> list[np.ndarray]:
-    """Return the frames (T, M, V, C) of the hits; each of their files is read once.
-
-    Raises ScdnetError if a file is missing or has another length than when it was embedded.
-    """
-    origin = embedding.origin
-    described = dict(origin.capture)
-    capture = None
-    if described:
-        described["skeleton"] = Skeleton.from_dict(described["skeleton"])
-        capture = make_capture(**described)
-    found = {one.where: one for one in find_recordings(Path(origin.root))}
-    frames: dict[int, np.ndarray] = {}
-    for recording in sorted({int(embedding.recording[hit.row]) for hit in hits}):
-        where = str(embedding.source[recording])
-        if where not in found:
-            raise ScdnetError(f"{where}: no such recording any more, but a hit lies in it")
-        positions = read_positions(found[where], capture)
-        expected = int(embedding.num_frames[recording])
-        if positions.num_frames != expected:
-            raise ScdnetError(
-                f"{where}: expected the {expected} frames that were embedded, found "
-                f"{positions.num_frames}; embed the recordings again"
-            )
-        for row in [hit.row for hit in hits if embedding.recording[hit.row] == recording]:
-            first = int(embedding.first[row])
-            frames[row] = positions.normalize(first, int(embedding.last[row]) + 1)
-    return [frames[hit.row] for hit in hits]
-
-
-def draw_hits(query: Drawing, embedding: Embedding, hits: Sequence[Hit], out: Path) -> None:
-    """Draw the query, marked, and the hits, each with its cosine and seconds."""
-    # A search without a drawing works without matplotlib.
-    from scdnet.viz.render import render
-
-    drawings = [query]
-    for hit, frames in zip(hits, read_hits(embedding, hits), strict=True):
-        source, seconds = describe_place(embedding, hit)
-        title = f"{hit.cosine:.3f} {seconds} s"
-        drawings.append(Drawing(Path(source).stem, title, frames, query.skeleton))
-    render(drawings, out)
+def describe_method(index: SearchIndex | None, top: int) -> str:
+    """Return how rows are compared; of an index, how many of the best hits it finds."""
+    if index is None:
+        return "exact"
+    return (
+        f"through an index: recall@{top} is {100 * index.facts.recall[top - 1]:.1f} % of an exact "
+        f"search, measured with {NUM_SAMPLES} windows of the features; --exact compares with all"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -199,14 +169,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     embedding = read_embedding(args.features)
     encoder = load_encoder_of(args, embedding)
+    index = None if args.exact or args.top > MAX_HITS else open_index(embedding)
     skeleton = embedding.origin.skeleton
     query = read_query(args, embedding.origin.fps, skeleton, encoder.source)
     frames = query.normalize()
-    (x,) = encoder.embed([frames], resolve_device(args.device))
-    hits = select_hits(embedding, cosine_similarity(x, read_chunks(embedding)), args.top)
-    print(f"{args.query}, compared with {describe_rows(embedding)}\n")
-    print(format_hits(embedding, hits))
+    x = encoder.embed([frames], resolve_device(args.device))
+    if index is None:
+        (cosines,) = cosine_similarity(x, read_chunks(embedding))
+        hits = select_hits(embedding, cosines, args.top)
+    else:
+        hits = index.find_hits(x[0], args.top)
+    print(f"{args.query}, compared with {describe_rows(embedding)}")
+    method = describe_method(index, args.top)
+    if index is not None:
+        print(method)
+    print(f"\n{format_hits(embedding, hits)}")
     if args.render:
-        drawing = Drawing(args.query.stem, "the query", frames, skeleton, is_marked=True)
-        draw_hits(drawing, embedding, hits, args.render)
+        found = Found(args.query, frames, embedding, hits, method)
+        if args.render.suffix.lower() == PAGE:
+            arguments = sys.argv[1:] if argv is None else argv
+            write_page_of(found, args.render, command=["scdnet", "search", *arguments])
+        else:
+            draw_hits(found, args.render)
         print(f"\nDrawn in {args.render}")

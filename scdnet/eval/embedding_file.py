@@ -282,11 +282,16 @@ def read_chunks(embedding: Embedding) -> Iterator[Tensor]:
     """Yield the features (n, D) of an embedding, in its order. Raises FeatureFileError."""
     rows = max(1, READ_BYTES // (4 * embedding.width))
     for start in range(0, len(embedding), rows):
-        with (
-            open_features(embedding.path, command="scdnet embed", cure=CURE) as file,
-            reading("features"),
-        ):
-            x = torch.from_numpy(file["features"][start : start + rows])
-        if x.dtype != torch.float32 or not x.isfinite().all():
-            raise FeatureFileError(f"{embedding.path}: expected finite float32 features")
-        yield x
+        yield read_rows(embedding, slice(start, start + rows))
+
+
+def read_rows(embedding: Embedding, rows: slice | np.ndarray) -> Tensor:
+    """Return the features (n, D) of ascending rows. Raises FeatureFileError."""
+    with (
+        open_features(embedding.path, command="scdnet embed", cure=CURE) as file,
+        reading("features"),
+    ):
+        x = torch.from_numpy(file["features"][rows])
+    if x.dtype != torch.float32 or not x.isfinite().all():
+        raise FeatureFileError(f"{embedding.path}: expected finite float32 features")
+    return x

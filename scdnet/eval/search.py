@@ -17,30 +17,35 @@ class Hit(NamedTuple):
     cosine: float
 
 
-def cosine_similarity(query: np.ndarray, chunks: Iterable[Tensor]) -> np.ndarray:
-    """Return the cosine (N,) of a query (D,) and each row of the chunks (n, D)."""
-    q = torch.nn.functional.normalize(torch.from_numpy(query), dim=0)
-    cosines = [torch.nn.functional.normalize(x, dim=1) @ q for x in chunks]
-    return torch.cat(cosines).clamp(max=1).numpy()
+def cosine_similarity(queries: np.ndarray, chunks: Iterable[Tensor]) -> np.ndarray:
+    """Return the cosines (Q, N) of queries (Q, D) and each row of the chunks (n, D)."""
+    q = torch.nn.functional.normalize(torch.from_numpy(queries), dim=1)
+    cosines = [q @ torch.nn.functional.normalize(x, dim=1).T for x in chunks]
+    return torch.cat(cosines, dim=1).clamp(max=1).numpy()
 
 
-def select_hits(embedding: Embedding, cosines: np.ndarray, top: int) -> list[Hit]:
-    """Return the `top` windows of the largest cosine (N,), without those that overlap a better one.
+def select_hits(
+    embedding: Embedding, cosines: np.ndarray, top: int, *, rows: np.ndarray | None = None
+) -> list[Hit]:
+    """Return the `top` windows of the largest cosine, without those that overlap a better one.
 
-    Two windows overlap if they have a frame of a recording in common. Of equal ones the first
-    comes first.
+    The cosines (n,) are those of all windows, or of the ascending `rows` (n,) alone. Two windows
+    overlap if they have a frame of a recording in common. Of equal ones the first comes first.
     """
+    if rows is None:
+        rows = np.arange(len(embedding))
+    recording = embedding.recording[rows]
+    first = embedding.first[rows]
+    last = embedding.last[rows]
     # Suppressed windows are below any cosine.
     left = cosines.astype(np.float32, copy=True)
     hits: list[Hit] = []
     while len(hits) < top:
-        row = int(left.argmax())
-        if left[row] == -np.inf:
+        best = int(left.argmax())
+        if left[best] == -np.inf:
             break
-        hits.append(Hit(row, float(cosines[row])))
+        hits.append(Hit(int(rows[best]), float(cosines[best])))
         left[
-            (embedding.recording == embedding.recording[row])
-            & (embedding.first <= embedding.last[row])
-            & (embedding.last >= embedding.first[row])
+            (recording == recording[best]) & (first <= last[best]) & (last >= first[best])
         ] = -np.inf
     return hits

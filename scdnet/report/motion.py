@@ -1,7 +1,7 @@
 """Motion of sequences as bytes for a page: 15 frames a second, whole millimeters, compressed."""
 
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,8 @@ STEP = 2
 FPS = FRAME_RATE // STEP
 # The frames that a page shows of a sequence at most: 10 seconds.
 MAX_FRAMES = 150
+# A page of 15 MB has room for so many bytes of motion, which base64 makes a third larger.
+MAX_MOTION_BYTES = 9_500_000
 # Numbers of a compressed block: a few hundred sequences.
 BLOCK_NUMBERS = 1_000_000
 # The first coordinate of a joint or body that is absent in a frame.
@@ -31,6 +33,18 @@ class Placed(NamedTuple):
     num_bodies: int
     # Whether the sequence is longer than what is shown.
     is_cut: bool
+
+
+def describe_skeleton(skeleton: Skeleton) -> dict[str, Any]:
+    """Return what drawing a skeleton takes: joints, bones, and the side of each joint."""
+    left, right = skeleton.sides
+    return {
+        "name": skeleton.name,
+        "joints": list(skeleton.joints),
+        "bones": [list(bone) for bone in skeleton.bones],
+        "side": [1 if v in left else 2 if v in right else 0 for v in range(skeleton.num_joints)],
+        "dims": skeleton.dims,
+    }
 
 
 def quantize(frames: np.ndarray, skeleton: Skeleton) -> np.ndarray:

@@ -14,7 +14,6 @@ from markupsafe import Markup
 
 from scdnet.files import write_text
 from scdnet.report.bundle import join_scripts, join_styles, read_page_file
-from scdnet.report.verdict import Verdict
 from scdnet.version import __version__
 
 
@@ -33,9 +32,15 @@ class Score:
 class Page:
     """The content of a page: what HTML shows by itself, and the data of its script."""
 
+    # The line above the title.
+    kicker: str
     title: str
+    # The ids of the sections of page.html that it has.
+    sections: Sequence[str]
     facts: Sequence[tuple[str, str]]
-    verdict: Verdict
+    # One sentence, and the mark before it: better, equal, worse, unknown, or none.
+    verdict: str
+    verdict_kind: str
     scores: Sequence[Score]
     # The command that makes the page again.
     command: str
@@ -52,10 +57,12 @@ def write_page(path: Path, page: Page) -> None:
     script = join_scripts()
     style = join_styles()
     text = template.render(
+        kicker=page.kicker,
         title=page.title,
+        sections=page.sections,
         facts=page.facts,
-        verdict=page.verdict.text,
-        verdict_kind=page.verdict.kind,
+        verdict=page.verdict,
+        verdict_kind=page.verdict_kind,
         scores=page.scores,
         command=page.command,
         left_out=page.left_out,

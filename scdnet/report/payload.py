@@ -14,15 +14,20 @@ from scdnet.report.classes import count_classes, find_extremes
 from scdnet.report.confusion import Confusion, Pair, count_confusions
 from scdnet.report.curves import RunCurves, build_curves
 from scdnet.report.maps import Map, draw_maps
-from scdnet.report.motion import FPS, FRAME_RATE, MAX_FRAMES, MotionWriter, Placed
+from scdnet.report.motion import (
+    FPS,
+    FRAME_RATE,
+    MAX_FRAMES,
+    MAX_MOTION_BYTES,
+    MotionWriter,
+    Placed,
+    describe_skeleton,
+)
 from scdnet.report.retrieval import Retrieval
 from scdnet.report.selection import Selection, select_sequences
-from scdnet.skeleton import Skeleton
 
 # More sequences would make a page that opens slowly and a map that is only a cloud.
 MAX_SEQUENCES = 2000
-# A page of 15 MB has room for so many bytes of motion, which base64 makes a third larger.
-MAX_MOTION_BYTES = 9_500_000
 # Examples of a cell of the confusion matrix.
 NUM_EXAMPLES = 6
 # Classes that are named beside a recording of the user's.
@@ -123,18 +128,6 @@ def build_payload(findings: Findings, store: SequenceStore) -> Payload:
         "classes": _describe_classes(findings, store, placed),
     }
     return Payload(data, writer.blocks, _describe_left_out(findings, placed))
-
-
-def describe_skeleton(skeleton: Skeleton) -> dict[str, Any]:
-    """Return what drawing a skeleton takes: joints, bones, and the side of each joint."""
-    left, right = skeleton.sides
-    return {
-        "name": skeleton.name,
-        "joints": list(skeleton.joints),
-        "bones": [list(bone) for bone in skeleton.bones],
-        "side": [1 if v in left else 2 if v in right else 0 for v in range(skeleton.num_joints)],
-        "dims": skeleton.dims,
-    }
 
 
 def _write_motion(

@@ -1,7 +1,9 @@
 """Search by example from end to end, and the messages for bad input."""
 
+import re
 import shutil
 from collections.abc import Sequence
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -10,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scdnet.commands import embed
+from scdnet.commands import embed, search_hits
 from scdnet.config_file import load_config
 from scdnet.data.store import SkeletonSequence
 from scdnet.data.store_writer import StoreWriter
 from scdnet.engine.train.pretrain import pretrain
+from scdnet.eval import search_index
 from scdnet.eval.embedding_file import read_embedding
 from scdnet.raw.custom.frames import make_capture
 from scdnet.raw.ntu import Body, format_skeleton
@@ -204,6 +207,31 @@ def test_the_query_is_drawn_first_and_marked_beside_the_hits(
             assert image.width > 100
 
 
+def test_a_page_shows_the_query_and_the_hits_of_the_table(
+    run, planted: Planted, tmp_path: Path, monkeypatch
+):
+    # A page needs no matplotlib.
+    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
+    written = []
+    monkeypatch.setattr(search_hits, "write_hits", lambda *page: written.append(page))
+    query = query_of(tmp_path, 24)
+    out = tmp_path / "new/a.HTML"
+    done = run("tools/search.py", query, "--in", planted.features, "--top", 4, "--render", out)
+    assert done.status == 0 and done.out.endswith(f"\n\nDrawn in {out}\n"), done.err
+    ((path, search, (first, *moments)),) = written
+    assert path == out and (search.fps, search.skeleton) == (30, NTU_25)
+    assert f"4 most similar of {len(read_embedding(planted.features)):,} win" in search.outcome
+    assert search.command.startswith("scdnet search ") and str(out) in search.command
+    assert first.file == query.name
+    hits = hits_in(done.out)
+    for rank, (moment, (cosine, source, begin, end)) in enumerate(
+        zip(moments, hits, strict=True), start=1
+    ):
+        assert moment.title == f"{begin:.2f} - {end:.2f} s"
+        assert (moment.file, moment.detail) == (source, f"rank {rank}, cosine {cosine}")
+        assert len(moment.frames) == 64
+
+
 def test_whole_recordings_are_searched_too(run, checkpoint: Path, tmp_path: Path):
     folder = tmp_path / "raw"
     folder.mkdir()
@@ -219,6 +247,28 @@ def test_whole_recordings_are_searched_too(run, checkpoint: Path, tmp_path: Path
     assert len(hits) == 3
     num_frames = int(query.read_text().split("\n", 1)[0])
     assert hits[0] == ("1.000", f"{folder}/query_24.skeleton", 0, round(num_frames / 30, 2))
+
+
+@pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
+def test_of_very_many_windows_an_index_proposes_some_and_states_its_recall(
+    run, planted: Planted, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(search_index, "MAX_EXACT_ROWS", 500)
+    monkeypatch.setattr(search_index, "NUM_SAMPLES", 4)
+    features = shutil.copy(planted.features, tmp_path / "f.h5")
+    query = query_of(tmp_path, 24)
+    options = ("--in", features, "--top", 5)
+    exact = run("tools/search.py", query, *options, "--exact")
+    assert exact.status == 0 and not (tmp_path / "f.h5.faiss").exists(), exact.err
+    done = run("tools/search.py", query, *options)
+    assert done.status == 0 and (tmp_path / "f.h5.faiss").exists(), done.err
+    (line,) = [line for line in done.out.splitlines() if "index" in line]
+    recall = re.search(r"recall@5 is (\d+\.\d) %", line)
+    assert recall and 95 < float(recall[1]) <= 100
+    assert done.out == exact.out.replace("\n", f"\n{line}\n", 1)
+    # An index looks for a hundred hits at most.
+    many = run("tools/search.py", query, "--in", features, "--top", 101)
+    assert many.status == 0 and "index" not in many.out + many.err
 
 
 def test_another_encoder_than_that_of_the_features_is_refused(

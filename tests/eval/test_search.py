@@ -30,7 +30,7 @@ def test_cosines_of_chunks_are_those_of_float64():
     query = 1000 * x[3]
     wide = x.astype(np.float64)
     expected = wide @ wide[3] / np.linalg.norm(wide, axis=1) / np.linalg.norm(wide[3])
-    found = cosine_similarity(query, torch.from_numpy(x).split(13))
+    (found,) = cosine_similarity(query[None], torch.from_numpy(x).split(13))
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert found.argmax() == 3 and found.max() <= 1
 

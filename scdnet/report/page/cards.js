@@ -14,9 +14,8 @@ export function classNameOf(report, row) {
   return label < 0 ? "your recording" : report.classNames[label];
 }
 
-/** Make the canvas of a card and draw the sequence on it. */
-function makeCanvas(player, report, row, mark) {
-  const name = `${classNameOf(report, row)}, ${report.sequences.name[row]}`;
+/** Make the canvas of a card, which is described by the title and the name below it. */
+function makeCanvas(name, mark) {
   const canvas = element("canvas", {
     class: "stage",
     attributes: { role: "img", "aria-label": `Moving skeleton: ${name}` },
@@ -37,17 +36,19 @@ function makeCanvas(player, report, row, mark) {
  * @returns {HTMLElement}
  */
 export function makeCard(player, report, row, { caption = null, mark = null, detail = "" } = {}) {
+  const title = caption ?? classNameOf(report, row);
+  const name = report.sequences.name[row];
   const card = element("figure", { class: `card ${mark ?? "plain"}`, attributes: { "data-row": row } });
   if (player.motions.has(row)) {
-    const canvas = makeCanvas(player, report, row, mark);
+    const canvas = makeCanvas(`${title}, ${name}`, mark);
     stagesOfCards.set(card, player.attach(canvas, row));
     card.append(canvas);
   } else {
     card.append(element("p", { class: "stage left-out", text: "Motion left out of this file" }));
   }
   const lines = element("figcaption");
-  lines.append(element("span", { class: "card-title", text: caption ?? classNameOf(report, row) }));
-  lines.append(element("span", { class: "card-name", text: report.sequences.name[row] }));
+  lines.append(element("span", { class: "card-title", text: title }));
+  lines.append(element("span", { class: "card-name", text: name }));
   if (detail) {
     lines.append(element("span", { class: "card-detail", text: detail }));
   }

@@ -2,6 +2,7 @@ import { decodeReport, Motions } from "./decode.js";
 import { Player } from "./player.js";
 import { mountBar } from "./bar.js";
 import { mountGallery } from "./gallery.js";
+import { mountHits } from "./hits.js";
 import { mountHeader } from "./header.js";
 import { mountCurves } from "./curves.js";
 import { mountMap } from "./map.js";
@@ -32,6 +33,7 @@ async function startPage() {
   const report = await decodeReport(document.getElementById("report-data").textContent);
   const motions = new Motions(report);
   const player = new Player(report, motions);
+  mountSection("hits", (root) => mountHits(root, report, player));
   let openInGallery = () => {};
   mountSection("gallery", (root) => {
     openInGallery = mountGallery(root, report, player);
