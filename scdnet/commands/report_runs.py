@@ -149,7 +149,7 @@ def read_curves(run: Run) -> RunCurves:
     state = read_checkpoint(run.checkpoint).state
     queues = [value for name, value in state["model"].items() if re.fullmatch(QUEUE, name)]
     config = run.config
-    pairs = build_objective(config.objective, config.scd, config.hdc).pairs
+    pairs = build_objective(config).pairs
     return RunCurves(
         name=str(run.path),
         lines=read_metrics(run.path),

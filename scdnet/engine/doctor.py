@@ -48,7 +48,7 @@ def examine(config: Config) -> list[Finding]:
     """Check everything that a run of `config` needs; problems are findings, nothing is raised."""
     device_finding = check("device", lambda: _describe(resolve_device(config.device)))
     device = torch.device("cpu") if device_finding.is_problem else resolve_device(config.device)
-    objective = build_objective(config.objective, config.scd, config.hdc)
+    objective = build_objective(config)
     skeleton, num_train = look_into(config.data)
     # Only the sizes of the model are needed.
     with torch.device("meta"):

@@ -57,7 +57,7 @@ def gradients(config: Config, *, frozen: bool, sync: bool) -> dict[str, Tensor]:
     if sync:
         synchronize_statistics(model, distributed.all_gather)
     views = [distributed.rank_info().rows(view) for view in batch_of_views().double()]
-    query, key = model(*views)
+    query, key, _ = model(*views)
     loss = contrast_losses(model.objective.pairs, query, key, model.negatives(), 0.2).sum()
     loss.backward()
     distributed.average_gradients(model.query.parameters())

@@ -147,7 +147,7 @@ def synthetic_views(config: Config, seed: int) -> torch.Tensor:
     Only the first clip of each has two bodies.
     """
     shape = (
-        2 * len(build_objective(config.objective, config.scd, config.hdc).tasks),
+        2 * len(build_objective(config).tasks),
         config.data.batch_size,
         3,
         config.data.num_frames,

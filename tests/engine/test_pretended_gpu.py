@@ -109,7 +109,7 @@ def make_views(config: Config, clips: Clips) -> list[Tensor]:
     """Make training views for each task, views for fine-tuning and evaluation views."""
     batches = torch.tensor([[0, 5, 9], [4, 1, 2]])
     chance = torch.Generator().manual_seed(1)
-    tasks = build_objective(config.objective, config.scd, config.hdc).tasks
+    tasks = build_objective(config).tasks
     views = [view for pair in clips.training_views(batches, chance, tasks) for view in pair]
     views += clips.augmented_views(batches, chance)
     return [*views, *clips.evaluation_views(batches)]

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from scdnet.models.encoder import DualPathEncoder
 
 # Computes metrics of an encoder.
 Score = Callable[[DualPathEncoder], Metrics]
-# Two views (N, C, T, V, M) of a batch for each task.
+# Two views (N, C, T, V, M) of a batch for each task, and what else `SCDNet.forward` takes.
 Views = tuple[Tensor, ...]
 
 # Steps between two looks at their metrics, each of which waits for the GPU.
@@ -91,8 +91,7 @@ class Run:
         cpu_start = time.process_time()
         first = self.step
         batches = epoch.remaining[: self.plan.next_stop(first) - first]
-        tasks = self.training.model.objective.tasks
-        views = TimedIterator(self.clips.training_views(batches, epoch.generator, tasks))
+        views = TimedIterator(self._draw_views(batches))
         for batch in batches:
             self.training.set_learning_rate(self.step // self.plan.unit_length)
             rng_state = epoch.generator.get_state()
@@ -121,6 +120,13 @@ class Run:
         if is_stopped:
             self._stop()
         return not is_stopped
+
+    def _draw_views(self, batches: Sequence[Tensor]) -> Iterator[Views]:
+        objective = self.training.model.objective
+        latent = None if objective.latent is None else objective.latent.config
+        return self.clips.training_views(
+            batches, self.epoch.generator, objective.tasks, latent=latent
+        )
 
     def _next(self, views: Iterator[Views]) -> Views | None:
         """Return the next views, or None if the stop signal has ended the data workers too."""

@@ -48,7 +48,7 @@ CHOICES = {
 
 
 def objective_of(config: Config) -> Objective:
-    return build_objective(config.objective, config.scd, config.hdc)
+    return build_objective(config)
 
 
 @pytest.mark.parametrize("choice", CHOICES)
