@@ -102,7 +102,9 @@ def latent_losses(
         mean, var, count = _position_statistics(target, weight, gather)
         spread = _spread(mean, var, count)
         target = _normalize_targets(target, weight, mean, var, norm=norm)
-        mean, _, _ = _position_statistics(target, weight, gather)
+        mean = torch.zeros_like(mean)
+        if norm != "batch":
+            mean, _, _ = _position_statistics(target, weight, gather)
         wanted = torch.take_along_dim(target, rows[..., None], dim=0)  # (H, N, D)
         counts = torch.take_along_dim(weight, rows, dim=0)  # (H, N)
         mean_loss = _mean_by_clip(measure(mean[rows], wanted), counts)

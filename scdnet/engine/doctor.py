@@ -90,7 +90,7 @@ def check(name: str, find: Callable[[], str]) -> Finding:
 def checkpoint_bytes(model: SCDNet, optimizer: str) -> int:
     """Estimate the size of a checkpoint."""
     weights = sum(x.numel() * x.itemsize for x in model.state_dict().values())
-    trained = sum(x.numel() * x.itemsize for x in model.query.parameters())
+    trained = sum(x.numel() * x.itemsize for x in model.trained_parameters())
     return weights + trained * OPTIMIZER_STATES[optimizer]
 
 
@@ -116,7 +116,7 @@ def _versions() -> str:
 
 
 def _count_parameters(model: SCDNet) -> str:
-    query = sum(x.numel() for x in model.query.parameters())
+    query = sum(x.numel() for x in model.trained_parameters())
     total = sum(x.numel() for x in model.parameters())
     return f"{query / 1e6:.2f} M parameters to train, {total / 1e6:.2f} M with the key encoder"
 

@@ -107,18 +107,26 @@ class ProjectedEncoder(nn.Module):
             tokens = {**own_tokens, **tokens}
         return features, tokens
 
-    def project(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Map the inputs of the heads to unit-length projections (N, projection_dim).
+    def project(self, *clips: Tensor) -> dict[str, Tensor]:
+        """Return the heads' outputs (N, projection_dim) for clips of each task, not normalized."""
+        features, _ = self.encode(*clips)
+        return self._apply_heads(features)
+
+    def forward(self, *clips: Tensor) -> dict[str, Tensor]:
+        """Map clips (N, C, T, V, M) of each task to unit-length projections (N, projection_dim).
 
         They have the weights' precision, also under mixed precision.
         """
-        projected = {name: head(features[name]) for name, head in self.heads.items()}
-        return {
-            name: F.normalize(z.to(self.heads[name][0].weight.dtype), dim=1)
-            for name, z in projected.items()
-        }
+        projections, _ = self.projections_and_tokens(*clips)
+        return projections
 
-    def forward(self, *clips: Tensor) -> dict[str, Tensor]:
-        """Map clips (N, C, T, V, M) of each task to unit-length projections (N, projection_dim)."""
-        features, _ = self.encode(*clips)
-        return self.project(features)
+    def projections_and_tokens(self, *clips: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return what `forward` does, and the tokens (L, N, D) of each path."""
+        features, tokens = self.encode(*clips)
+        projected = self._apply_heads(features)
+        # All weights have one precision.
+        dtype = next(self.encoder.parameters()).dtype
+        return {name: F.normalize(z.to(dtype), dim=1) for name, z in projected.items()}, tokens
+
+    def _apply_heads(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: head(features[name]) for name, head in self.heads.items()}

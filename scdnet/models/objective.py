@@ -87,13 +87,18 @@ class Objective:
     @property
     def num_views(self) -> int:
         """Return the number of views that a step takes: two for each task, or one."""
-        return 1 if self.tasks == (LATENT,) else 2 * len(self.tasks)
+        return 2 * len(self.tasks) if self.has_queries else 1
+
+    @property
+    def has_queries(self) -> bool:
+        """Check whether the query encoder gets whole views, as every contrast gives it."""
+        return self.tasks != (LATENT,)
 
     def split_inputs(self, inputs: Sequence[Tensor]) -> Inputs:
         """Sort the inputs of a step: two views for each task, or one, and what is hidden."""
         views = tuple(inputs[: self.num_views])
         hidden = tuple(inputs[self.num_views :])
-        if self.tasks == (LATENT,):
+        if not self.has_queries:
             return Inputs((), views, hidden)
         return Inputs(views[::2], views[1::2], hidden)
 

@@ -112,8 +112,7 @@ class SCDNet(nn.Module):
         """
         views = self.objective.split_inputs(inputs)
         with torch.no_grad():
-            features, tokens = self.key.encode(*views.keys)
-            key = self.key.project(features)
+            key, tokens = self.key.projections_and_tokens(*views.keys)
         query = self.query(*views.queries) if views.queries else {}
         return Outputs(query, key, self._predict(views, tokens))
 

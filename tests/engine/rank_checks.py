@@ -91,12 +91,18 @@ def train(config: Config, *, epochs: int) -> dict[str, Tensor]:
     seed_everything(config.seed)
     training = start_training(config, NTU_25, CPU, ranks=ranks)
     training.model.double()
-    tasks = training.model.objective.tasks
+    objective = training.model.objective
+    latent = None if objective.latent is None else objective.latent.config
     for number in range(epochs):
         epoch = Epoch(number, clips.split(train=True), seed=0, batch_size=config.data.batch_size)
         metrics = [
-            training.step(*(separated(view, ranks) for view in views))
-            for views in clips.training_views(epoch.remaining, epoch.generator, tasks)
+            training.step(
+                *(separated(view, ranks) for view in inputs[: objective.num_views]),
+                *inputs[objective.num_views :],
+            )
+            for inputs in clips.training_views(
+                epoch.remaining, epoch.generator, objective.tasks, latent=latent
+            )
         ]
     return training.model.state_dict() | {"metrics": torch.stack(metrics)}
 
@@ -160,6 +166,10 @@ def main(store: Path, out: Path, environment: dict[str, str], *, batch_size: int
             "unsynced": gradients(config, frozen=False, sync=False),
             "scd": train(config, epochs=1),
             "scd+hdc": train(changed(config, objective="scd+hdc"), epochs=1),
+            "latent": train(changed(config, objective="latent"), epochs=1),
+            "scd+latent": train(
+                changed(config, objective="scd+latent", latent={"target_norm": "tokens"}), epochs=1
+            ),
             "features": features(config),
             "objects": distributed.all_gather_object({"rank": rank}),
             "from main": distributed.run_on_main(lambda: f"of rank {rank}"),

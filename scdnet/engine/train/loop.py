@@ -22,6 +22,7 @@ from scdnet.engine.train.interval import Interval
 from scdnet.engine.train.plan import Plan
 from scdnet.engine.train.run_log import RunLog
 from scdnet.engine.train.state import Training
+from scdnet.engine.train.statistics import estimate_statistics
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
 
@@ -218,6 +219,7 @@ class Run:
 
     def _compute(self, score: Score) -> Metrics:
         """Compute the score of the query encoder without changing the training that follows."""
+        self._estimate_statistics()
         states = random_states()
         model = self.training.model
         metrics = score(model.query.encoder)
@@ -226,8 +228,15 @@ class Run:
         # All ranks must decide alike on what is best.
         return run_on_main(lambda: metrics)
 
+    def _estimate_statistics(self) -> None:
+        """Give the query encoder the statistics of whole views if it is trained on none."""
+        model = self.training.model
+        if not model.objective.has_queries:
+            estimate_statistics(model.query.encoder, self.clips)
+
     def _save(self, write: Callable[[dict[str, Any]], object]) -> None:
         """Call `write` on the first rank with the content of a checkpoint, if it is all finite."""
+        self._estimate_statistics()
         name = self.training.first_not_finite()
         if name is not None:
             raise ScdnetError(

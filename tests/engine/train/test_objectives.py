@@ -14,6 +14,7 @@ from scdnet.engine.device import seed_everything
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.engine.train.start import start_training
 from scdnet.engine.train.state import Training
+from scdnet.eval.knn import score_1nn
 from scdnet.models.objective import Objective
 from scdnet.skeletons import NTU_25
 from tests.engine.runs import assert_same_state, changed, metrics_of
@@ -35,6 +36,20 @@ CHOICES = {
     **{name: {"scd": {"pairs": pairs}} for name, pairs in PAIRS.items()},
     "hdc": {"objective": "hdc"},
     "scd+hdc": {"objective": "scd+hdc"},
+    "latent": {"objective": "latent"},
+    "scd+latent": {"objective": "scd+latent"},
+    "hdc+latent": {"objective": "hdc+latent", "latent": {"hide": "motion"}},
+    "scd+hdc+latent": {"objective": "scd+hdc+latent", "latent": {"target_norm": "tokens"}},
+    "moco+latent": {
+        "objective": "scd+latent",
+        "scd": {"pairs": (("instance", "instance"),)},
+        "latent": {"loss": "cosine", "predictor_layers": 2},
+    },
+    "latent of one subtask": {
+        "objective": "hdc+latent",
+        "hdc": {"subtasks": ("temporal",)},
+        "latent": {"hide_in": "tokens", "target_norm": "none"},
+    },
     "some levels": {"objective": "hdc", "hdc": {"levels": (2, 4), "loss_weights": "depth"}},
     "one subtask": {
         "objective": "hdc",
@@ -58,8 +73,10 @@ def test_each_choice_takes_a_step(small_config: Config, choice: str):
     seed_everything(0)
     training = start_training(config, NTU_25, CPU)
     before = {name: value.clone() for name, value in training.model.query.named_parameters()}
+    objective = training.model.objective
+    latent = None if objective.latent is None else objective.latent.config
     views = clips.training_views(
-        [torch.arange(4)], torch.Generator().manual_seed(0), training.model.objective.tasks
+        [torch.arange(4)], torch.Generator().manual_seed(0), objective.tasks, latent=latent
     )
     report = dict(zip(training.metric_names, training.step(*next(views)).tolist(), strict=True))
     assert all(torch.tensor(list(report.values())).isfinite())
@@ -68,18 +85,40 @@ def test_each_choice_takes_a_step(small_config: Config, choice: str):
         for name, value in training.model.query.named_parameters()
         if not torch.equal(value, before[name])
     }
-    queried = {a for a, _ in training.model.objective.pairs}
+    queried = {a for a, _ in objective.pairs}
     for name in training.model.query.heads:
         assert any(key.startswith(f"heads.{name}.") for key in moved) == (name in queried), name
+
+
+def resumed(whole: Config, path: Path) -> Path:
+    """Resume a run from the checkpoint of its first epoch; return its last checkpoint."""
+    part = changed(whole, runs_dir=whole.runs_dir / "part")
+    part.run_dir.mkdir(parents=True)
+    shutil.copy(path.with_name("epoch_0001.pt"), part.run_dir / "last.pt")
+    return pretrain(part, resume=True)
+
+
+@pytest.mark.parametrize("objective", ["latent", "scd+latent"])
+def test_a_resumed_run_with_hidden_tokens_is_bit_identical(small_config: Config, objective: str):
+    whole = changed(
+        small_config, name="whole", objective=objective, save_every=1, latent={"hide": "motion"}
+    )
+    path = pretrain(whole, score=score_1nn)
+    assert_same_state(path, resumed(whole, path))
+    model = read_checkpoint(path).state["model"]
+    names = {name.split(".")[1] for name in model if name.startswith("predictors.")}
+    assert names == {"temporal", "spatial"}
+    assert "predictors.spatial.mask_token" in model
+    line = metrics_of(whole)[-1]
+    for path_name in names:
+        for measure in ("latent_loss", "latent_mean_loss", "latent_spread"):
+            assert 0 < line[f"{measure}/{path_name}"] < 2
 
 
 def test_a_resumed_run_of_both_objectives_is_bit_identical(small_config: Config):
     whole = changed(small_config, name="whole", objective="scd+hdc", save_every=1)
     path = pretrain(whole)
-    part = changed(whole, runs_dir=small_config.runs_dir / "part")
-    part.run_dir.mkdir(parents=True)
-    shutil.copy(path.with_name("epoch_0001.pt"), part.run_dir / "last.pt")
-    assert_same_state(path, pretrain(part, resume=True))
+    assert_same_state(path, resumed(whole, path))
     invariance = read_checkpoint(path).state["model"]["loss_weights.invariance"]
     assert invariance.shape == (8,)
     assert (invariance < 1).all()
