@@ -92,6 +92,8 @@ def train(config: Config, *, epochs: int) -> dict[str, Tensor]:
     training = start_training(config, NTU_25, CPU, ranks=ranks)
     training.model.double()
     objective = training.model.objective
+    if objective.latent is not None:
+        shift_biases(training.model.query)
     latent = None if objective.latent is None else objective.latent.config
     for number in range(epochs):
         epoch = Epoch(number, clips.split(train=True), seed=0, batch_size=config.data.batch_size)
@@ -105,6 +107,18 @@ def train(config: Config, *, epochs: int) -> dict[str, Tensor]:
             )
         ]
     return training.model.state_dict() | {"metrics": torch.stack(metrics)}
+
+
+def shift_biases(model: nn.Module) -> None:
+    """Add noise to all parameters.
+
+    At the start biases are 0, and so is what a joint that is hidden in all clips of a batch becomes
+    before a relu, but for rounding, which decides whether it has a gradient.
+    """
+    generator = torch.Generator().manual_seed(2)
+    for parameter in model.parameters():
+        noise = torch.randn(parameter.shape, dtype=parameter.dtype, generator=generator)
+        parameter.data += 1e-2 * noise
 
 
 class InDouble(nn.Module):
