@@ -22,7 +22,6 @@ from scdnet.models.objective import (
     Objective,
     hdc_objective,
     latent_objective,
-    scd_objective,
 )
 from scdnet.models.scdnet import SCDNet
 from scdnet.skeletons import COCO_17, NTU_25
