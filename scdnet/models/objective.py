@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scdnet.config import LatentConfig
 from scdnet.losses import CROSS_DOMAIN_PAIRS, Pair
 from scdnet.models.encoder import NUM_LEVELS, PATHS
 from scdnet.models.latent import Latent
@@ -83,6 +84,11 @@ class Objective:
             return ()
         is_seen = {path: path in self.tasks or not {*self.tasks} <= {*PATHS} for path in PATHS}
         return tuple(path for path in PATHS if is_seen[path])
+
+    @property
+    def hiding(self) -> LatentConfig | None:
+        """Return how it is drawn what is hidden, or None if nothing is."""
+        return None if self.latent is None else self.latent.config
 
     @property
     def num_views(self) -> int:

@@ -94,7 +94,6 @@ def train(config: Config, *, epochs: int) -> dict[str, Tensor]:
     objective = training.model.objective
     if objective.latent is not None:
         shift_biases(training.model.query)
-    latent = None if objective.latent is None else objective.latent.config
     for number in range(epochs):
         epoch = Epoch(number, clips.split(train=True), seed=0, batch_size=config.data.batch_size)
         metrics = [
@@ -103,7 +102,7 @@ def train(config: Config, *, epochs: int) -> dict[str, Tensor]:
                 *inputs[objective.num_views :],
             )
             for inputs in clips.training_views(
-                epoch.remaining, epoch.generator, objective.tasks, latent=latent
+                epoch.remaining, epoch.generator, objective.tasks, latent=objective.hiding
             )
         ]
     return training.model.state_dict() | {"metrics": torch.stack(metrics)}

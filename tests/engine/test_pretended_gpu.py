@@ -110,8 +110,7 @@ def make_views(config: Config, clips: Clips) -> list[Tensor]:
     batches = torch.tensor([[0, 5, 9], [4, 1, 2]])
     chance = torch.Generator().manual_seed(1)
     objective = build_objective(config)
-    latent = config.latent if objective.latent else None
-    steps = clips.training_views(batches, chance, objective.tasks, latent=latent)
+    steps = clips.training_views(batches, chance, objective.tasks, latent=objective.hiding)
     views = [view for inputs in steps for view in inputs]
     views += clips.augmented_views(batches, chance)
     return [*views, *clips.evaluation_views(batches)]

@@ -29,10 +29,9 @@ def warm_step(config: Config, device: torch.device) -> Work:
     clips, batches = synthetic_clips(config, device)
     generator = torch.Generator().manual_seed(0)
     objective = training.model.objective
-    latent = None if objective.latent is None else config.latent
 
     def step() -> None:
-        views = clips.training_views(batches, generator, objective.tasks, latent=latent)
+        views = clips.training_views(batches, generator, objective.tasks, latent=objective.hiding)
         training.step(*next(views))
 
     for _ in range(WARM_UP):

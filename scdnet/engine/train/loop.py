@@ -124,9 +124,8 @@ class Run:
 
     def _draw_views(self, batches: Sequence[Tensor]) -> Iterator[Views]:
         objective = self.training.model.objective
-        latent = None if objective.latent is None else objective.latent.config
         return self.clips.training_views(
-            batches, self.epoch.generator, objective.tasks, latent=latent
+            batches, self.epoch.generator, objective.tasks, latent=objective.hiding
         )
 
     def _next(self, views: Iterator[Views]) -> Views | None:

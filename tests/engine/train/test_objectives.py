@@ -74,9 +74,11 @@ def test_each_choice_takes_a_step(small_config: Config, choice: str):
     training = start_training(config, NTU_25, CPU)
     before = {name: value.clone() for name, value in training.model.query.named_parameters()}
     objective = training.model.objective
-    latent = None if objective.latent is None else objective.latent.config
     views = clips.training_views(
-        [torch.arange(4)], torch.Generator().manual_seed(0), objective.tasks, latent=latent
+        [torch.arange(4)],
+        torch.Generator().manual_seed(0),
+        objective.tasks,
+        latent=objective.hiding,
     )
     report = dict(zip(training.metric_names, training.step(*next(views)).tolist(), strict=True))
     assert all(torch.tensor(list(report.values())).isfinite())
