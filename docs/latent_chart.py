@@ -23,6 +23,7 @@ EDGE = "#b5b5b5"
 LINE = 1.3  # points
 NUM_FRAMES = 16
 NUM_JOINTS = 8
+HIDDEN_FRAMES = (3, 4, 5, 6, 10, 11, 12, 13)
 LEGEND = (
     "View: joints by frames. The hidden values are zeroed in the clip, before the encoder; their "
     "tokens do not enter its transformer.\n"
@@ -58,9 +59,9 @@ class PathDrawing(NamedTuple):
 
 
 PATHS = (
-    PathDrawing("temporal", "#4c72b0", 4.72, "blocks of frames", NUM_FRAMES, {3, 4, 5, 6, 10, 11, 12, 13}),
+    PathDrawing("temporal", "#4c72b0", 4.72, "blocks of frames", NUM_FRAMES, {*HIDDEN_FRAMES}),
     PathDrawing("spatial", "#c44e52", 1.98, "parts of the body", NUM_JOINTS, {1, 2, 5, 6}),
-)  # fmt: skip
+)
 
 
 def write(

@@ -294,16 +294,16 @@ class LatentConfig(Section):
     joint_fraction: ProperFraction = 0.5
     # The frames that are hidden from the temporal path, rounded.
     frame_fraction: ProperFraction = 0.5
-    # `parts` hides parts of the body and blocks of frames, all equally likely; `motion` prefers
-    # those that move.
+    # `parts` hides parts of the body and blocks of frames, all equally likely; `motion` prefers the
+    # moving ones.
     hide: Literal["parts", "motion"] = "parts"
     # `clip` hides values before the encoder; `tokens` only drops tokens after the stem, which
     # has mixed them by then: a control.
     hide_in: Literal["clip", "tokens"] = "clip"
     # The layers of each predictor.
     predictor_layers: int = Field(1, ge=1, le=2)
-    # What has mean 0 and variance 1 in the targets: each position over the batch, or each clip over
-    # its tokens.
+    # The normalization of targets to mean 0 and variance 1: of each position over the batch, or of
+    # each clip over its tokens.
     target_norm: Literal["batch", "tokens", "none"] = "batch"
     # The distance of a prediction from its target.
     loss: Literal["smooth_l1", "cosine"] = "smooth_l1"
@@ -445,7 +445,7 @@ class Config(Section):
     keep_checkpoints: int = Field(2, ge=1)
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    # The contrasts of the pretraining, and whether hidden tokens are predicted (docs/objectives.md).
+    # The contrasts of the pretraining, with or without a prediction (docs/objectives.md).
     objective: Literal[
         "scd", "hdc", "scd+hdc", "latent", "scd+latent", "hdc+latent", "scd+hdc+latent"
     ] = "scd"

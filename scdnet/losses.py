@@ -63,7 +63,7 @@ def positive_cosines(pairs: Sequence[Pair], query: Projections, key: Projections
     return torch.stack(cosines).detach()
 
 
-# What `latent_losses` returns.
+# The results of `latent_losses`.
 LATENT_MEASURES = ("latent_loss", "latent_mean_loss", "latent_spread")
 # Added to variances before they are divided by.
 EPSILON = 1e-6

@@ -1,4 +1,4 @@
-"""What is hidden from an encoder that is to predict it: parts of bodies and blocks of frames.
+"""Draw parts of bodies and blocks of frames that are hidden from an encoder, to be predicted.
 
 As with the other random parameters of views, these are drawn on the CPU, so that a seed hides the
 same on every device. Source: docs/objectives.md.
@@ -24,7 +24,7 @@ NUM_CANDIDATES = 4
 
 
 class HiddenDraws(NamedTuple):
-    """What may be hidden from N clips: each has R candidates, of which noise decides among equals.
+    """Candidates of what is hidden from N clips, R for each.
 
     All candidates hide the same number of joints and of frames.
     """

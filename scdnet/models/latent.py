@@ -17,26 +17,26 @@ from scdnet.models.encoder import DualPathEncoder, EncoderLayer, EncoderSizes, t
 from scdnet.skeleton import Skeleton
 from scdnet.streams import visible_values
 
-# The width of a predictor as a fraction of the encoder's. Source: Assran et al. 2023 (I-JEPA),
-# whose predictor is narrow too.
+# The width of a predictor as a fraction of the encoder's. Source: Assran et al. 2023 (I-JEPA): a
+# narrow one.
 RELATIVE_WIDTH = 0.5
 # The standard deviation of mask token and positions at the start. Source: He et al. 2022 (MAE).
 TOKEN_STD = 0.02
-# How strongly motion decides what is hidden: the temperature of the softmax over candidates of the
-# fraction of a clip's motion that each hides. Source: Mao et al. 2023 (MAMP), for single joints.
+# The temperature of the softmax, over candidates, of the fraction of a clip's motion that each
+# hides. Source: Mao et al. 2023 (MAMP), for single joints.
 MOTION_TEMPERATURE = 0.1
 
 
 @dataclass(frozen=True)
 class Latent:
-    """What is hidden and predicted, of views of a stream."""
+    """The hiding and prediction of a part of views of a stream."""
 
     config: LatentConfig
     stream: str
 
 
 class Prediction(NamedTuple):
-    """What has been predicted for one path, and what it should have been."""
+    """The predicted tokens of one path, and their targets."""
 
     predicted: Tensor  # (H, N, D)
     # The tokens of the whole view, hidden or not; no gradient.
@@ -50,7 +50,7 @@ class Prediction(NamedTuple):
 class HiddenTokens(NamedTuple):
     """The part of N clips that is hidden from one path."""
 
-    # For joints in all frames, or for frames with all joints.
+    # Joints are hidden in all frames, or frames with all joints.
     is_visible: Tensor  # (N, T, V) bool
     visible: Tensor  # (U, N), the tokens that are left
     hidden: Tensor  # (H, N), the others

@@ -32,7 +32,7 @@ class Inputs(NamedTuple):
     # A view (N, C, T, V, M) for each task.
     queries: tuple[Tensor, ...]
     keys: tuple[Tensor, ...]
-    # What is hidden from the query encoder; empty if nothing is.
+    # The draws of what is hidden from the query encoder; empty if nothing is.
     hidden: tuple[Tensor, ...]
 
 
@@ -50,7 +50,7 @@ class Objective:
     levels: tuple[int, ...] = (0, 0, 0, 0)
     # The weighting of the pairs at levels, a key of LEVEL_WEIGHTINGS.
     loss_weights: str = "uniform"
-    # What is hidden and predicted beside the contrasts, if anything.
+    # The prediction beside the contrasts, if there is one.
     latent: Latent | None = None
 
     @property

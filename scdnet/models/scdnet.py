@@ -19,11 +19,11 @@ SCD = Objective()
 
 
 class Outputs(NamedTuple):
-    """What a model outputs for the loss of a step."""
+    """The outputs of a model, for the loss of a step."""
 
     query: Projections
     key: Projections
-    # For each path whose hidden tokens are predicted.
+    # The paths whose hidden tokens are predicted are the keys.
     predictions: Mapping[str, Prediction]
 
 

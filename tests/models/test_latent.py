@@ -139,10 +139,12 @@ def test_values_of_all_streams_are_hidden_as_the_reference_hides_them(stream: st
     visible[1] = visible[1, :, :1]
     shown = visible_values(visible, stream, skeleton)
     own = (stacked.unflatten(1, (len(names), -1)) * shown[:, :, None, ..., None]).flatten(1, 2)
+    joints_hidden = {v for v in range(skeleton.num_joints) if not visible[0, 0, v]}
+    frames_hidden = {t for t in range(12) if not visible[1, t, 0]}
     sets = [
-        {"joints": {v for v in range(skeleton.num_joints) if not visible[0, 0, v]}, "frames": set()},
-        {"joints": set(), "frames": {t for t in range(12) if not visible[1, t, 0]}},
-    ]  # fmt: skip
+        {"joints": joints_hidden, "frames": set()},
+        {"joints": set(), "frames": frames_hidden},
+    ]
     for clip, expected, hidden in zip(own, stacked, sets, strict=True):
         assert torch.equal(clip, slow_latent.hide(expected, names, skeleton, **hidden))
 
@@ -305,7 +307,7 @@ def test_the_hidden_pass_leaves_the_running_statistics():
     model(synthetic_views(bodies=2, empty=2)[0], *draw(latent))
     for name, x in model.query.encoder.named_buffers():
         assert torch.equal(x, before[name]), name
-    # Those of the momentum encoder, which sees the whole view, move.
+    # The momentum encoder sees the whole view, and its statistics move.
     assert model.key.encoder.temporal_stem.input_norm.num_batches_tracked == 1
 
 
@@ -363,7 +365,7 @@ def test_of_a_constant_encoder_the_losses_are_what_arithmetic_says():
         found = losses_of(predicted, target, rows, norm=norm)
         assert found["latent_loss"] == pytest.approx(0.125)
         assert found["latent_mean_loss"] == pytest.approx(0, abs=1e-12)
-    # As it is; 0.2^2 / 2.
+    # Not normalized it is 0.2^2 / 2.
     found = losses_of(predicted, target, rows, norm="none")
     assert found["latent_loss"] == pytest.approx(0.02)
     assert found["latent_spread"] == pytest.approx(0, abs=1e-7)

@@ -90,7 +90,8 @@ def losses(
     `predicted` has the predictions of each clip by token, `target` is (N, L, D).
     """
     wanted = normalize(target, is_there, norm)
-    own, of_means = [], []
+    own = []
+    of_means = []
     for n, tokens in enumerate(predicted):
         there = [token for token in tokens if is_there[n, token]]
         pairs = [(tokens[token], wanted[n, token]) for token in there]

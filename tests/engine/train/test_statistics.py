@@ -39,7 +39,7 @@ def test_statistics_are_those_of_whole_evaluation_views_whatever_they_were(confi
         assert torch.allclose(norm.running_mean, joints.mean(dim=1), atol=1e-5)
         assert torch.allclose(norm.running_var, joints.var(dim=1), rtol=1e-3, atol=1e-6)
         assert norm.momentum == 0.1 and norm.num_batches_tracked == 1
-    # With these, evaluation outputs what training would.
+    # Evaluation then outputs what training would.
     training = encoder.train().level_features(views, "spatial", 3)
     evaluation = encoder.eval().level_features(views, "spatial", 3)
     for own, expected in zip(evaluation, training, strict=True):
