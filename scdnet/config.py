@@ -313,6 +313,13 @@ class LatentConfig(Section):
         return round(self.joint_fraction * num_joints), round(self.frame_fraction * num_frames)
 
 
+class NeighboursConfig(Section):
+    """Nearest neighbors as further positives of every contrast (docs/objectives.md)."""
+
+    # The number of keys of the queue that count as positives too, for each clip; 0: none.
+    k: int = Field(0, ge=0)
+
+
 class EpochOptimConfig(Section):
     """Optimizer and learning-rate schedule of a training that counts epochs."""
 
@@ -452,6 +459,7 @@ class Config(Section):
     scd: ScdConfig = ScdConfig()
     hdc: HdcConfig = HdcConfig()
     latent: LatentConfig = LatentConfig()
+    neighbours: NeighboursConfig = NeighboursConfig()
     optim: OptimConfig = OptimConfig()
     linear: LinearConfig = LinearConfig()
     finetune: FinetuneConfig = FinetuneConfig()
@@ -466,6 +474,15 @@ class Config(Section):
         if queue_size != "auto" and self.data.batch_size > queue_size:
             raise ValueError(
                 f"data.batch_size {self.data.batch_size} exceeds model.queue_size {queue_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _neighbors_need_a_contrast(self) -> Self:
+        if self.neighbours.k and self.objective == "latent":
+            raise ValueError(
+                f"neighbours.k {self.neighbours.k} has no effect on objective latent, which "
+                "contrasts nothing; use scd+latent or hdc+latent"
             )
         return self
 

@@ -33,17 +33,31 @@ def chance_loss(num_pairs: int, queue_size: int) -> float:
     return num_pairs * math.log(1 + queue_size)
 
 
-def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+def info_nce(
+    query: Tensor,
+    positive: Tensor,
+    negatives: Tensor,
+    temperature: float,
+    *,
+    num_neighbors: int = 0,
+) -> Tensor:
     """Return the mean cross-entropy of picking the positive among 1 + K candidates.
 
-    `query`, `positive`: (N, D); `negatives`: (K, D); all rows of unit length.
-    Source: van den Oord et al. 2018, eq. 4.
+    `query`, `positive`: (N, D); `negatives`: (K, D); all rows of unit length. The `num_neighbors`
+    negatives nearest to a positive count as positives too: the result is then the mean over all of
+    them. Sources: van den Oord et al. 2018, eq. 4; for several positives Khosla et al. 2020, eq. 2,
+    for neighbors Dwibedi et al. 2021 (NNCLR).
     """
     pos = einsum(query, positive, "n d, n d -> n")
     neg = einsum(query, negatives, "n d, k d -> n k")
     # The positive is candidate 0.
     logits = torch.cat([pos[:, None], neg], dim=1) / temperature  # (N, 1 + K)
-    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
+    own = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    if num_neighbors == 0:
+        return F.cross_entropy(logits, own)
+    nearest = (positive @ negatives.mT).topk(num_neighbors, dim=1).indices
+    columns = torch.cat([own[:, None], nearest + 1], dim=1)  # (N, 1 + k)
+    return -logits.log_softmax(dim=1).gather(1, columns).mean()
 
 
 def contrast_losses(
@@ -52,9 +66,15 @@ def contrast_losses(
     key: Projections,
     negatives: Projections,
     temperature: float,
+    *,
+    num_neighbors: int = 0,
 ) -> Tensor:
     """Return the InfoNCE of each pair, (pairs,)."""
-    return torch.stack([info_nce(query[a], key[b], negatives[b], temperature) for a, b in pairs])
+    losses = [
+        info_nce(query[a], key[b], negatives[b], temperature, num_neighbors=num_neighbors)
+        for a, b in pairs
+    ]
+    return torch.stack(losses)
 
 
 def positive_cosines(pairs: Sequence[Pair], query: Projections, key: Projections) -> Tensor:
@@ -64,7 +84,8 @@ def positive_cosines(pairs: Sequence[Pair], query: Projections, key: Projections
 
 
 # The results of `latent_losses`.
-LATENT_MEASURES = ("latent_loss", "latent_mean_loss", "latent_spread")
+LATENT_SPREAD = "latent_spread"
+LATENT_MEASURES = ("latent_loss", "latent_mean_loss", LATENT_SPREAD)
 # Added to variances before they are divided by.
 EPSILON = 1e-6
 # Distances (H, N) of predictions from targets (H, N, D). Sources: smooth L1, Baevski et al. 2022

@@ -222,6 +222,7 @@ def test_off_is_read_as_it_is_written():
         ("hdc.levels=[1,1]", "hdc.levels: expected one or more distinct values, found [1, 1]"),
         ("latent.joint_fraction=0", "latent.joint_fraction: expected greater than 0, found 0"),
         ("latent.frame_fraction=1", "latent.frame_fraction: expected less than 1, found 1"),
+        ("neighbours.k=-1", "neighbours.k: expected greater than or equal to 0, found -1"),
         ("objective=latent+scd", "objective: expected 'scd', 'hdc', 'scd+hdc', 'latent', 'scd+lat"),
         ("data.cache=disk", "data.cache: expected 'auto', 'gpu', 'cpu' or 'none', found 'disk'"),
         (

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-SECTIONS = {"data", "model", "scd", "hdc", "latent", "optim", "linear", "finetune"}
+SECTIONS = {"data", "model", "scd", "hdc", "latent", "neighbours", "optim", "linear", "finetune"}
 # Words that were replaced by standard terms or American spelling.
 OLD_WORDS = re.compile(
     r"\b(made-up|untrained|data sets?|folder|in turns|in the place of|two controls|literal|centre|"

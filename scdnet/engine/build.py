@@ -59,15 +59,22 @@ def build_model(
     """Build the pretraining model, with weights drawn from torch's random state.
 
     `num_train` is the number of training sequences, which a queue of size `auto` depends on.
-    Raises ScdnetError if nothing or everything would be hidden of a clip.
+    Raises ScdnetError if nothing or everything would be hidden of a clip, or if a queue has fewer
+    keys than neighbors are asked for.
     """
     if objective.latent is not None:
         _check_hidden(objective.latent, skeleton, config.data.num_frames)
+    queue_size = resolve_sizes(config.data, config.model, num_train).queue_size
+    if config.neighbours.k > queue_size:
+        raise ScdnetError(
+            f"neighbours.k: expected at most the {queue_size} keys of a queue "
+            f"(model.queue_size {config.model.queue_size}), found {config.neighbours.k}"
+        )
     return SCDNet(
         encoder_sizes(config),
         skeleton,
         projection_dim=config.model.projection_dim,
-        queue_size=resolve_sizes(config.data, config.model, num_train).queue_size,
+        queue_size=queue_size,
         momentum=config.model.momentum,
         objective=objective,
     )

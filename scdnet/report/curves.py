@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from scdnet.engine.run.directory import METRICS
 from scdnet.engine.train.diagnostics import COLLAPSED, FEATURE_STD
+from scdnet.losses import LATENT_SPREAD
 
 # Points of a curve; more could not be told apart on a screen.
 MAX_POINTS = 600
@@ -164,7 +165,8 @@ def _is_broken(line: Line) -> bool:
 
 
 def _is_collapsed(line: Line) -> bool:
-    spreads = [value for key, value in line.items() if key.startswith(f"{FEATURE_STD}/")]
+    measures = (f"{FEATURE_STD}/", f"{LATENT_SPREAD}/")
+    spreads = [value for key, value in line.items() if key.startswith(measures)]
     return any(read_number(value) is not None and value < COLLAPSED for value in spreads)
 
 

@@ -211,7 +211,7 @@ class Run:
             if self.plan.unit == "step":
                 when = f"steps {self.interval.first + 1} to {self.step}"
             log(
-                f"warning: the embeddings have collapsed ({', '.join(collapsed)}): feature_std "
+                f"warning: the embeddings have collapsed ({', '.join(collapsed)}): their spread "
                 f"stayed below {COLLAPSED} throughout {when}; {ADVICE}"
             )
             self.warned_of_collapse = True

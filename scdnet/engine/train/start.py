@@ -54,6 +54,7 @@ def start_training(
         model,
         optimizer,
         temperature=config.model.temperature,
+        num_neighbors=config.neighbours.k,
         precision=set_precision(config.precision, device),
     )
     for side in (model.query, model.key):

@@ -40,6 +40,7 @@ def train_step(
     *inputs: Tensor,
     temperature: float,
     precision: Callable[[], AbstractContextManager[object]],
+    num_neighbors: int = 0,
 ) -> Tensor:
     """Update the model once from the inputs of `SCDNet.forward`.
 
@@ -54,7 +55,14 @@ def train_step(
     weights = model.loss_weights()
     losses = weights
     if objective.pairs:
-        losses = contrast_losses(objective.pairs, query, key, model.negatives(), temperature)
+        losses = contrast_losses(
+            objective.pairs,
+            query,
+            key,
+            model.negatives(),
+            temperature,
+            num_neighbors=num_neighbors,
+        )
     latent = measure_predictions(predictions, objective.latent, like=losses)
     optimizer.zero_grad(set_to_none=True)
     _total(objective, weights, losses, latent).backward()

@@ -14,10 +14,11 @@ from scdnet.engine.device import seed_everything
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.engine.train.start import start_training
 from scdnet.engine.train.state import Training
+from scdnet.errors import ScdnetError
 from scdnet.eval.knn import score_1nn
 from scdnet.models.objective import Objective
 from scdnet.skeletons import NTU_25
-from tests.engine.runs import assert_same_state, changed, metrics_of
+from tests.engine.runs import assert_same_state, changed, metrics_of, synthetic_inputs
 
 CPU = torch.device("cpu")
 PAIRS = {
@@ -50,6 +51,8 @@ CHOICES = {
         "hdc": {"subtasks": ("temporal",)},
         "latent": {"hide_in": "tokens", "target_norm": "none"},
     },
+    "neighbors": {"neighbours": {"k": 3}},
+    "neighbors of hdc and hidden tokens": {"objective": "hdc+latent", "neighbours": {"k": 3}},
     "some levels": {"objective": "hdc", "hdc": {"levels": (2, 4), "loss_weights": "depth"}},
     "one subtask": {
         "objective": "hdc",
@@ -90,6 +93,38 @@ def test_each_choice_takes_a_step(small_config: Config, choice: str):
     queried = {a for a, _ in objective.pairs}
     for name in training.model.query.heads:
         assert any(key.startswith(f"heads.{name}.") for key in moved) == (name in queried), name
+
+
+def test_the_neighbors_of_the_config_reach_the_loss(small_config: Config):
+    losses = []
+    for k in (0, 3):
+        seed_everything(0)
+        training = start_training(changed(small_config, neighbours={"k": k}), NTU_25, CPU)
+        losses.append(training.step(*synthetic_inputs(small_config))[-1].item())
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"neighbours": {"k": 99}}, "neighbours.k: expected at most the .* keys of a queue"),
+        (
+            {"objective": "latent", "latent": {"joint_fraction": 0.01}},
+            "latent.joint_fraction: expected to hide between 1 and 24 of 25 joints, found 0.01, "
+            "which is 0 of them",
+        ),
+        (
+            {"objective": "scd+latent", "latent": {"frame_fraction": 0.99}},
+            "latent.frame_fraction: expected to hide between 1 and 15 of 16 frames, found 0.99, "
+            "which is 16 of them",
+        ),
+    ],
+)
+def test_what_cannot_be_hidden_or_found_is_refused(
+    small_config: Config, values: dict, message: str
+):
+    with pytest.raises(ScdnetError, match=message):
+        start_training(changed(small_config, **values), NTU_25, CPU)
 
 
 def resumed(whole: Config, path: Path) -> Path:
