@@ -11,6 +11,7 @@ from scdnet.config_file import load_config
 from scdnet.engine.build import build_objective, open_clips
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.device import seed_everything
+from scdnet.engine.exported import load_encoder
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.engine.train.start import start_training
 from scdnet.engine.train.state import Training
@@ -18,6 +19,7 @@ from scdnet.errors import ScdnetError
 from scdnet.eval.knn import score_1nn
 from scdnet.models.objective import Objective
 from scdnet.skeletons import NTU_25
+from tests.engine.exports import export
 from tests.engine.runs import assert_same_state, changed, metrics_of, synthetic_inputs
 
 CPU = torch.device("cpu")
@@ -150,6 +152,22 @@ def test_a_resumed_run_with_hidden_tokens_is_bit_identical(small_config: Config,
     for path_name in names:
         for measure in ("latent_loss", "latent_mean_loss", "latent_spread"):
             assert 0 < line[f"{measure}/{path_name}"] < 2
+
+
+def test_an_encoder_trained_on_hidden_tokens_is_loaded_and_exported_like_any_other(
+    small_config: Config, tmp_path: Path
+):
+    path = pretrain(changed(small_config, objective="latent"))
+    encoder = load_encoder(path)
+    plain = load_encoder(pretrain(changed(small_config, name="plain")))
+    assert encoder.state_dict().keys() == plain.state_dict().keys()
+    exported = load_encoder(export(tmp_path / "exported", encoder))
+    clips = torch.randn(3, 3, 16, 25, 2)
+    for own, expected in zip(exported(clips), encoder(clips), strict=True):
+        assert own.isfinite().all() and torch.equal(own, expected)
+    for path_name, feature in encoder(clips)._asdict().items():
+        levels = exported.level_features(clips, path_name)
+        assert len(levels) == 4 and torch.allclose(levels[-1], feature, atol=1e-6)
 
 
 def test_a_resumed_run_of_both_objectives_is_bit_identical(small_config: Config):
