@@ -65,7 +65,9 @@ def build_model(
     if objective.latent is not None:
         _check_hidden(objective.latent, skeleton, config.data.num_frames)
     queue_size = resolve_sizes(config.data, config.model, num_train).queue_size
-    if config.neighbours.k > queue_size:
+    # Without the number of sequences, the model is built for its encoder alone.
+    is_known = num_train is not None or config.model.queue_size != "auto"
+    if is_known and config.neighbours.k > queue_size:
         raise ScdnetError(
             f"neighbours.k: expected at most the {queue_size} keys of a queue "
             f"(model.queue_size {config.model.queue_size}), found {config.neighbours.k}"

@@ -8,7 +8,7 @@ import torch
 
 from scdnet.config import Config
 from scdnet.config_file import load_config
-from scdnet.engine.build import build_objective, open_clips
+from scdnet.engine.build import build_model, build_objective, open_clips
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.device import seed_everything
 from scdnet.engine.exported import load_encoder
@@ -127,6 +127,11 @@ def test_what_cannot_be_hidden_or_found_is_refused(
 ):
     with pytest.raises(ScdnetError, match=message):
         start_training(changed(small_config, **values), NTU_25, CPU)
+
+
+def test_an_encoder_without_training_needs_no_queue_of_neighbors(small_config: Config):
+    config = changed(small_config, neighbours={"k": 99}, model={"queue_size": "auto"})
+    build_model(config, objective_of(config), skeleton=NTU_25)
 
 
 def resumed(whole: Config, path: Path) -> Path:
