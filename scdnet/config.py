@@ -478,11 +478,17 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _neighbors_need_a_contrast(self) -> Self:
-        if self.neighbours.k and self.objective == "latent":
+    def _positives_need_a_contrast(self) -> Self:
+        values: dict[str, object] = {}
+        if self.neighbours.k:
+            values["neighbours.k"] = self.neighbours.k
+        if "class" in self.data.positives_by_store:
+            values["data.positives"] = "class"
+        if self.objective == "latent" and values:
+            found = " and ".join(f"{key} {value}" for key, value in values.items())
             raise ValueError(
-                f"neighbours.k {self.neighbours.k} has no effect on objective latent, which "
-                "contrasts nothing; use scd+latent or hdc+latent"
+                f"expected objective scd+latent or hdc+latent, found latent, which contrasts "
+                f"nothing, with {found}"
             )
         return self
 

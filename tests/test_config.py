@@ -206,6 +206,14 @@ def test_a_list_is_replaced_as_a_whole():
     assert load_config(PAPER, ["optim.milestones=[3, 5]"]).optim.milestones == (3, 5)
 
 
+@pytest.mark.parametrize("override", ["neighbours.k=3", "data.positives=class"])
+def test_a_prediction_alone_has_no_positives(override: str):
+    assert load_config(PAPER, ["objective=scd+latent", override])
+    found = override.replace("=", " ")
+    with pytest.raises(ConfigError, match=f"found latent, which contrasts nothing, with {found}"):
+        load_config(PAPER, ["objective=latent", override])
+
+
 def test_off_is_read_as_it_is_written():
     # YAML 1.1 alone reads it as false.
     assert load_config(PAPER, ["compile=off"]).compile == "off"

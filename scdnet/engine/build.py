@@ -65,7 +65,7 @@ def build_model(
     if objective.latent is not None:
         _check_hidden(objective.latent, skeleton, config.data.num_frames)
     queue_size = resolve_sizes(config.data, config.model, num_train).queue_size
-    # Without the number of sequences, the model is built for its encoder alone.
+    # The model is built for its encoder alone where the number of sequences is not given.
     is_known = num_train is not None or config.model.queue_size != "auto"
     if is_known and config.neighbours.k > queue_size:
         raise ScdnetError(
