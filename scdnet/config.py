@@ -13,6 +13,7 @@ Stream = Literal["joint", "bone", "motion", "all"]
 Level = Literal[1, 2, 3, 4]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+ProperFraction = Annotated[float, Field(gt=0, lt=1)]
 Milestones = tuple[Annotated[int, Field(ge=1)], ...]
 Positives = Literal["clip", "class"]
 Protocol = Annotated[str, Field(pattern=r"^(knn|linear|finetune|semi@0?\.\d*[1-9]\d*)$")]
@@ -284,6 +285,41 @@ class HdcConfig(Section):
     loss_weights: Literal["uniform", "depth", "invariance"] = "invariance"
 
 
+class LatentConfig(Section):
+    """The prediction of hidden tokens (docs/objectives.md)."""
+
+    # The factor on its loss, beside the losses of the contrasts.
+    loss_weight: float = Field(1, gt=0)
+    # The joints that are hidden from the spatial path, rounded.
+    joint_fraction: ProperFraction = 0.5
+    # The frames that are hidden from the temporal path, rounded.
+    frame_fraction: ProperFraction = 0.5
+    # `parts` hides parts of the body and blocks of frames, all equally likely; `motion` prefers the
+    # moving ones.
+    hide: Literal["parts", "motion"] = "parts"
+    # `clip` hides values before the encoder; `tokens` only drops tokens after the stem, which
+    # has mixed them by then: a control.
+    hide_in: Literal["clip", "tokens"] = "clip"
+    # The layers of each predictor.
+    predictor_layers: int = Field(1, ge=1, le=2)
+    # The normalization of targets to mean 0 and variance 1: of each position over the batch, or of
+    # each clip over its tokens.
+    target_norm: Literal["batch", "tokens", "none"] = "batch"
+    # The distance of a prediction from its target.
+    loss: Literal["smooth_l1", "cosine"] = "smooth_l1"
+
+    def num_hidden(self, num_joints: int, num_frames: int) -> tuple[int, int]:
+        """Return how many of the joints and of the frames are hidden."""
+        return round(self.joint_fraction * num_joints), round(self.frame_fraction * num_frames)
+
+
+class NeighboursConfig(Section):
+    """Nearest neighbors as further positives of every contrast (docs/objectives.md)."""
+
+    # The number of keys of the queue that count as positives too, for each clip; 0: none.
+    k: int = Field(0, ge=0)
+
+
 class EpochOptimConfig(Section):
     """Optimizer and learning-rate schedule of a training that counts epochs."""
 
@@ -419,10 +455,14 @@ class Config(Section):
     keep_checkpoints: int = Field(2, ge=1)
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    # The contrast of the pretraining (docs/objectives.md).
-    objective: Literal["scd", "hdc", "scd+hdc"] = "scd"
+    # The contrasts of the pretraining, with or without a prediction (docs/objectives.md).
+    objective: Literal[
+        "scd", "hdc", "scd+hdc", "latent", "scd+latent", "hdc+latent", "scd+hdc+latent"
+    ] = "scd"
     scd: ScdConfig = ScdConfig()
     hdc: HdcConfig = HdcConfig()
+    latent: LatentConfig = LatentConfig()
+    neighbours: NeighboursConfig = NeighboursConfig()
     optim: OptimConfig = OptimConfig()
     linear: LinearConfig = LinearConfig()
     finetune: FinetuneConfig = FinetuneConfig()
@@ -437,6 +477,21 @@ class Config(Section):
         if queue_size != "auto" and self.data.batch_size > queue_size:
             raise ValueError(
                 f"data.batch_size {self.data.batch_size} exceeds model.queue_size {queue_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _positives_need_a_contrast(self) -> Self:
+        values: dict[str, object] = {}
+        if self.neighbours.k:
+            values["neighbours.k"] = self.neighbours.k
+        if "class" in self.data.positives_by_store:
+            values["data.positives"] = "class"
+        if self.objective == "latent" and values:
+            found = " and ".join(f"{key} {value}" for key, value in values.items())
+            raise ValueError(
+                f"expected objective scd+latent or hdc+latent, found latent, which contrasts "
+                f"nothing, with {found}"
             )
         return self
 

@@ -44,6 +44,32 @@ STREAMS = {"joint": lambda x, _skeleton: x, "bone": to_bone, "motion": to_motion
 ALL_STREAMS = "all"
 
 
+def visible_values(visible: Tensor, stream: str, skeleton: Skeleton) -> Tensor:
+    """Return which values of a stream show nothing of hidden joints.
+
+    `visible` (N, T, V) bool are the joints that may be seen, by frame. Returns (N, S, T, V) bool
+    for each of the S streams that an encoder stacks. A bone is hidden if either of its ends is, a
+    motion if either of its frames is: the other end or frame would give it away.
+    """
+    names = STREAMS if stream == ALL_STREAMS else (stream,)
+    return torch.stack([_VISIBLE[name](visible, skeleton) for name in names], dim=1)
+
+
+def _visible_bones(visible: Tensor, skeleton: Skeleton) -> Tensor:
+    return visible & visible[:, :, joint_index(skeleton.parents, visible.device)]
+
+
+def _visible_motion(visible: Tensor, _skeleton: Skeleton) -> Tensor:
+    return visible & torch.cat([visible[:, 1:], visible[:, -1:]], dim=1)
+
+
+_VISIBLE = {
+    "joint": lambda visible, _skeleton: visible,
+    "bone": _visible_bones,
+    "motion": _visible_motion,
+}
+
+
 def to_stream(joints: Tensor, stream: str, skeleton: Skeleton) -> Tensor:
     """Convert joints (N, C, T, V, M) to what views of a stream show.
 

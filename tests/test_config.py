@@ -61,6 +61,8 @@ def test_the_paper_recipe_has_the_numbers_of_the_paper():
         "steps": None,
     }
     assert (config.data.batch_size, config.data.num_frames, config.data.num_bodies) == (64, 64, 2)
+    # Nothing is predicted.
+    assert config.objective == "scd"
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.yaml")), ids=lambda path: path.stem)
@@ -204,6 +206,14 @@ def test_a_list_is_replaced_as_a_whole():
     assert load_config(PAPER, ["optim.milestones=[3, 5]"]).optim.milestones == (3, 5)
 
 
+@pytest.mark.parametrize("override", ["neighbours.k=3", "data.positives=class"])
+def test_a_prediction_alone_has_no_positives(override: str):
+    assert load_config(PAPER, ["objective=scd+latent", override])
+    found = override.replace("=", " ")
+    with pytest.raises(ConfigError, match=f"found latent, which contrasts nothing, with {found}"):
+        load_config(PAPER, ["objective=latent", override])
+
+
 def test_off_is_read_as_it_is_written():
     # YAML 1.1 alone reads it as false.
     assert load_config(PAPER, ["compile=off"]).compile == "off"
@@ -218,6 +228,10 @@ def test_off_is_read_as_it_is_written():
         ("stream=bones", "stream: expected 'joint', 'bone', 'motion' or 'all', found 'bones'"),
         ("scd.pairs=[]", "scd.pairs: expected one or more distinct values, found []"),
         ("hdc.levels=[1,1]", "hdc.levels: expected one or more distinct values, found [1, 1]"),
+        ("latent.joint_fraction=0", "latent.joint_fraction: expected greater than 0, found 0"),
+        ("latent.frame_fraction=1", "latent.frame_fraction: expected less than 1, found 1"),
+        ("neighbours.k=-1", "neighbours.k: expected greater than or equal to 0, found -1"),
+        ("objective=latent+scd", "objective: expected 'scd', 'hdc', 'scd+hdc', 'latent', 'scd+lat"),
         ("data.cache=disk", "data.cache: expected 'auto', 'gpu', 'cpu' or 'none', found 'disk'"),
         (
             "data.views.masked_joint_fraction=1",

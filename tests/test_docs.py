@@ -24,7 +24,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
-SECTIONS = {"data", "model", "scd", "hdc", "optim", "linear", "finetune"}
+SECTIONS = {"data", "model", "scd", "hdc", "latent", "neighbours", "optim", "linear", "finetune"}
 # Words that were replaced by standard terms or American spelling.
 OLD_WORDS = re.compile(
     r"\b(made-up|untrained|data sets?|folder|in turns|in the place of|two controls|literal|centre|"

@@ -24,6 +24,24 @@ def test_info_nce_worked_out_by_hand():
     assert loss.item() == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_nearest_keys_of_a_queue_are_positives_too():
+    query = torch.tensor([[1.0, 0.0]])
+    # The nearest to the positive, not to the query, is the second of the queue.
+    positive = torch.tensor([[0.0, 1.0]])
+    negatives = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, -1.0]])
+    # The cosines of the query with the positive and the queue.
+    weights = [math.exp(cosine / 0.5) for cosine in (0, 1, 0.6, 0)]
+    chances = [weight / sum(weights) for weight in weights]
+    loss = info_nce(query, positive, negatives, 0.5, num_neighbors=1)
+    assert loss.item() == pytest.approx(-(math.log(chances[0]) + math.log(chances[2])) / 2)
+    loss = info_nce(query, positive, negatives, 0.5, num_neighbors=3)
+    assert loss.item() == pytest.approx(-sum(map(math.log, chances)) / 4)
+    # Where nothing is told apart, it is at the level of chance with any number of them.
+    one = F.normalize(torch.ones(2, 8), dim=1)
+    loss = info_nce(one, one, one[:1].expand(7, 8), 0.07, num_neighbors=3)
+    assert loss.item() == pytest.approx(chance_loss(1, 7), abs=1e-5)
+
+
 def test_every_term_contrasts_a_path_with_the_anchor_or_back():
     assert set(CROSS_DOMAIN_PAIRS) == {
         ("temporal", "instance"),

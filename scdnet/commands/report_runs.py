@@ -149,12 +149,11 @@ def read_curves(run: Run) -> RunCurves:
     state = read_checkpoint(run.checkpoint).state
     queues = [value for name, value in state["model"].items() if re.fullmatch(QUEUE, name)]
     config = run.config
-    pairs = build_objective(config.objective, config.scd, config.hdc).pairs
-    return RunCurves(
-        name=str(run.path),
-        lines=read_metrics(run.path),
-        chance=chance_loss(len(pairs), len(queues[0])),
-    )
+    objective = build_objective(config)
+    chance = None
+    if objective.latent is None:
+        chance = chance_loss(len(objective.pairs), len(queues[0]))
+    return RunCurves(name=str(run.path), lines=read_metrics(run.path), chance=chance)
 
 
 def read_current_features(path: Path, inputs: Inputs) -> FeatureTable:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from scdnet.config import DataConfig
+from scdnet.config import DataConfig, LatentConfig
 from scdnet.data.cache import (
     Batch,
     Sequences,
@@ -17,6 +17,7 @@ from scdnet.data.cache import (
     open_frames,
     to_planes,
 )
+from scdnet.data.hiding import HiddenDraws, sample_hidden
 from scdnet.data.store import SequenceStore, StoreError, open_sequences
 from scdnet.data.views import (
     PAIR_SPECS,
@@ -32,7 +33,7 @@ from scdnet.data.views import (
 from scdnet.skeleton import Skeleton
 from scdnet.streams import to_stream
 
-Tensors = TypeVar("Tensors", Batch, AugmentParams)
+Tensors = TypeVar("Tensors", Batch, AugmentParams, HiddenDraws)
 
 
 class RankInfo(NamedTuple):
@@ -76,27 +77,48 @@ class ViewMaker:
     rank_info: RankInfo = SINGLE_PROCESS
 
     def training_views(
-        self, batches: Sequence[Tensor], generator: Generator, tasks: Sequence[str] = ("scd",)
+        self,
+        batches: Sequence[Tensor],
+        generator: Generator,
+        tasks: Sequence[str] = ("scd",),
+        *,
+        latent: LatentConfig | None = None,
     ) -> Iterator[tuple[Tensor, ...]]:
         """Draw pairs of training views (N, C, T, V, M) for each batch of indices (N,).
 
         A batch (2, N) has the sequences of the first views and those of the second ones. Yields a
-        pair for each of the `tasks` (PAIR_SPECS), one after the other. Each of several ranks makes
-        the views of its own rows, (N/ranks, C, T, V, M), drawn as if it made all.
+        pair for each of the `tasks` (PAIR_SPECS), one after the other; with `latent` also the
+        fields of HiddenDraws. Each of several ranks makes the views of its own rows,
+        (N/ranks, C, T, V, M), drawn as if it made all.
         """
         for index, batch in self._load_rows(batches):
             views: list[Tensor] = []
             for task in tasks:
+                spec = PAIR_SPECS[task]
                 params = sample_pair_params(
                     index.shape[-1],
                     self.config.num_frames,
-                    PAIR_SPECS[task],
+                    spec,
                     views=self.config.views,
                     skeleton=self.skeleton,
                     generator=generator,
                 )
-                views += self._augment(batch, params, copies=2).chunk(2)
+                views += self._augment(batch, params, copies=spec.copies).chunk(spec.copies)
+            if latent is not None:
+                views += self._hide(index.shape[-1], latent, generator)
             yield tuple(views)
+
+    def _hide(self, n: int, latent: LatentConfig, generator: Generator) -> HiddenDraws:
+        """Draw what is hidden from the rank's rows of a batch of `n` clips."""
+        draws = sample_hidden(
+            n,
+            self.config.num_frames,
+            latent=latent,
+            skeleton=self.skeleton,
+            generator=generator,
+        )
+        own = HiddenDraws(*(self.rank_info.rows(x) for x in draws))
+        return _to_device(own, self.device)
 
     def augmented_views(self, batches: Sequence[Tensor], generator: Generator) -> Iterator[Tensor]:
         """Draw a training view (N, C, T, V, M) for each batch of indices (N,).

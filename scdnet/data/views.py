@@ -154,7 +154,7 @@ def _sample_bernoulli(n: int, probability: float, generator: Generator) -> Tenso
 
 
 class PairSpec(NamedTuple):
-    """The parameters that the two views of a training pair share, and their strength."""
+    """The views of a training pair: the parameters that they share, their strength and number."""
 
     # Fields of AugmentParams that are drawn once for both.
     shared: tuple[str, ...] = ()
@@ -162,6 +162,8 @@ class PairSpec(NamedTuple):
     unmasked: tuple[str, ...] = ()
     # A factor on the angles and the shear.
     strength: float = 1
+    # The number of views; what is predicted needs no second one.
+    copies: int = 2
 
 
 # The pairs of each task. Source: docs/objectives.md.
@@ -171,6 +173,7 @@ PAIR_SPECS = {
         shared=("rotation", "flip", "shear"), unmasked=("keep_joints",), strength=0.5
     ),
     "temporal": PairSpec(shared=("crop_fraction", "crop_position"), unmasked=("keep_frames",)),
+    "latent": PairSpec(copies=1),
 }
 
 
@@ -183,16 +186,16 @@ def sample_pair_params(
     skeleton: Skeleton,
     generator: Generator,
 ) -> AugmentParams:
-    """Draw the two views of `n` pairs: the first views, then the second ones, (2N, ...)."""
+    """Draw the views of `n` pairs: the first views, then the second ones, (copies*N, ...)."""
     scaled = {
         key: spec.strength * getattr(views, key)
         for key in ("max_angle_deg", "max_minor_angle_deg", "max_shear")
     }
     views = views.model_copy(update=scaled)
     params = sample_augment_params(
-        2 * n, num_frames, views=views, skeleton=skeleton, generator=generator
+        spec.copies * n, num_frames, views=views, skeleton=skeleton, generator=generator
     )
-    shared = {key: torch.cat([getattr(params, key)[:n]] * 2) for key in spec.shared}
+    shared = {key: torch.cat([getattr(params, key)[:n]] * spec.copies) for key in spec.shared}
     unmasked = {key: torch.ones_like(getattr(params, key)) for key in spec.unmasked}
     return params._replace(**shared, **unmasked)
 

@@ -6,14 +6,15 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from scdnet.config import Config, DataConfig, HdcConfig, ModelConfig, ScdConfig
+from scdnet.config import Config, DataConfig, ModelConfig
 from scdnet.data.cache import CPU, free_memory
 from scdnet.data.clips import SINGLE_PROCESS, Clips, RankInfo, load_clips
 from scdnet.data.mixture import Mixture, apportion, load_mixture
 from scdnet.engine.distributed import all_gather_scalar, local_rank_info
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import EncoderSizes
-from scdnet.models.objective import Objective, hdc_objective, scd_objective
+from scdnet.models.latent import Latent
+from scdnet.models.objective import Objective, hdc_objective, latent_objective, scd_objective
 from scdnet.models.scdnet import SCDNet
 from scdnet.skeleton import Skeleton
 from scdnet.streams import ALL_STREAMS, STREAMS
@@ -41,10 +42,14 @@ def encoder_sizes(config: Config) -> EncoderSizes:
     )
 
 
-def build_objective(name: str, scd: ScdConfig, hdc: HdcConfig) -> Objective:
-    """Build the training objective `name`: scd, hdc or scd+hdc."""
-    parts = {"scd": scd_objective(scd.pairs), "hdc": hdc_objective(**dict(hdc))}
-    first, *rest = (parts[part] for part in name.split("+"))
+def build_objective(config: Config) -> Objective:
+    """Build the training objective of a config: contrasts, a prediction, or both."""
+    parts = {
+        "scd": scd_objective(config.scd.pairs),
+        "hdc": hdc_objective(**dict(config.hdc)),
+        "latent": latent_objective(Latent(config.latent, config.stream)),
+    }
+    first, *rest = (parts[part] for part in config.objective.split("+"))
     return sum(rest, start=first)
 
 
@@ -54,15 +59,41 @@ def build_model(
     """Build the pretraining model, with weights drawn from torch's random state.
 
     `num_train` is the number of training sequences, which a queue of size `auto` depends on.
+    Raises ScdnetError if nothing or everything would be hidden of a clip, or if a queue has fewer
+    keys than neighbors are asked for.
     """
+    if objective.latent is not None:
+        _check_hidden(objective.latent, skeleton, config.data.num_frames)
+    queue_size = resolve_sizes(config.data, config.model, num_train).queue_size
+    # The model is built for its encoder alone where the number of sequences is not given.
+    is_known = num_train is not None or config.model.queue_size != "auto"
+    if is_known and config.neighbours.k > queue_size:
+        raise ScdnetError(
+            f"neighbours.k: expected at most the {queue_size} keys of a queue "
+            f"(model.queue_size {config.model.queue_size}), found {config.neighbours.k}"
+        )
     return SCDNet(
         encoder_sizes(config),
         skeleton,
         projection_dim=config.model.projection_dim,
-        queue_size=resolve_sizes(config.data, config.model, num_train).queue_size,
+        queue_size=queue_size,
         momentum=config.model.momentum,
         objective=objective,
     )
+
+
+def _check_hidden(latent: Latent, skeleton: Skeleton, num_frames: int) -> None:
+    """Raise ScdnetError unless some joints and some frames are hidden, and others are not."""
+    sizes = (skeleton.num_joints, num_frames)
+    config = latent.config
+    hidden = config.num_hidden(*sizes)
+    keys = {"joint_fraction": "joints", "frame_fraction": "frames"}
+    for (key, kind), size, num in zip(keys.items(), sizes, hidden, strict=True):
+        if not 0 < num < size:
+            raise ScdnetError(
+                f"latent.{key}: expected to hide between 1 and {size - 1} of {size} {kind}, "
+                f"found {getattr(config, key)}, which is {num} of them"
+            )
 
 
 def open_clips(

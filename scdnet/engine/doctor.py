@@ -49,7 +49,7 @@ def examine(config: Config) -> list[Finding]:
     """Check everything that a run of `config` needs; problems are findings, nothing is raised."""
     device_finding = check("device", lambda: _describe(resolve_device(config.device)))
     device = torch.device("cpu") if device_finding.is_problem else resolve_device(config.device)
-    objective = build_objective(config.objective, config.scd, config.hdc)
+    objective = build_objective(config)
     skeleton, num_train = look_into(config.data)
     # Only the sizes of the model are needed.
     with torch.device("meta"):
@@ -92,7 +92,7 @@ def check(name: str, find: Callable[[], str]) -> Finding:
 def checkpoint_bytes(model: SCDNet, optimizer: str) -> int:
     """Estimate the size of a checkpoint."""
     weights = sum(x.numel() * x.itemsize for x in model.state_dict().values())
-    trained = sum(x.numel() * x.itemsize for x in model.query.parameters())
+    trained = sum(x.numel() * x.itemsize for x in model.trained_parameters())
     return weights + trained * OPTIMIZER_STATES[optimizer]
 
 
@@ -118,7 +118,7 @@ def _versions() -> str:
 
 
 def _count_parameters(model: SCDNet) -> str:
-    query = sum(x.numel() for x in model.query.parameters())
+    query = sum(x.numel() for x in model.trained_parameters())
     total = sum(x.numel() for x in model.parameters())
     return f"{query / 1e6:.2f} M parameters to train, {total / 1e6:.2f} M with the key encoder"
 

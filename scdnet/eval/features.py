@@ -94,7 +94,7 @@ def _build_baseline(name: ModuleBaseline, config: Config, skeleton: Skeleton) ->
     if name == "raw":
         return RawViews()
     seed_everything(config.seed)
-    objective = build_objective(config.objective, config.scd, config.hdc)
+    objective = build_objective(config)
     return build_model(config, objective, skeleton=skeleton).query.encoder
 
 

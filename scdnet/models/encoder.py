@@ -3,7 +3,7 @@
 Source: SCD-Net, sec. 3.1; docs/method.md 3.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -19,7 +19,7 @@ from scdnet.models.ctrgcn import (
     Stem,
     find_distinct_bodies,
 )
-from scdnet.models.layers import dropout
+from scdnet.models.layers import dropout, fixed_statistics
 from scdnet.models.sides import align_sides, side_balance
 from scdnet.skeleton import Skeleton
 from scdnet.streams import stack_streams
@@ -37,6 +37,8 @@ NUM_LEVELS = 4
 # Weights whose shapes state V and C.
 ADJACENCY = "temporal_stem.units.0.gcn.adjacency"
 FIRST_VALUES = "temporal_stem.units.0.gcn.value_weight"
+# Maps rows (R, b, V, T) of N clips to projected tokens (tokens, N, D).
+ToTokens = Callable[[Tensor, int, DistinctBodies | None], Tensor]
 # Poolings of the tokens (tokens, N, D) of a path to one feature (N, D).
 POOLINGS = {
     "max": lambda x: x.amax(dim=0),
@@ -113,6 +115,13 @@ class PathFeatures(NamedTuple):
     spatial: Tensor  # (N, D)
 
 
+class PathTokens(NamedTuple):
+    """The tokens of clips that the two paths pool to features."""
+
+    temporal: Tensor  # (T, N, D)
+    spatial: Tensor  # (M*V, N, D), the joints of the first body first
+
+
 class EncoderLayer(nn.TransformerEncoderLayer):
     """torch's layer, post-norm with relu, with less work on a CPU in training."""
 
@@ -159,14 +168,14 @@ class TokenPath(nn.Module):
         self.transformer = nn.TransformerEncoder(
             layer, sizes.num_layers, enable_nested_tensor=False
         )
-        self._pool = POOLINGS[sizes.pooling]
+        self.pool = POOLINGS[sizes.pooling]
         for weight in self.parameters():
             if weight.dim() > 1:
                 nn.init.xavier_uniform_(weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map projected tokens (tokens, N, D) to features (N, D)."""
-        return self._pool(self.transformer(tokens))
+        return self.pool(self.transformer(tokens))
 
 
 class DualPathEncoder(nn.Module):
@@ -191,18 +200,44 @@ class DualPathEncoder(nn.Module):
 
     def forward(self, clips: Tensor) -> PathFeatures:
         """Encode clips (N, C, T, V, M), meters, along both paths."""
-        return self._encode(self._align(clips))
+        return self.pool(self.tokens(self.align(clips)))
 
-    def _encode(self, clips: Tensor) -> PathFeatures:
-        """Encode clips (N, C, T, V, M) whose sides are aligned."""
+    def tokens(self, clips: Tensor) -> PathTokens:
+        """Encode clips (N, C, T, V, M) whose sides are aligned up to the poolings of both paths."""
         n = clips.shape[0]
         bodies = self._find_bodies(clips)
         x = self._stack(clips)
         t = self._frame_tokens(self.temporal_stem(x, bodies)[-1], n, bodies)
         s = self._joint_tokens(self.spatial_stem(x, bodies)[-1], n, bodies)
-        return PathFeatures(self.temporal_path(t), self.spatial_path(s))
+        return PathTokens(self.temporal_path.transformer(t), self.spatial_path.transformer(s))
 
-    def _align(self, clips: Tensor) -> Tensor:
+    def pool(self, tokens: PathTokens) -> PathFeatures:
+        """Pool the tokens of both paths."""
+        return PathFeatures(
+            self.temporal_path.pool(tokens.temporal), self.spatial_path.pool(tokens.spatial)
+        )
+
+    def visible_tokens(
+        self, clips: Tensor, path: str, *, is_visible: Tensor, rows: Tensor
+    ) -> Tensor:
+        """Encode some tokens of one path, from clips of which a part is hidden.
+
+        `clips` (N, C, T, V, M) are aligned as whole ones; `is_visible` (N, S, T, V) says for each
+        of the encoder's streams what is seen of them, in all bodies; `rows` (U, N) are the tokens
+        that enter the transformer. Returns (U, N, D). Running statistics stay as they are: they
+        are those of whole clips.
+        """
+        n = clips.shape[0]
+        # A body that is absent stays so, whatever is hidden of it.
+        bodies = self._find_bodies(clips)
+        streams = self._stack(clips).unflatten(1, (self.sizes.num_streams, -1))
+        x = (streams * is_visible[:, :, None, :, :, None]).flatten(1, 2)
+        stem, to_tokens, end = self._parts(path)
+        with fixed_statistics(stem):
+            tokens = to_tokens(stem(x, bodies)[-1], n, bodies)
+        return end.transformer(take_rows(tokens, rows))
+
+    def align(self, clips: Tensor) -> Tensor:
         """Return clips (N, C, T, V, M) as the paths see them."""
         return align_sides(clips, self.skeleton) if self.sizes.align_sides else clips
 
@@ -217,7 +252,7 @@ class DualPathEncoder(nn.Module):
         """
         seen = {"original": clips}
         if self.sizes.align_sides:
-            seen["aligned"] = self._align(clips)
+            seen["aligned"] = self.align(clips)
         return seen
 
     def all_features(self, clips: Tensor) -> tuple[Tensor, ...]:
@@ -229,7 +264,7 @@ class DualPathEncoder(nn.Module):
         if not self.components:
             return self(clips)
         seen = self.seen_clips(clips)
-        paths = self._encode([*seen.values()][-1])
+        paths = self.pool(self.tokens([*seen.values()][-1]))
         length = torch.cat(paths, dim=1).norm(dim=1, keepdim=True)
         parts = [
             COMPONENTS[name] ** 0.5 * F.normalize(self.components[name](x), dim=1)
@@ -247,17 +282,34 @@ class DualPathEncoder(nn.Module):
         Returns the features of the levels: (N, b), (N, 4b), (N, b), (N, D). The feature of a unit
         is its mean over bodies, joints and frames. Source: docs/objectives.md.
         """
+        levels, _ = self.levels_and_tokens(clips, path, last)
+        return levels
+
+    def levels_and_tokens(
+        self, clips: Tensor, path: str, last: int = NUM_LEVELS
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """Return the features of `level_features`, and the tokens that the last level pools.
+
+        Below the last level there are no tokens.
+        """
         n = clips.shape[0]
-        clips = self._align(clips)
+        clips = self.align(clips)
         bodies = self._find_bodies(clips)
-        stem, to_tokens, end = {
-            "temporal": (self.temporal_stem, self._frame_tokens, self.temporal_path),
-            "spatial": (self.spatial_stem, self._joint_tokens, self.spatial_path),
-        }[path]
+        stem, to_tokens, end = self._parts(path)
         units = stem(self._stack(clips), bodies, last)
         means = (_split_bodies(x.mean(dim=(2, 3))[None], n, dim=1) for x in units)
         pooled = [torch.cat(_expand_bodies(mean, bodies)).mean(dim=0) for mean in means]
-        return pooled if last < NUM_LEVELS else [*pooled, end(to_tokens(units[-1], n, bodies))]
+        if last < NUM_LEVELS:
+            return pooled, None
+        tokens = end.transformer(to_tokens(units[-1], n, bodies))
+        return [*pooled, end.pool(tokens)], tokens
+
+    def _parts(self, path: str) -> tuple[Stem, ToTokens, TokenPath]:
+        """Return the stem of a path, what maps its output to tokens, and the end of the path."""
+        return {
+            "temporal": (self.temporal_stem, self._frame_tokens, self.temporal_path),
+            "spatial": (self.spatial_stem, self._joint_tokens, self.spatial_path),
+        }[path]
 
     def _find_bodies(self, clips: Tensor) -> DistinctBodies | None:
         return find_distinct_bodies(clips) if self.share_empty_bodies else None
@@ -280,6 +332,13 @@ class DualPathEncoder(nn.Module):
         """Map rows (R, b, V, T) to a projected token (M*V, N, D) for each joint of each body."""
         token = self.spatial_path.project(rearrange(x, "r c v t -> v r (t c)"))
         return torch.cat(_expand_bodies(_split_bodies(token, n, dim=1), bodies))
+
+
+def take_rows(x: Tensor, rows: Tensor) -> Tensor:
+    """Take other rows of each clip: (L, N, D) and indices (U, N) -> (U, N, D)."""
+    n = x.shape[1]
+    index = rows * n + torch.arange(n, device=x.device)
+    return x.flatten(0, 1).index_select(0, index.flatten()).unflatten(0, rows.shape)
 
 
 def _split_bodies(x: Tensor, n: int, dim: int = 0) -> Sequence[Tensor]:

@@ -5,7 +5,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from scdnet.models.encoder import PATHS, DualPathEncoder
-from scdnet.models.objective import BOTH_PATHS, INSTANCE, Objective, level_name
+from scdnet.models.objective import INSTANCE, Objective, level_name
 
 
 class ProjectionHead(nn.Sequential):
@@ -77,30 +77,56 @@ class ProjectedEncoder(nn.Module):
             }
         )
 
-    def features(self, task: str, clips: Tensor) -> dict[str, Tensor]:
-        """Encode the clips (N, C, T, V, M) of a task: an input (N, width) for each head.
+    def features(self, task: str, clips: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Encode the clips (N, C, T, V, M) of a task.
 
-        A path is followed to its end even where no head is: its batch-norm statistics are to be
-        those of the data.
+        Returns an input (N, width) for each head, and the tokens (L, N, D) of each path. A path is
+        followed to its end even where no head is: its batch-norm statistics are to be those of the
+        data.
         """
-        if task != BOTH_PATHS:
-            levels = self.encoder.level_features(clips, task)
-            return {level_name(task, level): x for level, x in enumerate(levels, start=1)}
-        features = self.encoder(clips)
-        return {**features._asdict(), INSTANCE: torch.cat(features, dim=1)}
+        if task in PATHS:
+            levels, tokens = self.encoder.levels_and_tokens(clips, task)
+            assert tokens is not None
+            names = {level_name(task, level): x for level, x in enumerate(levels, start=1)}
+            return names, {task: tokens}
+        all_tokens = self.encoder.tokens(self.encoder.align(clips))
+        features = self.encoder.pool(all_tokens)
+        inputs = {**features._asdict(), INSTANCE: torch.cat(features, dim=1)}
+        return inputs, all_tokens._asdict()
+
+    def encode(self, *clips: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Encode clips (N, C, T, V, M) of each task as `features` does.
+
+        The tokens of a path are those of the first task that has it.
+        """
+        features: dict[str, Tensor] = {}
+        tokens: dict[str, Tensor] = {}
+        for task, views in zip(self.tasks, clips, strict=True):
+            own, own_tokens = self.features(task, views)
+            features |= own
+            tokens = {**own_tokens, **tokens}
+        return features, tokens
 
     def project(self, *clips: Tensor) -> dict[str, Tensor]:
         """Return the heads' outputs (N, projection_dim) for clips of each task, not normalized."""
-        features: dict[str, Tensor] = {}
-        for task, views in zip(self.tasks, clips, strict=True):
-            features |= self.features(task, views)
-        return {name: head(features[name]) for name, head in self.heads.items()}
+        features, _ = self.encode(*clips)
+        return self._apply_heads(features)
 
     def forward(self, *clips: Tensor) -> dict[str, Tensor]:
         """Map clips (N, C, T, V, M) of each task to unit-length projections (N, projection_dim).
 
         They have the weights' precision, also under mixed precision.
         """
-        projected = self.project(*clips)
-        dtype = next(self.heads.parameters()).dtype
-        return {name: F.normalize(z.to(dtype), dim=1) for name, z in projected.items()}
+        projections, _ = self.projections_and_tokens(*clips)
+        return projections
+
+    def projections_and_tokens(self, *clips: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return what `forward` does, and the tokens (L, N, D) of each path."""
+        features, tokens = self.encode(*clips)
+        projected = self._apply_heads(features)
+        # All weights have one precision.
+        dtype = next(self.encoder.parameters()).dtype
+        return {name: F.normalize(z.to(dtype), dim=1) for name, z in projected.items()}, tokens
+
+    def _apply_heads(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: head(features[name]) for name, head in self.heads.items()}

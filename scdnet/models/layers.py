@@ -48,6 +48,8 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
     gather: Gather | None = None
     # The number of equal rows that each row counts as; set by `weighted_rows`.
     row_count: Tensor | None = None  # (R,)
+    # Whether training updates the running statistics; set by `fixed_statistics`.
+    tracks: bool = True
 
     def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
         """Normalize (R, C, V, T); in training, update the running statistics.
@@ -71,6 +73,9 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
         weight: Tensor = self.weight
         if shift is not None:
             weight = weight + 0 * shift
+        if not self.tracks:
+            return F.batch_norm(x, None, None, weight, self.bias, True, self.momentum, self.eps)
+        if shift is not None:
             # The update below leaves 1 - momentum of what is added here.
             pace = self.momentum / (1 - self.momentum)
             self.running_mean.add_(shift.detach(), alpha=pace)
@@ -86,6 +91,8 @@ class WeightedBatchNorm2d(nn.BatchNorm2d):
     @torch.no_grad()
     def track(self, mean: Tensor, var: Tensor, n: Tensor | int) -> None:
         """Update the running statistics with those (C,) of a batch of `n` numbers a channel."""
+        if not self.tracks:
+            return
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
@@ -127,6 +134,22 @@ def weighted_rows(model: nn.Module, count: Tensor) -> Iterator[None]:
     finally:
         for norm in norms:
             norm.row_count = None
+
+
+@contextmanager
+def fixed_statistics(model: nn.Module) -> Iterator[None]:
+    """Let training leave the running statistics of all weighted batch norms of `model` as they are.
+
+    They still normalize by the statistics of the batch.
+    """
+    norms = [module for module in model.modules() if isinstance(module, WeightedBatchNorm2d)]
+    for norm in norms:
+        norm.tracks = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.tracks = True
 
 
 class _WeightedBatchNorm(torch.autograd.Function):

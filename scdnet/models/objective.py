@@ -3,21 +3,37 @@
 Source: docs/objectives.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from scdnet.config import LatentConfig
 from scdnet.losses import CROSS_DOMAIN_PAIRS, Pair
 from scdnet.models.encoder import NUM_LEVELS, PATHS
+from scdnet.models.latent import Latent
 
 # The task whose views both paths see; the tasks of the hierarchical contrast are named by a path.
 BOTH_PATHS = "scd"
+# The task of which nothing is contrasted: its view is predicted from a part of itself.
+LATENT = "latent"
 # The global anchor: the projection of both features together.
 INSTANCE = "instance"
 # The moving average of cosines: its momentum and its lower bound.
 EMA_DECAY = 0.99
 EMA_FLOOR = 0.01
+
+
+class Inputs(NamedTuple):
+    """The inputs of a training step."""
+
+    # A view (N, C, T, V, M) for each task.
+    queries: tuple[Tensor, ...]
+    keys: tuple[Tensor, ...]
+    # The draws of what is hidden from the query encoder; empty if nothing is.
+    hidden: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,8 @@ class Objective:
     levels: tuple[int, ...] = (0, 0, 0, 0)
     # The weighting of the pairs at levels, a key of LEVEL_WEIGHTINGS.
     loss_weights: str = "uniform"
+    # The prediction beside the contrasts, if there is one.
+    latent: Latent | None = None
 
     @property
     def projections(self) -> tuple[str, ...]:
@@ -53,18 +71,54 @@ class Objective:
 
         The layers above it receive no gradient.
         """
+        if path in self.predicted_paths:
+            return NUM_LEVELS
         reached = {path: NUM_LEVELS, INSTANCE: NUM_LEVELS}
         reached |= {level_name(path, level): level for level in range(1, NUM_LEVELS + 1)}
-        return max(reached.get(query, 0) for query, _ in self.pairs)
+        return max((reached.get(query, 0) for query, _ in self.pairs), default=0)
+
+    @property
+    def predicted_paths(self) -> tuple[str, ...]:
+        """Return the paths whose hidden tokens are predicted: those that see a view."""
+        if self.latent is None:
+            return ()
+        is_seen = {path: path in self.tasks or not {*self.tasks} <= {*PATHS} for path in PATHS}
+        return tuple(path for path in PATHS if is_seen[path])
+
+    @property
+    def hiding(self) -> LatentConfig | None:
+        """Return how it is drawn what is hidden, or None if nothing is."""
+        return None if self.latent is None else self.latent.config
+
+    @property
+    def num_views(self) -> int:
+        """Return the number of views that a step takes: two for each task, or one."""
+        return 2 * len(self.tasks) if self.has_queries else 1
+
+    @property
+    def has_queries(self) -> bool:
+        """Check whether the query encoder gets whole views, as every contrast gives it."""
+        return self.tasks != (LATENT,)
+
+    def split_inputs(self, inputs: Sequence[Tensor]) -> Inputs:
+        """Sort the inputs of a step: two views for each task, or one, and what is hidden."""
+        views = tuple(inputs[: self.num_views])
+        hidden = tuple(inputs[self.num_views :])
+        if not self.has_queries:
+            return Inputs((), views, hidden)
+        return Inputs(views[::2], views[1::2], hidden)
 
     def __add__(self, other: "Objective") -> "Objective":
         """Combine two objectives, of which at most one weights its levels other than uniformly."""
         (loss_weights,) = {self.loss_weights, other.loss_weights} - {"uniform"} or {"uniform"}
+        # A prediction takes the views of a contrast.
+        tasks = tuple(task for task in self.tasks + other.tasks if task != LATENT)
         return Objective(
-            self.tasks + other.tasks,
+            tasks or (LATENT,),
             self.pairs + other.pairs,
             self.levels + other.levels,
             loss_weights,
+            self.latent or other.latent,
         )
 
 
@@ -88,6 +142,11 @@ def hdc_objective(
     names = [level_name(path, level) for path in subtasks for level in levels]
     pairs = tuple((name, name) for name in names)
     return Objective(subtasks, pairs, levels * len(subtasks), loss_weights)
+
+
+def latent_objective(latent: Latent) -> Objective:
+    """Predict hidden tokens, and contrast nothing. Source: docs/objectives.md."""
+    return Objective((LATENT,), (), (), latent=latent)
 
 
 # Weights (L,) from the levels (L,) and the invariances (L,) of the pairs at levels, before they are

@@ -1,8 +1,8 @@
 """The pretraining model: query encoder, momentum encoder, queues."""
 
 import copy
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,20 @@ from torch.nn import functional as F
 from scdnet.losses import Projections
 from scdnet.models.encoder import DualPathEncoder, EncoderSizes
 from scdnet.models.heads import ProjectedEncoder
-from scdnet.models.objective import LossWeights, Objective
+from scdnet.models.latent import Prediction, latent_views, make_predictors, predict
+from scdnet.models.objective import Inputs, LossWeights, Objective
 from scdnet.skeleton import Skeleton
 
 SCD = Objective()
+
+
+class Outputs(NamedTuple):
+    """The outputs of a model, for the loss of a step."""
+
+    query: Projections
+    key: Projections
+    # The paths whose hidden tokens are predicted are the keys.
+    predictions: Mapping[str, Prediction]
 
 
 class KeyQueue(nn.Module):
@@ -70,6 +80,18 @@ class SCDNet(nn.Module):
             {name: KeyQueue(queue_size, projection_dim) for name in objective.keys}
         )
         self.loss_weights = LossWeights(objective)
+        # A predictor for each path whose hidden tokens are predicted.
+        self.predictors = nn.ModuleDict()
+        if objective.latent is not None:
+            all_predictors = make_predictors(sizes, skeleton, objective.latent)
+            self.predictors.update(
+                {path: all_predictors[path] for path in objective.predicted_paths}
+            )
+
+    def trained_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters that the loss trains: of the query encoder, then the predictors."""
+        yield from self.query.parameters()
+        yield from self.predictors.parameters()
 
     def load_encoder(self, weights: Mapping[str, Tensor]) -> None:
         """Start both encoders from `weights`, which have no components; heads stay as they are."""
@@ -86,15 +108,41 @@ class SCDNet(nn.Module):
             list(self.key.parameters()), list(self.query.parameters()), 1 - self.momentum
         )
 
-    def forward(self, *views: Tensor) -> tuple[Projections, Projections]:
+    def forward(self, *inputs: Tensor) -> Outputs:
         """Map views (N, C, T, V, M) of the same clips to unit-length queries and keys.
 
-        `views` are a query view and a key view for each task of the objective, one after the other.
-        Only the queries have a gradient.
+        `inputs` are a query view and a key view for each task of the objective, one after the
+        other; where hidden tokens are predicted, what is hidden of the key views follows, and
+        without a contrast there are no query views. Only queries and predictions have a gradient.
         """
+        views = self.objective.split_inputs(inputs)
         with torch.no_grad():
-            key = self.key(*views[1::2])
-        return self.query(*views[::2]), key
+            key, tokens = self.key.projections_and_tokens(*views.keys)
+        query = self.query(*views.queries) if views.queries else {}
+        return Outputs(query, key, self._predict(views, tokens))
+
+    def _predict(self, views: Inputs, tokens: Mapping[str, Tensor]) -> dict[str, Prediction]:
+        """Predict the hidden tokens of each path from the rest of its key view."""
+        latent = self.objective.latent
+        if latent is None:
+            return {}
+        joints, frames, noise = views.hidden
+        candidates = {"spatial": joints, "temporal": frames}
+        by_path = dict(zip(candidates, noise.unbind(dim=1), strict=True))
+        clips = latent_views(self.objective.tasks, views.keys)
+        return {
+            path: predict(
+                self.query.encoder,
+                predictor,
+                path,
+                clips=clips[path],
+                target=tokens[path],
+                candidates=candidates[path],
+                noise=by_path[path],
+                latent=latent,
+            )
+            for path, predictor in self.predictors.items()
+        }
 
     def negatives(self) -> Projections:
         """Return the current keys of the queues, (K, projection_dim) each."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from scdnet.engine.run.directory import METRICS
 from scdnet.engine.train.diagnostics import COLLAPSED, FEATURE_STD
+from scdnet.losses import LATENT_SPREAD
 
 # Points of a curve; more could not be told apart on a screen.
 MAX_POINTS = 600
@@ -36,6 +37,13 @@ CHARTS = (
     ),
     Chart("Uniformity", "The lower, the more evenly spread.", "uniformity/"),
     Chart("Spread of the embeddings", "1: evenly spread, 0: collapsed.", f"{FEATURE_STD}/"),
+    Chart("Loss of hidden tokens", "The prediction of each path.", "latent_loss/"),
+    Chart(
+        "Loss of the batch mean",
+        "What the prediction of hidden tokens has to fall below.",
+        "latent_mean_loss/",
+    ),
+    Chart("Spread of the tokens", "Over clips, at one position; 0: collapsed.", "latent_spread/"),
     Chart("1-NN accuracy", "Percent, on the test split.", "knn@1"),
     Chart("Learning rate", "", "lr"),
     Chart("Gradient norm", "", "grad_norm", may_be_log=True),
@@ -51,8 +59,8 @@ class RunCurves(NamedTuple):
     name: str
     # The lines of metrics.jsonl.
     lines: Sequence[Line]
-    # The loss at chance level.
-    chance: float
+    # The loss at chance level, if it is that of a contrast alone.
+    chance: float | None
 
 
 def read_metrics(run_dir: Path) -> list[Line]:
@@ -117,7 +125,8 @@ def _find_reference(chart: Chart, runs: Sequence[RunCurves]) -> dict[str, Any] |
     levels = {run.chance for run in runs}
     if chart.title != LOSS or len(levels) != 1:
         return None
-    return {"value": round(levels.pop(), 3), "label": "chance"}
+    (level,) = levels
+    return None if level is None else {"value": round(level, 3), "label": "chance"}
 
 
 def _build_run(run: RunCurves, unit: str, shown: Sequence[str]) -> dict[str, Any]:
@@ -156,7 +165,8 @@ def _is_broken(line: Line) -> bool:
 
 
 def _is_collapsed(line: Line) -> bool:
-    spreads = [value for key, value in line.items() if key.startswith(f"{FEATURE_STD}/")]
+    measures = (f"{FEATURE_STD}/", f"{LATENT_SPREAD}/")
+    spreads = [value for key, value in line.items() if key.startswith(measures)]
     return any(read_number(value) is not None and value < COLLAPSED for value in spreads)
 
 

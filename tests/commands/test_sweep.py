@@ -271,12 +271,16 @@ def test_every_row_of_a_shipped_sweep_takes_a_step_of_its_own(
     losses = {}
     for job in (job for job in jobs if job.config.seed == 0):
         config = changed(job.config, **small)
-        objective = build_objective(config.objective, config.scd, config.hdc)
+        objective = build_objective(config)
         seed_everything(config.seed)
         training = start_training(config, NTU_25, CPU)
         clips = open_clips(config.data, config.stream, CPU)
         generator = torch.Generator().manual_seed(0)
-        views = next(clips.training_views([torch.arange(2)], generator, objective.tasks))
+        views = next(
+            clips.training_views(
+                [torch.arange(2)], generator, objective.tasks, latent=objective.hiding
+            )
+        )
         metrics = dict(zip(training.metric_names, training.step(*views).tolist(), strict=True))
         assert len([name for name in metrics if name.startswith("loss/")]) == len(objective.pairs)
         masks = config.data.views

@@ -61,7 +61,7 @@ def gradients(config: Config, *, frozen: bool, sync: bool) -> dict[str, Tensor]:
     if sync:
         synchronize_statistics(model, distributed.all_gather)
     views = [distributed.rank_info().rows(view) for view in batch_of_views().double()]
-    query, key = model(*views)
+    query, key, _ = model(*views)
     loss = contrast_losses(model.objective.pairs, query, key, model.negatives(), 0.2).sum()
     loss.backward()
     distributed.average_gradients(model.query.parameters())
@@ -95,14 +95,33 @@ def train(config: Config, *, epochs: int) -> dict[str, Tensor]:
     seed_everything(config.seed)
     training = start_training(config, NTU_25, CPU, ranks=ranks)
     training.model.double()
-    tasks = training.model.objective.tasks
+    objective = training.model.objective
+    if objective.latent is not None:
+        shift_biases(training.model.query)
     for number in range(epochs):
         epoch = Epoch(number, clips.split(train=True), seed=0, batch_size=config.data.batch_size)
         metrics = [
-            training.step(*(separated(view, ranks) for view in views))
-            for views in clips.training_views(epoch.remaining, epoch.generator, tasks)
+            training.step(
+                *(separated(view, ranks) for view in inputs[: objective.num_views]),
+                *inputs[objective.num_views :],
+            )
+            for inputs in clips.training_views(
+                epoch.remaining, epoch.generator, objective.tasks, latent=objective.hiding
+            )
         ]
     return training.model.state_dict() | {"metrics": torch.stack(metrics)}
+
+
+def shift_biases(model: nn.Module) -> None:
+    """Add noise to all parameters.
+
+    At the start biases are 0, and so is what a joint that is hidden in all clips of a batch becomes
+    before a relu, but for rounding, which decides whether it has a gradient.
+    """
+    generator = torch.Generator().manual_seed(2)
+    for parameter in model.parameters():
+        noise = torch.randn(parameter.shape, dtype=parameter.dtype, generator=generator)
+        parameter.data += 1e-2 * noise
 
 
 class InDouble(nn.Module):
@@ -178,6 +197,10 @@ def main(store: Path, out: Path, environment: dict[str, str], *, batch_size: int
             "unsynced": gradients(config, frozen=False, sync=False),
             "scd": train(config, epochs=1),
             "scd+hdc": train(changed(config, objective="scd+hdc"), epochs=1),
+            "latent": train(changed(config, objective="latent"), epochs=1),
+            "scd+latent": train(
+                changed(config, objective="scd+latent", latent={"target_norm": "tokens"}), epochs=1
+            ),
             "features": features(config),
             "initial": initial(config, store.with_name(ENCODER)),
             "objects": distributed.all_gather_object({"rank": rank}),

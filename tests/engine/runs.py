@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from scdnet.config import Config
+from scdnet.data.hiding import sample_hidden
+from scdnet.engine.build import build_objective
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.train import plan
 from scdnet.engine.train import start as starting
 from scdnet.engine.train.plan import Plan
+from scdnet.skeletons import NTU_25
 
 # Takes the number of a training step, from 1 on.
 Hook = Callable[[int], None]
@@ -26,6 +29,29 @@ def changed(config: Config, **values) -> Config:
     for key, value in values.items():
         tree[key] = {**tree[key], **value} if isinstance(value, dict) else value
     return Config.model_validate(tree)
+
+
+def synthetic_inputs(config: Config, *, seed: int = 0) -> tuple[torch.Tensor, ...]:
+    """Return random inputs of a step: views of which the first clip alone has two bodies.
+
+    What is hidden follows if the objective predicts it.
+    """
+    objective = build_objective(config)
+    data = config.data
+    generator = torch.Generator().manual_seed(seed)
+    shape = (data.batch_size, 3, data.num_frames, 25, data.num_bodies)
+    views = torch.randn(objective.num_views, *shape, generator=generator)
+    views[:, 1:, ..., 1:] = 0
+    if objective.latent is None:
+        return views.unbind()
+    hidden = sample_hidden(
+        data.batch_size,
+        data.num_frames,
+        latent=config.latent,
+        skeleton=NTU_25,
+        generator=generator,
+    )
+    return (*views, *hidden)
 
 
 def make_plan(*, steps_per_epoch: int, **lengths: int) -> Plan:

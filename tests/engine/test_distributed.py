@@ -110,7 +110,7 @@ def test_without_sync_each_rank_normalizes_its_own_rows(together, alone):
 
 
 # The number of queues of each case.
-CASES = {"scd": 3, "scd+hdc": 3 + 8}
+CASES = {"scd": 3, "scd+hdc": 3 + 8, "latent": 0, "scd+latent": 3}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -148,7 +148,7 @@ def test_features_of_two_ranks_are_those_of_one_in_its_order(together, alone):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["frozen", "synced", "scd", "scd+hdc", "features"])
+@pytest.mark.parametrize("case", ["frozen", "synced", *CASES, "features"])
 def test_four_and_eight_ranks_find_what_one_finds(many, alone_on_large_store, case: str):
     for found in many:
         assert largest_difference(found[case], alone_on_large_store[case]) < 1e-10

@@ -24,7 +24,7 @@ NAMES = ["device", "versions", "model", "store", "frames", "batch", "disk"]
 
 
 def model_of(config: Config) -> SCDNet:
-    objective = build_objective(config.objective, config.scd, config.hdc)
+    objective = build_objective(config)
     return build_model(config, objective, skeleton=NTU_25)
 
 

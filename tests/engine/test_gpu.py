@@ -7,7 +7,6 @@ import torch
 
 from scdnet.config import Config, FinetuneConfig, LinearConfig
 from scdnet.data.clips import load_clips
-from scdnet.engine.build import build_objective
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.device import WARM_UP, GraphedStep, seed_everything, set_precision
 from scdnet.engine.train.pretrain import pretrain
@@ -19,11 +18,11 @@ from scdnet.eval.finetune import finetune
 from scdnet.eval.knn import retrieve, score_1nn, split_features
 from scdnet.eval.linear import linear_probe
 from scdnet.skeletons import NTU_25
-from tests.engine.runs import changed, metrics_of
+from tests.engine.runs import changed, metrics_of, synthetic_inputs
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 DEVICES = ("cpu", "cuda")
-OBJECTIVES = ("scd", "hdc", "scd+hdc")
+OBJECTIVES = ("scd", "hdc", "scd+hdc", "latent", "scd+latent")
 
 
 def views_of(config: Config, device: str, **data) -> torch.Tensor:
@@ -141,22 +140,9 @@ def test_retrieval(small_config: Config):
     assert on_gpu == pytest.approx(on_cpu, abs=0.1)
 
 
-def synthetic_views(config: Config, seed: int) -> torch.Tensor:
-    """Return views (views, N, C, T, V, M) on the GPU, two for each task of the objective.
-
-    Only the first clip of each has two bodies.
-    """
-    shape = (
-        2 * len(build_objective(config.objective, config.scd, config.hdc).tasks),
-        config.data.batch_size,
-        3,
-        config.data.num_frames,
-        25,
-        2,
-    )
-    views = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    views[:, 1:, ..., 1] = 0
-    return views.cuda()
+def synthetic_views(config: Config, seed: int) -> tuple[torch.Tensor, ...]:
+    """Return random inputs of a step on the GPU."""
+    return tuple(x.cuda() for x in synthetic_inputs(config, seed=seed))
 
 
 def trained(
@@ -181,7 +167,14 @@ def trained(
 
 @pytest.mark.parametrize(
     ("objective", "optimizer"),
-    [("scd", "sgd"), ("scd", "adamw"), ("hdc", "sgd"), ("scd+hdc", "sgd")],
+    [
+        ("scd", "sgd"),
+        ("scd", "adamw"),
+        ("hdc", "sgd"),
+        ("scd+hdc", "sgd"),
+        ("latent", "sgd"),
+        ("scd+latent", "adamw"),
+    ],
 )
 def test_a_graphed_step_is_the_eager_one(small_config: Config, objective: str, optimizer: str):
     config = changed(small_config, objective=objective)
@@ -250,7 +243,7 @@ def test_after_a_capture_that_failed_steps_with_dropout_go_on(small_config: Conf
     assert training.step(*views).isfinite().all()
 
 
-@pytest.mark.parametrize("objective", ["scd", "scd+hdc"])
+@pytest.mark.parametrize("objective", ["scd", "scd+hdc", "scd+latent"])
 def test_bf16_is_near_fp32(small_config: Config, objective: str):
     _, expected = trained(small_config, objective=objective, mode="eager")
     for mode in ("eager", "graphed"):

@@ -60,7 +60,7 @@ def train(model: SCDNet, golden: dict[str, Tensor]) -> list[Step]:
     model.train()
     for _ in range(3):
         model.update_momentum()
-        query, key = model(golden["q_input"], golden["k_input"])
+        query, key, _ = model(golden["q_input"], golden["k_input"])
         losses = contrast_losses(CROSS_DOMAIN_PAIRS, query, key, model.negatives(), 0.2)
         optimizer.zero_grad()
         losses.sum().backward()

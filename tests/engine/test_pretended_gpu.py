@@ -50,7 +50,7 @@ from tests.engine.pretended_gpu import (
     PretendedGpu,
     pretend_gpu,
 )
-from tests.engine.runs import assert_same_weights, changed, flatten
+from tests.engine.runs import assert_same_weights, changed, flatten, synthetic_inputs
 
 PRESETS = ("ntu60_xsub", "ntu60_xsub_hdc", "ntu60_xsub_scd_hdc", "small")
 # What a CPU reads back at the end of a step or an evaluation differs by the order of additions.
@@ -106,11 +106,12 @@ def in_epochs(config: Config, epochs: int) -> Config:
 
 
 def make_views(config: Config, clips: Clips) -> list[Tensor]:
-    """Make training views for each task, views for fine-tuning and evaluation views."""
+    """Make the inputs of training steps, views for fine-tuning and evaluation views."""
     batches = torch.tensor([[0, 5, 9], [4, 1, 2]])
     chance = torch.Generator().manual_seed(1)
-    tasks = build_objective(config.objective, config.scd, config.hdc).tasks
-    views = [view for pair in clips.training_views(batches, chance, tasks) for view in pair]
+    objective = build_objective(config)
+    steps = clips.training_views(batches, chance, objective.tasks, latent=objective.hiding)
+    views = [view for inputs in steps for view in inputs]
     views += clips.augmented_views(batches, chance)
     return [*views, *clips.evaluation_views(batches)]
 
@@ -125,14 +126,11 @@ def make_again(config: Config, gpu: PretendedGpu) -> None:
 
 
 def start(config: Config, device: torch.device) -> tuple[Training, tuple[Tensor, ...]]:
-    """Return a training at its start, and random views for its steps."""
+    """Return a training at its start, and random inputs for its steps."""
     seed_everything(0)
     training = start_training(config, NTU_25, device)
     training.set_learning_rate(0)
-    data = config.data
-    num_views = 2 * len(training.model.objective.tasks)
-    views = torch.randn(num_views, data.batch_size, 3, data.num_frames, 25, data.num_bodies)
-    return training, views.to(device).unbind()
+    return training, tuple(x.to(device) for x in synthetic_inputs(config))
 
 
 def train(config: Config, gpu: PretendedGpu | None = None) -> Tensor:
@@ -242,12 +240,22 @@ def test_views_are_made_without_waiting_wherever_the_frames_lie(
     data = {"cache": cache, "cache_dtype": cache_dtype, "num_workers": 0}
     config = changed(preset("ntu60_xsub"), data=data)
     with gpu:
-        make_again(changed(config, stream="bone"), gpu)
+        make_again(changed(config, stream="bone", objective="scd+latent"), gpu)
 
 
-@pytest.mark.parametrize("name", ["ntu60_xsub_hdc", "small"])
-def test_a_step_on_a_gpu_does_not_wait_and_is_that_of_the_cpu(name: str, preset, gpu: PretendedGpu):
-    config = preset(name)
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("ntu60_xsub_hdc", {}),
+        ("small", {}),
+        ("small", {"objective": "latent", "latent": {"hide": "motion"}}),
+        ("small", {"objective": "scd+latent", "latent": {"target_norm": "tokens"}}),
+    ],
+)
+def test_a_step_on_a_gpu_does_not_wait_and_is_that_of_the_cpu(
+    name: str, values: dict, preset, gpu: PretendedGpu
+):
+    config = changed(preset(name), **values)
     expected = train(config)
     with gpu:
         assert_close(train(config, gpu), expected)

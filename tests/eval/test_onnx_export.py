@@ -202,7 +202,7 @@ def test_all_objectives_pretrain_the_same_encoder():
     shapes = []
     for name in ("scd", "hdc", "scd+hdc"):
         config = Config(objective=name, model={"embed_dim": 16, "num_heads": 2, "queue_size": 64})
-        objective = build_objective(config.objective, config.scd, config.hdc)
+        objective = build_objective(config)
         encoder = build_model(config, objective, skeleton=NTU_25).query.encoder
         assert type(encoder) is DualPathEncoder
         shapes.append({name: weight.shape for name, weight in encoder.state_dict().items()})

@@ -56,7 +56,7 @@ def test_hdc_contrasts_each_level_of_each_path_with_itself():
     assert HDC.pairs[1] == ("spatial_2", "spatial_2")
     assert HDC.pairs[-1] == ("temporal_4", "temporal_4")
     model = model_of(HDC)
-    query, key = model(clips(), clips(seed=1), clips(seed=2), clips(seed=3))
+    query, key, _ = model(clips(), clips(seed=1), clips(seed=2), clips(seed=3))
     names = {f"{path}_{level}" for path in ("spatial", "temporal") for level in (1, 2, 3, 4)}
     assert set(query) == set(key) == set(model.queues) == names
     assert all(x.shape == (4, 4) for x in (*query.values(), *key.values()))
@@ -73,7 +73,7 @@ def test_each_path_sees_the_views_of_its_own_task_alone():
 
 def test_hdc_of_one_level_and_subtask_is_the_plain_moco_loss():
     model = model_of(hdc_objective(("temporal",), (4,), "invariance"))
-    query, key = model(clips(), clips(seed=1))
+    query, key, _ = model(clips(), clips(seed=1))
     losses = contrast_losses(model.objective.pairs, query, key, model.negatives(), 0.2)
     # The same network, head and queue, by hand.
     path = model.query.encoder(clips()).temporal
@@ -153,7 +153,7 @@ def test_a_path_is_trained_up_to_the_last_level_that_is_a_query(
 ):
     assert tuple(objective.trained_level(path) for path in ("temporal", "spatial")) == levels
     model = model_of(objective)
-    query, key = model(*[clips(seed=seed) for seed in range(2 * len(objective.tasks))])
+    query, key, _ = model(*[clips(seed=seed) for seed in range(2 * len(objective.tasks))])
     contrast_losses(objective.pairs, query, key, model.negatives(), 0.2).sum().backward()
     for path, level in zip(("temporal", "spatial"), levels, strict=True):
         encoder = model.query.encoder

@@ -117,7 +117,7 @@ def check_step(
     expected.sum().backward()
 
     model.update_momentum()
-    query, key = model(*views)
+    query, key, _ = model(*views)
     losses = contrast_losses(CROSS_DOMAIN_PAIRS, query, key, model.negatives(), 0.2)
     losses.sum().backward()
     model.enqueue(key)

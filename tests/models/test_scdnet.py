@@ -37,7 +37,7 @@ def test_momentum_moves_weights_and_leaves_statistics():
 
 def test_projections_have_unit_length_and_only_queries_a_gradient():
     clips = torch.randn(4, 3, 8, 25, 1)
-    query, key = make_model().train()(clips, clips)
+    query, key, _ = make_model().train()(clips, clips)
     for z in (*query.values(), *key.values()):
         assert torch.allclose(z.norm(dim=1), torch.ones(4), atol=1e-5)
     assert all(z.requires_grad for z in query.values())

@@ -17,7 +17,7 @@ from scdnet.engine.device import disable_malloc_trim, resolve_device
 from scdnet.engine.train.rehearsal import Rehearsal, choose_mode
 from scdnet.skeletons import NTU_25
 
-OBJECTIVES = ("scd", "hdc", "scd+hdc")
+OBJECTIVES = ("scd", "hdc", "scd+hdc", "latent", "scd+latent")
 # The last of these steps captures the graph on a GPU.
 WARM_UP = 4
 
@@ -28,10 +28,11 @@ def warm_step(config: Config, device: torch.device) -> Work:
     training = rehearsal.start(choose_mode(rehearsal))
     clips, batches = synthetic_clips(config, device)
     generator = torch.Generator().manual_seed(0)
-    tasks = training.model.objective.tasks
+    objective = training.model.objective
 
     def step() -> None:
-        training.step(*next(clips.training_views(batches, generator, tasks)))
+        views = clips.training_views(batches, generator, objective.tasks, latent=objective.hiding)
+        training.step(*next(views))
 
     for _ in range(WARM_UP):
         step()

@@ -40,11 +40,12 @@ def make_works(config: Config) -> dict[str, Callable[[], object]]:
     clips, batches = synthetic_clips(config, device)
     generator = torch.Generator().manual_seed(0)
     model = training.model
-    tasks = model.objective.tasks
+    objective = model.objective
 
     def step() -> None:
         model.train()
-        training.step(*next(clips.training_views(batches, generator, tasks)))
+        views = clips.training_views(batches, generator, objective.tasks, latent=objective.hiding)
+        training.step(*next(views))
 
     def evaluate() -> None:
         encode(model.query.encoder.eval(), next(clips.evaluation_views(batches)))

@@ -33,16 +33,14 @@ def step_diagnostics(
 
     Projections have rows of unit length, N >= 2.
     """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    grad_norm = get_total_norm(gradients)[None]
+    if not query:
+        return grad_norm
     queries = torch.stack(list(query.values()))  # (projections, N, D)
     keys = torch.stack(list(key.values()))  # (projections, N, D)
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return torch.cat(
-        (
-            alignment(queries, keys),
-            uniformity(queries),
-            feature_std(queries),
-            get_total_norm(gradients)[None],
-        )
+        (alignment(queries, keys), uniformity(queries), feature_std(queries), grad_norm)
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from scdnet.engine.logs import Metrics
 from scdnet.engine.train.diagnostics import COLLAPSED, FEATURE_STD
 from scdnet.errors import ScdnetError
+from scdnet.losses import LATENT_SPREAD
 
 
 class Interval:
@@ -77,12 +78,12 @@ class Interval:
         return dict(zip(self._metric_names, means, strict=True))
 
     def collapsed(self) -> list[str]:
-        """Return the projections whose embeddings were nearly constant within every batch."""
+        """Return the projections, and spreads of tokens, that were almost 0 in every batch."""
         largest = self._metrics[: self.steps].amax(dim=0).tolist()
         spread = {
-            name.partition("/")[2]: value
+            name.removeprefix(f"{FEATURE_STD}/"): value
             for name, value in zip(self._metric_names, largest, strict=True)
-            if name.startswith(FEATURE_STD)
+            if name.startswith((FEATURE_STD, LATENT_SPREAD))
         }
         return [name for name, value in spread.items() if value < COLLAPSED]
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ from scdnet.engine.train.interval import Interval
 from scdnet.engine.train.plan import Plan
 from scdnet.engine.train.run_log import RunLog
 from scdnet.engine.train.state import Training
+from scdnet.engine.train.statistics import estimate_statistics
 from scdnet.errors import ScdnetError
 from scdnet.models.encoder import DualPathEncoder
 
 # Computes metrics of an encoder.
 Score = Callable[[DualPathEncoder], Metrics]
-# Two views (N, C, T, V, M) of a batch for each task.
+# Two views (N, C, T, V, M) of a batch for each task, and what else `SCDNet.forward` takes.
 Views = tuple[Tensor, ...]
 
 # Steps between two looks at their metrics, each of which waits for the GPU.
@@ -91,8 +92,7 @@ class Run:
         cpu_start = time.process_time()
         first = self.step
         batches = epoch.remaining[: self.plan.next_stop(first) - first]
-        tasks = self.training.model.objective.tasks
-        views = TimedIterator(self.clips.training_views(batches, epoch.generator, tasks))
+        views = TimedIterator(self._draw_views(batches))
         for batch in batches:
             self.training.set_learning_rate(self.step // self.plan.unit_length)
             rng_state = epoch.generator.get_state()
@@ -121,6 +121,12 @@ class Run:
         if is_stopped:
             self._stop()
         return not is_stopped
+
+    def _draw_views(self, batches: Sequence[Tensor]) -> Iterator[Views]:
+        objective = self.training.model.objective
+        return self.clips.training_views(
+            batches, self.epoch.generator, objective.tasks, latent=objective.hiding
+        )
 
     def _next(self, views: Iterator[Views]) -> Views | None:
         """Return the next views, or None if the stop signal has ended the data workers too."""
@@ -205,13 +211,14 @@ class Run:
             if self.plan.unit == "step":
                 when = f"steps {self.interval.first + 1} to {self.step}"
             log(
-                f"warning: the embeddings have collapsed ({', '.join(collapsed)}): feature_std "
+                f"warning: the embeddings have collapsed ({', '.join(collapsed)}): their spread "
                 f"stayed below {COLLAPSED} throughout {when}; {ADVICE}"
             )
             self.warned_of_collapse = True
 
     def _compute(self, score: Score) -> Metrics:
         """Compute the score of the query encoder without changing the training that follows."""
+        self._estimate_statistics()
         states = random_states()
         model = self.training.model
         metrics = score(model.query.encoder)
@@ -220,8 +227,15 @@ class Run:
         # All ranks must decide alike on what is best.
         return run_on_main(lambda: metrics)
 
+    def _estimate_statistics(self) -> None:
+        """Give the query encoder the statistics of whole views if it is trained on none."""
+        model = self.training.model
+        if not model.objective.has_queries:
+            estimate_statistics(model.query.encoder, self.clips)
+
     def _save(self, write: Callable[[dict[str, Any]], object]) -> None:
         """Call `write` on the first rank with the content of a checkpoint, if it is all finite."""
+        self._estimate_statistics()
         name = self.training.first_not_finite()
         if name is not None:
             raise ScdnetError(

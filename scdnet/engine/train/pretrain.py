@@ -142,7 +142,8 @@ def _check_sizes(config: Config, num_train: NumTrain, ranks: RankInfo) -> None:
     warning = check_sizes(
         config.data, config.model, num_train=num_train, num_ranks=ranks.world_size
     )
-    if warning:
+    # A prediction alone has no queue.
+    if warning and config.objective != "latent":
         log(f"warning: {warning}")
 
 
@@ -156,11 +157,9 @@ def _announce(config: Config, clips: Mixture, plan: Plan, objective: Objective) 
     num_train = sum(clips.num_train)
     for line in describe_mixture(clips, plan):
         log(line)
-    auto = f"a queue of {plan.queue_size} keys, " if config.model.queue_size == "auto" else ""
-    chance = chance_loss(len(objective.pairs), plan.queue_size)
     log(
-        f"{num_train} training sequences, {clips.cache_summary}, {auto}"
-        f"loss at chance level {chance:.2f}, run directory {config.run_dir}"
+        f"{num_train} training sequences, {clips.cache_summary}, "
+        f"{_describe_contrast(config, plan, objective)}run directory {config.run_dir}"
     )
     if plan.batch_size < config.data.batch_size:
         log(
@@ -169,6 +168,16 @@ def _announce(config: Config, clips: Mixture, plan: Plan, objective: Objective) 
         )
     if plan.unit == "step":
         log(f"{plan.summary}. {counted_in_steps(config)}")
+
+
+def _describe_contrast(config: Config, plan: Plan, objective: Objective) -> str:
+    """Return the length of an automatic queue and the loss at chance level, if there are pairs."""
+    if not objective.pairs:
+        return ""
+    auto = f"a queue of {plan.queue_size} keys, " if config.model.queue_size == "auto" else ""
+    chance = chance_loss(len(objective.pairs), plan.queue_size)
+    beside = " beside that of predictions" if objective.latent else ""
+    return f"{auto}loss at chance level {chance:.2f}{beside}, "
 
 
 def describe_mixture(clips: Mixture, plan: Plan) -> list[str]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.data.clips import SINGLE_PROCESS, RankInfo
+from scdnet.data.hiding import sample_hidden
 from scdnet.engine.build import NumTrain, resolve_sizes
 from scdnet.engine.device import (
     WARM_UP,
@@ -30,6 +31,7 @@ from scdnet.engine.train.start import Mode, start_training
 from scdnet.engine.train.state import Training
 from scdnet.errors import ScdnetError
 from scdnet.memory import describe_out_of_memory, is_out_of_memory
+from scdnet.models.objective import Objective
 from scdnet.skeleton import Skeleton
 
 # The numbers that are compared between modes: the first shows a wrong forward pass, the second a
@@ -88,9 +90,9 @@ class Rehearsal:
         gpu_memory_gb(self.device)
         values = []
         seconds = []
-        for views in self._noise(num_steps, len(training.model.objective.tasks)):
+        for inputs in self._noise(num_steps, training.model.objective):
             start = time.perf_counter()
-            metrics = training.step(*views)
+            metrics = training.step(*inputs)
             values.append(metrics[columns].cpu())
             wait_for(self.device)
             seconds.append(time.perf_counter() - start)
@@ -109,17 +111,23 @@ class Rehearsal:
         model = self.config.model.model_copy(update={"dropout": 0.0})
         return replace(self, config=self.config.model_copy(update={"model": model}))
 
-    def _noise(self, num_steps: int, num_tasks: int) -> Iterator[tuple[Tensor, ...]]:
-        """Yield two views (N, C, T, V, M) for each task."""
+    def _noise(self, num_steps: int, objective: Objective) -> Iterator[tuple[Tensor, ...]]:
+        """Yield inputs of steps: views (N, C, T, V, M) for each task, and what is hidden."""
         data = self.config.data
         batch_size = resolve_sizes(data, self.config.model, self.num_train).batch_size
         shape = (batch_size, 3, data.num_frames, self.skeleton.num_joints, data.num_bodies)
         generator = torch.Generator().manual_seed(self.config.seed)
         for _ in range(num_steps):
-            yield tuple(
-                torch.randn(shape, generator=generator).to(self.device)
-                for _ in range(2 * num_tasks)
-            )
+            inputs = [torch.randn(shape, generator=generator) for _ in range(objective.num_views)]
+            if objective.latent is not None:
+                inputs += sample_hidden(
+                    batch_size,
+                    data.num_frames,
+                    latent=objective.latent.config,
+                    skeleton=self.skeleton,
+                    generator=generator,
+                )
+            yield tuple(x.to(self.device) for x in inputs)
 
 
 def choose_mode(rehearsal: Rehearsal) -> Mode:

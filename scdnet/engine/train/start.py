@@ -45,13 +45,13 @@ def start_training(
     The random state, until then the same on all ranks, is a different one on each of them
     afterwards; what it is used for is dropout.
     """
-    objective = build_objective(config.objective, config.scd, config.hdc)
+    objective = build_objective(config)
     model = build_model(config, objective, skeleton=skeleton, num_train=num_train)
     if initial.weights is not None:
         model.load_encoder(initial.weights)
     model.to(device).train()
     broadcast_(model.state_dict().values())
-    optimizer = make_optimizer(model.query.parameters(), config.optim)
+    optimizer = make_optimizer(model.trained_parameters(), config.optim)
     if is_initialized() and config.sync_batchnorm:
         synchronize_statistics(model, all_gather)
     step: Callable[..., Tensor] = partial(
@@ -59,6 +59,7 @@ def start_training(
         model,
         optimizer,
         temperature=config.model.temperature,
+        num_neighbors=config.neighbours.k,
         precision=set_precision(config.precision, device),
     )
     for side in (model.query, model.key):

@@ -79,6 +79,13 @@ def test_a_domain_has_collapsed_if_it_lay_below_the_threshold_at_every_step():
     assert interval.collapsed() == ["temporal"]
 
 
+def test_tokens_that_differ_by_position_alone_have_collapsed():
+    names = ("latent_loss/temporal", "latent_spread/temporal", "latent_spread/spatial")
+    interval = Interval(names, first=0, length=9, device=torch.device("cpu"))
+    interval.record(torch.tensor([0.0, 1.1, 0.9]) * COLLAPSED, BATCH)
+    assert interval.collapsed() == ["latent_spread/spatial"]
+
+
 @pytest.mark.parametrize(
     ("lengths", "place"),
     [

@@ -8,15 +8,19 @@ import torch
 
 from scdnet.config import Config
 from scdnet.config_file import load_config
-from scdnet.engine.build import build_objective, open_clips
+from scdnet.engine.build import build_model, build_objective, open_clips
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.device import seed_everything
+from scdnet.engine.exported import load_encoder
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.engine.train.start import start_training
 from scdnet.engine.train.state import Training
+from scdnet.errors import ScdnetError
+from scdnet.eval.knn import score_1nn
 from scdnet.models.objective import Objective
 from scdnet.skeletons import NTU_25
-from tests.engine.runs import assert_same_state, changed, metrics_of
+from tests.engine.exports import export
+from tests.engine.runs import assert_same_state, changed, metrics_of, synthetic_inputs
 
 CPU = torch.device("cpu")
 PAIRS = {
@@ -35,6 +39,22 @@ CHOICES = {
     **{name: {"scd": {"pairs": pairs}} for name, pairs in PAIRS.items()},
     "hdc": {"objective": "hdc"},
     "scd+hdc": {"objective": "scd+hdc"},
+    "latent": {"objective": "latent"},
+    "scd+latent": {"objective": "scd+latent"},
+    "hdc+latent": {"objective": "hdc+latent", "latent": {"hide": "motion"}},
+    "scd+hdc+latent": {"objective": "scd+hdc+latent", "latent": {"target_norm": "tokens"}},
+    "moco+latent": {
+        "objective": "scd+latent",
+        "scd": {"pairs": (("instance", "instance"),)},
+        "latent": {"loss": "cosine", "predictor_layers": 2},
+    },
+    "latent of one subtask": {
+        "objective": "hdc+latent",
+        "hdc": {"subtasks": ("temporal",)},
+        "latent": {"hide_in": "tokens", "target_norm": "none"},
+    },
+    "neighbors": {"neighbours": {"k": 3}},
+    "neighbors of hdc and hidden tokens": {"objective": "hdc+latent", "neighbours": {"k": 3}},
     "some levels": {"objective": "hdc", "hdc": {"levels": (2, 4), "loss_weights": "depth"}},
     "one subtask": {
         "objective": "hdc",
@@ -48,7 +68,7 @@ CHOICES = {
 
 
 def objective_of(config: Config) -> Objective:
-    return build_objective(config.objective, config.scd, config.hdc)
+    return build_objective(config)
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -58,8 +78,12 @@ def test_each_choice_takes_a_step(small_config: Config, choice: str):
     seed_everything(0)
     training = start_training(config, NTU_25, CPU)
     before = {name: value.clone() for name, value in training.model.query.named_parameters()}
+    objective = training.model.objective
     views = clips.training_views(
-        [torch.arange(4)], torch.Generator().manual_seed(0), training.model.objective.tasks
+        [torch.arange(4)],
+        torch.Generator().manual_seed(0),
+        objective.tasks,
+        latent=objective.hiding,
     )
     report = dict(zip(training.metric_names, training.step(*next(views)).tolist(), strict=True))
     assert all(torch.tensor(list(report.values())).isfinite())
@@ -68,18 +92,93 @@ def test_each_choice_takes_a_step(small_config: Config, choice: str):
         for name, value in training.model.query.named_parameters()
         if not torch.equal(value, before[name])
     }
-    queried = {a for a, _ in training.model.objective.pairs}
+    queried = {a for a, _ in objective.pairs}
     for name in training.model.query.heads:
         assert any(key.startswith(f"heads.{name}.") for key in moved) == (name in queried), name
+
+
+def test_the_neighbors_of_the_config_reach_the_loss(small_config: Config):
+    losses = []
+    for k in (0, 3):
+        seed_everything(0)
+        training = start_training(changed(small_config, neighbours={"k": k}), NTU_25, CPU)
+        losses.append(training.step(*synthetic_inputs(small_config))[-1].item())
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"neighbours": {"k": 99}}, "neighbours.k: expected at most the .* keys of a queue"),
+        (
+            {"objective": "latent", "latent": {"joint_fraction": 0.01}},
+            "latent.joint_fraction: expected to hide between 1 and 24 of 25 joints, found 0.01, "
+            "which is 0 of them",
+        ),
+        (
+            {"objective": "scd+latent", "latent": {"frame_fraction": 0.99}},
+            "latent.frame_fraction: expected to hide between 1 and 15 of 16 frames, found 0.99, "
+            "which is 16 of them",
+        ),
+    ],
+)
+def test_what_cannot_be_hidden_or_found_is_refused(
+    small_config: Config, values: dict, message: str
+):
+    with pytest.raises(ScdnetError, match=message):
+        start_training(changed(small_config, **values), NTU_25, CPU)
+
+
+def test_an_encoder_without_training_needs_no_queue_of_neighbors(small_config: Config):
+    config = changed(small_config, neighbours={"k": 99}, model={"queue_size": "auto"})
+    build_model(config, objective_of(config), skeleton=NTU_25)
+
+
+def resumed(whole: Config, path: Path) -> Path:
+    """Resume a run from the checkpoint of its first epoch; return its last checkpoint."""
+    part = changed(whole, runs_dir=whole.runs_dir / "part")
+    part.run_dir.mkdir(parents=True)
+    shutil.copy(path.with_name("epoch_0001.pt"), part.run_dir / "last.pt")
+    return pretrain(part, resume=True)
+
+
+@pytest.mark.parametrize("objective", ["latent", "scd+latent"])
+def test_a_resumed_run_with_hidden_tokens_is_bit_identical(small_config: Config, objective: str):
+    whole = changed(
+        small_config, name="whole", objective=objective, save_every=1, latent={"hide": "motion"}
+    )
+    path = pretrain(whole, score=score_1nn)
+    assert_same_state(path, resumed(whole, path))
+    model = read_checkpoint(path).state["model"]
+    names = {name.split(".")[1] for name in model if name.startswith("predictors.")}
+    assert names == {"temporal", "spatial"}
+    assert "predictors.spatial.mask_token" in model
+    line = metrics_of(whole)[-1]
+    for path_name in names:
+        for measure in ("latent_loss", "latent_mean_loss", "latent_spread"):
+            assert 0 < line[f"{measure}/{path_name}"] < 2
+
+
+def test_an_encoder_trained_on_hidden_tokens_is_loaded_and_exported_like_any_other(
+    small_config: Config, tmp_path: Path
+):
+    path = pretrain(changed(small_config, objective="latent"))
+    encoder = load_encoder(path)
+    plain = load_encoder(pretrain(changed(small_config, name="plain")))
+    assert encoder.state_dict().keys() == plain.state_dict().keys()
+    exported = load_encoder(export(tmp_path / "exported", encoder))
+    clips = torch.randn(3, 3, 16, 25, 2)
+    for own, expected in zip(exported(clips), encoder(clips), strict=True):
+        assert own.isfinite().all() and torch.equal(own, expected)
+    for path_name, feature in encoder(clips)._asdict().items():
+        levels = exported.level_features(clips, path_name)
+        assert len(levels) == 4 and torch.allclose(levels[-1], feature, atol=1e-6)
 
 
 def test_a_resumed_run_of_both_objectives_is_bit_identical(small_config: Config):
     whole = changed(small_config, name="whole", objective="scd+hdc", save_every=1)
     path = pretrain(whole)
-    part = changed(whole, runs_dir=small_config.runs_dir / "part")
-    part.run_dir.mkdir(parents=True)
-    shutil.copy(path.with_name("epoch_0001.pt"), part.run_dir / "last.pt")
-    assert_same_state(path, pretrain(part, resume=True))
+    assert_same_state(path, resumed(whole, path))
     invariance = read_checkpoint(path).state["model"]["loss_weights.invariance"]
     assert invariance.shape == (8,)
     assert (invariance < 1).all()

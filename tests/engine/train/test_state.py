@@ -9,14 +9,14 @@ from torch import Tensor
 
 from scdnet.config import Config
 from scdnet.engine import device as engine_device
-from scdnet.engine.build import build_model
+from scdnet.engine.build import build_model, build_objective
 from scdnet.engine.device import WARM_UP, GraphedStep, seed_everything, set_precision
 from scdnet.engine.optim import load_optimizer, make_optimizer
 from scdnet.engine.train.start import start_training
 from scdnet.engine.train.state import Training
 from scdnet.engine.train.step import metric_names, train_step
-from scdnet.models.objective import Objective
 from scdnet.skeletons import NTU_25
+from tests.engine.runs import changed, synthetic_inputs
 
 CPU = torch.device("cpu")
 
@@ -34,14 +34,16 @@ def start(config: Config, **changes: object) -> Training:
     return start_training(config.model_copy(update=changes), NTU_25, CPU)
 
 
+@pytest.mark.parametrize("objective", ["scd", "latent", "scd+latent"])
 def test_bf16_is_near_fp32_and_leaves_weights_queues_and_statistics_in_float32(
-    small_config: Config,
+    small_config: Config, objective: str
 ):
     losses = {}
+    config = changed(small_config, objective=objective)
     for precision in ("fp32", "tf32", "bf16"):
-        training = start(small_config, precision=precision)
+        training = start(config, precision=precision)
         losses[precision] = [
-            training.step(*views_of(small_config, seed=step))[-1].item() for step in range(2)
+            training.step(*synthetic_inputs(config, seed=step))[-1].item() for step in range(2)
         ]
     assert losses["bf16"][0] == pytest.approx(losses["fp32"][0], rel=0.01)
     # The difference grows from step to step.
@@ -53,13 +55,15 @@ def test_bf16_is_near_fp32_and_leaves_weights_queues_and_statistics_in_float32(
     assert {x.dtype for x in state.values() if x.is_floating_point()} == {torch.float32}
 
 
-def test_a_step_reads_nothing_back(small_config: Config):
+@pytest.mark.parametrize("objective", ["scd", "latent", "scd+latent", "scd+hdc+latent"])
+def test_a_step_reads_nothing_back(small_config: Config, objective: str):
     """On the device `meta` nothing has a value, so whatever waited for one would raise."""
-    model = build_model(small_config, Objective(), skeleton=NTU_25).to("meta").train()
+    config = changed(small_config, objective=objective, latent={"hide": "motion"})
+    model = build_model(config, build_objective(config), skeleton=NTU_25).to("meta").train()
     model.query.encoder.share_empty_bodies = False
     model.key.encoder.share_empty_bodies = False
-    optimizer = torch.optim.SGD(model.query.parameters(), lr=0.1, momentum=0.9, foreach=True)
-    views = [x.to("meta") for x in views_of(small_config)]
+    optimizer = torch.optim.SGD(model.trained_parameters(), lr=0.1, momentum=0.9, foreach=True)
+    views = [x.to("meta") for x in synthetic_inputs(config)]
     precision = set_precision("fp32", torch.device("meta"))
     for _ in range(2):
         metrics = train_step(model, optimizer, *views, temperature=0.2, precision=precision)
