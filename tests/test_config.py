@@ -43,6 +43,7 @@ def test_the_paper_recipe_has_the_numbers_of_the_paper():
         "dropout": 0.1,
         "pooling": "max",
         "align_sides": False,
+        "component_weight": 1.0,
         "components": False,
         "projection_dim": 128,
         "queue_size": 8192,

@@ -38,6 +38,7 @@ def encoder_sizes(config: Config) -> EncoderSizes:
         dropout=model.dropout,
         pooling=model.pooling,
         align_sides=model.align_sides,
+        component_weight=model.component_weight,
         num_streams=len(STREAMS) if config.stream == ALL_STREAMS else 1,
     )
 

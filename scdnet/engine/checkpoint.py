@@ -224,13 +224,15 @@ def build_encoder(
     path = checkpoint.path
     pooling = EncoderSizes.pooling
     align_sides = EncoderSizes.align_sides
+    component_weight = EncoderSizes.component_weight
     skeleton = DEFAULT_SKELETON
     if checkpoint.is_ours:
         model = checkpoint.state["config"]["model"]
         num_heads = model["num_heads"]
         pooling = model["pooling"]
-        # Runs from before the key existed did not align.
+        # Runs from before the keys existed did not align, and gave components a weight of 1.
         align_sides = model.get("align_sides", align_sides)
+        component_weight = model.get("component_weight", component_weight)
         skeleton = _read_skeleton(checkpoint)
     try:
         weights = query_encoder_weights(checkpoint)
@@ -251,6 +253,7 @@ def build_encoder(
             dropout=dropout,
             pooling=pooling,
             align_sides=align_sides,
+            component_weight=component_weight,
         )
         encoder = assemble_encoder(weights, sizes, skeleton)
     except MISFITS as error:

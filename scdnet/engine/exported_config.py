@@ -55,6 +55,9 @@ class SizesEntry(Section):
     pooling: str
     align_sides: bool
     num_streams: Count
+    component_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
+        EncoderSizes.component_weight
+    )
     # The number of components of each part, by the clips that they see; empty if there are none.
     components: dict[str, dict[str, Annotated[int, Field(ge=0)]]]
 

@@ -31,6 +31,7 @@ SIZE_KEYS = {
     "pooling": "model.pooling",
     "align_sides": "model.align_sides",
     "components": "model.components",
+    "component_weight": "model.component_weight",
 }
 
 

@@ -25,9 +25,9 @@ from scdnet.skeleton import Skeleton
 from scdnet.streams import stack_streams
 
 PATHS = ("temporal", "spatial")
-# The squared length of the features of both paths is 1. Compared with it, these are the squared
-# lengths of the components, by the clips that they see, and of the feature that says which side
-# acted. Source: docs/small.md.
+# The shares of the components, by the clips that they see, in the squared length of all, and the
+# squared length of the feature that says which side acted; that of the features of both paths is 1.
+# Source: docs/small.md.
 COMPONENTS = {"original": 0.25, "aligned": 0.75}
 SIDE = 0.2
 # The larger the slope, the sooner it is certain which side acted.
@@ -64,6 +64,8 @@ class EncoderSizes:
     align_sides: bool = False
     # The number of streams that are stacked as channels: one, or all of them.
     num_streams: int = 1
+    # The squared length of all components; that of the features of both paths is 1.
+    component_weight: float = 1
 
     @classmethod
     def from_weights(
@@ -74,10 +76,12 @@ class EncoderSizes:
         dropout: float = dropout,
         pooling: str = pooling,
         align_sides: bool = align_sides,
+        component_weight: float = component_weight,
     ) -> Self:
         """Read the sizes from an encoder's weights. Raises KeyError.
 
-        Heads, dropout, pooling and the alignment of sides leave no trace in the weights.
+        Heads, dropout, pooling, the alignment of sides and the weight of the components leave no
+        trace in the weights.
         """
         num_joints = weights[ADJACENCY].shape[-1]
         # The last input channel is one of ones.
@@ -101,6 +105,7 @@ class EncoderSizes:
             pooling=pooling,
             align_sides=align_sides,
             num_streams=num_channels // COORDINATES,
+            component_weight=component_weight,
         )
 
     def level_widths(self) -> tuple[int, ...]:
@@ -258,8 +263,9 @@ class DualPathEncoder(nn.Module):
     def all_features(self, clips: Tensor) -> tuple[Tensor, ...]:
         """Encode clips (N, C, T, V, M) as features that are to stand side by side.
 
-        The components, if the encoder has them, are as long as the features of both paths together.
-        Where sides are aligned, a last feature says which one acted, for classes that differ by it.
+        The length of the components, if the encoder has them, is that of the features of both paths
+        together, times the root of their weight. Where sides are aligned, a last feature says which
+        one acted, for classes that differ by it.
         """
         if not self.components:
             return self(clips)
@@ -271,6 +277,7 @@ class DualPathEncoder(nn.Module):
             for name, x in seen.items()
         ]
         components = F.normalize(torch.cat(parts, dim=1), dim=1) * length
+        components = self.sizes.component_weight**0.5 * components
         if not self.sizes.align_sides:
             return *paths, components
         side = torch.tanh(SIDE_SLOPE * side_balance(clips, self.skeleton))[:, None]

@@ -91,12 +91,21 @@ def _summary(facts: CardFacts) -> str:
     config = facts.config
     bodies = "one body" if config.data.num_bodies == 1 else f"{config.data.num_bodies} bodies"
     return (
-        "A self-supervised encoder of human motion, pretrained without labels by scdnet "
-        f"{facts.scdnet_version}. It maps a clip of "
+        f"A self-supervised encoder of human motion, pretrained by scdnet {facts.scdnet_version} "
+        f"{_use_of_labels(config)}. It maps a clip of "
         f"{config.data.num_frames} frames of {bodies} with the {facts.skeleton.num_joints} joints "
         f"of `{facts.skeleton.name}` to {facts.num_features} features; it has "
         f"{facts.num_weights / 1e6:.2f} million weights. Stream: `{config.stream}`."
     )
+
+
+def _use_of_labels(config: Config) -> str:
+    """Return which classes the pretraining has used."""
+    choices = zip(name_stores(config), config.data.positives_by_store, strict=True)
+    labeled = [f"`{name}`" for name, choice in choices if choice == "class"]
+    if not labeled:
+        return "without labels"
+    return f"with the classes of {' and '.join(labeled)}, and otherwise without labels"
 
 
 def _how_to_load(facts: CardFacts) -> str:

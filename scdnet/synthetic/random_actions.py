@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scdnet.synthetic.actions import RISING, SEATED, Action, KeyPose, Pose, both
+from scdnet.synthetic.actions import RISING, SEATED, Action, KeyPose, Pose, Value, both
 
+Vector = tuple[float, float, float]
 # The kinds of actions and their probabilities.
 KINDS = {"free": 0.62, "walk": 0.18, "reach down": 0.13, "sit": 0.07}
 # Where a wrist may be, seen from its shoulder in arm lengths: outwards, up, ahead.
@@ -152,13 +153,13 @@ def sample_sitting(rng: np.random.Generator) -> Action:
 
 def _sample_arms(
     arms: str, first: Pose | None, spread: float, *, rng: np.random.Generator
-) -> dict[str, object]:
+) -> dict[str, Value]:
     """Draw where the hands go: anywhere, or near where they are in the pose `first`."""
 
-    def hand(side: str) -> tuple[float, ...]:
+    def hand(side: str) -> Vector:
         if first is None:
             return _sample_hand(rng)
-        return tuple(np.array(first[f"{side}_hand"]) + spread * rng.standard_normal(3))
+        return _vector(np.array(first[f"{side}_hand"]) + spread * rng.standard_normal(3))
 
     sides = {"right": ("right",), "own": ("left", "right")}.get(arms, ())
     if arms == "both":
@@ -168,22 +169,22 @@ def _sample_arms(
     }
 
 
-def _sample_hand(rng: np.random.Generator) -> tuple[float, ...]:
+def _sample_hand(rng: np.random.Generator) -> Vector:
     """Draw a place within reach, in arm lengths: outwards, up, ahead."""
     while True:
         place = rng.uniform(HAND_LOW, HAND_HIGH)
         if NEAREST_HAND < np.linalg.norm(place) < FARTHEST_HAND:
-            return tuple(place)
+            return _vector(place)
 
 
-def _sample_parts(parts: set[str], rng: np.random.Generator) -> dict[str, object]:
+def _sample_parts(parts: set[str], rng: np.random.Generator) -> dict[str, Value]:
     """Draw the values of the channels of trunk, head, legs and heading that take part."""
-    pose: dict[str, object] = {}
+    pose: dict[str, Value] = {}
     if "trunk" in parts:
         bend = rng.uniform(-0.3, 1.0) * rng.random()
         pose["trunk"] = (bend, rng.uniform(-0.4, 0.4), rng.uniform(-0.7, 0.7))
     if "head" in parts:
-        pose["head"] = tuple(rng.uniform((-0.4, -0.4, -0.9), (0.6, 0.4, 0.9)))
+        pose["head"] = _vector(rng.uniform((-0.4, -0.4, -0.9), (0.6, 0.4, 0.9)))
     if "step" in parts:
         ahead = rng.uniform(-0.4, 0.5)
         apart = rng.uniform(-0.1, 0.35)
@@ -191,7 +192,7 @@ def _sample_parts(parts: set[str], rng: np.random.Generator) -> dict[str, object
         pose["right_foot"] = (apart, 0, -ahead * rng.random())
         pose["pelvis"] = (rng.uniform(-0.1, 0.1), rng.uniform(-0.12, -0.02), ahead / 3)
     if "leg" in parts:
-        pose["right_foot"] = tuple(rng.uniform((-0.12, 0.02, -0.45), (0.5, 0.55, 0.7)))
+        pose["right_foot"] = _vector(rng.uniform((-0.12, 0.02, -0.45), (0.5, 0.55, 0.7)))
         pose["right_toes"] = rng.uniform(0, 1.1)
         # The weight is on the other foot.
         pose["pelvis"] = (0.07, rng.uniform(-0.06, 0), rng.uniform(-0.03, 0.05))
@@ -204,7 +205,7 @@ def _sample_parts(parts: set[str], rng: np.random.Generator) -> dict[str, object
     return pose
 
 
-def _sample_jump(rng: np.random.Generator) -> dict[str, object]:
+def _sample_jump(rng: np.random.Generator) -> dict[str, Value]:
     height = rng.uniform(0.08, 0.3)
     feet = both("foot", (rng.uniform(0, 0.3), height, -0.05))
     return {"pelvis": (0, height, 0), **feet, **both("toes", 1.1)}
@@ -214,7 +215,7 @@ def _heading(angle_rad: float) -> dict[str, float]:
     return dict.fromkeys(("heading", "left_heading", "right_heading"), angle_rad)
 
 
-def _hands_of(action: Action) -> dict[str, object]:
+def _hands_of(action: Action) -> dict[str, Value]:
     """Return the part of an action's first pose that is about hands and elbows."""
     pose = action.cycle[0].pose
     return {name: value for name, value in pose.items() if name.endswith(("_hand", "_elbow"))}
@@ -225,6 +226,11 @@ def _sample_repeats(keys: list[KeyPose], rng: np.random.Generator) -> tuple[int,
     most = max(1, int(LONGEST_S / sum(key.seconds for key in keys)))
     fewest = 1 if rng.random() < 0.5 else min(2, most)
     return fewest, min(most, fewest + int(rng.integers(0, 4)))
+
+
+def _vector(x: np.ndarray) -> Vector:
+    first, second, third = x.tolist()
+    return first, second, third
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:

@@ -176,6 +176,15 @@ def test_components_are_as_long_as_the_features_of_both_paths(align_sides: bool)
     assert len(side) == align_sides
 
 
+def test_the_weight_of_the_components_is_their_squared_length():
+    encoder, clips = encoder_with_components(align_sides=False)
+    *paths, components = encoder.all_features(clips)
+    encoder.sizes = replace(encoder.sizes, component_weight=0.25)
+    *same, shorter = encoder.all_features(clips)
+    assert all(map(torch.equal, paths, same))
+    assert torch.allclose(shorter, components / 2, atol=1e-6)
+
+
 def test_with_aligned_sides_a_mirror_image_differs_in_its_own_components_and_the_last_feature():
     encoder, clips = encoder_with_components(align_sides=True)
     own = encoder.all_features(clips)

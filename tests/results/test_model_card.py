@@ -57,6 +57,13 @@ def test_the_front_matter_states_the_license_as_the_hub_knows_it(name: str | Non
     assert found["library_name"] == "scdnet"
 
 
+def test_a_card_says_whose_classes_were_used():
+    assert "without labels" in write_card(make_facts())
+    data = {"store": ["x.h5", "y.h5"], "benchmark": "xsub", "positives": ["class", "clip"]}
+    card = write_card(make_facts(config=Config(data=data)))
+    assert "with the classes of `x`, and otherwise without labels" in card
+
+
 def test_a_card_without_a_license_says_so():
     assert "Not stated: ask" in write_card(make_facts(license=None))
 

@@ -53,7 +53,7 @@ def test_hands_that_go_anywhere_are_within_reach():
     hands = [pose["right_hand"] for pose in first if "right_hand" in pose]
     distance = np.linalg.norm(hands, axis=1)
     assert len(hands) > 100
-    assert NEAREST_HAND < distance.min() and distance.max() < FARTHEST_HAND
+    assert distance.min() > NEAREST_HAND and distance.max() < FARTHEST_HAND
 
 
 def test_cycles_are_repeated_up_to_the_longest_duration():
