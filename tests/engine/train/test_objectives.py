@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from scdnet import load_encoder
 from scdnet.config import Config
 from scdnet.config_file import load_config
 from scdnet.engine.build import build_model, build_objective, open_clips
 from scdnet.engine.checkpoint import read_checkpoint
 from scdnet.engine.device import seed_everything
-from scdnet.engine.exported import load_encoder
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.engine.train.start import start_training
 from scdnet.engine.train.state import Training
