@@ -100,7 +100,9 @@ def parse_store(text: str) -> tuple[Path, str]:
     return Path(path), benchmark
 
 
-def evaluate(stores: Sequence[tuple[Path, str]], sources: Sequence[str]) -> list[dict[str, str | float]]:
+def evaluate(
+    stores: Sequence[tuple[Path, str]], sources: Sequence[str]
+) -> list[dict[str, str | float]]:
     """Return a row for each store and encoder."""
     encoders = {source: load_encoder(source) for source in sources}
     first = next(iter(encoders.values()))
