@@ -105,7 +105,9 @@ def test_a_file_beats_a_config_of_the_package_with_its_name(tmp_path: Path, monk
 def test_an_unknown_config_is_reported_with_a_similar_name():
     with pytest.raises(ConfigError, match=r"ntu60_xsup: no such .*; did you mean 'ntu60_xsub'\?"):
         load_config(Path("ntu60_xsup"))
-    with pytest.raises(ConfigError, match="qq: no such config file; known names: demo, ntu120_xs"):
+    with pytest.raises(
+        ConfigError, match="qq: no such config file; known names: demo, general, ntu120_xs"
+    ):
         load_config(Path("qq"))
 
 
