@@ -13,8 +13,7 @@ from scdnet.commands.prepare_demo import add_sizes
 from scdnet.data.store_writer import StoreWriter
 from scdnet.raw.convert import check_output, positive_int
 from scdnet.raw.worker_pool import default_workers, map_ordered
-from scdnet.skeletons import NTU_25
-from scdnet.synthetic.random_dataset import NUM_PEOPLE, RandomPlan, record_action
+from scdnet.synthetic.random_dataset import NUM_PEOPLE, SKELETON, RandomPlan, record_action
 from scdnet.version import __version__
 
 # The name of the dataset and its benchmark, whose sequences are all for training.
@@ -37,7 +36,7 @@ def write_store(out: Path, plan: RandomPlan, *, num_workers: int) -> int:
     writer = StoreWriter(
         out,
         dataset=DATASET,
-        skeleton=NTU_25,
+        skeleton=SKELETON,
         class_names=tuple(f"action {number}" for number in range(plan.actions)),
         created_by=f"scdnet {__version__}",
         attributes={"plan": str(plan)},

@@ -14,7 +14,7 @@ from scdnet.synthetic.actions import RISING, SEATED, Action, KeyPose, Pose, Valu
 Vector = tuple[float, float, float]
 # The kinds of actions and their probabilities.
 KINDS = {"free": 0.62, "walk": 0.18, "reach down": 0.13, "sit": 0.07}
-# Where a wrist may be, seen from its shoulder in arm lengths: outwards, up, ahead.
+# Bounds of a wrist's place (outwards, up, ahead) and distance, in arm lengths from its shoulder.
 HAND_LOW = (-0.45, -0.98, -0.35)
 HAND_HIGH = (0.98, 0.98, 0.98)
 NEAREST_HAND = 0.3
@@ -23,7 +23,8 @@ FARTHEST_HAND = 0.98
 ARMS = {"right": 0.42, "both": 0.25, "own": 0.18, "none": 0.15}
 # The probabilities of the numbers of key poses, from one on.
 NUM_KEYS = (0.2, 0.4, 0.25, 0.15)
-# In so many actions the hands stay near their first place, by this much in arm lengths.
+# The probability that the hands stay near their first place, and the standard deviations, in arm
+# lengths, between which they then vary.
 LOCAL_PROB = 0.45
 LOCAL_STD = (0.08, 0.3)
 # The time of a key pose in seconds, log-uniform, and the factors between poses of an action.
@@ -95,13 +96,13 @@ def sample_walk(rng: np.random.Generator) -> Action:
         # The foot that swings forward, and the one that carries.
         ahead, behind = ("left", "right") if step % 2 == 0 else ("right", "left")
         sign = 1 if ahead == "left" else -1
-        passing = {
+        passing: Pose = {
             f"{ahead}_foot": (0, lift, 0),
             f"{ahead}_toes": 0.7,
             "pelvis": (-0.04 * sign, 0, 0),
             "trunk": (lean, 0, 0),
         }
-        landed = {
+        landed: Pose = {
             f"{ahead}_foot": (0, 0, length),
             f"{behind}_foot": (0, 0.02, -length),
             f"{behind}_toes": 0.6,
@@ -132,7 +133,7 @@ def sample_reach(rng: np.random.Generator) -> Action:
     keys = [KeyPose(seconds, pose)]
     if rng.random() < 0.5:
         keys.append(KeyPose(rng.uniform(0.2, 0.6), pose))
-    # What was taken may be held afterwards.
+    # The hands may hold something afterwards.
     keys.append(KeyPose(seconds, _hands_of(sample_free(rng)) if rng.random() < 0.5 else {}))
     if rng.random() < 0.3:
         keys.reverse()
@@ -211,7 +212,7 @@ def _sample_jump(rng: np.random.Generator) -> dict[str, Value]:
     return {"pelvis": (0, height, 0), **feet, **both("toes", 1.1)}
 
 
-def _heading(angle_rad: float) -> dict[str, float]:
+def _heading(angle_rad: float) -> dict[str, Value]:
     return dict.fromkeys(("heading", "left_heading", "right_heading"), angle_rad)
 
 

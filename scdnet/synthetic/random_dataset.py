@@ -13,14 +13,16 @@ from scdnet.synthetic.people import sample_manner, sample_style
 from scdnet.synthetic.random_actions import sample_action
 from scdnet.synthetic.sensor import Camera, aim_camera, sample_window, to_camera
 
+# The skeleton of the recordings.
+SKELETON = NTU_25
 # The people that those of each action are drawn from.
 NUM_PEOPLE = 500
-# Where cameras stand: beside the front, and height and distance in meters.
+# The places of the cameras: beside the front, and height and distance in meters.
 CAMERA_ANGLE_RAD = np.deg2rad(60)
 CAMERA_HEIGHT_M = (0.5, 1.7)
 CAMERA_DISTANCE_M = (2.0, 3.5)
-# Factors on the errors of the sensor, log-uniform: a Kinect v1 errs several times as much as the
-# Kinect v2 that they were measured on.
+# The errors of the sensor are multiplied by a factor, log-uniform: they were measured on a Kinect v2,
+# and a Kinect v1 errs several times as much.
 ERROR_SCALE = (0.7, 2.2)
 
 
@@ -69,7 +71,7 @@ def record(
     window = sample_window(performance, max_missed_fraction, rng)
     joints = to_camera(performance.joints[window, 0], sample_camera(rng))
     scale = np.exp(rng.uniform(*np.log(ERROR_SCALE)))
-    return normalize_facing(misplace_joints(joints, rng, scale=scale)[None], NTU_25)
+    return normalize_facing(misplace_joints(joints, rng, scale=scale)[None], SKELETON)
 
 
 def sample_camera(rng: np.random.Generator) -> Camera:
