@@ -10,12 +10,12 @@ import torch
 from tabulate import tabulate
 from torch import Tensor
 
-from scdnet import load_encoder
 from scdnet.cli import command_parser, run_command
 from scdnet.config import DataConfig
 from scdnet.data.clips import Clips, load_clips
 from scdnet.data.store import open_sequences
 from scdnet.engine.device import disable_malloc_trim, seed_everything
+from scdnet.engine.sources import load_encoder
 from scdnet.errors import ScdnetError
 from scdnet.eval import raw_pca
 from scdnet.eval.features import Features, extract_features
