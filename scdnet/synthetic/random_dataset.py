@@ -21,8 +21,8 @@ NUM_PEOPLE = 500
 CAMERA_ANGLE_RAD = np.deg2rad(60)
 CAMERA_HEIGHT_M = (0.5, 1.7)
 CAMERA_DISTANCE_M = (2.0, 3.5)
-# The errors of the sensor are multiplied by a factor, log-uniform: they were measured on a Kinect v2,
-# and a Kinect v1 errs several times as much.
+# The factor of the sensor's errors, log-uniform. They were measured on a Kinect v2; a Kinect v1
+# errs several times as much.
 ERROR_SCALE = (0.7, 2.2)
 
 
