@@ -15,7 +15,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 ProperFraction = Annotated[float, Field(gt=0, lt=1)]
 Milestones = tuple[Annotated[int, Field(ge=1)], ...]
-Positives = Literal["clip", "class"]
+Positives = Literal["sequence", "class"]
 Protocol = Annotated[str, Field(pattern=r"^(knn|linear|finetune|semi@0?\.\d*[1-9]\d*)$")]
 # YAML 1.1 reads `off` as false.
 Off = BeforeValidator(lambda value: "off" if value is False else value)
@@ -131,9 +131,9 @@ class DataConfig(Section):
     sampling: Annotated[
         Literal["proportional", "equal"] | tuple[float, ...], BeforeValidator(_check_shares)
     ] = "proportional"
-    # The two views of a pair show the same clip, or two clips of the same class; of several stores,
-    # one for all or a list.
-    positives: Positives | tuple[Positives, ...] = "clip"
+    # The two views of a pair are cut from the same sequence, or from two sequences of the same
+    # class; of several stores, one for all or a list.
+    positives: Positives | tuple[Positives, ...] = "sequence"
     # The batch size over all ranks together; at most the whole training split.
     batch_size: int = Field(64, ge=2)
     # T of a clip.

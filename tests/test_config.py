@@ -163,11 +163,11 @@ def test_a_later_layer_of_overrides_replaces_the_length_of_those_before_it():
 
 def test_several_stores_have_a_benchmark_and_a_share_each(tmp_path: Path):
     listed = ["data.store=[a.h5, d/b.h5]", "data.benchmark=[xsub, xview]", "data.sampling=[3, 1]"]
-    config = load_config(PAPER, [*listed, "data.positives=[class, clip]"])
+    config = load_config(PAPER, [*listed, "data.positives=[class, sequence]"])
     assert config.data.stores == (Path("a.h5"), Path("d/b.h5"))
     assert config.data.benchmarks == ("xsub", "xview")
     assert config.data.shares == (0.75, 0.25)
-    assert config.data.positives_by_store == ("class", "clip")
+    assert config.data.positives_by_store == ("class", "sequence")
     text = yaml.safe_dump(dump_config(config))
     assert load_config(write(tmp_path / "config.yaml", text)) == config
     # The config of a store alone is the one that names it alone.
@@ -285,7 +285,7 @@ def test_a_bad_value_on_the_command_line_is_named_with_its_key(override: str, me
                 ("benchmark", "[xsub, xview, xset]", 3),
                 ("sampling", "[1]", 1),
                 ("sampling", "[1, 2, 3]", 3),
-                ("positives", "[clip]", 1),
+                ("positives", "[class]", 1),
             )
         ),
         ("data.benchmark=[xsub, xview]", f"data.benchmark: {EACH}, 1, found 2"),

@@ -41,7 +41,7 @@ def make_pair_sampler(mixture: Mixture) -> PairSampler | None:
     Raises ScdnetError if `data.positives` asks for pairs of a class in a store that has none.
     """
     positives = mixture.config.positives_by_store
-    if set(positives) == {"clip"}:
+    if set(positives) == {"sequence"}:
         return None
     # A sequence that is paired with itself is a group of its own.
     groups = torch.arange(len(mixture.name))
@@ -66,5 +66,6 @@ def _check_classes(clips: Clips, labels: Tensor) -> None:
     found = "one class" if num_classes == 1 else "no two of the same class"
     raise ScdnetError(
         f"{clips.store}: data.positives=class pairs training sequences of the same class, expected "
-        f"several classes and two sequences of one, found {found}; set data.positives=clip for it"
+        f"several classes and two sequences of one, found {found}; "
+        "set data.positives=sequence for it"
     )

@@ -49,7 +49,7 @@ def test_partners_are_the_others_of_a_group_all_equally_often():
 
 
 def test_only_training_sequences_of_the_same_class_and_store_are_paired(stores):
-    mixture = load(*stores, positives=("class", "clip"))
+    mixture = load(*stores, positives=("class", "sequence"))
     sampler = make_pair_sampler(mixture)
     index = torch.cat(mixture.training_sequences).repeat(50)
     partner = sampler.sample(index, generator())

@@ -59,7 +59,7 @@ def test_the_front_matter_states_the_license_as_the_hub_knows_it(name: str | Non
 
 def test_a_card_says_whose_classes_were_used():
     assert "without labels" in write_card(make_facts())
-    data = {"store": ["x.h5", "y.h5"], "benchmark": "xsub", "positives": ["class", "clip"]}
+    data = {"store": ["x.h5", "y.h5"], "benchmark": "xsub", "positives": ["class", "sequence"]}
     card = write_card(make_facts(config=Config(data=data)))
     assert "with the classes of `x`, and otherwise without labels" in card
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """1-NN accuracy of encoders on stores that they have not seen, beside the baselines."""
 
+import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from scdnet.config import DataConfig
 from scdnet.data.clips import Clips, load_clips
 from scdnet.data.store import open_sequences
 from scdnet.engine.device import disable_malloc_trim, seed_everything
-from scdnet.engine.sources import load_encoder
+from scdnet.engine.sources import read_pretrained
 from scdnet.errors import ScdnetError
 from scdnet.eval import raw_pca
 from scdnet.eval.features import Features, extract_features
@@ -28,12 +29,14 @@ EACH_SUBJECT = "leave-one-subject-out"
 RANDOM_SEEDS = (0, 1, 2)
 
 
-def open_store(path: Path, benchmark: str, *, num_frames: int, num_bodies: int) -> Clips:
+def open_store(
+    path: Path, benchmark: str, *, num_frames: int, num_bodies: int, stream: str = "joint"
+) -> Clips:
     """Open a store of which every sequence is cut into one evaluation view."""
     config = DataConfig(
         store=path, benchmark=benchmark, num_frames=num_frames, num_bodies=num_bodies
     )
-    return load_clips(config, "joint", CPU)
+    return load_clips(config, stream, CPU)
 
 
 def training_splits(clips: Clips) -> Iterator[Tensor]:
@@ -65,10 +68,21 @@ def score(clips: Clips, features: Callable[[Clips], Tensor]) -> float:
     return hits / total
 
 
-def score_encoder(encoder: DualPathEncoder, path: Path, benchmark: str) -> float:
-    """Return the 1-NN accuracy of an encoder in percent."""
+def score_encoder(encoder: DualPathEncoder, stream: str, path: Path, benchmark: str) -> float:
+    """Return the 1-NN accuracy of an encoder of a stream in percent."""
     sizes = encoder.sizes
-    clips = open_store(path, benchmark, num_frames=sizes.num_frames, num_bodies=sizes.num_bodies)
+    clips = open_store(
+        path,
+        benchmark,
+        num_frames=sizes.num_frames,
+        num_bodies=sizes.num_bodies,
+        stream=stream,
+    )
+    if clips.skeleton != encoder.skeleton:
+        raise ScdnetError(
+            f"{path}: has the joints of {clips.skeleton.name}, but the encoder those of "
+            f"{encoder.skeleton.name}; convert it with --to {encoder.skeleton.name}"
+        )
     x = extract_features(encoder, clips).x
     return score(clips, lambda _: x)
 
@@ -96,7 +110,9 @@ def randomize(encoder: DualPathEncoder, seed: int) -> DualPathEncoder:
 
 def parse_store(text: str) -> tuple[Path, str]:
     """Split PATH:BENCHMARK."""
-    path, _, benchmark = text.rpartition(":")
+    path, colon, benchmark = text.rpartition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"expected PATH:BENCHMARK, found {text!r}")
     return Path(path), benchmark
 
 
@@ -104,16 +120,19 @@ def evaluate(
     stores: Sequence[tuple[Path, str]], sources: Sequence[str]
 ) -> list[dict[str, str | float]]:
     """Return a row for each store and encoder."""
-    encoders = {source: load_encoder(source) for source in sources}
-    first = next(iter(encoders.values()))
+    pretrained = {source: read_pretrained(source) for source in sources}
+    # Those of the authors' checkpoints are of joints.
+    encoders = {source: (one.build(), one.stream or "joint") for source, one in pretrained.items()}
+    first, stream = encoders[sources[0]]
     rows: list[dict[str, str | float]] = []
     for path, benchmark in stores:
         scores = score_baselines(path, benchmark)
         for seed in RANDOM_SEEDS:
-            scores[f"untrained, the same components, seed {seed}"] = score_encoder(
-                randomize(first, seed), path, benchmark
+            scores[f"untrained, components of the first, seed {seed}"] = score_encoder(
+                randomize(first, seed), stream, path, benchmark
             )
-        scores |= {name: score_encoder(one, path, benchmark) for name, one in encoders.items()}
+        for name, (encoder, own) in encoders.items():
+            scores[name] = score_encoder(encoder, own, path, benchmark)
         for name, value in scores.items():
             above = value - scores["raw-pca"]
             rows.append(

@@ -75,7 +75,7 @@ def names_of(batches: list[torch.Tensor], stores: tuple[Path, ...]) -> list[tupl
 def test_pairs_of_a_class_resume_within_an_epoch(
     config: Config, stop_after: StopAfter, tmp_path: Path
 ):
-    config = changed(config, data={"positives": ("class", "clip")})
+    config = changed(config, data={"positives": ("class", "sequence")})
     whole = pretrain(changed(config, name="whole"))
     pretrain(config, stop=stop_after(3))
     assert_same_state(pretrain(config, resume=True), whole)
