@@ -26,7 +26,7 @@ from scdnet.eval.exporting import (
 from scdnet.eval.onnx_export import check_packages, export_onnx
 from scdnet.files import check_writable
 from scdnet.models.encoder import DualPathEncoder
-from scdnet.results.model_card import CardFacts, write_card
+from scdnet.results.model_card import CardFacts, describe_size, write_card
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -111,6 +111,7 @@ def make_card(
         skeleton=encoder.skeleton,
         pretraining=packed.config.pretraining,
         num_weights=count_weights(encoder),
+        num_components=count_components(encoder),
         num_features=packed.config.num_features,
         scdnet_version=packed.config.scdnet_version,
         results=source.results,
@@ -121,8 +122,13 @@ def make_card(
 
 
 def count_weights(encoder: DualPathEncoder) -> int:
-    """Return the number of weights, principal components included."""
-    return sum(weight.numel() for weight in encoder.state_dict().values())
+    """Return the number of weights that were trained."""
+    return sum(weight.numel() for weight in encoder.parameters())
+
+
+def count_components(encoder: DualPathEncoder) -> int:
+    """Return the number of principal components beside the features of the paths."""
+    return sum(sum(one.widths.values()) for one in encoder.components.values())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -181,10 +187,8 @@ def write_directory(args: argparse.Namespace, source: Source, encoder: DualPathE
     card = make_card(args, source, encoder, packed=packed, notes=notes)
     write_exported(args.out, packed, card)
     weights = packed.config.weights
-    print(
-        f"{args.out}: {count_weights(encoder) / 1e6:.2f} million weights in {weights.dtype}, "
-        f"{weights.num_bytes / 1e6:.1f} MB"
-    )
+    size = describe_size(count_weights(encoder), count_components(encoder))
+    print(f"{args.out}: {size}; in {weights.dtype}, {weights.num_bytes / 1e6:.1f} MB")
     for line in (*notes, *name_gaps(args, source)):
         print(line)
 

@@ -69,7 +69,7 @@ class KeptRuns:
         """Return the run of this config on stores of this content, whatever their paths are.
 
         A store that is not on this machine cannot be compared: its file name counts instead. A run
-        with initial weights that are not here is not found.
+        with initial weights that are not on this machine is not found.
         """
         init_sha256 = self._hash_init(config.init)
         same = [

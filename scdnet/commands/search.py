@@ -125,15 +125,14 @@ def read_query(args: argparse.Namespace, fps: float, skeleton: Skeleton, encoder
     if not args.seconds:
         return positions
     start, end = args.seconds
-    rate = args.fps or fps
-    length = positions.num_frames / rate
+    length = positions.num_frames / fps
     if not 0 <= start < end <= length:
         raise ScdnetError(
             f"--seconds {start:g} {end:g}: expected a part of the {length:.2f} seconds of "
-            f"{args.query} at {rate:g} frames per second"
+            f"{args.query} at {fps:g} frames per second"
         )
-    first = int(start * rate)
-    part = positions.bodies[:, first : max(first + 1, round(end * rate))]
+    first = int(start * fps)
+    part = positions.bodies[:, first : max(first + 1, round(end * fps))]
     return positions._replace(bodies=part)
 
 
@@ -171,7 +170,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoder = load_encoder_of(args, embedding)
     index = None if args.exact or args.top > MAX_HITS else open_index(embedding)
     skeleton = embedding.origin.skeleton
-    query = read_query(args, embedding.origin.fps, skeleton, encoder.source)
+    fps = args.fps or embedding.origin.fps
+    query = read_query(args, fps, skeleton, encoder.source)
     frames = query.normalize()
     x = encoder.embed([frames], resolve_device(args.device))
     if index is None:
@@ -185,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(method)
     print(f"\n{format_hits(embedding, hits)}")
     if args.render:
-        found = Found(args.query, frames, embedding, hits, method)
+        found = Found(args.query, frames, fps, embedding, hits, method)
         if args.render.suffix.lower() == PAGE:
             arguments = sys.argv[1:] if argv is None else argv
             write_page_of(found, args.render, command=["scdnet", "search", *arguments])

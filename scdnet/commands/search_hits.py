@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scdnet.engine.hub import find_hub_name
 from scdnet.errors import ScdnetError
 from scdnet.eval.embedding_file import Embedding
 from scdnet.eval.search import Hit
@@ -25,6 +26,8 @@ class Found(NamedTuple):
 
     query: Path
     frames: np.ndarray  # (T, M, V, C)
+    # Frames per second of the query.
+    fps: float
     embedding: Embedding
     hits: Sequence[Hit]
     # A few words on how they were found.
@@ -77,6 +80,24 @@ def read_hits(embedding: Embedding, hits: Sequence[Hit]) -> list[np.ndarray]:
     return [frames[hit.row] for hit in hits]
 
 
+def play_query(found: Found) -> np.ndarray:
+    """Return the frames (T', M, V, C) of the query at the rate of the hits, the nearest of its own.
+
+    One clock moves all skeletons.
+    """
+    ratio = found.fps / found.embedding.origin.fps
+    num_frames = max(1, round(len(found.frames) / ratio))
+    nearest = (np.arange(num_frames) * ratio).astype(int)
+    return found.frames[np.minimum(nearest, len(found.frames) - 1)]
+
+
+def describe_encoder(embedding: Embedding) -> str:
+    """Return what the features were made with, without the directories of this machine."""
+    source = embedding.origin.encoder
+    name = source if find_hub_name(source) is not None else Path(source).name
+    return f"{name}, SHA-256 {embedding.origin.encoder_sha256[:12]}"
+
+
 def draw_hits(found: Found, out: Path) -> None:
     """Draw the query, marked, and the hits, each with its cosine and seconds."""
     # A search without a drawing works without matplotlib.
@@ -84,7 +105,8 @@ def draw_hits(found: Found, out: Path) -> None:
 
     embedding = found.embedding
     skeleton = embedding.origin.skeleton
-    drawings = [Drawing(found.query.stem, "the query", found.frames, skeleton, is_marked=True)]
+    query = play_query(found)
+    drawings = [Drawing(found.query.stem, "the query", query, skeleton, is_marked=True)]
     for hit, frames in zip(found.hits, read_hits(embedding, found.hits), strict=True):
         source, seconds = describe_place(embedding, hit)
         title = f"{hit.cosine:.3f} {seconds} s"
@@ -96,8 +118,8 @@ def write_page_of(found: Found, out: Path, *, command: Sequence[str]) -> None:
     """Write a page with the query and its hits in motion, each with file, seconds and cosine."""
     embedding = found.embedding
     origin = embedding.origin
-    seconds = f"{len(found.frames) / origin.fps:.2f} s"
-    moments = [Moment("The query", found.query.name, seconds, found.frames)]
+    seconds = f"{len(found.frames) / found.fps:.2f} s"
+    moments = [Moment("The query", found.query.name, seconds, play_query(found))]
     all_frames = read_hits(embedding, found.hits)
     for rank, (hit, frames) in enumerate(zip(found.hits, all_frames, strict=True), start=1):
         source, place = describe_place(embedding, hit)
@@ -109,7 +131,7 @@ def write_page_of(found: Found, out: Path, *, command: Sequence[str]) -> None:
         "Windows": f"{origin.window} frames, {origin.stride} apart" if origin.window else "",
         "Frames a second": f"{origin.fps:g}",
         "Search": found.method,
-        "Encoder": origin.encoder,
+        "Encoder": describe_encoder(embedding),
         "Skeleton": origin.skeleton.name,
     }
     search = Search(

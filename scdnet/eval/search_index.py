@@ -67,9 +67,11 @@ class SearchIndex:
     index: Any
 
     def find_hits(self, query: np.ndarray, top: int) -> list[Hit]:
-        """Return up to `top` hits of a query (D,), at most MAX_HITS of which are looked for.
+        """Return up to `top` hits of a query (D,), at most MAX_HITS.
 
-        If windows that overlap leave too few of them, more are proposed, in the end all.
+        Always MAX_HITS are looked for, since the stated recall was measured so: the more lists that
+        takes, the more of the first hits are found as well. If windows that overlap leave too few,
+        more are proposed, in the end all.
         """
         return find_proposed(self.embedding, self.index, self.facts.num_lists, query=query)[:top]
 
@@ -107,6 +109,7 @@ def open_index(embedding: Embedding) -> SearchIndex | None:
     much = f"{embedding.path}: {len(embedding):,} rows, all of which are compared"
     # Elsewhere, faiss and torch bring two copies of OpenMP and crash together.
     if sys.platform != "linux":
+        log(f"{much}; an index is only built on Linux")
         return None
     if find_spec("faiss") is None:
         log(f"{much}; an index makes searches faster: pip install 'scdnet[faiss]'")

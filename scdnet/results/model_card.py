@@ -39,7 +39,10 @@ class CardFacts(NamedTuple):
     skeleton: Skeleton
     # The content of `pretraining` in config.json.
     pretraining: Mapping[str, Any]
+    # What was trained: parameters.
     num_weights: int
+    # Principal components beside the features of the paths; 0: there are none.
+    num_components: int
     num_features: int
     scdnet_version: str
     # The results of the checkpoint and of the baselines; there may be none.
@@ -95,8 +98,16 @@ def _summary(facts: CardFacts) -> str:
         f"{_use_of_labels(config)}. It maps a clip of "
         f"{config.data.num_frames} frames of {bodies} with the {facts.skeleton.num_joints} joints "
         f"of `{facts.skeleton.name}` to {facts.num_features} features; it has "
-        f"{facts.num_weights / 1e6:.2f} million weights. Stream: `{config.stream}`."
+        f"{describe_size(facts.num_weights, facts.num_components)}. Stream: `{config.stream}`."
     )
+
+
+def describe_size(num_weights: int, num_components: int) -> str:
+    """Return how large an encoder is, as part of a sentence."""
+    text = f"{num_weights / 1e6:.2f} million weights"
+    if not num_components:
+        return text
+    return f"{text}, and {num_components} principal components beside them"
 
 
 def _use_of_labels(config: Config) -> str:

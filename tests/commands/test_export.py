@@ -58,7 +58,18 @@ def test_the_exported_encoder_is_that_of_the_checkpoint_to_the_last_bit(config, 
     names = {path.name for path in out.iterdir()}
     assert names == {"README.md", "config.json", "model.safetensors"}
     printed = capsys.readouterr().out
-    assert "million weights in float32" in printed
+    encoder = load_encoder(out)
+    num_weights = sum(weight.numel() for weight in encoder.parameters())
+    num_components = sum(
+        x.shape[1] for name, x in encoder.named_buffers() if name.endswith("_weight")
+    )
+    assert num_components > 0
+    size = (
+        f"{num_weights / 1e6:.2f} million weights, and {num_components} principal components "
+        "beside them"
+    )
+    assert f"{out}: {size}; in float32, " in printed
+    assert f"it has {size}." in (out / "README.md").read_text()
     assert "license" not in printed
 
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -230,6 +231,41 @@ def test_a_page_shows_the_query_and_the_hits_of_the_table(
         assert moment.title == f"{begin:.2f} - {end:.2f} s"
         assert (moment.file, moment.detail) == (source, f"rank {rank}, cosine {cosine}")
         assert len(moment.frames) == 64
+
+
+def test_a_page_shows_a_query_of_another_rate_at_its_own_pace(
+    run, planted: Planted, tmp_path: Path, monkeypatch
+):
+    written = []
+    monkeypatch.setattr(search_hits, "write_hits", lambda *page: written.append(page))
+    part = ("--fps", 60, "--seconds", 2, 4, *CAPTURE)
+    options = ("--in", planted.features, "--top", 1, "--render", tmp_path / "a.html")
+    done = run("tools/search.py", planted.recording, *options, *part)
+    assert done.status == 0, done.err
+    ((_, search, (query, _)),) = written
+    assert query.detail == "2.00 s" and dict(search.facts)["Query"].endswith(", 2.00 s")
+    # Two seconds at the 30 frames per second of the hits: every second one of the query.
+    capture = make_capture(layout="ntu25", unit="m", up="y")
+    joints = np.load(planted.recording)[120:240].astype(np.float64)
+    expected = Positions("a", joints[None], capture).normalize()[::2]
+    np.testing.assert_array_equal(query.frames, expected)
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("/home/me/runs/tiny/last.pt", "last.pt"),
+        ("scdnet-small", "scdnet-small"),
+        ("hf://me/walk@v1", "hf://me/walk@v1"),
+    ],
+)
+def test_a_page_names_the_encoder_without_the_directories_of_this_machine(
+    planted: Planted, source: str, shown: str
+):
+    embedding = read_embedding(planted.features)
+    origin = replace(embedding.origin, encoder=source)
+    described = search_hits.describe_encoder(replace(embedding, origin=origin))
+    assert described == f"{shown}, SHA-256 {origin.encoder_sha256[:12]}"
 
 
 def test_whole_recordings_are_searched_too(run, checkpoint: Path, tmp_path: Path):

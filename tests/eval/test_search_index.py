@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -190,6 +191,28 @@ def test_without_faiss_all_rows_are_compared_and_a_line_says_so(
     assert f"{embedding.path}: {len(embedding):,} rows, all of which are compared" in line
     assert "pip install 'scdnet[faiss]'" in line
     assert not (tmp_path / "f.h5.faiss").exists()
+
+
+def test_outside_linux_all_rows_are_compared_and_a_line_says_so(
+    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    embedding = write_windows(tmp_path / "f.h5")
+    monkeypatch.setattr(search_index.sys, "platform", "darwin")
+    found = open_index(embedding)
+    monkeypatch.undo()
+    assert found is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("all of which are compared; an index is only built on Linux")
+    assert not (tmp_path / "f.h5.faiss").exists()
+
+
+def test_the_first_hits_are_the_same_however_many_are_asked_for(tmp_path: Path):
+    # Few lists and windows that overlap: a search for fewer hits alone would propose less.
+    index = make_index(write_windows(tmp_path / "f.h5", stride=1))
+    few_lists = replace(index, facts=replace(index.facts, num_lists=search_index.MIN_LISTS))
+    for seed in range(2):
+        all_hits = few_lists.find_hits(make_query(seed), MAX_HITS)
+        assert few_lists.find_hits(make_query(seed), 5) == all_hits[:5]
 
 
 @pytest.mark.parametrize("fault", ["a directory", "a full disk"])

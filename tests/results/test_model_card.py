@@ -27,6 +27,7 @@ def make_facts(**changes: Any) -> CardFacts:
             "epoch": 20,
         },
         num_weights=1_500_000,
+        num_components=0,
         num_features=512,
         scdnet_version="1.2.3",
         results=(),
@@ -73,7 +74,7 @@ def test_a_card_states_data_recipe_and_limits():
     for words in (
         "`a`, training split of `xsub`",
         "seed 3, 20 completed epochs",
-        "1.50 million weights",
+        "1.50 million weights. Stream",
         "512 features",
         "data.num_bodies: 1\n",
         "the joints of `ntu25` and no others",
@@ -84,6 +85,11 @@ def test_a_card_states_data_recipe_and_limits():
     assert [line for line in card.splitlines() if line.startswith("## ")] == [
         f"## {name}" for name in ("How to load", "Data", "License", "Recipe", "Scores", "Limits")
     ]
+
+
+def test_a_card_counts_components_beside_the_weights():
+    card = write_card(make_facts(num_components=960))
+    assert "it has 1.50 million weights, and 960 principal components beside them. " in card
 
 
 def test_scores_stand_beside_those_of_the_baselines():

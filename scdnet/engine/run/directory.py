@@ -11,6 +11,7 @@ import yaml
 from scdnet.config import Config
 from scdnet.config_file import LENGTHS, changed_keys, dump_config, with_defaults
 from scdnet.data.mixture import read_hashes
+from scdnet.engine.checkpoint import CheckpointError
 from scdnet.engine.locate import find_path, hash_weights
 from scdnet.engine.logs import log
 from scdnet.engine.run.checkpoints import find_checkpoints
@@ -49,7 +50,7 @@ FREE_TO_CHANGE = {
     "keep_checkpoints",
     # The content of the stores counts, not their paths.
     "data.store",
-    # Likewise.
+    # The content of the weights counts, not their path.
     "init",
     "data.cache",
     "data.num_workers",
@@ -133,7 +134,10 @@ def check_same_run(config: Config) -> None:
         saved_sha256 = path.read_text(encoding="utf-8", errors="replace").strip()
         check_same_stores(saved_sha256, read_hashes(config.data.stores), config, path)
     init = (saved.get("init"), read_init_hash(config.run_dir))
-    check_same_init(*init, config=config, path=config.run_dir / CONFIG, has_checkpoint=False)
+    has_checkpoint = bool(find_checkpoints(config.run_dir))
+    check_same_init(
+        *init, config=config, path=config.run_dir / CONFIG, has_checkpoint=has_checkpoint
+    )
 
 
 def read_init_hash(run_dir: Path) -> str:
@@ -154,16 +158,22 @@ def check_same_init(
     is_same = source == saved
     if is_same and (source is None or not saved_sha256 or find_path(source) is None):
         return
-    if source is not None and hash_weights(source) == saved_sha256:
-        return
+    try:
+        if source is not None and hash_weights(source) == saved_sha256:
+            return
+    except CheckpointError:
+        # A directory whose weights are gone.
+        if is_same and has_checkpoint:
+            return
+        raise
     started = f"init={saved}" if saved else "random weights"
     found = f"init={source}" if source else "no init"
     if is_same:
-        found += ", whose weights are others now"
+        found += ", which contains other weights now"
     what = f"{path}: the run has started from {started}, found {found}"
     if not (is_same and has_checkpoint):
         raise RunDirError(f"{what}; restore it, or start a new run under another name=")
-    log(f"warning: {what}; it goes on with its own weights")
+    log(f"warning: {what}; it continues with its own weights")
 
 
 def check_same_stores(saved_sha256: str, store_sha256: str, config: Config, path: Path) -> None:

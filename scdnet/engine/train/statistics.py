@@ -31,19 +31,21 @@ def estimate_statistics(encoder: DualPathEncoder, clips: Mixture) -> None:
     kept = [(norm.momentum, norm.gather) for norm in norms]
     index = sample_sequences(torch.cat(clips.training_sequences), MAX_SEQUENCES)
     batches = index.tensor_split(math.ceil(len(index) / BATCH))
-    encoder.train()
-    for norm in norms:
-        norm.gather = _gather_nothing
-        norm.num_batches_tracked.zero_()
-    for number, views in enumerate(clips.evaluation_views(batches), start=1):
+    try:
+        encoder.train()
         for norm in norms:
-            norm.momentum = 1 / number
-        for path in PATHS:
-            encoder.level_features(views, path, LAST_UNIT)
-    for norm, (momentum, gather) in zip(norms, kept, strict=True):
-        norm.momentum = momentum
-        norm.gather = gather
-    restore_random_states(states)
+            norm.gather = _gather_nothing
+            norm.num_batches_tracked.zero_()
+        for number, views in enumerate(clips.evaluation_views(batches), start=1):
+            for norm in norms:
+                norm.momentum = 1 / number
+            for path in PATHS:
+                encoder.level_features(views, path, LAST_UNIT)
+    finally:
+        for norm, (momentum, gather) in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+            norm.gather = gather
+        restore_random_states(states)
 
 
 def _gather_nothing(x: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 
 from scdnet.config import Config
 from scdnet.engine.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
-from scdnet.engine.locate import hash_weights
-from scdnet.engine.run.directory import INIT, RunDirError
+from scdnet.engine.locate import WEIGHTS, hash_weights
+from scdnet.engine.run.directory import INIT, RunDirError, check_same_run
 from scdnet.engine.train.initial import read_initial
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.engine.train.start import start_training
@@ -159,11 +159,27 @@ def test_weights_that_changed_since_the_start_stop_only_a_run_without_a_checkpoi
     start.with_name("other").rename(start)
     other = changed(stopped, runs_dir=start.with_name("copied"))
     shutil.copytree(stopped.run_dir, other.run_dir)
+    # A sweep checks a run before it resumes it.
+    check_same_run(stopped)
     pretrain(stopped, resume=True)
     said = capsys.readouterr().err
-    assert "whose weights are others now; it goes on with its own weights" in said
+    assert said.count("which contains other weights now; it continues with its own weights") == 2
     (other.run_dir / "last.pt").unlink()
-    with pytest.raises(RunDirError, match="whose weights are others now; restore it"):
+    with pytest.raises(RunDirError, match="which contains other weights now; restore it"):
+        check_same_run(other)
+    with pytest.raises(RunDirError, match="which contains other weights now; restore it"):
+        pretrain(other, resume=True)
+
+
+def test_a_run_with_a_checkpoint_needs_no_weights_in_the_directory_that_it_started_from(
+    stopped: Config, start: Path
+):
+    (start / WEIGHTS).unlink()
+    other = changed(stopped, runs_dir=start.with_name("copied"))
+    shutil.copytree(stopped.run_dir, other.run_dir)
+    (other.run_dir / "last.pt").unlink()
+    pretrain(stopped, resume=True)
+    with pytest.raises(CheckpointError, match=f"contains no {WEIGHTS}"):
         pretrain(other, resume=True)
 
 

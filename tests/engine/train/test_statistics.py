@@ -63,6 +63,26 @@ def test_an_estimate_draws_no_random_number_and_asks_no_other_rank(config: Confi
     assert encoder.temporal_stem.input_norm.gather is gather
 
 
+def test_an_estimate_that_fails_leaves_random_state_and_batch_norms_as_they_were(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+):
+    clips = open_mixture(config.data, config.stream, CPU)
+    encoder = build_model(config, build_objective(config), skeleton=NTU_25).query.encoder
+    norm = encoder.temporal_stem.input_norm
+    gather = norm.gather
+
+    def fail(*_: object) -> None:
+        torch.rand(1)
+        raise MemoryError
+
+    monkeypatch.setattr(DualPathEncoder, "level_features", fail)
+    state = torch.get_rng_state()
+    with pytest.raises(MemoryError):
+        estimate_statistics(encoder, clips)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert norm.momentum == 0.1 and norm.gather is gather
+
+
 def test_a_checkpoint_has_statistics_of_whole_views_and_so_has_what_is_scored(config: Config):
     scored = []
 
