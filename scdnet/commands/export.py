@@ -25,6 +25,7 @@ from scdnet.eval.exporting import (
 )
 from scdnet.eval.onnx_export import check_packages, export_onnx
 from scdnet.files import check_writable
+from scdnet.models.components import Components
 from scdnet.models.encoder import DualPathEncoder
 from scdnet.results.model_card import CardFacts, describe_size, write_card
 
@@ -128,7 +129,8 @@ def count_weights(encoder: DualPathEncoder) -> int:
 
 def count_components(encoder: DualPathEncoder) -> int:
     """Return the number of principal components beside the features of the paths."""
-    return sum(sum(one.widths.values()) for one in encoder.components.values())
+    parts = [part for part in encoder.modules() if isinstance(part, Components)]
+    return sum(sum(part.widths.values()) for part in parts)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
