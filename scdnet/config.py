@@ -245,7 +245,7 @@ class ModelConfig(Section):
     # Beside the features of the paths, principal components of the clips (docs/small.md).
     components: bool = False
     # Their squared length, where that of the features of both paths is 1.
-    component_weight: float = Field(1, gt=0)
+    component_weight: float = Field(1.0, gt=0)
     # The width of the space in which queries and keys are contrasted.
     projection_dim: int = Field(128, ge=1)
     # K, the number of negative keys. `auto`: the largest power of two that is at most a quarter of

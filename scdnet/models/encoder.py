@@ -65,7 +65,7 @@ class EncoderSizes:
     # The number of streams that are stacked as channels: one, or all of them.
     num_streams: int = 1
     # The squared length of all components; that of the features of both paths is 1.
-    component_weight: float = 1
+    component_weight: float = 1.0
 
     @classmethod
     def from_weights(
