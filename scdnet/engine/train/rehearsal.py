@@ -142,6 +142,11 @@ def choose_mode(rehearsal: Rehearsal) -> Mode:
         # A graph would contain NCCL's messages between the ranks; that has not been tested.
         log("compile: auto leaves the steps of several ranks eager")
         return "eager"
+    optim = rehearsal.config.optim
+    if optim.steps is not None and optim.schedule == "cosine":
+        # A graph contains the learning rate as a number.
+        log("compile: auto leaves steps eager whose learning rate changes at each of them")
+        return "eager"
     log("compile: trying a step as one CUDA graph")
     try:
         rehearse(rehearsal, "graphed")

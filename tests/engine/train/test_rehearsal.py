@@ -98,6 +98,14 @@ def test_steps_of_a_process_group_stay_eager(
     assert capsys.readouterr().err == "compile: auto leaves the steps of several ranks eager\n"
 
 
+def test_steps_stay_eager_whose_learning_rate_changes_at_each_of_them(
+    rehearsal: Rehearsal, capsys: pytest.CaptureFixture[str]
+):
+    config = changed(rehearsal.config, optim={"steps": 9, "schedule": "cosine"})
+    assert choose_mode(replace(rehearsal, config=config, device=torch.device("cuda"))) == "eager"
+    assert "leaves steps eager whose learning rate changes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("replay", "reason"),
     [
