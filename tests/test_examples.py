@@ -13,6 +13,11 @@ pytest.importorskip("ipykernel", reason="ipykernel is not installed")
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+# Fine-tuning takes twice as long as the others.
+RUN = [
+    pytest.param(path, marks=[pytest.mark.slow] if "finetune" in path.stem else [])
+    for path in NOTEBOOKS
+]
 # Seconds after which a cell that has not ended will not.
 TIMEOUT = 300
 
@@ -53,7 +58,7 @@ def jupyter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.end_to_end
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(path: Path, jupyter: Path):
     notebook = read(path)
     # A few steps show as well that it runs.
