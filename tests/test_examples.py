@@ -13,9 +13,9 @@ pytest.importorskip("ipykernel", reason="ipykernel is not installed")
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
-# Fine-tuning takes twice as long as the others.
+# The others take two or three times as long.
 RUN = [
-    pytest.param(path, marks=[pytest.mark.slow] if "finetune" in path.stem else [])
+    pytest.param(path, marks=[] if "embed" in path.stem else [pytest.mark.slow])
     for path in NOTEBOOKS
 ]
 # Seconds after which a cell that has not ended will not.

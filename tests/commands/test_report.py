@@ -210,6 +210,7 @@ def test_a_page_is_limited_and_says_what_it_leaves_out(
     assert "This page contains 8 of 16 sequences" in out.read_text()
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_instead_of_the_page(runs: list[Path], tmp_path: Path, capsys):
     out = tmp_path / "figure"
     parts = ",".join(PARTS)

@@ -81,6 +81,7 @@ def test_a_row_is_trained_evaluated_and_shown_under_its_name(
     assert done.out.endswith(again.out) and again.err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.end_to_end
 def test_kept_runs_of_several_stores_give_the_same_tables_in_a_fresh_clone(
     run, sweep, small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -87,8 +87,8 @@ def test_lines_evaluations_and_checkpoints_come_after_their_steps(whole):
     [
         # After every step: also where a line, a score or a checkpoint is due, or an epoch ends.
         ("auto", 0, (1,) * 11),
-        ("none", 0, (3, 2)),
-        ("none", 2, (7, 1)),
+        pytest.param("none", 0, (3, 2), marks=pytest.mark.slow),
+        pytest.param("none", 2, (7, 1), marks=pytest.mark.slow),
     ],
 )
 def test_a_run_stopped_again_and_again_ends_as_the_undisturbed_one(
@@ -155,6 +155,7 @@ def test_the_same_plan_in_epochs_and_in_steps_is_the_same_training(config: Confi
     assert sum(losses[0]) * 4 == pytest.approx(losses[1][0] * 6 + losses[1][1] * 2)
 
 
+@pytest.mark.slow
 def test_where_an_epoch_is_one_step_every_schedule_is_the_same(config: Config):
     for schedule in ("cosine", "multistep"):
         optim = {"schedule": schedule, "milestones": (3,), "warmup_epochs": 2}
@@ -219,6 +220,7 @@ def test_a_nan_is_reported_by_its_step(config: Config):
         pretrain(config)
 
 
+@pytest.mark.slow
 def test_scores_within_an_epoch_change_nothing(config: Config):
     for cache in ("cpu", "none"):
         plain, scored = (
