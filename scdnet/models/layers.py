@@ -1,7 +1,7 @@
 """Layers of the stem, among them batch norms whose rows may represent several equal bodies."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -124,32 +124,32 @@ def synchronize_statistics(model: nn.Module, gather: Gather) -> None:
 
 
 @contextmanager
-def weighted_rows(model: nn.Module, count: Tensor) -> Iterator[None]:
-    """Let row r count as `count[r]` equal rows in all weighted batch norms of `model`."""
+def _setting(model: nn.Module, **values: object) -> Iterator[None]:
+    """Set attributes of all weighted batch norms of `model`, and restore them at the end."""
     norms = [module for module in model.modules() if isinstance(module, WeightedBatchNorm2d)]
-    for norm in norms:
-        norm.row_count = count
+    kept = [{name: getattr(norm, name) for name in values} for norm in norms]
     try:
+        for norm in norms:
+            for name, value in values.items():
+                setattr(norm, name, value)
         yield
     finally:
-        for norm in norms:
-            norm.row_count = None
+        for norm, own in zip(norms, kept, strict=True):
+            for name, value in own.items():
+                setattr(norm, name, value)
 
 
-@contextmanager
-def fixed_statistics(model: nn.Module) -> Iterator[None]:
+def weighted_rows(model: nn.Module, count: Tensor) -> AbstractContextManager[None]:
+    """Let row r count as `count[r]` equal rows in all weighted batch norms of `model`."""
+    return _setting(model, row_count=count)
+
+
+def fixed_statistics(model: nn.Module) -> AbstractContextManager[None]:
     """Let training leave the running statistics of all weighted batch norms of `model` as they are.
 
     They still normalize by the statistics of the batch.
     """
-    norms = [module for module in model.modules() if isinstance(module, WeightedBatchNorm2d)]
-    for norm in norms:
-        norm.tracks = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.tracks = True
+    return _setting(model, tracks=False)
 
 
 class _WeightedBatchNorm(torch.autograd.Function):
