@@ -10,8 +10,8 @@ from tqdm import tqdm
 from scdnet.cli import command_parser
 from scdnet.errors import ScdnetError
 from scdnet.files import PARTIAL, atomic_directory, check_directory_of
-from scdnet.raw.convert import positive_int
-from scdnet.raw.worker_pool import default_workers, map_ordered
+from scdnet.raw.convert import add_workers
+from scdnet.raw.worker_pool import map_ordered
 from scdnet.synthetic.dataset import SETUPS, SUBJECTS, DemoPlan, write_take
 
 # Meaning and range of the numbers of DemoPlan.
@@ -83,12 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--ideal", action="store_true", help="no sensor errors and no rest before the action"
     )
-    parser.add_argument(
-        "--workers",
-        type=positive_int,
-        default=default_workers(),
-        help="number of worker processes (default: %(default)s)",
-    )
+    add_workers(parser)
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the .skeleton files of an earlier call"
     )

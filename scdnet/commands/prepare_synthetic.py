@@ -11,8 +11,8 @@ from tqdm import tqdm
 from scdnet.cli import command_parser
 from scdnet.commands.prepare_demo import add_sizes
 from scdnet.data.store_writer import StoreWriter
-from scdnet.raw.convert import check_output, positive_int
-from scdnet.raw.worker_pool import default_workers, map_ordered
+from scdnet.raw.convert import add_workers, check_output
+from scdnet.raw.worker_pool import map_ordered
 from scdnet.synthetic.random_dataset import NUM_PEOPLE, SKELETON, RandomPlan, record_action
 from scdnet.version import __version__
 
@@ -56,12 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser("prepare synthetic", main.__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="STORE", help="the store")
     add_sizes(parser, SIZES, defaults=RandomPlan._field_defaults)
-    parser.add_argument(
-        "--workers",
-        type=positive_int,
-        default=default_workers(),
-        help="number of worker processes (default: %(default)s)",
-    )
+    add_workers(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier store")
     args = parser.parse_args(argv)
     check_output(args.out, overwrite=args.overwrite)

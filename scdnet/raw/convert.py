@@ -98,14 +98,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="STORE", help="the sequence store to write"
     )
+    add_workers(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace the store if it exists")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the number of worker processes."""
     parser.add_argument(
         "--workers",
         type=positive_int,
         default=default_workers(),
         metavar="N",
-        help="number of worker processes (default %(default)s)",
+        help="number of worker processes (default: %(default)s)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the store if it exists")
 
 
 def positive_int(text: str) -> int:
