@@ -9,8 +9,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import torch
 
+from scdnet.config import DataConfig
 from scdnet.data.checked_file import seal_texts, write_dataset
+from scdnet.data.clips import SINGLE_PROCESS, RankInfo
+from scdnet.data.mixture import Mixture, load_mixture
 from scdnet.data.store import INTEGER_COLUMNS, SequenceTable, SkeletonSequence, hash_content
 from scdnet.data.store_writer import StoreWriter
 from scdnet.raw.normalize import normalize
@@ -55,6 +59,12 @@ def write_named_store(
         is_train = np.isin(writer.table().name, list(train))
         writer.finish({"xsub": is_train, "everybody": np.ones_like(is_train)})
     return path
+
+
+def load_stores(*stores: Path, ranks: RankInfo = SINGLE_PROCESS, **values: object) -> Mixture:
+    """Load stores, with clips of 16 frames."""
+    config = DataConfig(store=stores, batch_size=4, num_frames=16, **values)
+    return load_mixture(config, "joint", torch.device("cpu"), rank_info=ranks, free={"cpu": 1e9})
 
 
 @contextmanager

@@ -162,14 +162,20 @@ def test_the_content_of_the_initial_weights_counts_and_not_their_path(
     assert KeptRuns(path).find(config) is None
 
 
-def test_a_line_from_before_there_were_initial_weights_is_a_run_from_random_ones(
-    finish, path: Path
-):
+def keep_without(finish, path: Path, entry: str) -> Config:
+    """Keep a run, and remove an entry that its line contains; return its config."""
     config = finish()
     KeptRuns(path).keep(config)
     text = path.read_text()
-    assert '"init_sha256":"",' in text
-    path.write_text(text.replace('"init_sha256":"",', ""))
+    assert entry in text
+    path.write_text(text.replace(entry, ""))
+    return config
+
+
+def test_a_line_from_before_there_were_initial_weights_is_a_run_from_random_ones(
+    finish, path: Path
+):
+    config = keep_without(finish, path, '"init_sha256":"",')
     assert KeptRuns(path).find(config) is not None
 
 
@@ -185,11 +191,7 @@ def test_a_baseline_is_kept_once_and_a_run_too(finish, path: Path):
 
 
 def test_a_key_that_was_added_since_then_has_its_default(finish, path: Path):
-    config = finish()
-    KeptRuns(path).keep(config)
-    text = path.read_text()
-    assert '"model.num_layers":1,' in text
-    path.write_text(text.replace('"model.num_layers":1,', ""))
+    config = keep_without(finish, path, '"model.num_layers":1,')
     assert KeptRuns(path).find(config) is not None
     assert KeptRuns(path).find(changed(config, model={"num_layers": 2})) is None
 

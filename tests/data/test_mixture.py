@@ -25,15 +25,9 @@ from scdnet.data.store import StoreError, open_sequences
 from scdnet.errors import ScdnetError
 from scdnet.skeletons import KINECT_V1_20, NTU_25, OPENPOSE_25
 from tests.conftest import write_synthetic_store
-from tests.stores import write_named_store
+from tests.stores import load_stores, write_named_store
 
 CPU = torch.device("cpu")
-
-
-def load(*stores: Path, ranks: RankInfo = SINGLE_PROCESS, **values: object) -> Mixture:
-    """Load stores, with clips of 16 frames."""
-    config = DataConfig(store=stores, batch_size=4, num_frames=16, **values)
-    return load_mixture(config, "joint", CPU, rank_info=ranks, free={"cpu": 1e9})
 
 
 def drawn_names(mixture: Mixture) -> list[list[str]]:
@@ -54,7 +48,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_sequences_of_several_stores_lie_end_to_end(stores):
-    mixture = load(*stores)
+    mixture = load_stores(*stores)
     first, second = mixture.training_sequences
     assert first.tolist() == list(range(8)) and second.tolist() == [16, 17, 18]
     assert mixture.num_train == (8, 3)
@@ -66,7 +60,7 @@ def test_sequences_of_several_stores_lie_end_to_end(stores):
     "values", [{}, {"cache": "none", "num_workers": 0}, {"cache": "none", "num_workers": 2}]
 )
 def test_views_are_those_of_each_store_alone(stores, values: dict):
-    mixture = load(*stores, **values)
+    mixture = load_stores(*stores, **values)
     alone = [load_clips(own.config, "joint", CPU) for own in mixture.stores.values()]
     expected = torch.cat(
         [next(clips.evaluation_views([torch.arange(len(clips.name))])) for clips in alone]
@@ -88,7 +82,7 @@ def test_ranks_make_together_the_views_of_one(stores, values: dict):
     batches = [torch.tensor([17, 3, 0, 19]), torch.tensor([1, 16, 18, 2])]
     whole, *halves = (
         list(
-            load(*stores, ranks=ranks, **values).training_views(
+            load_stores(*stores, ranks=ranks, **values).training_views(
                 batches, torch.Generator().manual_seed(1)
             )
         )
@@ -100,7 +94,7 @@ def test_ranks_make_together_the_views_of_one(stores, values: dict):
 
 
 def test_a_mixture_of_one_store_is_that_store(stores):
-    mixture = load(stores[0])
+    mixture = load_stores(stores[0])
     clips = load_clips(mixture.config, "joint", CPU)
     assert mixture.training_sequences[0].tolist() == clips.split(train=True).tolist()
     assert mixture.name.tolist() == clips.name.tolist()
@@ -111,7 +105,7 @@ def test_the_identity_is_that_of_all_stores_in_their_order(stores, tmp_path: Pat
     first, second = stores
     other = write_named_store(tmp_path / "second.h5", ["p", "q", "r"], ["s"], seed=1)
     moved = shutil.copy(second, tmp_path / "moved.h5")
-    found = load(first, second).store_sha256
+    found = load_stores(first, second).store_sha256
     assert found == read_hashes([first, second]) == read_hashes([first, moved])
     assert len({found, read_hashes([second, first]), read_hashes([first, other])}) == 3
 
@@ -120,7 +114,7 @@ def test_a_test_sequence_of_another_store_is_not_drawn(tmp_path: Path):
     """Also where the other store has other frames for it."""
     a = write_named_store(tmp_path / "a.h5", ["p", "q", "r"], ["s", "t"])
     b = write_named_store(tmp_path / "b.h5", ["s", "u"], ["q", "v"], seed=1)
-    mixture = load(a, b)
+    mixture = load_stores(a, b)
     assert drawn_names(mixture) == [["p", "r"], ["u"]]
     assert [train.num_test for train in mixture.train] == [1, 1]
     assert [train.num_repeated for train in mixture.train] == [0, 0]
@@ -129,18 +123,18 @@ def test_a_test_sequence_of_another_store_is_not_drawn(tmp_path: Path):
 def test_a_recording_of_two_stores_is_drawn_through_the_first(tmp_path: Path):
     small = write_named_store(tmp_path / "small.h5", ["p", "q"], ["t"])
     large = write_named_store(tmp_path / "large.h5", ["n", "p", "q", "r"], ["t", "u"])
-    assert drawn_names(load(small, large)) == [["p", "q"], ["n", "r"]]
-    assert drawn_names(load(large, small)) == [["n", "p", "q", "r"], []]
-    assert load(large, small).train[1].num_repeated == 2
+    assert drawn_names(load_stores(small, large)) == [["p", "q"], ["n", "r"]]
+    assert drawn_names(load_stores(large, small)) == [["n", "p", "q", "r"], []]
+    assert load_stores(large, small).train[1].num_repeated == 2
     # A third store repeats both.
     third = write_named_store(tmp_path / "third.h5", ["o", "q", "r"])
-    assert drawn_names(load(small, large, third))[2] == ["o"]
+    assert drawn_names(load_stores(small, large, third))[2] == ["o"]
 
 
 def test_recordings_that_only_have_the_same_name_are_all_drawn(tmp_path: Path):
     a = write_named_store(tmp_path / "a.h5", ["1", "2"], ["3"])
     b = write_named_store(tmp_path / "b.h5", ["1", "2"], ["3"], seed=1)
-    assert drawn_names(load(a, b)) == [["1", "2"], ["1", "2"]]
+    assert drawn_names(load_stores(a, b)) == [["1", "2"], ["1", "2"]]
 
 
 @given(
@@ -194,7 +188,7 @@ def test_the_same_content_under_two_names_is_refused(stores, tmp_path: Path):
     copied = shutil.copy(stores[0], tmp_path / "copied.h5")
     message = rf"copied\.h5: has the same content as {stores[0]}; list each store once"
     with pytest.raises(StoreError, match=message):
-        load(*stores, copied)
+        load_stores(*stores, copied)
 
 
 @pytest.mark.parametrize(
@@ -215,15 +209,15 @@ def test_stores_of_different_skeletons_are_refused(tmp_path: Path, skeletons, me
         for name, skeleton in zip("ab", skeletons, strict=True)
     ]
     with pytest.raises(StoreError, match=message):
-        load(*paths)
+        load_stores(*paths)
 
 
 def test_a_benchmark_that_one_store_lacks_is_named_with_it(stores):
     with pytest.raises(StoreError, match=r"second\.h5: no benchmark 'nobody'; it contains every"):
-        load(*stores, benchmark=["xsub", "nobody"])
+        load_stores(*stores, benchmark=["xsub", "nobody"])
     with pytest.raises(StoreError, match=r"first\.h5: the training split of .* is empty"):
-        load(*stores, benchmark=["nobody", "xsub"])
-    assert load(*stores, benchmark=["xsub", "everybody"]).num_train == (8, 4)
+        load_stores(*stores, benchmark=["nobody", "xsub"])
+    assert load_stores(*stores, benchmark=["xsub", "everybody"]).num_train == (8, 4)
 
 
 def test_opened_stores_are_closed(stores):
@@ -237,14 +231,14 @@ def test_opened_stores_are_closed(stores):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_store_that_is_replaced_while_it_is_streamed_is_found(tmp_path: Path, workers: int):
     paths = [write_named_store(tmp_path / f"{name}.h5", [name, f"{name}2"]) for name in "ab"]
-    mixture = load(*paths, cache="none", num_workers=workers)
+    mixture = load_stores(*paths, cache="none", num_workers=workers)
     write_named_store(paths[1], ["c", "d"])
     with pytest.raises(StoreError, match=rf"{re.escape(str(paths[1]))}: replaced by another store"):
         list(mixture.evaluation_views([torch.tensor([0, 3])]))
 
 
 def test_the_summary_counts_all_frames(stores):
-    streamed = load(*stores, cache="none")
+    streamed = load_stores(*stores, cache="none")
     assert streamed.cache_summary.endswith(f"read from {stores[0]}, {stores[1]} by 2 workers")
     with pytest.raises(ScdnetError, match="the frames take"):
         load_mixture(

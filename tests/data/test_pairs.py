@@ -5,25 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from scdnet.config import DataConfig
-from scdnet.data.clips import SINGLE_PROCESS, RankInfo
-from scdnet.data.mixture import Mixture, load_mixture
+from scdnet.data.clips import RankInfo
+from scdnet.data.mixture import Mixture
 from scdnet.data.pairs import PairSampler, make_pair_sampler
 from scdnet.errors import ScdnetError
 from tests.conftest import write_synthetic_store
-from tests.stores import write_named_store
+from tests.stores import load_stores, write_named_store
 
 CPU = torch.device("cpu")
 
 
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
-
-
-def load(*stores: Path, ranks: RankInfo = SINGLE_PROCESS, **values: object) -> Mixture:
-    """Load stores, with clips of 16 frames."""
-    config = DataConfig(store=stores, batch_size=4, num_frames=16, **values)
-    return load_mixture(config, "joint", CPU, rank_info=ranks, free={"cpu": 1e9})
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +42,7 @@ def test_partners_are_the_others_of_a_group_all_equally_often():
 
 
 def test_only_training_sequences_of_the_same_class_and_store_are_paired(stores):
-    mixture = load(*stores, positives=("class", "sequence"))
+    mixture = load_stores(*stores, positives=("class", "sequence"))
     sampler = make_pair_sampler(mixture)
     index = torch.cat(mixture.training_sequences).repeat(50)
     partner = sampler.sample(index, generator())
@@ -62,11 +55,11 @@ def test_only_training_sequences_of_the_same_class_and_store_are_paired(stores):
 
 
 def test_without_pairs_of_a_class_nothing_is_drawn(stores):
-    assert make_pair_sampler(load(*stores)) is None
+    assert make_pair_sampler(load_stores(*stores)) is None
 
 
 def test_the_views_of_a_pair_are_those_of_its_two_sequences(stores):
-    mixture = load(*stores, views={"min_crop_fraction": 1, "min_crop_frames": 1})
+    mixture = load_stores(*stores, views={"min_crop_fraction": 1, "min_crop_frames": 1})
     no_views = {name: 0 for name in type(mixture.config.views).model_fields if "prob" in name}
     still = mixture.config.views.model_copy(update=no_views)
     config = mixture.config.model_copy(update={"views": still})
@@ -81,9 +74,9 @@ def test_the_views_of_a_pair_are_those_of_its_two_sequences(stores):
 
 def test_ranks_together_make_the_views_of_one(stores):
     batch = torch.tensor([[0, 1, 2, 3], [4, 5, 6, 7]])
-    whole = next(load(*stores).training_views([batch], generator()))
+    whole = next(load_stores(*stores).training_views([batch], generator()))
     parts = [
-        next(load(*stores, ranks=RankInfo(rank, 2)).training_views([batch], generator()))
+        next(load_stores(*stores, ranks=RankInfo(rank, 2)).training_views([batch], generator()))
         for rank in range(2)
     ]
     for view, halves in zip(whole, zip(*parts, strict=True), strict=True):
@@ -98,4 +91,4 @@ def test_a_store_without_pairs_of_a_class_is_refused(tmp_path: Path, train, test
     # Classes take turns in the order of names.
     store = write_named_store(tmp_path / "a.h5", train, test)
     with pytest.raises(ScdnetError, match=f"a.h5: data.positives=class .* found {found}; set data"):
-        make_pair_sampler(load(store, positives="class"))
+        make_pair_sampler(load_stores(store, positives="class"))
