@@ -39,7 +39,7 @@ class CardFacts(NamedTuple):
     skeleton: Skeleton
     # The content of `pretraining` in config.json.
     pretraining: Mapping[str, Any]
-    # What was trained: parameters.
+    # The number of parameters, which were trained.
     num_weights: int
     # Principal components beside the features of the paths; 0: there are none.
     num_components: int

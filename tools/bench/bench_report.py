@@ -20,8 +20,8 @@ RUN = "runs/demo"
 FEATURES = f"{RUN}/features.h5"
 WRITING = "writing the page"
 PAGE = "report.html"
-# The arguments of scdnet for each step: 24 actions of each subject before three cameras make more
-# than the 2,000 sequences that a page contains. What the encoder learns does not matter.
+# The arguments of scdnet for each step. A page contains 2,000 sequences; 24 actions of each subject
+# before three cameras make more. It does not matter what the encoder learns.
 STEPS = {
     "recordings": "prepare demo --out raw --subjects {subjects}",
     "store": "prepare ntu --dataset ntu60 --raw raw --out data/demo.h5",

@@ -121,7 +121,7 @@ def evaluate(
 ) -> list[dict[str, str | float]]:
     """Return a row for each store and encoder."""
     pretrained = {source: read_pretrained(source) for source in sources}
-    # Those of the authors' checkpoints are of joints.
+    # The authors' checkpoints, which state no stream, are encoders of joints.
     encoders = {source: (one.build(), one.stream or "joint") for source, one in pretrained.items()}
     first, stream = encoders[sources[0]]
     rows: list[dict[str, str | float]] = []

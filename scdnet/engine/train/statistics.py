@@ -23,8 +23,8 @@ def estimate_statistics(encoder: DualPathEncoder, clips: Mixture) -> None:
     """Set the running statistics to those of whole evaluation views of training sequences.
 
     They are the means over batches, always of the same sequences, so that they follow from the
-    weights alone: all ranks find the same, and so does a run that is resumed. No random number is
-    drawn. Source: Izmailov et al. 2018 (SWA), sec. 3.2, for averaged weights.
+    weights alone: all ranks find the same, and so does a run that is resumed. The random state
+    stays as it is. Source: Izmailov et al. 2018 (SWA), sec. 3.2, for averaged weights.
     """
     states = random_states()
     norms = [x for x in encoder.modules() if isinstance(x, WeightedBatchNorm2d)]
