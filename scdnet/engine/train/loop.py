@@ -49,6 +49,8 @@ class Run:
     score: Score | None
     stop: StopRequest
     warned_of_collapse: bool = False
+    # The step after which statistics were estimated last, where whole views are never trained on.
+    estimated_at: int | None = None
     pairs: PairSampler | None = field(init=False)
     epoch: Epoch = field(init=False)
     # The steps since the last line of metrics.
@@ -230,8 +232,10 @@ class Run:
     def _estimate_statistics(self) -> None:
         """Give the query encoder the statistics of whole views if it is trained on none."""
         model = self.training.model
-        if not model.objective.has_queries:
+        # A score and a checkpoint may be due after the same step.
+        if not model.objective.has_queries and self.estimated_at != self.step:
             estimate_statistics(model.query.encoder, self.clips)
+            self.estimated_at = self.step
 
     def _save(self, write: Callable[[dict[str, Any]], object]) -> None:
         """Call `write` on the first rank with the content of a checkpoint, if it is all finite."""
