@@ -87,6 +87,13 @@ def test_the_other_ntu_configs_differ_in_their_data_only(stem: str, store: str, 
     assert set(changed) <= {"name", "data.store", "data.benchmark"}
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*_latent.yaml")), ids=lambda x: x.stem)
+def test_hidden_tokens_stand_beside_the_recipe_of_each_published_benchmark(path: Path):
+    recipe = path.with_stem(path.stem.removesuffix("_latent"))
+    changed = changed_keys(dump_config(load_config(recipe)), dump_config(load_config(path)))
+    assert set(changed) == {"name", "display_name", "objective"}
+
+
 def test_streams_of_the_config_are_those_that_exist():
     assert get_args(Stream) == (*STREAMS, ALL_STREAMS)
 

@@ -164,11 +164,7 @@ def compare(
     All have the keys REFERENCE and OURS, `works` may have more. The floor is the time that our
     operations take at the rate of one large matrix product, measured here.
     """
-    flops = {}
-    for name, work in counted.items():
-        with FlopCounterMode(display=False) as counter:
-            work()
-        flops[name] = counter.get_total_flops()
+    flops = {name: count_flops(work) for name, work in counted.items()}
     n = 2048 if device.type == "cpu" else 8192
     a, b = torch.randn(2, n, n, device=device, dtype=DTYPES[args.precision])
     product = statistics.median(wall_seconds(lambda: a @ b, device) for _ in range(7))
@@ -182,6 +178,13 @@ def compare(
         "floor_seconds": flops[OURS] * product / (2 * n**3),
         "peak_gb": peak_gb(counted[OURS], device),
     }
+
+
+def count_flops(work: Work) -> int:
+    """Return the operations of one call: those of products, convolutions and attention."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
 
 
 def peak_gb(work: Work, device: torch.device) -> float | None:

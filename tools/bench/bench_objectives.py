@@ -3,6 +3,7 @@ import torch
 from bench_lib import (
     Work,
     bench_parser,
+    count_flops,
     describe_machine,
     finish,
     interleaved_seconds,
@@ -40,7 +41,10 @@ def warm_step(config: Config, device: torch.device) -> Work:
 
 
 def main() -> None:
-    """Compare training steps of the objectives, views included, at one batch size, on noise."""
+    """Compare training steps of the objectives, views included, at one batch size, on noise.
+
+    Operations are counted over products, convolutions and attention, forwards and backwards.
+    """
     parser = bench_parser(main.__doc__, rounds=5, make=config_parser)
     args = parser.parse_intermixed_args()
     config = load_config(args.config, args.overrides)
@@ -49,15 +53,19 @@ def main() -> None:
     configs = {name: Config(**{**dict(config), "objective": name}) for name in OBJECTIVES}
     works = {name: warm_step(own, device) for name, own in configs.items()}
     seconds = interleaved_seconds(works, device, args.rounds)
+    flops = {name: count_flops(work) / config.data.batch_size for name, work in works.items()}
     print(f"batch {config.data.batch_size}")
-    rows = [[name, 1e3 * value, value / seconds["scd"]] for name, value in seconds.items()]
-    print(
-        tabulate(rows, ["objective", "ms a step", "ratio to scd"], floatfmt=(".0f", ".1f", ".2f"))
-    )
+    rows = [
+        [name, 1e3 * value, value / seconds["scd"], flops[name] / 1e9]
+        for name, value in seconds.items()
+    ]
+    headers = ["objective", "ms a step", "ratio to scd", "GFLOP a clip"]
+    print(tabulate(rows, headers, floatfmt=(".0f", ".1f", ".2f", ".2f")))
     record = {
         "machine": describe_machine(device),
         "batch": config.data.batch_size,
         "seconds": seconds,
+        "flops_per_clip": flops,
     }
     finish(record, args.json)
 
