@@ -33,12 +33,16 @@ class Source(NamedTuple):
     def pretraining(self) -> dict[str, Any]:
         """Return the origin of the encoder, without paths, which are those of one machine."""
         config = self.trained
-        init_sha256 = self.checkpoint.state["init_sha256"]
+        state = self.checkpoint.state
+        init = {
+            "init_sha256": state["init_sha256"],
+            "init_store_sha256": state["init_store_sha256"].split(),
+        }
         return {
-            **({"init_sha256": init_sha256} if init_sha256 else {}),
+            **{key: value for key, value in init.items() if value},
             "data": name_stores(config),
             "benchmark": list(config.data.benchmarks),
-            "store_sha256": self.checkpoint.state["store_sha256"].split(),
+            "store_sha256": state["store_sha256"].split(),
             "objective": config.objective,
             "seed": config.seed,
             "epoch": self.checkpoint.epoch,
@@ -50,10 +54,12 @@ class Source(NamedTuple):
         """Return the results of this very checkpoint, and those of the baselines beside it.
 
         Those on test sequences that the encoder was pretrained on are left out: of a store of the
-        pretraining, only its own benchmark counts.
+        pretraining, only its own benchmark counts, and none of one that the weights before it have
+        seen, of which the benchmark is not known.
         """
         sha256 = self.checkpoint.sha256
         stores = self.checkpoint.state["store_sha256"].split()
+        before = self.checkpoint.state["init_store_sha256"].split()
         trained = set(zip(stores, self.trained.data.benchmarks, strict=True))
         found = read_results(self.run_dir / RESULTS)
         own = [
@@ -61,7 +67,7 @@ class Source(NamedTuple):
             for result in found
             if result.checkpoint_sha256 == sha256
             and (
-                result.store_sha256 not in stores
+                result.store_sha256 not in (*stores, *before)
                 or (result.store_sha256, result.benchmark) in trained
             )
         ]

@@ -32,6 +32,8 @@ CONTENT = {
     "store_sha256": str,
     # The hash of the weights that the run has started from; empty: random ones.
     "init_sha256": str,
+    # The hashes of the stores that those weights were trained on; empty: unknown, or random ones.
+    "init_store_sha256": str,
     # The number of completed epochs.
     "epoch": int,
     # The state of the epoch after them, and metrics that are not logged yet; empty if there are
@@ -176,8 +178,9 @@ def _check_content(checkpoint: Checkpoint) -> None:
         raise CheckpointError(
             f"{checkpoint.path}: expected version {VERSION}, found {state.get('version')}"
         )
-    # Runs from before the key existed started from random weights.
-    state.setdefault("init_sha256", "")
+    # Runs from before these keys existed started from random weights.
+    for key in ("init_sha256", "init_store_sha256"):
+        state.setdefault(key, "")
     for key, kind in CONTENT.items():
         if not isinstance(state.get(key), kind):
             found = type(state[key]).__name__ if key in state else "nothing"

@@ -35,6 +35,10 @@ SIZE_KEYS = {
 }
 
 
+# The keys of checkpoints and exported encoders that state which stores they were trained on.
+STORE_HASHES = ("store_sha256", "init_store_sha256")
+
+
 @dataclass(frozen=True)
 class Origin:
     """The pretraining of an encoder, as far as it is known."""
@@ -44,7 +48,8 @@ class Origin:
     epoch: int | None = None
     # The file names of the stores without suffix, joined by `+`.
     stores: str | None = None
-    # The hashes of the content of the stores, with blanks between them.
+    # The hashes of the content of the stores, with blanks between them; those of the encoder that
+    # the pretraining started from follow.
     store_sha256: str | None = None
     # The name in tables.
     display_name: str | None = None
@@ -116,11 +121,12 @@ def _origin_of_checkpoint(checkpoint: Checkpoint) -> Origin:
         return Origin(epoch=checkpoint.epoch)
     stores = config["data"]["store"]
     stores = [stores] if isinstance(stores, str) else stores
+    hashes = " ".join(checkpoint.state[key] for key in STORE_HASHES).split()
     return Origin(
         seed=config.get("seed"),
         epoch=checkpoint.epoch,
         stores="+".join(Path(store).stem for store in stores),
-        store_sha256=checkpoint.state["store_sha256"],
+        store_sha256=" ".join(dict.fromkeys(hashes)),
         display_name=config.get("display_name") or None,
     )
 
@@ -133,7 +139,7 @@ def _origin_of_exported(exported: Exported) -> Origin:
         value = stated.get(key)
         return value if type(value) is int else None
 
-    def joined(key: str, separator: str) -> str | None:
+    def joined(key: str, separator: str = " ") -> str | None:
         values = stated.get(key)
         if isinstance(values, list) and all(isinstance(value, str) for value in values):
             return separator.join(values) or None
@@ -143,7 +149,7 @@ def _origin_of_exported(exported: Exported) -> Origin:
         seed=number("seed"),
         epoch=number("epoch"),
         stores=joined("data", "+"),
-        store_sha256=joined("store_sha256", " "),
+        store_sha256=" ".join(filter(None, map(joined, STORE_HASHES))) or None,
     )
 
 

@@ -13,9 +13,11 @@ from scdnet import load_encoder, open_sequences
 from scdnet.commands import evaluate, export
 from scdnet.config import Config
 from scdnet.config_file import dump_config
+from scdnet.data.mixture import read_hashes
 from scdnet.engine.checkpoint import load_encoder as load_checkpoint
 from scdnet.engine.exported import read_exported
 from scdnet.engine.locate import hash_weights
+from scdnet.engine.sources import read_pretrained
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.errors import ScdnetError
 from scdnet.results.results_file import read_results
@@ -206,12 +208,18 @@ def test_an_encoder_of_several_stores_is_exported_with_all_their_names(tmp_path)
 
 def test_the_weights_that_a_run_started_from_are_stated_by_their_hash(config, tmp_path):
     start = config.run_dir / "last.pt"
+    store = write_synthetic_store(tmp_path / "other.h5", seed=4)
     own = changed(config, name="second", runs_dir=tmp_path, init=str(start), optim={"epochs": 1})
-    pretrain(own)
+    own = changed(own, data={"store": store})
+    last = pretrain(own)
     out = run_export(own, tmp_path / "out")
     sha256 = hash_weights(start)
     stated = json.loads((out / "config.json").read_text())["pretraining"]
     assert stated["init_sha256"] == sha256
+    hashes = read_hashes([store, *config.data.stores])
+    assert [*stated["store_sha256"], *stated["init_store_sha256"]] == hashes.split()
+    origins = [read_pretrained(source).origin.store_sha256 for source in (last, out)]
+    assert origins == [hashes, hashes]
     card = (out / "README.md").read_text()
     assert f"Started from the encoder with SHA-256 `{sha256[:12]}`." in card
     assert "init:" not in card and str(start.parent) not in card

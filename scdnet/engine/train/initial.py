@@ -18,6 +18,8 @@ class Initial(NamedTuple):
 
     # The hash of the checkpoint, or of the weights of an exported encoder; empty: random weights.
     sha256: str = ""
+    # The hashes of the stores that it was trained on, with blanks between them; empty: unknown.
+    store_sha256: str = ""
     # They lack components. None: random ones, or those that the first rank sends.
     weights: dict[str, Tensor] | None = None
 
@@ -35,12 +37,12 @@ def read_initial(config: Config, skeleton: Skeleton) -> Initial:
     source = config.init
     found: list[Initial] = []
 
-    def read() -> str:
+    def read() -> tuple[str, str]:
         found.append(_read_weights(source, config, skeleton))
-        return found[0].sha256
+        return found[0].sha256, found[0].store_sha256
 
-    sha256 = run_on_main(read)
-    return found[0] if found else Initial(sha256)
+    hashes = run_on_main(read)
+    return found[0] if found else Initial(*hashes)
 
 
 def _check_place(source: str, config: Config) -> None:
@@ -69,4 +71,4 @@ def _read_weights(source: str, config: Config, skeleton: Skeleton) -> Initial:
                 f"init: {found.source}: {name} contains NaN or Inf; start from an encoder whose "
                 "training has not diverged"
             )
-    return Initial(found.sha256, weights)
+    return Initial(found.sha256, found.origin.store_sha256 or "", weights)

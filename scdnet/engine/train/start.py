@@ -70,4 +70,11 @@ def start_training(
     if ranks.world_size > 1:
         seed_everything(derive_seed(config.seed, ranks.rank))
     schedule = make_schedule(optimizer, config.optim)
-    return Training(model, optimizer, schedule, step, init_sha256=initial.sha256)
+    return Training(
+        model,
+        optimizer,
+        schedule,
+        step,
+        init_sha256=initial.sha256,
+        init_store_sha256=initial.store_sha256,
+    )

@@ -39,6 +39,8 @@ class Training:
     step: Callable[..., Tensor]
     # The hash of the weights that the run has started from; empty: random ones.
     init_sha256: str = ""
+    # The hashes of the stores that those weights were trained on, with blanks between them.
+    init_store_sha256: str = ""
     # The number of completed epochs.
     epoch: int = 0
     # The state of the epoch after them, and of the interval; empty if neither has begun.
@@ -63,6 +65,7 @@ class Training:
         """Return what `load_checkpoint` continues from exactly; to be called on all ranks."""
         return {
             "init_sha256": self.init_sha256,
+            "init_store_sha256": self.init_store_sha256,
             "epoch": self.epoch,
             "unfinished": self.unfinished,
             "best": self.best,
@@ -95,6 +98,7 @@ class Training:
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise CheckpointError(f"{checkpoint.path}: cannot resume from it ({error})") from None
         self.init_sha256 = state["init_sha256"]
+        self.init_store_sha256 = state["init_store_sha256"]
         self.epoch = state["epoch"]
         self.unfinished = unfinished
         self.best = state["best"]

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from scdnet import open_sequences
 from scdnet.config import Config
 from scdnet.engine.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
 from scdnet.engine.locate import WEIGHTS, hash_weights
 from scdnet.engine.run.directory import INIT, RunDirError, check_same_run
+from scdnet.engine.sources import read_pretrained
 from scdnet.engine.train.initial import read_initial
 from scdnet.engine.train.pretrain import pretrain
 from scdnet.engine.train.start import start_training
@@ -98,6 +100,25 @@ def test_the_hash_is_recorded_in_the_run_directory_and_in_checkpoints(
     fresh = changed(config, init=None)
     assert read_checkpoint(pretrain(fresh, overwrite=True)).state["init_sha256"] == ""
     assert not (config.run_dir / INIT).exists()
+
+
+@pytest.mark.usefixtures("no_training")
+def test_an_encoder_has_seen_the_stores_of_all_that_it_started_from(
+    small_config: Config, tmp_path: Path
+):
+    """Fine-tuning on one of them is no transfer."""
+    last = None
+    seen: list[str] = []
+    for seed, name in enumerate(("first", "second", "third")):
+        store = write_synthetic_store(tmp_path / f"{name}.h5", seed=seed)
+        config = changed(small_config, name=name, data={"store": store}, init=last)
+        last = str(pretrain(config))
+        with open_sequences(store) as sequences:
+            seen.insert(0, sequences.content_sha256)
+        assert read_pretrained(last).origin.store_sha256 == " ".join(seen)
+    # A run that goes on keeps what it has stated.
+    again = pretrain(changed(config, optim={"epochs": 9}), resume=True)
+    assert read_pretrained(again).origin.store_sha256 == " ".join(seen)
 
 
 def test_a_stopped_run_ends_as_the_undisturbed_one_without_the_file(
@@ -186,7 +207,7 @@ def test_a_run_with_a_checkpoint_needs_no_weights_in_the_directory_that_it_start
 def test_a_checkpoint_from_before_the_key_existed_is_resumed(finished: Config):
     path = finished.run_dir / "last.pt"
     state = read_checkpoint(path).state
-    del state["config"]["init"], state["init_sha256"]
+    del state["config"]["init"], state["init_sha256"], state["init_store_sha256"]
     torch.save(state, path)
     last = pretrain(changed(finished, optim={"epochs": 3}), resume=True)
     state = read_checkpoint(last).state
