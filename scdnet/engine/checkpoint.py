@@ -48,6 +48,8 @@ CONTENT = {
 }
 # Bytes of a checkpoint that are written at a time.
 BUFFER_BYTES = 2**16
+# The attribute of directories in a zip archive, by which torch knows them.
+DIRECTORY = 0x10
 # Entries of a file without an encoder that are named.
 MAX_NAMES = 3
 # The part of the model that evaluations use.
@@ -148,15 +150,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _verify_checksums(content: bytes) -> None:
     """Raise BadZipFile if a record of torch's zip archive does not match its CRC-32.
 
-    torch itself does not check. Files in its older format, which the authors' may have, contain no
-    checksums.
+    torch itself does not check, and takes what is in memory for a record that is marked as a
+    directory but named as a file. Files in its older format, which the authors' may have, contain
+    no checksums.
     """
     file = io.BytesIO(content)
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise zipfile.BadZipFile(f"{damaged} is damaged")
+            damaged = [archive.testzip()]
+            damaged += [
+                record.filename
+                for record in archive.infolist()
+                if record.external_attr & DIRECTORY and not record.is_dir()
+            ]
+        for name in filter(None, damaged):
+            raise zipfile.BadZipFile(f"{name} is damaged")
 
 
 def _explain_refusal(content: bytes) -> str:

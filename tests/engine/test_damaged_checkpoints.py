@@ -72,6 +72,30 @@ def test_a_flipped_bit_elsewhere_is_found_or_of_no_weight(
     }
 
 
+def test_a_record_that_is_marked_as_a_directory_is_found(
+    whole: Path, outcome: Callable[[bytes], str]
+):
+    content = whole.read_bytes()
+    with zipfile.ZipFile(whole) as archive:
+        names = archive.namelist()
+    # The name follows after the attributes and the place of the record, 4 bytes each.
+    places = [content.rindex(name.encode()) - 8 for name in names]
+    for place in places:
+        marked = content[:place] + b"\x10" + content[place + 1 :]
+        assert outcome(marked) == "refused", place
+
+
+def test_a_file_that_was_zipped_again_with_its_folder_is_read(
+    whole: Path, tmp_path: Path, outcome: Callable[[bytes], str]
+):
+    path = tmp_path / "again.zip"
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(path, "w") as again:
+        again.mkdir("archive")
+        for name in archive.namelist():
+            again.writestr(name, archive.read(name))
+    assert outcome(path.read_bytes()) == "same"
+
+
 def test_a_torn_file_is_found(whole: Path, outcome: Callable[[bytes], str]):
     content = whole.read_bytes()
     sizes = [*range(0, len(content), STRIDE), len(content) - 1]
