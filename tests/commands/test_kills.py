@@ -202,7 +202,7 @@ def test_every_kind_of_point_is_passed(alone: Undisturbed):
     assert alone.num_points["write"] > 4 * alone.num_points["rename"]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_run_killed_at_a_drawn_point_ends_as_the_undisturbed_one(
     alone: Undisturbed, tmp_path: Path, seed: int
 ):

@@ -16,7 +16,11 @@ from tests.stores import CRANE
 @pytest.mark.end_to_end
 @pytest.mark.parametrize(
     ("skeleton", "stream"),
-    [(COCO_17, "motion"), (MEDIAPIPE_33, "bone"), (CRANE, "joint")],
+    [
+        pytest.param(COCO_17, "motion", marks=pytest.mark.slow),
+        pytest.param(MEDIAPIPE_33, "bone", marks=pytest.mark.slow),
+        (CRANE, "joint"),
+    ],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_a_store_of_any_joints_is_examined_drawn_trained_on_and_evaluated(

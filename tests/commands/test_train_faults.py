@@ -123,8 +123,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 @pytest.mark.parametrize(
     ("data", "seed"),
-    [({}, 0), ({"cache": "none", "num_workers": 2}, 2)],
-    ids=["cached", "streamed"],
+    [
+        pytest.param({}, 0, id="cached"),
+        pytest.param({"cache": "none", "num_workers": 2}, 2, id="streamed", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_killed_at_drawn_events_ends_as_the_undisturbed_one(
     whole: Config, tmp_path: Path, start: Callable[..., Program], data: dict, seed: int

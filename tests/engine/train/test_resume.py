@@ -41,8 +41,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
 @pytest.mark.parametrize(
     ("cache", "num_workers", "stops"),
     [
-        ("auto", 0, (1, 3)),
-        ("none", 0, (STEPS - 1, 2)),
+        pytest.param("auto", 0, (1, 3), marks=pytest.mark.slow),
+        pytest.param("none", 0, (STEPS - 1, 2), marks=pytest.mark.slow),
         ("none", 2, (STEPS,)),
     ],
 )

@@ -138,7 +138,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
 
 @pytest.mark.parametrize(
     ("cache", "num_workers", "stops"),
-    [("auto", 0, (1,) * 8), ("none", 0, (5,)), ("none", 1, (6, 1))],
+    [
+        ("auto", 0, (1,) * 8),
+        pytest.param("none", 0, (5,), marks=pytest.mark.slow),
+        pytest.param("none", 1, (6, 1), marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_stopped_after_any_step_ends_as_the_undisturbed_one(
     whole,

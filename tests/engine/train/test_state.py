@@ -55,7 +55,10 @@ def test_bf16_is_near_fp32_and_leaves_weights_queues_and_statistics_in_float32(
     assert {x.dtype for x in state.values() if x.is_floating_point()} == {torch.float32}
 
 
-@pytest.mark.parametrize("objective", ["scd", "latent", "scd+hdc+latent"])
+@pytest.mark.parametrize(
+    "objective",
+    ["scd", "latent", pytest.param("scd+hdc+latent", marks=pytest.mark.slow)],
+)
 def test_a_step_reads_nothing_back(small_config: Config, objective: str):
     """On the device `meta` nothing has a value, so whatever waited for one would raise."""
     config = changed(small_config, objective=objective, latent={"hide": "motion"})
