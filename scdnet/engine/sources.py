@@ -1,6 +1,6 @@
 """The one way to the weights of an encoder, whatever they lie in, and what is known of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,12 +121,11 @@ def _origin_of_checkpoint(checkpoint: Checkpoint) -> Origin:
         return Origin(epoch=checkpoint.epoch)
     stores = config["data"]["store"]
     stores = [stores] if isinstance(stores, str) else stores
-    hashes = " ".join(checkpoint.state[key] for key in STORE_HASHES).split()
     return Origin(
         seed=config.get("seed"),
         epoch=checkpoint.epoch,
         stores="+".join(Path(store).stem for store in stores),
-        store_sha256=" ".join(dict.fromkeys(hashes)),
+        store_sha256=_join_hashes(checkpoint.state[key] for key in STORE_HASHES),
         display_name=config.get("display_name") or None,
     )
 
@@ -149,8 +148,13 @@ def _origin_of_exported(exported: Exported) -> Origin:
         seed=number("seed"),
         epoch=number("epoch"),
         stores=joined("data", "+"),
-        store_sha256=" ".join(filter(None, map(joined, STORE_HASHES))) or None,
+        store_sha256=_join_hashes(joined(key) for key in STORE_HASHES),
     )
+
+
+def _join_hashes(texts: Iterable[str | None]) -> str | None:
+    """Return all hashes once, with blanks between them, or None if there are none."""
+    return " ".join(dict.fromkeys(" ".join(filter(None, texts)).split())) or None
 
 
 def check_fits(
