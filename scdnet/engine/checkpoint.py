@@ -157,14 +157,14 @@ def _verify_checksums(content: bytes) -> None:
     file = io.BytesIO(content)
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
-            damaged = [archive.testzip()]
-            damaged += [
+            marked = (
                 record.filename
                 for record in archive.infolist()
                 if record.external_attr & DIRECTORY and not record.is_dir()
-            ]
-        for name in filter(None, damaged):
-            raise zipfile.BadZipFile(f"{name} is damaged")
+            )
+            damaged = archive.testzip() or next(marked, None)
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"{damaged} is damaged")
 
 
 def _explain_refusal(content: bytes) -> str:

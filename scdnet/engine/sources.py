@@ -33,8 +33,6 @@ SIZE_KEYS = {
     "components": "model.components",
     "component_weight": "model.component_weight",
 }
-
-
 # The keys of checkpoints and exported encoders that state which stores they were trained on.
 STORE_HASHES = ("store_sha256", "init_store_sha256")
 

@@ -124,7 +124,7 @@ def synchronize_statistics(model: nn.Module, gather: Gather) -> None:
 
 
 @contextmanager
-def _setting(model: nn.Module, **values: object) -> Iterator[None]:
+def norm_settings(model: nn.Module, **values: object) -> Iterator[None]:
     """Set attributes of all weighted batch norms of `model`, and restore them at the end."""
     norms = [module for module in model.modules() if isinstance(module, WeightedBatchNorm2d)]
     kept = [{name: getattr(norm, name) for name in values} for norm in norms]
@@ -141,7 +141,7 @@ def _setting(model: nn.Module, **values: object) -> Iterator[None]:
 
 def weighted_rows(model: nn.Module, count: Tensor) -> AbstractContextManager[None]:
     """Let row r count as `count[r]` equal rows in all weighted batch norms of `model`."""
-    return _setting(model, row_count=count)
+    return norm_settings(model, row_count=count)
 
 
 def fixed_statistics(model: nn.Module) -> AbstractContextManager[None]:
@@ -149,7 +149,7 @@ def fixed_statistics(model: nn.Module) -> AbstractContextManager[None]:
 
     They still normalize by the statistics of the batch.
     """
-    return _setting(model, tracks=False)
+    return norm_settings(model, tracks=False)
 
 
 class _WeightedBatchNorm(torch.autograd.Function):

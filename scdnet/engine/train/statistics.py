@@ -9,7 +9,7 @@ from scdnet.data.clips import sample_sequences
 from scdnet.data.mixture import Mixture
 from scdnet.engine.device import random_states, restore_random_states
 from scdnet.models.encoder import PATHS, DualPathEncoder
-from scdnet.models.layers import WeightedBatchNorm2d
+from scdnet.models.layers import WeightedBatchNorm2d, norm_settings
 
 # The most training sequences that statistics are estimated on, and the most in a batch.
 MAX_SEQUENCES = 2048
@@ -28,23 +28,17 @@ def estimate_statistics(encoder: DualPathEncoder, clips: Mixture) -> None:
     """
     states = random_states()
     norms = [x for x in encoder.modules() if isinstance(x, WeightedBatchNorm2d)]
-    kept = [(norm.momentum, norm.gather) for norm in norms]
     index = sample_sequences(torch.cat(clips.training_sequences), MAX_SEQUENCES)
     batches = index.tensor_split(math.ceil(len(index) / BATCH))
     try:
         encoder.train()
         for norm in norms:
-            norm.gather = _gather_nothing
             norm.num_batches_tracked.zero_()
         for number, views in enumerate(clips.evaluation_views(batches), start=1):
-            for norm in norms:
-                norm.momentum = 1 / number
-            for path in PATHS:
-                encoder.level_features(views, path, LAST_UNIT)
+            with norm_settings(encoder, gather=_gather_nothing, momentum=1 / number):
+                for path in PATHS:
+                    encoder.level_features(views, path, LAST_UNIT)
     finally:
-        for norm, (momentum, gather) in zip(norms, kept, strict=True):
-            norm.momentum = momentum
-            norm.gather = gather
         restore_random_states(states)
 
 
